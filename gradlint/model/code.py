@@ -1,0 +1,364 @@
+"""The code of a function as plain data: what is left of the syntax when spelling is taken away.
+
+Expressions and statements are small frozen records. ``at`` numbers the node within its module, in the order
+of extraction; :func:`gradlint.model.locate.locate` turns it into lines and columns.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A bare name that is read, or bound when it stands as a target."""
+
+    at: int
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """``value.name``."""
+
+    at: int
+    value: "Expression"
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A literal. Long strings are cut: nobody asks what a docstring says."""
+
+    at: int
+    value: object
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """One argument of a call; ``stars`` is 1 for ``*args`` and 2 for ``**kwargs``."""
+
+    value: "Expression"
+    keyword: str | None = None
+    stars: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """``function(arguments)``."""
+
+    at: int
+    function: "Expression"
+    arguments: tuple[Argument, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Subscript:
+    """``value[index]``."""
+
+    at: int
+    value: "Expression"
+    index: "Expression"
+
+
+@dataclass(frozen=True, slots=True)
+class Display:
+    """A tuple, list, set or dict display. A dict's items are its values; ``keys`` runs beside them."""
+
+    at: int
+    kind: str
+    items: tuple["Expression", ...]
+    keys: tuple["Expression | None", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operator with its operands: arithmetic, comparison, ``and``/``or``/``not``, ``*`` for a starred item."""
+
+    at: int
+    operator: str
+    operands: tuple["Expression", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Conditional:
+    """``then if test else otherwise``."""
+
+    at: int
+    test: "Expression"
+    then: "Expression"
+    otherwise: "Expression"
+
+
+@dataclass(frozen=True, slots=True)
+class Iteration:
+    """One ``for target in iterable if conditions`` of a comprehension."""
+
+    target: "Expression"
+    iterable: "Expression"
+    conditions: tuple["Expression", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comprehension:
+    """``kind`` is list, set, dict or generator; a dict comprehension has its value in ``element``."""
+
+    at: int
+    kind: str
+    element: "Expression"
+    loops: tuple[Iteration, ...]
+    key: "Expression | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Lambda:
+    """A lambda; its parameters and body stand in the module's functions."""
+
+    at: int
+    function: int
+
+
+@dataclass(frozen=True, slots=True)
+class Await:
+    """``await value``."""
+
+    at: int
+    value: "Expression"
+
+
+@dataclass(frozen=True, slots=True)
+class Yield:
+    """``yield value`` or ``yield from value``."""
+
+    at: int
+    value: "Expression | None"
+    delegates: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class NamedAssignment:
+    """``target := value``."""
+
+    at: int
+    target: "Expression"
+    value: "Expression"
+
+
+@dataclass(frozen=True, slots=True)
+class Formatted:
+    """The values of an f-string."""
+
+    at: int
+    values: tuple["Expression", ...]
+
+
+Expression = (
+    Name
+    | Attribute
+    | Constant
+    | Call
+    | Subscript
+    | Display
+    | Operation
+    | Conditional
+    | Comprehension
+    | Lambda
+    | Await
+    | Yield
+    | NamedAssignment
+    | Formatted
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Assign:
+    """``targets = value``; an annotation without a value is no assignment."""
+
+    at: int
+    targets: tuple[Expression, ...]
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Augment:
+    """``target operator= value``; ``operator`` is without the ``=``."""
+
+    at: int
+    target: Expression
+    operator: str
+    value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluate:
+    """An expression statement; ``discarded`` is false where the value still decides something (``assert``)."""
+
+    at: int
+    value: Expression
+    discarded: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """``return value``."""
+
+    at: int
+    value: Expression | None
+
+
+@dataclass(frozen=True, slots=True)
+class Raise:
+    """``raise value``."""
+
+    at: int
+    value: Expression | None
+
+
+@dataclass(frozen=True, slots=True)
+class Delete:
+    """``del targets``."""
+
+    at: int
+    targets: tuple[Expression, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Jump:
+    """``break`` or ``continue``."""
+
+    at: int
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class If:
+    """``if``; an ``elif`` is an If in ``otherwise``."""
+
+    at: int
+    test: Expression
+    then: "Block"
+    otherwise: "Block"
+
+
+@dataclass(frozen=True, slots=True)
+class For:
+    """``for target in iterable``."""
+
+    at: int
+    target: Expression
+    iterable: Expression
+    body: "Block"
+    otherwise: "Block"
+    is_async: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class While:
+    """``while test``."""
+
+    at: int
+    test: Expression
+    body: "Block"
+    otherwise: "Block"
+
+
+@dataclass(frozen=True, slots=True)
+class WithItem:
+    """``context as target``."""
+
+    context: Expression
+    target: Expression | None
+
+
+@dataclass(frozen=True, slots=True)
+class With:
+    """``with items``."""
+
+    at: int
+    items: tuple[WithItem, ...]
+    body: "Block"
+    is_async: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """``try``; each handler is a block of its own."""
+
+    at: int
+    body: "Block"
+    handlers: tuple["Block", ...]
+    otherwise: "Block"
+    final: "Block"
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """``match subject``; each case is a block, its captured names bound to nothing known."""
+
+    at: int
+    subject: Expression
+    cases: tuple["Block", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DefineFunction:
+    """``def``: binds a name to one of the module's functions."""
+
+    at: int
+    name: str
+    function: int
+
+
+@dataclass(frozen=True, slots=True)
+class DefineClass:
+    """``class``: runs a body and binds a name to one of the module's classes."""
+
+    at: int
+    name: str
+    cls: int
+    body: "Block"
+
+
+@dataclass(frozen=True, slots=True)
+class ImportName:
+    """``import module`` or ``from module import name``; ``name`` is ``*`` for a star import.
+
+    ``binding`` is the local name. ``import a.b`` binds ``a``, and then ``module`` is ``a``.
+    """
+
+    at: int
+    binding: str
+    module: str
+    name: str | None
+    level: int
+
+
+Statement = (
+    Assign
+    | Augment
+    | Evaluate
+    | Return
+    | Raise
+    | Delete
+    | Jump
+    | If
+    | For
+    | While
+    | With
+    | Try
+    | Switch
+    | DefineFunction
+    | DefineClass
+    | ImportName
+)
+Block = tuple[Statement, ...]
+
+
+def dotted(expression: Expression) -> str | None:
+    """The dotted name an expression spells (``torch.nn.Linear``), or None if it is no plain name."""
+    parts: list[str] = []
+    while isinstance(expression, Attribute):
+        parts.append(expression.name)
+        expression = expression.value
+    if not isinstance(expression, Name):
+        return None
+    parts.append(expression.id)
+    return ".".join(reversed(parts))

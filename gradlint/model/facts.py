@@ -1,0 +1,88 @@
+"""The facts of one module, ready to be linked with others: small, frozen and picklable."""
+
+from dataclasses import dataclass
+
+from gradlint.model.code import Block, Expression, ImportName
+
+MODULE_BODY = 0  # the module's own statements are its first function
+MODULE_NAME = "<module>"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A parameter; ``kind`` is positional, keyword, args or kwargs."""
+
+    name: str
+    kind: str
+    default: Expression | None
+    annotation: Expression | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallFact:
+    """A call as the linker needs it: who is called, with which functions handed over by name.
+
+    ``callee`` is the dotted name (empty when it is computed).
+    """
+
+    at: int
+    callee: str
+    handed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """A function, lambda or module body.
+
+    ``at`` is its name (for a lambda the lambda), ``keyword_at`` its ``def``. ``parent`` is the function whose
+    body defines it, ``owner`` the class it is a method of. ``local`` are the names it binds, parameters included;
+    ``words`` all names and attributes it reads, nested functions not included.
+    """
+
+    index: int
+    name: str
+    qualified: str
+    at: int
+    keyword_at: int
+    parent: int | None
+    owner: int | None
+    parameters: tuple[Parameter, ...]
+    decorators: tuple[Expression, ...]
+    body: Block
+    is_async: bool
+    is_generator: bool
+    is_lambda: bool
+    local: frozenset[str]
+    words: frozenset[str]
+    calls: tuple[CallFact, ...]
+    imports: tuple[ImportName, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Class:
+    """A class with its methods by name and the function (usually the module body) that defines it."""
+
+    index: int
+    name: str
+    qualified: str
+    at: int
+    parent: int
+    bases: tuple[Expression, ...]
+    decorators: tuple[Expression, ...]
+    methods: dict[str, int]
+    body: Block
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleFacts:
+    """All facts of one file. ``functions[0]`` is the module body."""
+
+    path: str
+    functions: tuple[Function, ...]
+    classes: tuple[Class, ...]
+    is_script: bool
+
+    @property
+    def body(self) -> Function:
+        """The module's own statements."""
+        return self.functions[MODULE_BODY]

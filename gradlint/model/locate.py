@@ -1,0 +1,29 @@
+"""From node numbers back to lines and columns, for the few places that are reported."""
+
+from collections.abc import Collection
+
+import libcst as cst
+from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
+
+from gradlint.finding import Span
+from gradlint.model.extract import walk
+from gradlint.source import Source
+
+
+def locate(source: Source, numbers: Collection[int]) -> dict[int, Span]:
+    """The spans of nodes, by number. Parses the module again: meant for files that have findings.
+
+    Raises:
+        SourceError: when the text cannot be parsed.
+    """
+    _, nodes, tree = walk(source)
+    positions = MetadataWrapper(tree, unsafe_skip_copy=True).resolve(PositionProvider)
+    return {number: _span(nodes[number], positions[nodes[number]]) for number in numbers}
+
+
+def _span(node: cst.CSTNode, at: CodeRange) -> Span:
+    if isinstance(node, cst.FunctionDef):  # its place is its ``def`` line, not its decorators' nor its body's
+        return Span(at.start.line, at.start.column + 1, at.start.line, at.start.column + 4)
+    if isinstance(node, cst.Module):
+        return Span(1, 1, 1, 1)
+    return Span(at.start.line, at.start.column + 1, at.end.line, at.end.column + 1)

@@ -1,0 +1,77 @@
+"""Everything a rule file imports: the ``@rule`` decorator, findings, and the project's vocabulary."""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from gradlint.finding import Edit, Finding, Fix, Note, Place, Severity
+from gradlint.project import Project
+
+Check = Callable[[Project], Iterator[Finding]]
+
+
+class RuleError(Exception):
+    """A rule that is not well formed, or that raised while it ran."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule: its page (Markdown, from the module docstring), its check, and its extra cases."""
+
+    code: str
+    name: str
+    severity: Severity
+    since: str
+    page: str
+    module: str
+    check: Check = field(compare=False, repr=False)
+
+    @property
+    def summary(self) -> str:
+        """The first line of the page, without its full stop."""
+        return self.page.partition("\n")[0].rstrip(".")
+
+    @property
+    def cases(self) -> str:
+        """The rule file's ``CASES``: more examples in Markdown, for the tests only."""
+        return inspect.cleandoc(getattr(sys.modules[self.module], "CASES", ""))
+
+
+def rule(code: str, *, severity: Severity, since: str) -> Callable[[Check], Rule]:
+    """Make a check function a rule. Its name is the function's; its page is the module's docstring.
+
+    Raises:
+        RuleError: when the module has no docstring to serve as the page.
+    """
+
+    def decorate(check: Check) -> Rule:
+        module = sys.modules[check.__module__]
+        if not module.__doc__:
+            raise RuleError(f"{check.__module__}: rule {code} has no page (module docstring)")
+        return Rule(
+            code=code,
+            name=check.__name__.replace("_", "-"),
+            severity=severity,
+            since=since,
+            page=inspect.cleandoc(module.__doc__),
+            module=check.__module__,
+            check=check,
+        )
+
+    return decorate
+
+
+__all__ = [
+    "Check",
+    "Edit",
+    "Finding",
+    "Fix",
+    "Note",
+    "Place",
+    "Project",
+    "Rule",
+    "RuleError",
+    "Severity",
+    "rule",
+]

@@ -1,0 +1,80 @@
+"""A Python file as text: decoding, line structure, and the error for what cannot be read."""
+
+import codecs
+import io
+import re
+import tokenize
+from dataclasses import dataclass
+
+# str.splitlines would also split at form feeds and other separators, which Python does not count as lines.
+_LINE_END = re.compile(r"\r\n|\n|\r")
+
+
+class SourceError(Exception):
+    """A file that cannot be analysed: unreadable, undecodable, or not valid Python.
+
+    ``line`` and ``column`` are 1-based.
+    """
+
+    def __init__(self, path: str, message: str, line: int = 1, column: int = 1) -> None:
+        super().__init__(f"{path}:{line}:{column}: {message}")
+        self.path = path
+        self.message = message
+        self.line = line
+        self.column = column
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The text of one module. ``path`` is what reports show; ``text`` has no byte order mark."""
+
+    path: str
+    text: str
+    encoding: str = "utf-8"
+    bom: bool = False
+
+    def lines(self) -> list[str]:
+        """The lines without their ends, as Python counts them."""
+        return _LINE_END.split(self.text)
+
+
+def decode(path: str, data: bytes) -> Source:
+    """Turn a file's bytes into a Source as Python would: BOM, coding line, else UTF-8.
+
+    Raises:
+        SourceError: for a nul byte, an unknown coding line, or bytes the encoding does not allow.
+    """
+    if (nul := data.find(b"\0")) >= 0:
+        line, column = _position(data[:nul].decode("latin-1"))
+        raise SourceError(path, "source contains a nul byte", line, column)
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+    except SyntaxError as error:
+        raise SourceError(path, str(error.msg)) from error
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError as error:
+        line, column = _position(data[: error.start].decode(encoding, "replace"))
+        raise SourceError(path, f"cannot decode as {encoding}: {error.reason}", line, column) from error
+    bom = data.startswith(codecs.BOM_UTF8)
+    return Source(path, text, "utf-8" if bom else encoding, bom)
+
+
+def read(path: str, shown_as: str | None = None) -> Source:
+    """Read and decode one file.
+
+    Raises:
+        SourceError: when the file cannot be opened or decoded.
+    """
+    shown = path if shown_as is None else shown_as
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+    except OSError as error:
+        raise SourceError(shown, f"cannot read: {error.strerror or error}") from error
+    return decode(shown, data)
+
+
+def _position(before: str) -> tuple[int, int]:
+    lines = _LINE_END.split(before)
+    return len(lines), len(lines[-1]) + 1
