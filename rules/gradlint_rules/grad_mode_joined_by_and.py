@@ -1,0 +1,227 @@
+"""Context managers are joined by `and`: only the last one is entered.
+
+## Flagged
+
+```python
+import torch
+
+def embed(encoder, images):
+    with torch.no_grad() and torch.autocast("cpu", dtype=torch.bfloat16):  # GL303
+        features = encoder(images)
+    return features
+
+# run: features = embed(model, images)
+# shows: features.requires_grad
+# keeps: > 0 bytes
+```
+
+## Instead
+
+```python
+import torch
+
+def embed(encoder, images):
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        features = encoder(images)
+    return features
+
+# run: features = embed(model, images)
+# shows: not features.requires_grad
+# shows: features.dtype == torch.bfloat16
+```
+
+## Why
+
+`a and b` is `b` when `a` is true, and a context manager is true. So `with a and b:` enters `b` alone: with
+`no_grad()` first, grad stays on; with `no_grad()` last, the other one (autocast, a lock, a profiler) is never entered.
+Neither Python nor PyTorch says anything. A comma enters both.
+
+When the first operand is a condition (`with evaluating and torch.no_grad():`), a false condition is handed to `with`:
+`TypeError: 'bool' object does not support the context manager protocol`. Write
+`torch.set_grad_enabled(not evaluating)`.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import Finding, Project, rule
+
+
+@rule("GL303", severity="error", since="0.1.0")
+def grad_mode_joined_by_and(project: Project) -> Iterator[Finding]:
+    """Find grad modes that are operands of ``and`` where a context manager is expected."""
+    yield from ()
+
+
+CASES = r"""
+```python setup
+import torch
+from torch import nn
+
+model = nn.Linear(8, 2)
+images = torch.randn(4, 8)
+```
+
+## Flagged
+
+### the guard comes last, the other one is lost
+```python
+import torch
+from torch import inference_mode
+
+def embed(encoder, images):
+    with torch.autocast("cpu") and inference_mode():  # GL303
+        return encoder(images)
+
+# run: out = embed(model, images)
+# shows: out.dtype == torch.float32
+```
+
+### three of them
+```python
+import torch
+
+def embed(encoder, images, lock):
+    with torch.no_grad() and torch.autocast("cpu") and lock:  # GL303
+        return encoder(images)
+
+# run: import threading
+# run: out = embed(model, images, threading.Lock())
+# shows: out.requires_grad
+# shows: out.dtype == torch.float32
+```
+
+### a condition that may be false
+```python
+import torch
+
+def embed(encoder, images, evaluating):
+    with evaluating and torch.no_grad():  # GL303
+        return encoder(images)
+
+# run: embed(model, images, False)
+# raises: TypeError: 'bool' object does not support the context manager protocol, or AttributeError: __enter__
+```
+
+### one of several items
+```python
+import torch
+
+def embed(encoder, images):
+    with open("log.txt", "w") as log, torch.no_grad() and torch.autocast("cpu"):  # GL303
+        log.write("embedding")
+        return encoder(images)
+
+# run: out = embed(model, images)
+# shows: out.requires_grad
+```
+
+### the combination kept in a name
+```python
+import torch
+
+def embed(encoder, images):
+    modes = torch.no_grad() and torch.autocast("cpu")  # GL303
+    with modes:
+        return encoder(images)
+
+# run: out = embed(model, images)
+# shows: out.requires_grad
+```
+
+### on an exit stack
+```python
+import torch
+from contextlib import ExitStack
+
+def embed(encoder, images):
+    with ExitStack() as stack:
+        stack.enter_context(torch.no_grad() and torch.autocast("cpu"))  # GL303
+        return encoder(images)
+
+# run: out = embed(model, images)
+# shows: out.requires_grad
+```
+
+## Silent
+
+### joined by commas, on one line and in parentheses
+```python
+import torch
+
+def embed(encoder, images):
+    with torch.no_grad(), torch.autocast("cpu"):
+        return encoder(images)
+
+def score(encoder, images):
+    with (
+        torch.inference_mode(),
+        torch.autocast("cpu"),
+    ):
+        return encoder(images)
+
+# run: outs = embed(model, images), score(model, images)
+# shows: not any(out.requires_grad for out in outs)
+```
+
+### the conditional of old Python
+```python
+import torch
+
+def embed(encoder, images, training):
+    with training and torch.enable_grad() or torch.no_grad():
+        return encoder(images)
+
+# run: on, off = embed(model, images, True), embed(model, images, False)
+# shows: on.requires_grad and not off.requires_grad
+```
+
+### a default by or
+```python
+import torch
+
+def embed(encoder, images, mode=None):
+    with mode or torch.no_grad():
+        return encoder(images)
+
+# run: out = embed(model, images)
+# shows: not out.requires_grad
+```
+
+### and inside the argument
+```python
+import torch
+
+def embed(encoder, images, training, warm):
+    with torch.set_grad_enabled(training and warm):
+        return encoder(images)
+
+# run: out = embed(model, images, True, False)
+# shows: not out.requires_grad
+```
+
+### and next to the with
+```python
+import torch
+
+def embed(encoder, images, fast):
+    if fast and torch.is_grad_enabled():
+        with torch.no_grad():
+            return encoder(images)
+    return encoder(images)
+
+# run: out = embed(model, images, True)
+# shows: not out.requires_grad
+```
+
+### other context managers joined by and
+```python
+import torch
+
+def embed(encoder, images, lock, other):
+    with lock and other:
+        return encoder(images)
+
+# run: import threading
+# run: out = embed(model, images, threading.Lock(), threading.Lock())
+```
+"""

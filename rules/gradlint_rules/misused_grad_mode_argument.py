@@ -1,0 +1,302 @@
+"""A grad mode is given an argument that it does not take.
+
+## Flagged
+
+```python
+import torch
+
+def evaluate(model, images):
+    with torch.set_grad_enabled(0):  # GL304
+        return model(images)
+
+# run: evaluate(model, images)
+# raises: TypeError: set_grad_enabled(): argument 'enabled' (position 1) must be bool, not int
+```
+
+```python
+import torch
+
+def embed(encoder, images):
+    with torch.no_grad(True):  # GL304
+        return encoder(images)
+
+# run: embed(model, images)
+# raises: TypeError: 'function' object does not support the context manager protocol, or AttributeError: __enter__
+```
+
+## Instead
+
+```python
+import torch
+
+def evaluate(model, images):
+    with torch.set_grad_enabled(False):
+        return model(images)
+
+# run: out = evaluate(model, images)
+# shows: not out.requires_grad
+```
+
+```python
+import torch
+
+def embed(encoder, images):
+    with torch.no_grad():
+        return encoder(images)
+
+# run: out = embed(model, images)
+# shows: not out.requires_grad
+```
+
+## Why
+
+`no_grad` and `enable_grad` take no argument; `set_grad_enabled` and `inference_mode` take one `bool`. Since these
+classes also work as decorators without a call, any other argument is taken for the function to decorate:
+`no_grad(True)` and `inference_mode(0)` make a function that would call `True` and `0`, and `with` refuses it:
+`TypeError: 'function' object does not support the context manager protocol`. `set_grad_enabled(1)` raises
+`TypeError: set_grad_enabled(): argument 'enabled' (position 1) must be bool, not int`.
+
+All of them are loud, but only when the line is reached. `no_grad(False)` is never a way to say "keep grad on": that is
+`set_grad_enabled(True)`.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import Finding, Project, rule
+
+
+@rule("GL304", severity="error", since="0.1.0")
+def misused_grad_mode_argument(project: Project) -> Iterator[Finding]:
+    """Find grad modes whose literal argument is not what they take."""
+    yield from ()
+
+
+CASES = r"""
+```python setup
+import torch
+from torch import nn
+
+model = nn.Linear(8, 2)
+images = torch.randn(4, 8)
+```
+
+## Flagged
+
+### no argument is taken
+```python
+import torch
+from torch import enable_grad
+from torch import no_grad as ng
+
+def a(x):
+    with ng(False):  # GL304
+        return x
+
+def b(x):
+    with enable_grad(True):  # GL304
+        return x
+
+def c(x):
+    with torch.autograd.no_grad(1):  # GL304
+        return x
+
+# run: a(images)
+# run: b(images)
+# run: c(images)
+# raises: TypeError: 'function' object does not support the context manager protocol, or AttributeError: __enter__
+```
+
+### nor a keyword
+```python
+import torch
+
+def a(x):
+    with torch.no_grad(enabled=False):  # GL304
+        return x
+
+def b(x):
+    with torch.enable_grad(mode=True):  # GL304
+        return x
+
+# run: a(images)
+# run: b(images)
+# raises: TypeError: _NoParamDecoratorContextManager.__new__() got an unexpected keyword argument
+```
+
+### None
+```python
+import torch
+
+def embed(encoder, images):
+    with torch.no_grad(None):  # GL304
+        return encoder(images)
+
+# run: embed(model, images)
+# raises: TypeError: no_grad.__init__() takes 1 positional argument but 2 were given
+```
+
+### inference_mode takes a bool
+```python
+import torch
+
+def a(x):
+    with torch.inference_mode(0):  # GL304
+        return x
+
+def b(x):
+    with torch.inference_mode(None):  # GL304
+        return x
+
+def c(x):
+    with torch.inference_mode(mode=1):  # GL304
+        return x
+
+def d(x):
+    with torch.inference_mode("eval"):  # GL304
+        return x
+
+# run: a(images)
+# run: b(images)
+# run: c(images)
+# run: d(images)
+# raises: TypeError: 'function' object does not support the context manager protocol, or AttributeError: __enter__
+```
+
+### set_grad_enabled takes a bool
+```python
+import torch
+
+def a(x):
+    with torch.set_grad_enabled(0):  # GL304
+        return x
+
+def b(x):
+    with torch.set_grad_enabled(None):  # GL304
+        return x
+
+def c(x):
+    with torch.set_grad_enabled(mode="train"):  # GL304
+        return x
+
+def d(x):
+    with torch.autograd.set_grad_enabled(1.0):  # GL304
+        return x
+
+# run: a(images)
+# run: b(images)
+# run: c(images)
+# run: d(images)
+# raises: TypeError: set_grad_enabled(): argument 'enabled' (position 1) must be bool, not
+```
+
+### a number in either branch
+```python
+import torch
+
+def forward(model, images, training):
+    with torch.set_grad_enabled(1 if training else 0):  # GL304
+        return model(images)
+
+# run: forward(model, images, training=True)
+# run: forward(model, images, training=False)
+# raises: TypeError: set_grad_enabled(): argument 'enabled' (position 1) must be bool, not int
+```
+
+### as a decorator
+```python
+import torch
+
+@torch.no_grad(True)  # GL304
+def embed(encoder, images):
+    return encoder(images)
+
+# raises: TypeError: 'bool' object is not callable
+```
+
+### as a statement
+```python
+import torch
+
+torch.set_grad_enabled(0)  # GL304
+# raises: TypeError: set_grad_enabled(): argument 'enabled' (position 1) must be bool, not int
+```
+
+## Silent
+
+### bools, and what may be one
+```python
+import torch
+
+def forward(model, images, phase, options):
+    with torch.set_grad_enabled(phase == "train"):
+        first = model(images)
+    with torch.set_grad_enabled(mode=not options.get("frozen")):
+        second = model(first @ first.T @ images)
+    with torch.set_grad_enabled(bool(options.get("steps"))):
+        third = model(images)
+    with torch.inference_mode(True):
+        fourth = model(images)
+    with torch.inference_mode(mode=options["fast"]):
+        fifth = model(images)
+    return first, second, third, fourth, fifth
+
+# run: outs = forward(model, images, "val", {"frozen": True, "fast": True})
+# shows: not any(out.requires_grad for out in outs)
+```
+
+### a function to decorate
+```python
+import torch
+
+def embed(encoder, images):
+    return encoder(images)
+
+quiet = torch.no_grad(embed)
+faster = torch.inference_mode(embed)
+# run: outs = quiet(model, images), faster(model, images)
+# shows: not any(out.requires_grad for out in outs)
+```
+
+### a lambda to decorate
+```python
+import torch
+
+score = torch.no_grad(lambda encoder, images: encoder(images).softmax(1))
+# run: out = score(model, images)
+# shows: not out.requires_grad
+```
+
+### a parameter with a default
+```python
+import torch
+
+def forward(model, images, grad=True):
+    with torch.set_grad_enabled(grad):
+        return model(images)
+
+# run: out = forward(model, images, grad=False)
+# shows: not out.requires_grad
+```
+
+### a project's own guard of that name
+```python
+# file: guards.py
+import contextlib
+import torch
+
+@contextlib.contextmanager
+def no_grad(active):
+    with torch.set_grad_enabled(not active):
+        yield
+
+# file: main.py
+from guards import no_grad
+
+def embed(encoder, images):
+    with no_grad(True):
+        return encoder(images)
+
+# run: out = embed(model, images)
+# shows: not out.requires_grad
+```
+"""
