@@ -15,6 +15,7 @@ from gradlint.model.code import (
     Argument,
     Attribute,
     Block,
+    Call,
     Display,
     Expression,
     ImportName,
@@ -88,7 +89,7 @@ class Extraction:
             for argument in arguments
             if isinstance(argument.value, Name | Attribute) and (name := dotted(argument.value)) is not None
         )
-        self.scope.calls.append(CallFact(at, dotted(function) or "", handed))
+        self.scope.calls.append(CallFact(at, _callee(function), handed))
 
     def define_function(self, node: cst.FunctionDef) -> tuple[int, int]:
         """Lower a nested function; its number among the module's functions, and its place."""
@@ -104,9 +105,8 @@ class Extraction:
         body = statements.block(node.body.body, self)
         inner, self.scope, self.owner = self.scope, outer, owner
         is_async = node.asynchronous is not None
-        parent = self._enclosing_function()
         self._finish(
-            inner, name, at, keyword_at, parent, owner, parameters, decorators, body, is_async=is_async
+            inner, name, at, keyword_at, outer.index, owner, parameters, decorators, body, is_async=is_async
         )
         return inner.index, at
 
@@ -121,8 +121,7 @@ class Extraction:
         value = lower(node.body, self)
         inner, self.scope, self.owner = self.scope, outer, owner
         body: Block = (Return(value.at, value),)
-        parent = self._enclosing_function()
-        self._finish(inner, "<lambda>", at, at, parent, None, parameters, (), body, is_lambda=True)
+        self._finish(inner, "<lambda>", at, at, outer.index, None, parameters, (), body, is_lambda=True)
         return inner.index
 
     def define_class(self, node: cst.ClassDef) -> tuple[int, int, Block]:
@@ -148,9 +147,6 @@ class Extraction:
     def qualify(self, name: str) -> str:
         """The dotted name of something defined here, as Python's ``__qualname__`` less ``<locals>``."""
         return f"{self.scope.qualified}.{name}" if self.scope.qualified else name
-
-    def _enclosing_function(self) -> int:
-        return self.scope.index
 
     def _parameters(self, node: cst.Parameters) -> tuple[Parameter, ...]:
         found = [self._parameter(p, "positional") for p in (*node.posonly_params, *node.params)]
@@ -196,10 +192,19 @@ class Extraction:
             is_generator=scope.is_generator,
             is_lambda=is_lambda,
             local=frozenset(scope.local - scope.shared),
+            shared=frozenset(scope.shared),
             words=frozenset(scope.words),
             calls=tuple(scope.calls),
             imports=tuple(scope.imports),
         )
+
+
+def _callee(function: Expression) -> str:
+    match function:
+        case Attribute(value=Call(function=Name(id="super")), name=method):
+            return f"super().{method}"
+        case _:
+            return dotted(function) or ""
 
 
 def parse(source: Source) -> cst.Module:

@@ -35,8 +35,9 @@ class Function:
     """A function, lambda or module body.
 
     ``at`` is its name (for a lambda the lambda), ``keyword_at`` its ``def``. ``parent`` is the function whose
-    body defines it, ``owner`` the class it is a method of. ``local`` are the names it binds, parameters included;
-    ``words`` all names and attributes it reads, nested functions not included.
+    body defines it, ``owner`` the class it is a method of. ``local`` are the names it binds, parameters
+    included; ``shared`` those it declares global or nonlocal; ``words`` all names and attributes it reads, nested
+    functions not included.
     """
 
     index: int
@@ -53,6 +54,7 @@ class Function:
     is_generator: bool
     is_lambda: bool
     local: frozenset[str]
+    shared: frozenset[str]
     words: frozenset[str]
     calls: tuple[CallFact, ...]
     imports: tuple[ImportName, ...]

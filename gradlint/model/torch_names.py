@@ -1,0 +1,68 @@
+"""What names of torch and of frameworks mean for grad mode: tables, not code.
+
+Sources: ``torch/autograd/grad_mode.py`` and ``torch/autograd/__init__.py`` of 2.13 for the spellings; the
+frameworks' documentation and sources, named beside each row, for hooks that run under a guard of theirs.
+"""
+
+import re
+from typing import Literal
+
+GradModeName = Literal["no_grad", "enable_grad", "set_grad_enabled", "inference_mode"]
+
+_MODES: tuple[GradModeName, ...] = ("no_grad", "enable_grad", "set_grad_enabled", "inference_mode")
+_HOMES = ("torch", "torch.autograd", "torch.autograd.grad_mode")
+
+GRAD_MODES: dict[str, GradModeName] = {f"{home}.{mode}": mode for home in _HOMES for mode in _MODES}
+GRAD_MODES["torch._C._set_grad_enabled"] = "set_grad_enabled"
+
+IS_GRAD_ENABLED = frozenset(
+    {"torch.is_grad_enabled", "torch._C.is_grad_enabled", "torch.autograd.is_grad_enabled"}
+)
+
+# A context manager or decorator we cannot look into, but whose name says that it manages grad mode.
+GUARD_LIKE = re.compile(
+    r"no_?grad|inference_?mode|(disable|without|set|toggle|maybe|freeze)_?grad|grad_?mode|evaluating", re.I
+)
+# A variable holding some context: nobody can say which.
+CONTEXT_LIKE = re.compile(r"grad|infer|eval|ctx|context|mode|cm$", re.I)
+
+CONTEXT_MANAGER_DECORATORS = frozenset({"contextmanager", "asynccontextmanager"})
+
+# Calls that start their callable somewhere else, where grad mode is on again (thread-local state).
+THREAD_STARTERS = re.compile(r"(^|\.)(Thread|Timer|submit|to_thread|run_in_executor|Process)$")
+
+MODULE_BASES = frozenset({"torch.nn.Module", "torch.nn.modules.Module", "torch.nn.modules.module.Module"})
+LIGHTNING_ROOTS = ("pytorch_lightning", "lightning", "lightning.pytorch", "lightning_fabric")
+
+# Methods that the framework calls under no_grad or inference_mode: base class name -> method names.
+# Lightning: ``loops/evaluation_loop.py`` and ``prediction_loop.py`` (decorated with ``_no_grad_context``).
+# Transformers: ``Trainer.prediction_step`` guards itself, ``evaluation_loop`` calls what overrides it likewise.
+# MMEngine: ``runner/loops.py`` (``ValLoop.run_iter`` and ``TestLoop.run_iter`` are under ``torch.no_grad``).
+_EVALUATION = frozenset(
+    f"{prefix}{stage}_{suffix}"
+    for stage in ("validation", "val", "test", "predict")
+    for prefix, suffix in (
+        ("", "step"), ("", "step_end"), ("", "epoch_end"), ("on_", "epoch_start"), ("on_", "epoch_end"),
+        ("on_", "batch_start"), ("on_", "batch_end"), ("on_", "start"), ("on_", "end"), ("on_", "model_eval"),
+    )
+)  # fmt: skip
+GUARDED_HOOKS: dict[str, frozenset[str]] = {
+    "LightningModule": _EVALUATION,
+    "Callback": _EVALUATION,
+    "LightningLite": frozenset(),
+    "BaseModel": frozenset({"val_step", "test_step"}),
+    "BasePredictionWriter": frozenset({"write_on_batch_end", "write_on_epoch_end"}),
+}
+
+# Methods of objects outside the project that guard their own body.
+# transformers ``GenerationMixin.generate`` is ``@torch.no_grad()``; diffusers' pipelines' ``__call__`` too;
+# sentence_transformers' ``encode`` is ``@torch.inference_mode()``.
+GUARDED_METHODS = frozenset(
+    {"generate", "generate_batch", "beam_search", "greedy_search", "contrastive_search"}
+)
+
+# Calls that give back the module they are given, or called on.
+MODULE_WRAPPERS = frozenset({"DataParallel", "DistributedDataParallel", "DDP", "FullyShardedDataParallel", "FSDP",
+    "compile", "convert_sync_batchnorm", "data_parallel", "prepare", "prepare_model", "unwrap_model", "script"})  # fmt: skip
+SELF_RETURNING = frozenset({"to", "cuda", "cpu", "eval", "train", "half", "float", "double", "bfloat16", "xpu", "npu",
+    "requires_grad_", "to_empty", "share_memory", "apply", "type", "mps", "to_device"})  # fmt: skip

@@ -1,0 +1,128 @@
+"""Walking over code: the parts of an expression, the statements of a block."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from gradlint.model.code import (
+    Assign,
+    Attribute,
+    Augment,
+    Await,
+    Block,
+    Call,
+    Comprehension,
+    Conditional,
+    DefineClass,
+    Delete,
+    Display,
+    Evaluate,
+    Expression,
+    For,
+    Formatted,
+    If,
+    NamedAssignment,
+    Operation,
+    Raise,
+    Return,
+    Statement,
+    Subscript,
+    Switch,
+    Try,
+    While,
+    With,
+    Yield,
+)
+
+_Parts = Callable[[Any], Iterable[Expression | None]]
+
+
+def _comprehension_parts(node: Comprehension) -> Iterator[Expression | None]:
+    for loop in node.loops:
+        yield loop.iterable
+        yield loop.target
+        yield from loop.conditions
+    yield node.key
+    yield node.element
+
+
+_PARTS: dict[type[Any], _Parts] = {
+    Attribute: lambda n: (n.value,),
+    Call: lambda n: (n.function, *(a.value for a in n.arguments)),
+    Subscript: lambda n: (n.value, n.index),
+    Display: lambda n: (*n.keys, *n.items),
+    Operation: lambda n: n.operands,
+    Conditional: lambda n: (n.test, n.then, n.otherwise),
+    Comprehension: _comprehension_parts,
+    Await: lambda n: (n.value,),
+    Yield: lambda n: (n.value,),
+    NamedAssignment: lambda n: (n.value, n.target),
+    Formatted: lambda n: n.values,
+}
+_EXPRESSIONS: dict[type[Any], _Parts] = {
+    Assign: lambda n: (n.value, *n.targets),
+    Augment: lambda n: (n.value, n.target),
+    Evaluate: lambda n: (n.value,),
+    Return: lambda n: (n.value,),
+    Raise: lambda n: (n.value,),
+    Delete: lambda n: n.targets,
+    If: lambda n: (n.test,),
+    For: lambda n: (n.iterable, n.target),
+    While: lambda n: (n.test,),
+    With: lambda n: (part for item in n.items for part in (item.context, item.target)),
+    Switch: lambda n: (n.subject,),
+}
+_BLOCKS: dict[type[Any], Callable[[Any], Iterable[Block]]] = {
+    If: lambda n: (n.then, n.otherwise),
+    For: lambda n: (n.body, n.otherwise),
+    While: lambda n: (n.body, n.otherwise),
+    With: lambda n: (n.body,),
+    Try: lambda n: (n.body, *n.handlers, n.otherwise, n.final),
+    Switch: lambda n: n.cases,
+    DefineClass: lambda n: (n.body,),
+}
+
+
+def parts(expression: Expression) -> Iterator[Expression]:
+    """The expressions an expression is made of, one level down, in order of evaluation."""
+    reader = _PARTS.get(type(expression))
+    if reader is not None:
+        for part in reader(expression):
+            if part is not None:
+                yield part
+
+
+def within(expression: Expression) -> Iterator[Expression]:
+    """The expression and everything in it; lambda bodies are functions of their own and not included."""
+    yield expression
+    for part in parts(expression):
+        yield from within(part)
+
+
+def expressions(statement: Statement) -> Iterator[Expression]:
+    """The outermost expressions of one statement, those of nested statements not included."""
+    reader = _EXPRESSIONS.get(type(statement))
+    if reader is not None:
+        for expression in reader(statement):
+            if expression is not None:
+                yield expression
+
+
+def blocks(statement: Statement) -> Iterable[Block]:
+    """The blocks of a compound statement."""
+    reader = _BLOCKS.get(type(statement))
+    return reader(statement) if reader is not None else ()
+
+
+def statements(block: Block) -> Iterator[Statement]:
+    """All statements of a block, nested ones included, functions' bodies not."""
+    for statement in block:
+        yield statement
+        for inner in blocks(statement):
+            yield from statements(inner)
+
+
+def all_expressions(block: Block) -> Iterator[Expression]:
+    """Every expression of a block, at any depth, functions' bodies not included."""
+    for statement in statements(block):
+        for expression in expressions(statement):
+            yield from within(expression)

@@ -1,0 +1,302 @@
+"""Who calls whom: the project's call graph, with the grad state each call is made in."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from gradlint.finding import Place
+from gradlint.model.code import Call, Expression, Lambda, dotted
+from gradlint.model.torch_names import (
+    GUARDED_HOOKS,
+    LIGHTNING_ROOTS,
+    MODULE_BASES,
+    MODULE_WRAPPERS,
+    SELF_RETURNING,
+    THREAD_STARTERS,
+)
+from gradlint.model.traverse import all_expressions
+from gradlint.project.bindings import Bindings, owner_class
+from gradlint.project.effects import GRAD, IDENTITY, NO_GRAD, Effect, States, apply, then
+from gradlint.project.guards import returned
+from gradlint.project.link import Linker
+from gradlint.project.nodes import ClassNode, External, FunctionNode
+from gradlint.project.state import GradStates
+
+# A method called on something unknown may be any method of that name, unless the name is everybody's.
+_MOST_CANDIDATES = 6
+_EVERYBODYS = frozenset(
+    "forward __call__ __init__ get set add append update step reset close open read write run start stop save load "
+    "keys values items copy pop join split format to cuda cpu eval train parameters state_dict load_state_dict "
+    "backward item zero_grad size view reshape mean sum max min log print fit transform call apply register".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """One call. ``certain`` is false where only the method's name says who is called."""
+
+    caller: FunctionNode
+    at: int
+    callee: FunctionNode
+    certain: bool = True
+    elsewhere: bool = False  # in another thread: grad mode is on there
+
+    @property
+    def place(self) -> Place:
+        """The place of the call."""
+        return self.caller.place(self.at)
+
+
+class CallGraph:
+    """Edges and entry states; all computed once, when first asked for."""
+
+    def __init__(self, linker: Linker, bindings: Bindings, states: GradStates) -> None:
+        self._linker = linker
+        self._bindings = bindings
+        self._states = states
+        self._classes: dict[tuple[FunctionNode, str], ClassNode | None] = {}
+
+    # Edges
+
+    @cached_property
+    def edges(self) -> list[Edge]:
+        """Every call of a function of the project, in a stable order."""
+        return [
+            edge
+            for module in self._linker.modules
+            for function in module.functions
+            for edge in self._edges_of(function)
+        ]
+
+    @cached_property
+    def callers(self) -> dict[FunctionNode, list[Edge]]:
+        """The calls of a function: the certain ones, or where there are none those its name suggests."""
+        certain: dict[FunctionNode, list[Edge]] = defaultdict(list)
+        possible: dict[FunctionNode, list[Edge]] = defaultdict(list)
+        for edge in self.edges:
+            (certain if edge.certain else possible)[edge.callee].append(edge)
+        return {**possible, **certain}
+
+    @cached_property
+    def callees(self) -> dict[FunctionNode, dict[int, list[FunctionNode]]]:
+        """For each function, by call, the functions of the project it certainly calls there."""
+        found: dict[FunctionNode, dict[int, list[FunctionNode]]] = defaultdict(lambda: defaultdict(list))
+        for edge in self.edges:
+            if edge.certain and not edge.elsewhere:
+                found[edge.caller][edge.at].append(edge.callee)
+        return found
+
+    def _edges_of(self, function: FunctionNode) -> Iterator[Edge]:
+        for call in function.facts.calls:
+            if call.callee:
+                for callee, certain in self.called(function, call.callee):
+                    yield Edge(function, call.at, callee, certain)
+            for name in call.handed:
+                handed = self._linker.resolve(function, name) or self._method_of_variable(function, name)
+                if isinstance(handed, FunctionNode):
+                    elsewhere = THREAD_STARTERS.search(call.callee) is not None
+                    yield Edge(function, call.at, handed, True, elsewhere)
+        for expression in _lambdas(function):
+            yield Edge(function, expression.at, function.module.functions[expression.function])
+
+    def called(self, function: FunctionNode, name: str) -> Iterator[tuple[FunctionNode, bool]]:
+        """The functions that ``name(...)`` may run, each with whether that is certain."""
+        owner, _, method = name.rpartition(".")
+        if owner == "super()":
+            yield from ((callee, True) for callee in self._super_methods(function, method))
+            return
+        target = self._linker.resolve(function, name)
+        if isinstance(target, FunctionNode):
+            yield target, True
+        elif isinstance(target, ClassNode):
+            if (constructor := self._linker.find_method(target, "__init__")) is not None:
+                yield constructor, True
+        elif target is None:
+            yield from self._called_on_value(function, owner, method, name)
+
+    def _called_on_value(
+        self, function: FunctionNode, owner: str, method: str, name: str
+    ) -> Iterator[tuple[FunctionNode, bool]]:
+        """``value.method()`` through the value's class, or its name; ``value()`` through ``__call__``."""
+        if owner and (instance := self.class_of(function, owner)) is not None:
+            methods = list(self._methods(instance, method))
+            if methods:
+                yield from ((callee, True) for callee in methods)
+                return
+        if (called := self.class_of(function, name)) is not None:
+            yield from ((callee, True) for callee in self._methods(called, "__call__"))
+        elif owner and method not in _EVERYBODYS and not method.startswith("__"):
+            candidates = self._linker.methods_named.get(method, ())
+            if len(candidates) <= _MOST_CANDIDATES:
+                yield from ((callee, False) for callee in candidates)
+
+    def _super_methods(self, function: FunctionNode, name: str) -> Iterator[FunctionNode]:
+        cls = owner_class(function)
+        for ancestor in self._linker.ancestors(cls)[1:] if cls is not None else ():
+            if isinstance(ancestor, ClassNode) and (method := ancestor.method(name)) is not None:
+                yield method
+                return
+
+    def _methods(self, cls: ClassNode, name: str) -> Iterator[FunctionNode]:
+        """What ``instance.name()`` may run: the class's method and what its subclasses put in its place."""
+        names = (name, "forward") if name == "__call__" else (name,)
+        found: set[FunctionNode] = set()
+        for each in names:
+            own = self._linker.find_method(cls, each)
+            overriding = (sub.method(each) for sub in self._linker.subclasses.get(cls, ()))
+            found.update(method for method in (own, *overriding) if method is not None)
+        yield from sorted(found, key=lambda method: method.key)
+
+    def _method_of_variable(self, function: FunctionNode, name: str) -> FunctionNode | None:
+        owner, _, method = name.rpartition(".")
+        cls = self.class_of(function, owner) if owner else None
+        return self._linker.find_method(cls, method) if cls is not None else None
+
+    def class_of(self, function: FunctionNode, name: str) -> ClassNode | None:
+        """The class of the project that a variable or attribute is an instance of, if that is plain to see."""
+        key = (function, name)
+        if key not in self._classes:
+            self._classes[key] = None  # a variable assigned from itself ends here
+            self._classes[key] = self._class_of(function, name)
+        return self._classes[key]
+
+    def _class_of(self, function: FunctionNode, name: str) -> ClassNode | None:
+        if name in ("self", "cls"):
+            return owner_class(function)
+        if name.endswith(".module"):  # what DataParallel wraps
+            return self.class_of(function, name.removesuffix(".module"))
+        for where, value in self._bindings.values(function, name):
+            if (cls := self._constructed(where, value)) is not None:
+                return cls
+        scope: FunctionNode | None = function
+        while scope is not None:
+            for parameter in scope.facts.parameters:
+                if parameter.name == name and parameter.annotation is not None:
+                    return self._annotated(scope, parameter.annotation)
+            scope = scope.parent
+        return None
+
+    def _constructed(self, scope: FunctionNode, value: Expression) -> ClassNode | None:
+        """The class of ``Class(...)``, also behind ``.to(device)`` and the like, which return the module."""
+        while isinstance(value, Call):
+            name = dotted(value.function)
+            if name is not None:
+                if (cls := self._made_by(scope, name, value)) is not None:
+                    return cls
+                if name.rpartition(".")[2] not in SELF_RETURNING:
+                    return None
+            inner = getattr(value.function, "value", None)
+            if inner is None:
+                return None
+            value = inner
+        name = dotted(value)
+        return self.class_of(scope, name) if name is not None else None
+
+    def _made_by(self, scope: FunctionNode, name: str, call: Call) -> ClassNode | None:
+        match self._linker.resolve(scope, name):
+            case ClassNode() as cls:
+                return cls
+            case FunctionNode() as factory:
+                found = (self._constructed(factory, value) for value in returned(factory))
+                return next((cls for cls in found if cls is not None), None)
+            case External(name=full) if full.rpartition(".")[2] in MODULE_WRAPPERS and call.arguments:
+                return self._constructed(scope, call.arguments[0].value)
+            case _:
+                return None
+
+    def _annotated(self, scope: FunctionNode, annotation: Expression) -> ClassNode | None:
+        name = dotted(annotation)
+        target = self._linker.resolve(scope.parent or scope, name) if name else None
+        return target if isinstance(target, ClassNode) else None
+
+    # Entry states
+
+    @cached_property
+    def _entries(self) -> dict[FunctionNode, States]:
+        """The states each function's body may start in: joined over its callers, after its decorators."""
+        decorated = {
+            function: self._states.guards.decorators(function) if function.facts.decorators else IDENTITY
+            for module in self._linker.modules
+            for function in module.functions
+        }
+        entries: dict[FunctionNode, States] = {}
+        pending: list[FunctionNode] = []
+        outgoing: dict[FunctionNode, list[Edge]] = defaultdict(list)
+        for edges in self.callers.values():
+            for edge in edges:
+                outgoing[edge.caller].append(edge)
+
+        def enter(function: FunctionNode, states: States) -> None:
+            states = apply(decorated[function], states)
+            if states & ~entries.get(function, 0):
+                entries[function] = entries.get(function, 0) | states
+                pending.append(function)
+
+        def spread() -> None:
+            while pending:
+                caller = pending.pop()
+                for edge in outgoing[caller]:
+                    hooked = self.hook_states(edge.callee)
+                    enter(edge.callee, hooked or self.states_of_edge(edge, entries[caller]))
+
+        for function in decorated:
+            if (hooked := self.hook_states(function)) or not self.callers.get(function):
+                enter(function, hooked or GRAD)
+        spread()
+        for function in decorated:  # what only calls itself, or one another
+            if function not in entries:
+                enter(function, GRAD)
+                spread()
+        return entries
+
+    def states_of_edge(self, edge: Edge, entry: States) -> States:
+        """The states a call is made in, given those its caller was entered in."""
+        return GRAD if edge.elsewhere else apply(self._states.effect_at(edge.caller, edge.at), entry)
+
+    def entry(self, function: FunctionNode) -> States:
+        """The states the function's body may start in."""
+        return self._entries[function]
+
+    def states_at(self, function: FunctionNode, at: int) -> States:
+        """The states a node of the function may run in."""
+        return apply(self._states.effect_at(function, at), self.entry(function))
+
+    def effect_at(self, function: FunctionNode, at: int) -> Effect:
+        """What the function's own guards and decorators do at a node."""
+        return then(self._states.guards.decorators(function), self._states.effect_at(function, at))
+
+    def hook_states(self, function: FunctionNode) -> States:
+        """The states of a method that a framework calls under a guard of its own; 0 for all others."""
+        cls = function.owner
+        if cls is None:
+            return 0
+        for ancestor in self._linker.ancestors(cls):
+            if isinstance(ancestor, External):
+                base = ancestor.name.rpartition(".")[2]
+                hooks = GUARDED_HOOKS.get(base) or (
+                    GUARDED_HOOKS["LightningModule"] if "Lightning" in base else None
+                )
+                if hooks is not None and function.facts.name in hooks:
+                    return NO_GRAD
+        return 0
+
+    def is_module_class(self, cls: ClassNode) -> bool:
+        """Whether instances are ``torch.nn.Module``: by a base, or by having ``forward`` under an unknown base."""
+        outside = [a.name for a in self._linker.ancestors(cls) if isinstance(a, External)]
+        if any(name in MODULE_BASES or name.startswith(LIGHTNING_ROOTS) for name in outside):
+            return True
+        unknown = [
+            name
+            for name in outside
+            if name.rpartition(".")[2] not in ("object", "ABC", "Generic", "Protocol")
+        ]
+        return bool(unknown) and self._linker.find_method(cls, "forward") is not None
+
+
+def _lambdas(function: FunctionNode) -> Iterator[Lambda]:
+    if not any(other.facts.is_lambda for other in function.module.functions):
+        return
+    for expression in all_expressions(function.facts.body):
+        if isinstance(expression, Lambda):
+            yield expression

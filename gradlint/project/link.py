@@ -1,0 +1,279 @@
+"""Names across modules: imports, re-exports, methods through base classes."""
+
+import builtins
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+
+from gradlint.model.code import Assign, Attribute, Call, Expression, ImportName, Name, dotted
+from gradlint.model.facts import ModuleFacts
+from gradlint.project.nodes import ClassNode, External, FunctionNode, ModuleNode, Target
+
+# A folder of the project called like one of these is not what ``import torch`` means.
+_LIBRARIES = frozenset(sys.stdlib_module_names) | {
+    "torch", "torchvision", "torchaudio", "numpy", "scipy", "sklearn", "pandas", "tensorflow", "keras", "jax",
+    "flax", "transformers", "diffusers", "accelerate", "datasets", "timm", "matplotlib", "PIL", "cv2", "tqdm",
+    "pytest", "click", "yaml", "requests",
+}  # fmt: skip
+_BUILTINS = frozenset(dir(builtins))
+_LONGEST_CHAIN = 20
+
+
+class Linker:
+    """Finds what a name means, following imports from file to file."""
+
+    def __init__(self, modules: Iterable[ModuleFacts]) -> None:
+        self.modules = [_node(facts) for facts in modules]
+        self._by_suffix: dict[str, list[ModuleNode]] = defaultdict(list)
+        self._packages = {module.parts for module in self.modules if module.is_package}
+        for module in self.modules:
+            for start in range(len(module.parts)):
+                self._by_suffix[".".join(module.parts[start:])].append(module)
+        self._namespaces: dict[
+            ModuleNode, dict[str, list[ImportName | FunctionNode | ClassNode | Expression]]
+        ] = {}
+        self._found: dict[tuple[ModuleNode, str], ModuleNode | None] = {}
+        self._ancestors: dict[ClassNode, tuple[ClassNode | External, ...]] = {}
+
+    # Modules
+
+    def find_module(self, importer: ModuleNode, name: str) -> ModuleNode | None:
+        """The project's module that ``import name`` in ``importer`` means."""
+        key = (importer, name)
+        if key not in self._found:
+            self._found[key] = self._nearest(importer, name)
+        return self._found[key]
+
+    def _nearest(self, importer: ModuleNode, name: str) -> ModuleNode | None:
+        size = name.count(".") + 1
+        best: tuple[int, ModuleNode] | None = None
+        for module in self._by_suffix.get(name, ()):
+            root = module.parts[: len(module.parts) - size]
+            rank = self._rank(importer, root, name)
+            if rank >= 0 and (best is None or rank > best[0]):
+                best = (rank, module)
+        return best[1] if best else None
+
+    def _rank(self, importer: ModuleNode, root: tuple[str, ...], name: str) -> int:
+        """How well a folder serves as an import root for a module: -1 not at all, else the nearer the more."""
+        folder = importer.parts if importer.is_package else importer.parts[:-1]
+        if root in self._packages and (root != folder or name.partition(".")[0] in _LIBRARIES):
+            return -1
+        if importer.parts[: len(root)] == root:
+            return 1 + len(root)
+        return 0 if name.partition(".")[0] not in _LIBRARIES else -1
+
+    def _relative(self, importer: ModuleNode, found: ImportName) -> ModuleNode | None:
+        base = importer.parts if importer.is_package else importer.parts[:-1]
+        base = base[: len(base) - (found.level - 1)]
+        parts = (*base, *found.module.split(".")) if found.module else base
+        return next((m for m in self._by_suffix.get(".".join(parts), ()) if m.parts == parts), None)
+
+    def imported(self, importer: ModuleNode, found: ImportName, depth: int = 0) -> Target | None:
+        """What an import statement binds."""
+        source = self._relative(importer, found) if found.level else self.find_module(importer, found.module)
+        if found.name is None:
+            return source or External(found.module)
+        if source is not None:
+            return self.member(source, found.name, depth + 1)
+        if found.level:
+            parts = (*importer.parts[: -found.level], *found.module.split("."), found.name)
+            return self._submodule(parts)
+        whole = self.find_module(importer, f"{found.module}.{found.name}")
+        return whole or External(f"{found.module}.{found.name}")
+
+    def _submodule(self, parts: tuple[str, ...]) -> ModuleNode | None:
+        return next((m for m in self._by_suffix.get(".".join(parts), ()) if m.parts == parts), None)
+
+    # Names
+
+    def namespace(
+        self, module: ModuleNode
+    ) -> dict[str, list[ImportName | FunctionNode | ClassNode | Expression]]:
+        """What a module's top level binds each name to, in order of appearance."""
+        if module not in self._namespaces:
+            self._namespaces[module] = _namespace(module)
+        return self._namespaces[module]
+
+    def member(self, module: ModuleNode, name: str, depth: int = 0) -> Target | None:
+        """What ``module.name`` is: something defined there, re-exported there, or a submodule."""
+        if depth > _LONGEST_CHAIN:
+            return None
+        outside: Target | None = None
+        for bound in self.namespace(module).get(name, ()):
+            target = self._bound(module, bound, depth)
+            if target is not None and not isinstance(target, External):
+                return target
+            outside = outside or target
+        if outside is None and (submodule := self._submodule((*module.parts, name))) is not None:
+            return submodule
+        return outside or self._starred(module, name, depth)
+
+    def _bound(
+        self, module: ModuleNode, bound: ImportName | FunctionNode | ClassNode | Expression, depth: int
+    ) -> Target | None:
+        if isinstance(bound, FunctionNode | ClassNode):
+            return bound
+        if isinstance(bound, ImportName):
+            return self.imported(module, bound, depth)
+        name = dotted(bound)  # an alias: ``run = evaluate``
+        return self.resolve(module.body, name, depth + 1) if name else None
+
+    def _starred(self, module: ModuleNode, name: str, depth: int) -> Target | None:
+        outside: Target | None = None
+        for found in self.namespace(module).get("*", ()):
+            assert isinstance(found, ImportName)
+            source = self._relative(module, found) if found.level else self.find_module(module, found.module)
+            if source is not None and source is not module:
+                target = self.member(source, name, depth + 1)
+                if target is not None:
+                    return target
+            elif source is None and found.module.partition(".")[0] == "torch":
+                outside = External(f"{found.module}.{name}")
+        return outside
+
+    def resolve(self, scope: FunctionNode, name: str, depth: int = 0) -> Target | None:
+        """What a dotted name means inside a function; None for a variable or an unknown.
+
+        ``self.method`` is resolved through the class and its bases.
+        """
+        if depth > _LONGEST_CHAIN:
+            return None
+        first, *rest = name.split(".")
+        target = self._first(scope, first, depth)
+        for attribute in rest:
+            if target is None:
+                return None
+            target = self.attribute(target, attribute, depth)
+        return target
+
+    def attribute(self, target: Target, name: str, depth: int = 0) -> Target | None:
+        """What ``target.name`` is."""
+        match target:
+            case External(name=outer):
+                return External(f"{outer}.{name}")
+            case ModuleNode():
+                return self.member(target, name, depth)
+            case ClassNode():
+                return self.find_method(target, name)
+            case _:
+                return None
+
+    def _first(self, scope: FunctionNode, name: str, depth: int) -> Target | None:
+        function: FunctionNode | None = scope
+        while function is not None and not function.is_module_body:
+            if name in function.facts.local:
+                return self._local(function, name, depth)
+            function = function.parent
+        target = self.member(scope.module, name, depth)
+        if target is None and name in _BUILTINS and name not in scope.module.body.facts.local:
+            return External(f"builtins.{name}")
+        return target
+
+    def _local(self, function: FunctionNode, name: str, depth: int) -> Target | None:
+        for found in function.facts.imports:
+            if found.binding == name:
+                return self.imported(function.module, found, depth)
+        module = function.module
+        for nested in module.functions:
+            if (
+                nested.facts.parent == function.facts.index
+                and nested.facts.name == name
+                and nested.owner is None
+            ):
+                return nested
+        return next(
+            (c for c in module.classes if c.facts.parent == function.facts.index and c.facts.name == name),
+            None,
+        )
+
+    # Classes
+
+    def ancestors(self, cls: ClassNode) -> tuple[ClassNode | External, ...]:
+        """The class and all its bases, nearest first; what lies outside the project by name."""
+        if cls not in self._ancestors:
+            self._ancestors[cls] = (cls,)  # a class that is its own base ends here
+            self._ancestors[cls] = tuple(dict.fromkeys(self._linearise(cls)))
+        return self._ancestors[cls]
+
+    def _linearise(self, cls: ClassNode) -> Iterator[ClassNode | External]:
+        yield cls
+        scope = cls.module.functions[cls.facts.parent]
+        for base in cls.facts.bases:
+            # ``Base[T]`` is Base; a computed base keeps the name of what computes it.
+            spelt = base
+            while not isinstance(spelt, Name | Attribute) and (inner := _inner(spelt)) is not None:
+                spelt = inner
+            name = dotted(spelt)
+            target = self.resolve(scope, name) if name else None
+            if isinstance(target, ClassNode):
+                yield from self.ancestors(target)
+            elif isinstance(target, External):
+                yield target
+            else:
+                yield External(f"?.{name}")
+
+    def find_method(self, cls: ClassNode, name: str) -> FunctionNode | None:
+        """The method an instance of the class has, its own or the nearest base's."""
+        for ancestor in self.ancestors(cls):
+            if isinstance(ancestor, ClassNode) and (method := ancestor.method(name)) is not None:
+                return method
+        return None
+
+    @cached_property
+    def subclasses(self) -> dict[ClassNode, list[ClassNode]]:
+        """All classes that derive from a class, directly or not."""
+        found: dict[ClassNode, list[ClassNode]] = defaultdict(list)
+        for module in self.modules:
+            for cls in module.classes:
+                for ancestor in self.ancestors(cls):
+                    if isinstance(ancestor, ClassNode) and ancestor is not cls:
+                        found[ancestor].append(cls)
+        return found
+
+    @cached_property
+    def methods_named(self) -> dict[str, list[FunctionNode]]:
+        """All methods of the project by name."""
+        found: dict[str, list[FunctionNode]] = defaultdict(list)
+        for module in self.modules:
+            for cls in module.classes:
+                for method in cls.methods:
+                    found[method.facts.name].append(method)
+        return found
+
+
+def _inner(expression: Expression) -> Expression | None:
+    match expression:
+        case Call(function=inner):
+            return inner
+        case _:
+            return getattr(expression, "value", None)
+
+
+def _node(facts: ModuleFacts) -> ModuleNode:
+    parts = tuple(part for part in facts.path.removesuffix(".py").split("/") if part not in ("", "."))
+    is_package = parts[-1:] == ("__init__",)
+    module = ModuleNode(facts, parts[:-1] if is_package else parts, is_package)
+    module.functions.extend(FunctionNode(module, function) for function in facts.functions)
+    module.classes.extend(ClassNode(module, cls) for cls in facts.classes)
+    return module
+
+
+def _namespace(module: ModuleNode) -> dict[str, list[ImportName | FunctionNode | ClassNode | Expression]]:
+    found: dict[str, list[ImportName | FunctionNode | ClassNode | Expression]] = defaultdict(list)
+    for function in module.functions:
+        if function.facts.parent == 0 and function.owner is None and not function.facts.is_lambda:
+            found[function.facts.name].append(function)
+    for cls in module.classes:
+        if cls.facts.parent == 0 and "." not in cls.facts.qualified:
+            found[cls.facts.name].append(cls)
+    for imported in module.body.facts.imports:
+        if imported.binding:
+            found[imported.binding].append(imported)
+    for statement in module.body.facts.body:
+        if isinstance(statement, Assign):
+            for target in statement.targets:
+                if isinstance(target, Name):
+                    found[target.id].append(statement.value)
+    return found

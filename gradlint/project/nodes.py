@@ -1,0 +1,103 @@
+"""The things that names refer to once modules are linked."""
+
+from dataclasses import dataclass, field
+
+from gradlint.finding import Place
+from gradlint.model.facts import MODULE_BODY, Class, Function, ModuleFacts
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ModuleNode:
+    """A module of the project. ``parts`` is its path without the suffix, ``__init__`` dropped."""
+
+    facts: ModuleFacts
+    parts: tuple[str, ...]
+    is_package: bool
+    functions: list["FunctionNode"] = field(default_factory=list, repr=False)
+    classes: list["ClassNode"] = field(default_factory=list, repr=False)
+
+    @property
+    def path(self) -> str:
+        """The path that reports show."""
+        return self.facts.path
+
+    @property
+    def body(self) -> "FunctionNode":
+        """The module's own statements."""
+        return self.functions[MODULE_BODY]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FunctionNode:
+    """A function of the project; compared by identity."""
+
+    module: ModuleNode = field(repr=False)
+    facts: Function = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """Its qualified name."""
+        return self.facts.qualified
+
+    @property
+    def parent(self) -> "FunctionNode | None":
+        """The function whose body defines it."""
+        return None if self.facts.parent is None else self.module.functions[self.facts.parent]
+
+    @property
+    def owner(self) -> "ClassNode | None":
+        """The class it is a method of."""
+        return None if self.facts.owner is None else self.module.classes[self.facts.owner]
+
+    @property
+    def is_module_body(self) -> bool:
+        """Whether these are a module's own statements."""
+        return self.facts.parent is None
+
+    def place(self, at: int) -> Place:
+        """The place of a node of this function's module."""
+        return Place(self.module.path, at)
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """An order that does not depend on the run."""
+        return (self.module.path, self.facts.index)
+
+    def __repr__(self) -> str:
+        return f"<{self.module.path}:{self.name}>"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClassNode:
+    """A class of the project; compared by identity."""
+
+    module: ModuleNode = field(repr=False)
+    facts: Class = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """Its qualified name."""
+        return self.facts.qualified
+
+    def method(self, name: str) -> FunctionNode | None:
+        """A method the class itself defines."""
+        index = self.facts.methods.get(name)
+        return None if index is None else self.module.functions[index]
+
+    @property
+    def methods(self) -> list[FunctionNode]:
+        """The methods the class itself defines."""
+        return [self.module.functions[index] for index in self.facts.methods.values()]
+
+    def __repr__(self) -> str:
+        return f"<{self.module.path}:class {self.name}>"
+
+
+@dataclass(frozen=True, slots=True)
+class External:
+    """Something outside the project, by its full dotted name."""
+
+    name: str
+
+
+Target = ModuleNode | FunctionNode | ClassNode | External
