@@ -1,0 +1,1287 @@
+"""A forward in inference code records a graph that nobody uses.
+
+## Flagged
+
+```python
+def accuracy(model, loader):
+    model.eval()
+    hits, seen = 0, 0
+    for images, labels in loader:
+        scores = model(images)  # GL101
+        hits += (scores.argmax(1) == labels).sum().item()
+        seen += len(labels)
+    return hits / seen
+
+# run: accuracy(model, loader)
+# keeps: > 0 bytes
+```
+
+## Instead
+
+```python
+import torch
+
+@torch.no_grad()
+def accuracy(model, loader):
+    model.eval()
+    hits, seen = 0, 0
+    for images, labels in loader:
+        scores = model(images)
+        hits += (scores.argmax(1) == labels).sum().item()
+        seen += len(labels)
+    return hits / seen
+
+# run: accuracy(model, loader)
+```
+
+or `with torch.no_grad():` around the loop.
+
+## Why
+
+`model.eval()` only changes how layers such as dropout and batch norm compute. Recording goes on: each layer keeps the
+tensors that `backward()` would need, for as long as its output lives. No value is wrong, and nothing leaks, because all
+of it is freed with the output. What is lost is memory, at the worst moment: a five-layer perceptron with 1 MiB of input
+keeps 17 tensors, 5,292,036 bytes, and none under `no_grad()`. In a loop the new graph is built while the old output is
+still bound to its name, so the peak of an eight-layer model is 19 activations instead of 3. The batch could be several
+times as large.
+
+A forward is inference when the code says so: `.eval()` was called on the model, the function, file or loader is named
+so, or its result only reaches places where no gradient can flow (`.item()`, `.argmax()`, `.tolist()`, a metric, a shape). The
+notes of a finding say which. Nothing is reported when a gradient may be wanted, as in attacks, saliency maps, forces or
+test-time training, when every caller holds a guard, or when all parameters are frozen and no graph is built.
+
+`torch.inference_mode()` also switches recording off, but the tensors made under it can never take part in training:
+`RuntimeError: Inference tensors cannot be saved for backward.` So `no_grad()` is the one to begin with.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import Finding, Project, rule
+
+
+@rule("GL101", severity="warning", since="0.1.0")
+def grad_enabled_inference(project: Project) -> Iterator[Finding]:
+    """Find forwards of inference code that can run with grad on."""
+    yield from ()
+
+
+CASES = r"""
+```python setup
+import torch
+from torch import nn
+
+torch.manual_seed(0)
+model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+loader = [(torch.randn(4, 8), torch.randint(3, (4,))) for _ in range(2)]
+criterion = nn.CrossEntropyLoss()
+torch.save(model.state_dict(), "model.pt")
+images, labels = loader[0]
+```
+
+## Flagged
+
+### a script at module level
+```python
+import torch
+from torch import nn
+
+model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+model.load_state_dict(torch.load("model.pt"))
+model.eval()
+
+scores = model(torch.randn(1, 8)).softmax(1)  # GL101
+print(scores.argmax().item())
+# keeps: > 0 bytes
+```
+
+### the validation block inside train()
+```python
+def train(model, criterion, optimizer, train_loader, val_loader, epochs=1):
+    for epoch in range(epochs):
+        model.train()
+        for images, labels in train_loader:
+            optimizer.zero_grad()
+            loss = criterion(model(images), labels)
+            loss.backward()
+            optimizer.step()
+
+        model.eval()
+        val_loss = 0.0
+        for images, labels in val_loader:
+            outputs = model(images)  # GL101
+            val_loss += criterion(outputs, labels).item()
+        print(epoch, val_loss / len(val_loader))
+
+# run: train(model, criterion, torch.optim.SGD(model.parameters(), lr=0.1), [], loader)
+# keeps: > 0 bytes
+```
+
+### a validation function without eval()
+```python
+def validate(net, val_loader, criterion):
+    losses = []
+    for images, labels in val_loader:
+        output = net(images)  # GL101
+        losses.append(criterion(output, labels).item())
+    return sum(losses) / len(losses)
+
+# run: validate(model, loader, criterion)
+# keeps: > 0 bytes
+```
+
+### train(False) is eval()
+```python
+def confusion(model, loader, classes=3):
+    model.train(False)
+    table = [[0] * classes for _ in range(classes)]
+    for images, labels in loader:
+        for guess, label in zip(model(images).argmax(1).tolist(), labels.tolist()):  # GL101
+            table[label][guess] += 1
+    return table
+
+# run: confusion(model, loader)
+# keeps: > 0 bytes
+```
+
+### the handler of a web service
+```python setup
+# file: fastapi.py
+class FastAPI:
+    def post(self, path):
+        return lambda handler: handler
+
+    get = post
+```
+```python
+import torch
+from fastapi import FastAPI
+from torch import nn
+
+app = FastAPI()
+model = nn.Linear(8, 3)
+model.load_state_dict({"weight": torch.zeros(3, 8), "bias": torch.zeros(3)})
+model.eval()
+
+@app.post("/predict")
+def predict(pixels: list[float]) -> dict[str, int]:
+    scores = model(torch.tensor([pixels]))  # GL101
+    return {"label": int(scores.argmax(1))}
+
+@app.get("/scores")
+async def scores(pixels: list[float]) -> list[float]:
+    return model(torch.tensor([pixels])).softmax(1)[0].tolist()  # GL101
+
+# run: predict([0.0] * 8)
+# keeps: > 0 bytes
+```
+
+### the predict method of a service
+```python
+import torch
+from torch import nn
+
+class Classifier:
+    def __init__(self, path):
+        self.model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+        self.model.load_state_dict(torch.load(path))
+        self.model.eval()
+
+    def predict(self, pixels):
+        scores = self.model(torch.tensor([pixels]))  # GL101
+        return scores.argmax(1).item()
+
+# run: Classifier("model.pt").predict([0.0] * 8)
+# keeps: > 0 bytes
+```
+
+### loaded and put in eval mode in another file
+```python
+# file: loading.py
+import torch
+from torch import nn
+
+def load_model(path):
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+    model.load_state_dict(torch.load(path))
+    return model.eval()
+
+# file: main.py
+import torch
+from loading import load_model
+
+def main():
+    model = load_model("model.pt")
+    for _ in range(2):
+        scores = model(torch.randn(4, 8))  # GL101
+        print(scores.argmax(1).tolist())
+
+if __name__ == "__main__":
+    main()
+# keeps: > 0 bytes
+```
+
+### a helper that only an unguarded evaluation reaches
+```python
+# file: metrics.py
+def count_hits(model, batch):
+    images, labels = batch
+    return (model(images).argmax(1) == labels).sum().item()  # GL101
+
+# file: evaluate.py
+from metrics import count_hits
+
+def evaluate(model, loader):
+    model.eval()
+    return sum(count_hits(model, batch) for batch in loader)
+
+# run: evaluate(model, loader)
+# keeps: > 0 bytes
+```
+
+### a helper with one guarded and one unguarded caller
+```python
+import torch
+
+def top_class(model, images):
+    return model(images).argmax(1).tolist()  # GL101
+
+@torch.no_grad()
+def evaluate(model, loader):
+    model.eval()
+    return [top_class(model, images) for images, _ in loader]
+
+def predict(model, images):
+    model.eval()
+    return top_class(model, images)
+
+# run: predict(model, images)
+# keeps: > 0 bytes
+```
+
+### a guard that ends too early
+```python
+import torch
+
+def evaluate(model, loader):
+    model.eval()
+    hits = 0
+    for images, labels in loader:
+        with torch.no_grad():
+            images = (images - images.mean()) / images.std()
+        hits += (model(images).argmax(1) == labels).sum().item()  # GL101
+    return hits
+
+# run: evaluate(model, loader)
+# keeps: > 0 bytes
+```
+
+### actions of a reinforcement learning rollout
+```python
+import torch
+from torch.distributions import Categorical
+
+def rollout(policy, env, steps):
+    observation = env.reset()
+    rewards = []
+    for _ in range(steps):
+        logits = policy(torch.as_tensor(observation))  # GL101
+        action = Categorical(logits=logits).sample()
+        observation, reward = env.step(action.item())
+        rewards.append(reward)
+    return sum(rewards)
+
+# run: from types import SimpleNamespace as space
+# run: env = space(reset=lambda: [0.0] * 8, step=lambda action: ([float(action)] * 8, 1.0))
+# run: rollout(model, env, 3)
+# keeps: > 0 bytes
+```
+
+### the greedy action of a value network
+```python
+import random
+import torch
+
+class Agent:
+    def __init__(self, q_network, optimizer, epsilon=0.1):
+        self.q_network = q_network
+        self.optimizer = optimizer
+        self.epsilon = epsilon
+
+    def act(self, state):
+        if random.random() < self.epsilon:
+            return random.randrange(3)
+        return self.q_network(torch.as_tensor(state)).argmax().item()  # GL101
+
+    def learn(self, states, actions, targets):
+        values = self.q_network(states).gather(1, actions).squeeze(1)
+        loss = torch.nn.functional.mse_loss(values, targets)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+# run: Agent(model, None, epsilon=0).act([0.0] * 8)
+# keeps: > 0 bytes
+```
+
+### a diffusion sampling loop
+```python
+import torch
+
+def sample(denoiser, steps, shape):
+    image = torch.randn(shape)
+    for step in reversed(range(steps)):
+        noise = denoiser(image)  # GL101
+        image = image - noise / (step + 1)
+    return (image.clamp(0, 1) * 255).to(torch.uint8)
+
+# run: sample(nn.Linear(8, 8), 3, (2, 8))
+# keeps: > 0 bytes
+```
+
+### text sampled from a recurrent network
+```python
+import torch
+
+def complete(lstm, head, embed, tokens, length):
+    lstm.eval()
+    state = None
+    for _ in range(length):
+        out, state = lstm(embed(tokens[:, -1:]), state)  # GL101
+        weights = head(out[:, -1]).softmax(-1)
+        tokens = torch.cat([tokens, torch.multinomial(weights, 1)], 1)
+    return tokens.tolist()
+
+# run: complete(nn.LSTM(8, 8, batch_first=True), nn.Linear(8, 5), nn.Embedding(5, 8), torch.zeros(1, 1).long(), 3)
+# keeps: > 0 bytes
+```
+
+### features for another tool
+```python
+import numpy as np
+
+def extract_features(backbone, loader):
+    backbone.eval()
+    features = []
+    for images, _ in loader:
+        features.append(backbone(images).detach().cpu().numpy())  # GL101
+    return np.concatenate(features)
+
+# run: extract_features(model, loader)
+# keeps: > 0 bytes
+```
+
+### a generator of predictions
+```python
+def predictions(model, loader):
+    model.eval()
+    for images, _ in loader:
+        yield from model(images).argmax(1).tolist()  # GL101
+
+# run: list(predictions(model, loader))
+# keeps: > 0 bytes
+```
+
+### a step of an evaluator whose loop is in another file
+```python
+# file: runner.py
+class Runner:
+    def __init__(self, model, loader):
+        self.model = model
+        self.loader = loader
+
+    def run(self):
+        self.model.eval()
+        return [self.step(batch) for batch in self.loader]
+
+# file: tester.py
+from runner import Runner
+
+class Tester(Runner):
+    def step(self, batch):
+        return self.model(batch[0]).argmax(1).tolist()  # GL101
+
+# run: Tester(model, loader).run()
+# keeps: > 0 bytes
+```
+
+### a model of the transformers library
+```python setup
+# file: transformers.py
+from types import SimpleNamespace
+
+import torch
+
+class AutoModelForSequenceClassification(torch.nn.Linear):
+    @classmethod
+    def from_pretrained(cls, name):
+        return cls(8, 2)
+
+    def forward(self, pixels):
+        return SimpleNamespace(logits=super().forward(pixels))
+
+class AutoTokenizer:
+    @classmethod
+    def from_pretrained(cls, name):
+        return lambda text, return_tensors: {"pixels": torch.zeros(1, 8)}
+```
+```python
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained("some/model")
+model = AutoModelForSequenceClassification.from_pretrained("some/model")
+
+def sentiment(text):
+    inputs = tokenizer(text, return_tensors="pt")
+    outputs = model(**inputs)  # GL101
+    return outputs.logits.argmax(-1).item()
+
+print(sentiment("fine"))
+# keeps: > 0 bytes
+```
+
+### forward called by its name
+```python
+def predict(model, images):
+    model.eval()
+    return model.forward(images).argmax(1).tolist()  # GL101
+
+# run: predict(model, images)
+# keeps: > 0 bytes
+```
+
+### handed on by name
+```python
+def label(model, images):
+    return model(images).argmax(1).tolist()  # GL101
+
+def predict_all(model, loader, step=label):
+    model.eval()
+    return [step(model, images) for images, _ in loader]
+
+# run: predict_all(model, loader)
+# keeps: > 0 bytes
+```
+
+### a probe for the size of a layer
+```python
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, channels, size):
+        super().__init__()
+        self.features = nn.Sequential(nn.Conv2d(channels, 4, 3), nn.ReLU(), nn.Flatten())
+        width = self.features(torch.zeros(1, channels, size, size)).shape[1]  # GL101
+        self.head = nn.Linear(width, 2)
+
+    def forward(self, x):
+        return self.head(self.features(x))
+
+# run: Net(1, 8)
+# keeps: > 0 bytes
+```
+
+### two models, one of them in a pipeline of its own
+```python
+def transcribe(encoder, decoder, clips):
+    encoder.eval()
+    decoder.eval()
+    lines = []
+    for clip in clips:
+        hidden = encoder(clip)  # GL101
+        tokens = decoder(hidden).argmax(-1)  # GL101
+        lines.append(tokens.tolist())
+    return lines
+
+# run: transcribe(model, nn.Linear(3, 5), [images])
+# keeps: > 0 bytes
+```
+
+### grad switched on by force
+```python
+import torch
+
+def evaluate(model, loader):
+    model.eval()
+    with torch.set_grad_enabled(True):
+        return [model(images).argmax(1).tolist() for images, _ in loader]  # GL101
+
+# run: evaluate(model, loader)
+# keeps: > 0 bytes
+```
+
+### a guard that does not reach into a thread
+```python
+import torch
+from concurrent.futures import ThreadPoolExecutor
+
+def label(model, images):
+    model.eval()
+    return model(images).argmax(1).tolist()  # GL101
+
+def evaluate(model, loader):
+    with torch.no_grad(), ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(label, model, images) for images, _ in loader]
+        return [job.result() for job in jobs]
+
+# run: seen = []
+# run: hook = model.register_forward_hook(lambda *parts: seen.append(parts[-1].requires_grad))
+# run: evaluate(model, loader)
+# shows: all(seen)
+```
+
+## Silent
+
+### a guard in the caller
+```python
+import torch
+
+def label(model, images):
+    model.eval()
+    return model(images).argmax(1).tolist()
+
+def evaluate(model, loader):
+    with torch.no_grad():
+        return [label(model, images) for images, _ in loader]
+
+# run: evaluate(model, loader)
+# keeps: 0 bytes
+```
+
+### a guard in the caller, in another file
+```python
+# file: metrics.py
+def count_hits(model, batch):
+    images, labels = batch
+    return (model(images).argmax(1) == labels).sum().item()
+
+# file: evaluate.py
+import torch
+from metrics import count_hits
+
+@torch.inference_mode()
+def evaluate(model, loader):
+    model.eval()
+    return sum(count_hits(model, batch) for batch in loader)
+
+# run: evaluate(model, loader)
+# keeps: 0 bytes
+```
+
+### all callers hold a guard, two steps away
+```python
+# file: pkg/__init__.py
+from .steps import run_step
+
+# file: pkg/steps.py
+def run_step(model, images):
+    model.eval()
+    return forward_step(model, images)
+
+def forward_step(model, images):
+    return model(images).argmax(1).tolist()
+
+# file: main.py
+import torch
+from pkg import run_step
+
+def validate(model, loader):
+    with torch.no_grad():
+        return [run_step(model, images) for images, _ in loader]
+
+class Service:
+    @torch.no_grad()
+    def predict(self, model, images):
+        return run_step(model, images)
+
+# run: validate(model, loader)
+# run: Service().predict(model, images)
+# keeps: 0 bytes
+```
+
+### a decorator from another file that returns a guarded function
+```python
+# file: torch_tools.py
+import torch
+
+def smart_inference_mode(torch_1_9=True):
+    def decorate(fn):
+        return (torch.inference_mode if torch_1_9 else torch.no_grad)()(fn)
+
+    return decorate
+
+# file: val.py
+from torch_tools import smart_inference_mode
+
+@smart_inference_mode()
+def run(model, loader):
+    model.eval()
+    return [model(images).argmax(1).tolist() for images, _ in loader]
+
+# run: run(model, loader)
+# keeps: 0 bytes
+```
+
+### a project's own wrapper
+```python
+import functools
+import torch
+
+def evaluation(fn):
+    @functools.wraps(fn)
+    def wrapped(model, *inputs):
+        model.eval()
+        with torch.no_grad():
+            return fn(model, *inputs)
+
+    return wrapped
+
+@evaluation
+def predict(model, images):
+    return model(images).argmax(1).tolist()
+
+# run: predict(model, images)
+# keeps: 0 bytes
+```
+
+### bare decorators, on functions and methods
+```python
+import torch
+
+@torch.no_grad
+def predict(model, images):
+    model.eval()
+    return model(images).argmax(1).tolist()
+
+class Service:
+    def __init__(self, model):
+        self.model = model.eval()
+
+    @torch.inference_mode
+    def predict(self, images):
+        return self.model(images).argmax(1).tolist()
+
+    @staticmethod
+    @torch.no_grad()
+    def label(model, images):
+        return model(images).argmax(1).tolist()
+
+# run: predict(model, images)
+# run: Service(model).predict(images)
+# run: Service.label(model, images)
+# keeps: 0 bytes
+```
+
+### wrapped by a call
+```python
+import torch
+
+def predict(model, images):
+    model.eval()
+    return model(images).argmax(1).tolist()
+
+predict = torch.no_grad()(predict)
+# run: predict(model, images)
+# keeps: 0 bytes
+```
+
+### a library method that guards itself
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer, pipeline
+
+tokenizer = AutoTokenizer.from_pretrained("some/model")
+model = AutoModelForCausalLM.from_pretrained("some/model").eval()
+
+def answer(prompt):
+    inputs = tokenizer(prompt, return_tensors="pt")
+    tokens = model.generate(**inputs, max_new_tokens=20)
+    return tokenizer.decode(tokens[0])
+
+def sentiments(texts):
+    classify = pipeline("sentiment-analysis")
+    return [found["label"] for found in classify(texts)]
+```
+
+### hooks of Lightning
+```python
+import pytorch_lightning as pl
+
+class Classifier(pl.LightningModule):
+    def __init__(self, net, criterion):
+        super().__init__()
+        self.net = net
+        self.criterion = criterion
+
+    def forward(self, images):
+        return self.net(images)
+
+    def training_step(self, batch, batch_idx):
+        return self.criterion(self(batch[0]), batch[1])
+
+    def validation_step(self, batch, batch_idx):
+        images, labels = batch
+        scores = self(images)
+        self.log("val_loss", self.criterion(scores, labels).item())
+
+    def test_step(self, batch, batch_idx):
+        self.log("hits", (self.net(batch[0]).argmax(1) == batch[1]).float().mean().item())
+
+    def predict_step(self, batch, batch_idx):
+        return self(batch[0]).argmax(1).tolist()
+```
+
+### an adversarial attack
+```python
+import torch
+
+def attack_accuracy(model, loader, criterion, epsilon):
+    model.eval()
+    hits = 0
+    for images, labels in loader:
+        images = images.clone().requires_grad_()
+        loss = criterion(model(images), labels)
+        (slope,) = torch.autograd.grad(loss, images)
+        with torch.no_grad():
+            attacked = images + epsilon * slope.sign()
+            hits += (model(attacked).argmax(1) == labels).sum().item()
+    return hits
+
+# run: attack_accuracy(model, loader, criterion, 0.1)
+```
+
+### an attack by backward
+```python
+def fgsm(model, images, labels, criterion, epsilon):
+    model.eval()
+    images.requires_grad = True
+    outputs = model(images)
+    guesses = outputs.argmax(1).tolist()
+    model.zero_grad()
+    criterion(outputs, labels).backward()
+    return images.detach() + epsilon * images.grad.sign(), guesses
+
+# run: fgsm(model, images, labels, criterion, 0.1)
+```
+
+### a saliency map
+```python
+def saliency(model, image):
+    model.eval()
+    image = image.detach().clone()
+    image.requires_grad_()
+    scores = model(image)
+    label = scores.argmax(1).item()
+    scores[0, label].backward()
+    return image.grad.abs()
+
+# run: out = saliency(model, images[:1])
+# shows: out.sum() > 0
+```
+
+### a gradient penalty
+```python
+import torch
+
+def gradient_penalty(critic, real, fake):
+    critic.eval()
+    mixed = torch.lerp(real, fake, torch.rand(len(real), 1)).requires_grad_()
+    scores = critic(mixed)
+    (slope,) = torch.autograd.grad(scores.sum(), mixed, create_graph=True)
+    return ((slope.norm(dim=1) - 1) ** 2).mean()
+
+# run: gradient_penalty(model, images, images + 1).backward()
+```
+
+### forces
+```python
+import torch
+
+def evaluate(potential, positions):
+    potential.eval()
+    positions.requires_grad_()
+    energy = potential(positions).sum()
+    forces = -torch.autograd.grad(energy, positions)[0]
+    return energy.item(), forces.tolist()
+
+# run: evaluate(model, images)
+```
+
+### the inner loop of meta-learning
+```python
+import torch
+from torch.func import functional_call
+
+def adapt_and_test(model, criterion, support, query, lr):
+    model.eval()
+    weights = dict(model.named_parameters())
+    loss = criterion(functional_call(model, weights, support[0]), support[1])
+    slopes = torch.autograd.grad(loss, list(weights.values()), create_graph=True)
+    fast = {name: w - lr * g for (name, w), g in zip(weights.items(), slopes)}
+    return criterion(functional_call(model, fast, query[0]), query[1])
+
+# run: adapt_and_test(model, criterion, loader[0], loader[1], 0.1).backward()
+```
+
+### training at test time
+```python
+def adapt(model, optimizer, loader):
+    model.eval()
+    guesses = []
+    for images, _ in loader:
+        scores = model(images)
+        entropy = -(scores.softmax(1) * scores.log_softmax(1)).sum(1).mean()
+        optimizer.zero_grad()
+        entropy.backward()
+        optimizer.step()
+        guesses.extend(scores.argmax(1).tolist())
+    return guesses
+
+# run: adapt(model, torch.optim.SGD(model.parameters(), lr=0.1), loader)
+```
+
+### a latent that is optimised
+```python
+import torch
+
+def invert(generator, target, steps):
+    generator.eval()
+    latent = torch.zeros(1, 8, requires_grad=True)
+    optimizer = torch.optim.Adam([latent], lr=0.1)
+    for _ in range(steps):
+        loss = (generator(latent) - target).pow(2).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return latent.detach()
+
+# run: invert(model, torch.zeros(1, 3), 2)
+```
+
+### sampling that follows a gradient
+```python
+import torch
+
+def langevin_sample(energy, x, steps):
+    energy.eval()
+    for _ in range(steps):
+        x = x.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(energy(x).sum(), x)
+        x = x - 0.1 * slope + 0.01 * torch.randn_like(x)
+    return x.detach()
+
+# run: langevin_sample(model, images, 2)
+```
+
+### a frozen model with plain input
+```python
+import torch
+from torch import nn
+
+encoder = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+encoder.eval()
+for param in encoder.parameters():
+    param.requires_grad = False
+
+def embed(images):
+    return encoder(images).argmax(1).tolist()
+
+print(embed(torch.randn(4, 8)))
+# keeps: 0 bytes
+```
+
+### frozen in one call
+```python
+import torch
+from torch import nn
+
+def predict(pixels):
+    net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3)).eval()
+    net.requires_grad_(False)
+    return net(torch.tensor([pixels])).argmax(1).item()
+
+# run: predict([0.0] * 8)
+# keeps: 0 bytes
+```
+
+### a module whose parts are called by training too
+```python
+from torch import nn
+
+class Classifier(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Linear(8, 16)
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, images):
+        return self.head(self.encode(images))
+
+    def encode(self, images):
+        return self.encoder(images).relu()
+
+    def predict(self, images):
+        return self.forward(images).softmax(1)
+
+# run: Classifier().predict(images).sum().backward()
+```
+
+### a forward returned to a caller that trains
+```python
+# file: steps.py
+def eval_step(model, images):
+    model.eval()
+    return model(images)
+
+# file: finetune.py
+from steps import eval_step
+
+def finetune(model, loader, criterion, optimizer):
+    for images, labels in loader:
+        loss = criterion(eval_step(model, images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+# run: finetune(model, loader, criterion, torch.optim.SGD(model.parameters(), lr=0.1))
+```
+
+### fine-tuning with frozen statistics
+```python
+def finetune(model, loader, criterion, optimizer):
+    model.eval()
+    hits = 0
+    for images, labels in loader:
+        scores = model(images)
+        loss = criterion(scores, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        hits += (scores.argmax(1) == labels).sum().item()
+    return hits
+
+# run: finetune(model, loader, criterion, torch.optim.SGD(model.parameters(), lr=0.1))
+```
+
+### a loss through a model in eval mode
+```python
+from torch import nn
+
+class PerceptualLoss(nn.Module):
+    def __init__(self, features):
+        super().__init__()
+        self.features = features.eval()
+
+    def forward(self, output, target):
+        return nn.functional.mse_loss(self.features(output), self.features(target))
+
+# run: PerceptualLoss(model)(images.requires_grad_(), images.detach() + 1).backward()
+```
+
+### log-probabilities kept for the policy gradient
+```python
+import torch
+from torch.distributions import Categorical
+
+def select_action(policy, state):
+    chances = Categorical(logits=policy(torch.as_tensor(state)))
+    action = chances.sample()
+    policy.saved_log_probs.append(chances.log_prob(action))
+    return action.item()
+
+def finish_episode(policy, optimizer, returns):
+    loss = -(torch.stack(policy.saved_log_probs) * returns).sum()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+# run: model.saved_log_probs = []
+# run: select_action(model, [0.0] * 8)
+# run: finish_episode(model, torch.optim.SGD(model.parameters(), lr=0.1), torch.ones(1))
+```
+
+### one loop for both phases
+```python
+import torch
+
+def run_epoch(model, loaders, criterion, optimizer):
+    for phase in ["train", "val"]:
+        model.train(phase == "train")
+        for images, labels in loaders[phase]:
+            with torch.set_grad_enabled(phase == "train"):
+                scores = model(images)
+                loss = criterion(scores, labels)
+                if phase == "train":
+                    optimizer.zero_grad()
+                    loss.backward()
+                    optimizer.step()
+            print(phase, loss.item(), scores.argmax(1).tolist())
+
+# run: run_epoch(model, {"train": [], "val": loader}, criterion, None)
+# keeps: 0 bytes
+```
+
+### a mode chosen beforehand
+```python
+import contextlib
+import torch
+
+def run_epoch(model, loader, criterion, optimizer=None):
+    evaluating = optimizer is None
+    model.train(not evaluating)
+    context = torch.no_grad() if evaluating else contextlib.nullcontext()
+    with context:
+        for images, labels in loader:
+            loss = criterion(model(images), labels)
+            if optimizer is not None:
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+            print(loss.item())
+
+# run: run_epoch(model, loader, criterion)
+# keeps: 0 bytes
+```
+
+### a context manager of the project
+```python
+# file: modes.py
+import contextlib
+import torch
+
+@contextlib.contextmanager
+def evaluating(model):
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield model
+    finally:
+        model.train(was_training)
+
+# file: predict.py
+from modes import evaluating
+
+def predict(model, images):
+    with evaluating(model):
+        return model(images).argmax(1).tolist()
+
+# run: predict(model, images)
+# keeps: 0 bytes
+```
+
+### a context manager class of the project
+```python
+import torch
+
+class Evaluation:
+    def __init__(self, model):
+        self.model = model
+
+    def __enter__(self):
+        self.before = torch.is_grad_enabled()
+        torch.set_grad_enabled(False)
+        self.model.eval()
+        return self
+
+    def __exit__(self, *error):
+        torch.set_grad_enabled(self.before)
+
+def predict(model, images):
+    with Evaluation(model):
+        return model(images).argmax(1).tolist()
+
+# run: predict(model, images)
+# keeps: 0 bytes
+```
+
+### an exit stack
+```python
+import torch
+from contextlib import ExitStack
+
+def predict(model, images):
+    model.eval()
+    with ExitStack() as stack:
+        stack.enter_context(torch.autocast("cpu"))
+        stack.enter_context(torch.no_grad())
+        return model(images).argmax(1).tolist()
+
+# run: predict(model, images)
+# keeps: 0 bytes
+```
+
+### switched off by a statement, and restored
+```python
+import torch
+
+def predict(model, images):
+    model.eval()
+    before = torch.is_grad_enabled()
+    torch.set_grad_enabled(False)
+    try:
+        return model(images).argmax(1).tolist()
+    finally:
+        torch.set_grad_enabled(before)
+
+# run: predict(model, images)
+# keeps: 0 bytes
+```
+
+### switched off at the top of a script
+```python
+import torch
+from torch import nn
+
+torch.set_grad_enabled(False)
+
+model = nn.Linear(8, 3)
+model.load_state_dict({"weight": torch.zeros(3, 8), "bias": torch.zeros(3)})
+model.eval()
+
+def label(images):
+    return model(images).argmax(1).tolist()
+
+print(label(torch.randn(4, 8)))
+# keeps: 0 bytes
+```
+
+### guards under other names
+```python
+import torch.autograd as autograd
+from torch import no_grad as ng
+from torch.autograd.grad_mode import inference_mode
+
+frozen = ng()
+
+def a(model, images):
+    with ng():
+        return model.eval()(images).argmax(1).tolist()
+
+def b(model, images):
+    model.eval()
+    with autograd.no_grad():
+        return model(images).argmax(1).tolist()
+
+def c(model, images):
+    model.eval()
+    with inference_mode(), frozen:
+        return model(images).argmax(1).tolist()
+
+# run: a(model, images)
+# run: b(model, images)
+# run: c(model, images)
+# keeps: 0 bytes
+```
+
+### accuracy on the way of a training step
+```python
+def train_epoch(model, loader, criterion, optimizer):
+    model.train()
+    hits, total = 0, 0.0
+    for images, labels in loader:
+        scores = model(images)
+        loss = criterion(scores, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        hits += (scores.argmax(1) == labels).sum().item()
+        total += loss.item()
+    return total, hits
+
+# run: train_epoch(model, loader, criterion, torch.optim.SGD(model.parameters(), lr=0.1))
+```
+
+### a loss for whoever trains on it
+```python
+def compute_loss(model, batch, criterion):
+    images, labels = batch
+    scores = model(images)
+    loss = criterion(scores, labels)
+    return loss, {"loss": loss.item(), "hits": (scores.argmax(1) == labels).sum().item()}
+
+# run: compute_loss(model, loader[0], criterion)[0].backward()
+```
+
+### a unit test
+```python
+# file: tests/test_net.py
+import torch
+from torch import nn
+
+def test_net_keeps_the_batch_size():
+    net = nn.Linear(8, 3)
+    net.eval()
+    assert net(torch.zeros(4, 8)).shape == (4, 3)
+
+# run: test_net_keeps_the_batch_size()
+```
+
+### a calibration that needs gradients
+```python
+import torch
+
+def calibrate(model, val_loader, criterion):
+    model.eval()
+    temperature = torch.ones(1, requires_grad=True)
+    optimizer = torch.optim.LBFGS([temperature], max_iter=2)
+    with torch.no_grad():
+        pairs = [(model(images), labels) for images, labels in val_loader]
+
+    def closure():
+        optimizer.zero_grad()
+        loss = sum(criterion(scores / temperature, labels) for scores, labels in pairs)
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    return temperature.item()
+
+# run: calibrate(model, loader, criterion)
+```
+
+### detached inputs do not make it inference
+```python
+def discriminator_step(discriminator, generator, noise, criterion, optimizer):
+    fake = generator(noise)
+    loss = criterion(discriminator(fake.detach()), noise)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return fake, loss.item()
+
+# run: step = torch.optim.SGD(model.parameters(), lr=0.1)
+# run: discriminator_step(model, nn.Linear(3, 8), torch.randn(4, 3), nn.MSELoss(), step)
+```
+
+### exported, traced and counted, not called
+```python
+import torch
+from torch import nn
+
+model = nn.Linear(8, 3).eval()
+compiled = torch.compile(model)
+size = sum(param.numel() for param in model.parameters())
+print(size, model.training, str(model))
+# keeps: 0 bytes
+```
+
+### no torch anywhere
+```python
+def predict(model, text):
+    model.eval()
+    return [token.label for token in model(text)]
+
+def evaluate(model, rows):
+    return sum(model.predict(row) == row.label for row in rows)
+```
+
+### a model of another framework
+```python
+import tensorflow as tf
+
+model = tf.keras.models.load_model("model.keras")
+
+def predict(images):
+    return model(images, training=False).numpy().argmax(1).tolist()
+```
+"""
