@@ -1,0 +1,344 @@
+"""`backward()` is called on something that has no graph.
+
+## Flagged
+
+```python
+import torch
+
+def train_step(model, criterion, optimizer, images, labels):
+    with torch.no_grad():
+        loss = criterion(model(images), labels)
+    optimizer.zero_grad()
+    loss.backward()  # GL401
+    optimizer.step()
+
+# run: train_step(model, criterion, optimizer, images, labels)
+# raises: RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn
+```
+
+## Instead
+
+```python
+def train_step(model, criterion, optimizer, images, labels):
+    loss = criterion(model(images), labels)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+# run: train_step(model, criterion, optimizer, images, labels)
+# shows: model.weight.grad is not None
+```
+
+## Why
+
+`backward()` walks the graph that the forward recorded. What is computed under `no_grad()` or `inference_mode()`, and what
+comes from `.detach()`, `.data`, a comparison or `argmax`, has none:
+`RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn`. `.item()` and `.tolist()` give
+Python numbers: `AttributeError: 'float' object has no attribute 'backward'`.
+
+The mode counts where the loss is computed, not where `backward()` is called: `loss.backward()` inside `no_grad()` works
+on a graph that was recorded outside.
+
+Setting `loss.requires_grad = True` silences the error, and then trains nothing.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import Finding, Project, rule
+
+
+@rule("GL401", severity="error", since="0.1.0")
+def backward_without_graph(project: Project) -> Iterator[Finding]:
+    """Find ``backward()`` on values that are proved to carry no graph."""
+    yield from ()
+
+
+CASES = r"""
+```python setup
+import torch
+from torch import nn
+
+model, criterion = nn.Linear(8, 3), nn.CrossEntropyLoss()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+images, labels = torch.randn(4, 8), torch.randint(3, (4,))
+```
+
+## Flagged
+
+### the whole step under the guard
+```python
+import torch
+
+@torch.no_grad()
+def train_step(model, criterion, images, labels):
+    loss = criterion(model(images), labels)
+    loss.backward()  # GL401
+
+def other_step(model, criterion, images, labels):
+    with torch.inference_mode():
+        loss = criterion(model(images), labels)
+        loss.backward()  # GL401
+
+# run: train_step(model, criterion, images, labels)
+# run: other_step(model, criterion, images, labels)
+# raises: RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn
+```
+
+### a Python number
+```python
+def a(model, criterion, images, labels):
+    loss = criterion(model(images), labels).item()
+    loss.backward()  # GL401
+
+def b(model, criterion, images, labels):
+    criterion(model(images), labels).tolist().backward()  # GL401
+
+def c(model, criterion, images, labels):
+    loss = float(criterion(model(images), labels))
+    loss.backward()  # GL401
+
+# run: a(model, criterion, images, labels)
+# run: b(model, criterion, images, labels)
+# run: c(model, criterion, images, labels)
+# raises: AttributeError: 'float' object has no attribute 'backward'
+```
+
+### detached
+```python
+import torch
+
+def a(model, criterion, images, labels):
+    loss = criterion(model(images), labels).detach()
+    loss.backward()  # GL401
+
+def b(model, criterion, images, labels):
+    loss = criterion(model(images), labels).data
+    loss.mean().backward()  # GL401
+
+def c(model, criterion, images, labels):
+    loss = torch.tensor(criterion(model(images), labels).item())
+    loss.backward()  # GL401
+
+# run: a(model, criterion, images, labels)
+# run: b(model, criterion, images, labels)
+# run: c(model, criterion, images, labels)
+# raises: RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn
+```
+
+### an array
+```python
+def train_step(model, criterion, images, labels):
+    loss = criterion(model(images), labels).detach().numpy()
+    loss.backward()  # GL401
+
+# run: train_step(model, criterion, images, labels)
+# raises: AttributeError: 'numpy.ndarray' object has no attribute 'backward'
+```
+
+### a step that has no slope
+```python
+def a(model, images, labels):
+    accuracy = (model(images).argmax(1) == labels).float().mean()
+    (1 - accuracy).backward()  # GL401
+
+def b(model, images):
+    model(images).argmax(1).float().sum().backward()  # GL401
+
+# run: a(model, images, labels)
+# run: b(model, images)
+# raises: RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn
+```
+
+### computed by a guarded function in another file
+```python
+# file: losses.py
+import torch
+
+@torch.no_grad()
+def eval_loss(model, criterion, images, labels):
+    return criterion(model(images), labels)
+
+# file: train.py
+from losses import eval_loss
+
+def train_step(model, criterion, images, labels):
+    loss = eval_loss(model, criterion, images, labels)
+    loss.backward()  # GL401
+
+# run: train_step(model, criterion, images, labels)
+# raises: RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn
+```
+
+### by the functions of torch.autograd
+```python
+import torch
+
+def a(model, images):
+    loss = model(images).sum().detach()
+    torch.autograd.backward(loss)  # GL401
+
+def b(model, images):
+    with torch.no_grad():
+        loss = model(images).sum()
+    return torch.autograd.grad(loss, model.weight)  # GL401
+
+# run: a(model, images)
+# run: b(model, images)
+# raises: RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn
+```
+
+## Silent
+
+### backward inside no_grad on a graph recorded outside
+```python
+import torch
+
+def train_step(model, criterion, images, labels):
+    loss = criterion(model(images), labels)
+    with torch.no_grad():
+        loss.backward()
+
+# run: train_step(model, criterion, images, labels)
+# shows: model.weight.grad is not None
+```
+
+### switched on again inside
+```python
+import torch
+
+@torch.no_grad()
+def train_step(model, criterion, images, labels):
+    with torch.enable_grad():
+        loss = criterion(model(images), labels)
+    loss.backward()
+
+# run: train_step(model, criterion, images, labels)
+# shows: model.weight.grad is not None
+```
+
+### one part has a graph
+```python
+import torch
+
+def distil(student, teacher, images):
+    with torch.no_grad():
+        target = teacher(images)
+    loss = (student(images) - target).pow(2).mean() + target.mean()
+    loss.backward()
+
+# run: distil(model, nn.Linear(8, 3), images)
+# shows: model.weight.grad is not None
+```
+
+### the number is another name
+```python
+def train_step(model, criterion, images, labels):
+    loss = criterion(model(images), labels)
+    value = loss.item()
+    print(value, loss.detach(), loss.data)
+    loss.backward()
+    return float(loss)
+
+# run: train_step(model, criterion, images, labels)
+```
+
+### guarded on the evaluating path only
+```python
+import torch
+
+def run(model, criterion, images, labels, training):
+    with torch.set_grad_enabled(training):
+        loss = criterion(model(images), labels)
+    if training:
+        loss.backward()
+    return loss.item()
+
+def run_too(model, criterion, images, labels, optimizer=None):
+    if optimizer is None:
+        with torch.no_grad():
+            loss = criterion(model(images), labels)
+    else:
+        loss = criterion(model(images), labels)
+    if optimizer is not None:
+        loss.backward()
+    return loss.item()
+
+# run: run(model, criterion, images, labels, True)
+# run: run_too(model, criterion, images, labels, optimizer)
+```
+
+### a leaf made under the guard
+```python
+import torch
+
+with torch.no_grad():
+    x = torch.ones((), requires_grad=True)
+    w = torch.nn.Parameter(torch.ones(()))
+x.backward()
+(w * 2).backward()
+# shows: x.grad.item() == 1.0 and w.grad.item() == 2.0
+```
+
+### an update under the guard, then the next step
+```python
+import torch
+
+def fit(rows, targets, lr=0.1):
+    weight = torch.zeros(8, requires_grad=True)
+    for _ in range(3):
+        loss = ((rows @ weight - targets) ** 2).mean()
+        loss.backward()
+        with torch.no_grad():
+            weight -= lr * weight.grad
+            weight.grad.zero_()
+    return weight
+
+# run: fit(images, torch.ones(4))
+```
+
+### the backward of something else
+```python
+import torch
+
+class Engine:
+    def backward(self, loss):
+        print("scaled", loss)
+
+def train_step(engine, model, images):
+    with torch.no_grad():
+        loss = model(images).sum()
+    engine.backward(loss)
+
+# run: train_step(Engine(), model, images)
+```
+
+### a model that switches grad on for itself
+```python
+# file: net.py
+import torch
+
+class Energy(torch.nn.Module):
+    @torch.enable_grad()
+    def forward(self, x):
+        x = x.detach().requires_grad_()
+        return (x**2).sum()
+
+# file: main.py
+import torch
+from net import Energy
+
+with torch.no_grad():
+    energy = Energy()(torch.ones(3))
+energy.backward()
+# shows: energy.requires_grad
+```
+
+### of unknown origin
+```python
+def finish(loss, batch):
+    loss.backward()
+    batch["loss"].backward()
+
+# run: finish(model(images).sum(), {"loss": model(images).mean()})
+```
+"""

@@ -1,0 +1,346 @@
+"""A grad mode is switched and never switched back.
+
+## Flagged
+
+```python
+import torch
+
+def predict(model, images):
+    model.eval()
+    torch.set_grad_enabled(False)  # GL311
+    return model(images).argmax(1)
+
+# run: predict(model, images)
+# shows: not torch.is_grad_enabled()
+```
+
+## Instead
+
+```python
+import torch
+
+def predict(model, images):
+    model.eval()
+    with torch.set_grad_enabled(False):
+        return model(images).argmax(1)
+
+# run: predict(model, images)
+# shows: torch.is_grad_enabled()
+```
+
+or, for a fixed `False`, `torch.no_grad()`.
+
+## Why
+
+`torch.set_grad_enabled(False)` acts at once and for the whole thread; only leaving an enclosing `with` undoes it. After
+the function has returned, its caller runs with grad off too, and so does all code after it. The next training step
+raises `RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn`, far from the cause.
+`torch.no_grad().__enter__()` without `__exit__()` does the same. At the top of a module that others import, the import
+switches grad off for all of them.
+
+A `set_grad_enabled(True)` at the end is half a repair: an exception jumps over it, and inside a caller's `no_grad()` it
+switches grad back on. A script may switch grad off for good at its top; that is not reported.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import Finding, Project, rule
+
+
+@rule("GL311", severity="warning", since="0.1.0")
+def leaked_grad_mode(project: Project) -> Iterator[Finding]:
+    """Find grad modes switched off by a statement and not restored."""
+    yield from ()
+
+
+CASES = r"""
+```python setup
+import torch
+from torch import nn
+
+model = nn.Linear(8, 3)
+images = torch.randn(4, 8)
+```
+
+## Flagged
+
+### entered by hand
+```python
+import torch
+
+def predict(model, images):
+    torch.no_grad().__enter__()  # GL311
+    return model(images).argmax(1)
+
+def score(model, images):
+    guard = torch.inference_mode()
+    guard.__enter__()  # GL311
+    return model(images).softmax(1)
+
+# run: predict(model, images)
+# run: off = not torch.is_grad_enabled()
+# run: torch.set_grad_enabled(True)
+# run: score(model, images)
+# shows: off and torch.is_inference_mode_enabled()
+```
+
+### a module that others import
+```python
+# file: shop/__init__.py
+# file: shop/predict.py
+import torch
+
+torch.set_grad_enabled(False)  # GL311
+
+def label(model, images):
+    return model(images).argmax(1)
+
+# file: train.py
+import torch
+from shop.predict import label
+# shows: not torch.is_grad_enabled()
+```
+
+### the caller's training
+```python
+import torch
+from torch.autograd import set_grad_enabled
+
+def warm_up(model, images):
+    set_grad_enabled(False)  # GL311
+    model(images)
+
+# run: warm_up(model, images)
+# run: model(images).sum().backward()
+# shows: not torch.is_grad_enabled()
+```
+
+### in a method
+```python
+import torch
+
+class Predictor:
+    def __init__(self, model):
+        self.model = model.eval()
+        torch.set_grad_enabled(False)  # GL311
+
+    def predict(self, images):
+        return self.model(images).argmax(1)
+
+# run: Predictor(model)
+# shows: not torch.is_grad_enabled()
+```
+
+### restored on one path only
+```python
+import torch
+
+def predict(model, images, fast):
+    torch.set_grad_enabled(False)  # GL311
+    if fast:
+        return model(images).argmax(1)
+    scores = model(images)
+    torch.set_grad_enabled(True)
+    return scores
+
+# run: predict(model, images, fast=True)
+# shows: not torch.is_grad_enabled()
+```
+
+## Silent
+
+### as a context manager and as a decorator
+```python
+import torch
+
+@torch.set_grad_enabled(False)
+def predict(model, images):
+    return model(images).argmax(1)
+
+def forward(model, images, train):
+    with torch.set_grad_enabled(train):
+        return model(images)
+
+# run: predict(model, images)
+# run: forward(model, images, False)
+# shows: torch.is_grad_enabled()
+```
+
+### a script's own decision
+```python
+import torch
+
+torch.set_grad_enabled(False)
+torch.no_grad().__enter__()
+print(torch.ones(3).sum())
+# shows: not torch.is_grad_enabled()
+```
+
+### under __main__, and in the main function it calls
+```python
+import torch
+
+def main():
+    torch.set_grad_enabled(False)
+    print(torch.ones(3).sum())
+
+if __name__ == "__main__":
+    torch.set_grad_enabled(False)
+    main()
+# shows: not torch.is_grad_enabled()
+```
+
+### restored in finally
+```python
+import torch
+
+def predict(model, images):
+    before = torch.is_grad_enabled()
+    torch.set_grad_enabled(False)
+    try:
+        return model(images).argmax(1)
+    finally:
+        torch.set_grad_enabled(before)
+
+# run: predict(model, images)
+# shows: torch.is_grad_enabled()
+```
+
+### restored at the end
+```python
+import torch
+
+def count(model, images):
+    torch.set_grad_enabled(False)
+    labels = model(images).argmax(1)
+    torch.set_grad_enabled(True)
+    return len(labels)
+
+# run: count(model, images)
+# shows: torch.is_grad_enabled()
+```
+
+### entered and left by hand
+```python
+import torch
+
+def count(model, images):
+    guard = torch.no_grad()
+    guard.__enter__()
+    try:
+        return len(model(images).argmax(1))
+    finally:
+        guard.__exit__(None, None, None)
+
+# run: count(model, images)
+# shows: torch.is_grad_enabled()
+```
+
+### a context manager class
+```python
+import torch
+
+class Evaluation:
+    def __enter__(self):
+        self.before = torch.is_grad_enabled()
+        torch.set_grad_enabled(False)
+
+    def __exit__(self, *error):
+        torch.set_grad_enabled(self.before)
+
+class Frozen:
+    def __enter__(self):
+        self.guard = torch.no_grad()
+        self.guard.__enter__()
+
+    def __exit__(self, *error):
+        self.guard.__exit__(*error)
+
+# run: with Evaluation(), Frozen(): inside = torch.is_grad_enabled()
+# shows: not inside and torch.is_grad_enabled()
+```
+
+### a context manager made from a generator
+```python
+import contextlib
+import torch
+
+@contextlib.contextmanager
+def evaluating():
+    before = torch.is_grad_enabled()
+    torch.set_grad_enabled(False)
+    yield
+    torch.set_grad_enabled(before)
+
+# run: with evaluating(): inside = torch.is_grad_enabled()
+# shows: not inside and torch.is_grad_enabled()
+```
+
+### inside an enclosing with that undoes it
+```python
+import torch
+
+def count(model, images):
+    with torch.enable_grad():
+        torch.set_grad_enabled(False)
+        return len(model(images).argmax(1))
+
+# run: count(model, images)
+# shows: torch.is_grad_enabled()
+```
+
+### an exit stack restores
+```python
+import torch
+from contextlib import ExitStack
+
+def count(model, images):
+    with ExitStack() as stack:
+        stack.enter_context(torch.set_grad_enabled(False))
+        return len(model(images).argmax(1))
+
+# run: count(model, images)
+# shows: torch.is_grad_enabled()
+```
+
+### set up and torn down by a test case
+```python
+import unittest
+import torch
+
+class FrozenTest(unittest.TestCase):
+    def setUp(self):
+        torch.set_grad_enabled(False)
+
+    def tearDown(self):
+        torch.set_grad_enabled(True)
+
+# run: case = FrozenTest()
+# run: case.setUp(), case.tearDown()
+# shows: torch.is_grad_enabled()
+```
+
+### set again for each phase
+```python
+import torch
+
+def run_epoch(model, loader, training):
+    model.train(training)
+    torch.set_grad_enabled(training)
+    return [model(images) for images in loader]
+
+# run: run_epoch(model, [images], False), run_epoch(model, [images], True)
+# shows: torch.is_grad_enabled()
+```
+
+### switched on
+```python
+import torch
+
+def prepare():
+    torch.set_grad_enabled(True)
+
+# run: prepare()
+# shows: torch.is_grad_enabled()
+```
+"""

@@ -1,0 +1,323 @@
+"""`.grad` of a computed tensor is read: it is `None`, whatever `backward()` does.
+
+## Flagged
+
+```python
+import torch
+
+x = torch.tensor([1.0, 2.0], requires_grad=True)
+y = x * x
+y.sum().backward()
+print(y.grad)  # GL201
+# warns: UserWarning: The .grad attribute of a Tensor that is not a leaf Tensor is being accessed.
+# shows: x.grad.tolist() == [2.0, 4.0]
+```
+
+## Instead
+
+```python
+import torch
+
+x = torch.tensor([1.0, 2.0], requires_grad=True)
+y = x * x
+y.retain_grad()
+y.sum().backward()
+print(y.grad)
+# shows: y.grad.tolist() == [1.0, 1.0]
+```
+
+## Why
+
+`backward()` stores gradients in leaves only: tensors made by you (with `requires_grad=True`, or a parameter), not by an
+operation. The gradient of a computed tensor is used on the way and dropped. Its `.grad` is `None`, and each access warns:
+`UserWarning: The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be
+populated during autograd.backward().` `hasattr(y, "grad")` warns as well. An indexed, reshaped, transposed, cloned or
+converted leaf (`x[0]`, `w.T`, `x.double()`) is a computed tensor too.
+
+If the leaf was meant, read the leaf. If this very gradient is wanted, call `y.retain_grad()` before `backward()`;
+afterwards it is too late, `y.grad` stays `None`, and the warning is gone.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import Finding, Project, rule
+
+
+@rule("GL201", severity="warning", since="0.1.0")
+def non_leaf_grad_read(project: Project) -> Iterator[Finding]:
+    """Find reads of ``.grad`` on tensors that an operation made."""
+    yield from ()
+
+
+CASES = r"""
+```python setup
+import torch
+from torch import nn
+
+model = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 1))
+images = torch.randn(2, 4)
+```
+
+## Flagged
+
+### views, copies and conversions of a leaf
+```python
+import torch
+
+x = torch.tensor([1.0, 2.0], requires_grad=True)
+flat = x.view(-1)
+first = x[0]
+copy = x.clone()
+double = x.double()
+wide = x.unsqueeze(0)
+(flat.sum() + first + copy.sum() + double.sum() + wide.sum()).backward()
+print(flat.grad)  # GL201
+print(first.grad)  # GL201
+print(copy.grad)  # GL201
+print(double.grad)  # GL201
+print(wide.grad)  # GL201
+# warns: UserWarning: The .grad attribute of a Tensor that is not a leaf Tensor is being accessed.
+```
+
+### made non-leaf on the line that makes it
+```python
+import torch
+
+weight = torch.randn(3, requires_grad=True) * 0.01
+weight.sum().backward()
+print(weight.grad)  # GL201
+# warns: UserWarning: The .grad attribute of a Tensor that is not a leaf Tensor is being accessed.
+```
+
+### bound to itself
+```python
+import torch
+
+x = torch.ones(3, requires_grad=True)
+x = x / 255
+x.sum().backward()
+print(x.grad)  # GL201
+# warns: UserWarning: The .grad attribute of a Tensor that is not a leaf Tensor is being accessed.
+```
+
+### the loss
+```python
+from torch.nn import functional as F
+
+def step(model, images):
+    loss = F.mse_loss(model(images), images[:, :1])
+    loss.backward()
+    return loss.grad  # GL201
+
+# run: grad = step(model, images)
+# warns: UserWarning: The .grad attribute of a Tensor that is not a leaf Tensor is being accessed.
+# shows: grad is None
+```
+
+### the activation of Grad-CAM
+```python
+def grad_cam(features, head, image):
+    activation = features(image)
+    head(activation).max().backward()
+    return (activation.grad * activation).sum(1)  # GL201
+
+# run: grad_cam(model[:2], model[2], images)
+# warns: UserWarning: The .grad attribute of a Tensor that is not a leaf Tensor is being accessed.
+# raises: TypeError: unsupported operand type(s) for *: 'NoneType' and 'Tensor'
+```
+
+### by getattr and hasattr
+```python
+import torch
+
+x = torch.ones(3, requires_grad=True)
+y = x.exp()
+y.sum().backward()
+if hasattr(y, "grad"):  # GL201
+    print(getattr(y, "grad", None))  # GL201
+# warns: UserWarning: The .grad attribute of a Tensor that is not a leaf Tensor is being accessed.
+```
+
+### retain_grad comes too late
+```python
+import torch
+
+x = torch.ones(3, requires_grad=True)
+y = x.exp()
+y.sum().backward()
+y.retain_grad()
+print(y.grad)  # GL201
+# shows: y.grad is None
+```
+
+### read under no_grad
+```python
+import torch
+
+x = torch.ones(3, requires_grad=True)
+y = x.exp()
+y.sum().backward()
+with torch.no_grad():
+    print(y.grad)  # GL201
+# warns: UserWarning: The .grad attribute of a Tensor that is not a leaf Tensor is being accessed.
+```
+
+### a parameter rebound in a training loop
+```python
+import torch
+
+def fit(rows, targets, lr=0.1):
+    weight = torch.zeros(4, requires_grad=True)
+    for _ in range(2):
+        ((rows @ weight - targets) ** 2).mean().backward()
+        weight = weight - lr * weight.grad  # GL201
+
+# run: fit(images, torch.ones(2))
+# warns: UserWarning: The .grad attribute of a Tensor that is not a leaf Tensor is being accessed.
+# raises: TypeError: unsupported operand type(s) for *: 'float' and 'NoneType'
+```
+
+### before any backward
+```python
+import torch
+
+x = torch.tensor(2.0, requires_grad=True)
+y = x * x
+print(x.grad)  # GL202
+print(y.grad)  # GL201 GL202
+# warns: UserWarning: The .grad attribute of a Tensor that is not a leaf Tensor is being accessed.
+```
+
+## Silent
+
+### the leaf itself
+```python
+import torch
+
+x = torch.tensor([1.0, 2.0], requires_grad=True)
+y = x * x
+y.sum().backward()
+print(x.grad)
+# shows: x.grad is not None
+```
+
+### parameters of a model
+```python
+def report(model, images):
+    model(images).sum().backward()
+    for name, param in model.named_parameters():
+        print(name, param.grad.norm())
+    return model[0].weight.grad
+
+# run: report(model, images)
+```
+
+### retained before backward
+```python
+import torch
+
+def step(x):
+    hidden = x.exp()
+    hidden.retain_grad()
+    hidden.sum().backward()
+    return hidden.grad
+
+# run: grad = step(torch.ones(3, requires_grad=True))
+# shows: grad.tolist() == [1.0, 1.0, 1.0]
+```
+
+### made where nothing is recorded
+```python
+import torch
+
+x = torch.ones(3, requires_grad=True)
+with torch.no_grad():
+    y = x * 2
+z = x.detach() * 2
+n = x.exp().long()
+(x * y).sum().backward()
+print(y.grad, z.grad, n.grad)
+# shows: y.is_leaf and z.is_leaf and n.is_leaf
+```
+
+### computed first, a leaf afterwards
+```python
+import torch
+
+x = (torch.randn(3) * 0.01).requires_grad_()
+y = torch.randn(3) / 255
+y.requires_grad = True
+w = x.detach().clone().requires_grad_()
+(x * y * w).sum().backward()
+print(x.grad, y.grad, w.grad)
+# shows: x.grad is not None and y.grad is not None and w.grad is not None
+```
+
+### a leaf in one branch
+```python
+import torch
+
+def prepare(x, scale):
+    if scale:
+        x = x * scale
+    x.retain_grad()
+    x.sum().backward()
+    return x.grad
+
+# run: prepare(torch.ones(3, requires_grad=True), 2)
+```
+
+### asked first
+```python
+import torch
+
+def grad_of(tensor):
+    y = tensor.view(-1)
+    y.sum().backward()
+    return y.grad if y.is_leaf or y.retains_grad else None
+
+# run: grad_of(torch.ones(3, requires_grad=True))
+```
+
+### an argument of unknown origin
+```python
+def grad_norm(tensor):
+    return tensor.grad.norm() if tensor.grad is not None else 0.0
+
+# run: grad_norm(images)
+```
+
+### stored, not read
+```python
+import torch
+
+x = torch.ones(3, requires_grad=True)
+y = x * 2
+y.grad = torch.ones(3)
+print(y.grad)
+# shows: y.grad.tolist() == [1.0, 1.0, 1.0]
+```
+
+### other things that have a grad
+```python
+class Slope:
+    def __init__(self, value):
+        self.grad = value * 2
+
+slope = Slope(3)
+steep = slope
+print(steep.grad)
+```
+
+### conversions that change nothing
+```python
+import torch
+
+x = torch.ones(3, requires_grad=True)
+y = x.float()
+z = x.to("cpu").contiguous()
+(y + z).sum().backward()
+print(y.grad, z.grad)
+# shows: y is x and z is x
+```
+"""

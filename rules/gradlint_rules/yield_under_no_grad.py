@@ -1,0 +1,279 @@
+"""A generator yields inside a grad mode region: its consumer runs in that mode too.
+
+## Flagged
+
+```python
+import torch
+
+def embedded(encoder, loader):
+    encoder.eval()
+    with torch.no_grad():
+        for images, labels in loader:
+            yield encoder(images), labels  # GL309
+
+# run: for inputs, labels in embedded(encoder, loader): criterion(head(inputs), labels).backward()
+# raises: RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn
+```
+
+## Instead
+
+```python
+import torch
+
+@torch.no_grad()
+def embedded(encoder, loader):
+    encoder.eval()
+    for images, labels in loader:
+        yield encoder(images), labels
+
+# run: for inputs, labels in embedded(encoder, loader): criterion(head(inputs), labels).backward()
+# shows: head.weight.grad is not None
+```
+
+## Why
+
+The grad mode belongs to the thread, not to the function. At a `yield` the `with` block stays open, so the code that
+consumes the generator runs with grad off between two items. A training loop there raises
+`RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn`, or silently gives no gradient to
+part of a larger model. A generator that is started inside a `no_grad()` of its consumer and closed later leaves grad
+off for the rest of the thread. With `inference_mode()` the tensors the consumer makes can never be trained with.
+
+As a decorator the same mode is right: it is left at each `yield` and entered again with the next item. Or compute
+inside the `with`, and yield after it.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import Finding, Project, rule
+
+
+@rule("GL309", severity="warning", since="0.1.0")
+def yield_under_no_grad(project: Project) -> Iterator[Finding]:
+    """Find yields inside a grad mode region of the same function."""
+    yield from ()
+
+
+CASES = r"""
+```python setup
+import torch
+from torch import nn
+
+encoder, head, criterion = nn.Linear(8, 4), nn.Linear(4, 3), nn.CrossEntropyLoss()
+loader = [(torch.randn(4, 8), torch.randint(3, (4,))) for _ in range(2)]
+```
+
+## Flagged
+
+### the consumer's mode
+```python
+import torch
+
+def batches(loader):
+    with torch.set_grad_enabled(False):
+        for images, labels in loader:
+            yield images / 255, labels  # GL309
+
+# run: modes = [torch.is_grad_enabled() for batch in batches(loader)]
+# shows: modes == [False, False]
+```
+
+### inference mode marks the consumer's tensors
+```python
+import torch
+
+def batches(loader):
+    with torch.inference_mode():
+        for images, labels in loader:
+            yield images / 255  # GL309
+
+# run: marked = [torch.ones(1).is_inference() for batch in batches(loader)]
+# shows: all(marked)
+```
+
+### under another name, and in the middle
+```python
+from torch import no_grad as ng
+from torch.autograd import no_grad
+
+def batches(loader):
+    yield "start"
+    with open("log.txt", "w") as log, ng():
+        log.write("first")
+        yield loader[0]  # GL309
+    with no_grad():
+        yield from loader  # GL309
+    yield "end"
+
+# run: modes = [torch.is_grad_enabled() for _ in batches(loader)]
+# shows: modes == [True, False, False, False, True]
+```
+
+### the iteration of a loader class
+```python
+import torch
+
+class Embedded:
+    def __init__(self, encoder, loader):
+        self.encoder = encoder
+        self.loader = loader
+
+    def __iter__(self):
+        for images, labels in self.loader:
+            with torch.no_grad():
+                hidden = self.encoder(images)
+                yield hidden, labels  # GL309
+
+# run: modes = [torch.is_grad_enabled() for _ in Embedded(encoder, loader)]
+# shows: modes == [False, False]
+```
+
+### closed after its consumer's own guard
+```python
+import torch
+
+def batches(loader):
+    with torch.no_grad():
+        for batch in loader:
+            yield batch  # GL309
+
+# run: source = batches(loader)
+# run: with torch.no_grad(): next(source)
+# run: source.close()
+# shows: not torch.is_grad_enabled()
+```
+
+### an asynchronous generator
+```python
+import torch
+
+async def embedded(encoder, loader):
+    with torch.no_grad():
+        for images, _ in loader:
+            yield encoder(images)  # GL309
+
+# run: import asyncio
+# run: async def consume(): return [torch.is_grad_enabled() async for _ in embedded(encoder, loader)]
+# run: modes = asyncio.run(consume())
+# shows: modes == [False, False]
+```
+
+### a value sent back
+```python
+import torch
+
+def answers(encoder):
+    with torch.no_grad():
+        images = yield  # GL309
+        while images is not None:
+            images = yield encoder(images)  # GL309
+
+# run: source = answers(encoder)
+# run: next(source)
+# shows: not torch.is_grad_enabled()
+```
+
+## Silent
+
+### a decorated generator
+```python
+import torch
+
+@torch.inference_mode()
+def predictions(encoder, loader):
+    encoder.eval()
+    for images, _ in loader:
+        yield encoder(images).argmax(1)
+
+# run: modes = [torch.is_grad_enabled() for _ in predictions(encoder, loader)]
+# shows: modes == [True, True]
+```
+
+### yielded after the region
+```python
+import torch
+
+def predictions(encoder, loader):
+    encoder.eval()
+    for images, _ in loader:
+        with torch.no_grad():
+            labels = encoder(images).argmax(1)
+        yield labels
+
+# run: modes = [torch.is_grad_enabled() for _ in predictions(encoder, loader)]
+# shows: modes == [True, True]
+```
+
+### a context manager is meant to pass its mode on
+```python
+import contextlib
+from contextlib import contextmanager
+import torch
+
+@contextmanager
+def evaluating(model):
+    model.eval()
+    with torch.no_grad():
+        yield model
+    model.train()
+
+@contextlib.contextmanager
+def frozen():
+    with torch.no_grad():
+        yield
+
+@contextlib.asynccontextmanager
+async def serving(model):
+    with torch.inference_mode():
+        yield model
+
+# run: with evaluating(encoder): inside = torch.is_grad_enabled()
+# shows: not inside
+```
+
+### a fixture too
+```python
+import pytest
+import torch
+
+@pytest.fixture(autouse=True)
+def without_grad():
+    with torch.no_grad():
+        yield
+
+@pytest.fixture
+def frozen():
+    with torch.no_grad():
+        yield torch.ones(3)
+```
+
+### a generator inside, a comprehension, a lambda
+```python
+import torch
+
+def make(loader):
+    with torch.no_grad():
+        def images():
+            for image, _ in loader:
+                yield image
+
+        labels = [label for _, label in loader]
+        return images, labels, (lambda: (yield))
+
+# run: images, labels, answer = make(loader)
+# run: modes = [torch.is_grad_enabled() for _ in images()]
+# shows: modes == [True, True]
+```
+
+### another mode than a grad mode
+```python
+import torch
+
+def batches(loader, lock):
+    with lock, torch.autocast("cpu"):
+        for batch in loader:
+            yield batch
+
+# run: import threading
+# run: seen = list(batches(loader, threading.Lock()))
+```
+"""
