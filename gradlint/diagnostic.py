@@ -1,11 +1,17 @@
-"""A finding with its rule and its lines: what suppression, reports and fixes are given."""
+"""What a run hands to its users: findings with their rule and lines, failures, and the outcome of both."""
 
+import difflib
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from gradlint.finding import Applicability, Severity, Span
 
 RULES_URL = "https://github.com/gradlint/gradlint/blob/main/rules/README.md"
+
+
+class ConfigError(Exception):
+    """Settings, flags or selectors that make no sense: the run cannot start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +87,18 @@ class Outcome:
     failures: tuple[Failure, ...]
     suppressed: int
 
+    def count(self, severity: Severity) -> int:
+        """How many findings have this severity."""
+        return sum(diagnostic.severity == severity for diagnostic in self.diagnostics)
+
 
 def fingerprint(code: str, path: str, function: str, text: str, repetition: int) -> str:
     """A stable identity: rule, file, function and the text of the line, not its number."""
     key = "\0".join((code, path, function, " ".join(text.split()), str(repetition)))
-    return hashlib.blake2b(key.encode(), digest_size=10).hexdigest()
+    return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint that names the nearest known word, or nothing: to be put behind an error message."""
+    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
+    return f"; did you mean `{near[0]}`?" if near else ""

@@ -1,0 +1,89 @@
+"""``gradlint check``: find the files, run the rules, show what they say."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+
+from gradlint.config import FORMATS
+
+Command = TypeVar("Command", bound=Callable[..., object])
+
+
+def _selectors(
+    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
+) -> tuple[str, ...]:
+    """``--select GL1,GL201 --select GL3`` as one tuple."""
+    return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
+
+
+def _selector_option(name: str, text: str) -> Callable[[Command], Command]:
+    return click.option(name, multiple=True, metavar="CODES", callback=_selectors, help=text)
+
+
+@click.command(short_help="Find mistakes in files and folders.")
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@_selector_option("--select", "Rules to run, instead of the configured ones: codes, prefixes or ALL.")
+@_selector_option("--ignore", "Rules not to run.")
+@_selector_option("--extend-select", "Rules to run besides the others.")
+@click.option("--output-format", type=click.Choice(FORMATS), help="How to show findings.  [default: full]")
+@click.option("--output-file", type=click.Path(dir_okay=False), help="Write the report here.")
+@click.option("--statistics", is_flag=True, help="Count findings per rule instead of listing them.")
+@click.option("--exit-zero", is_flag=True, help="Exit with 0 even if there are findings.")
+@click.option("--config", type=click.Path(path_type=Path), help="Read settings from this file.")
+@click.option("--isolated", is_flag=True, help="Read no settings file.")
+@click.option("--no-cache", is_flag=True, hidden=True)
+@click.option("--force-exclude", is_flag=True, help="Apply `exclude` to files named on the command line too.")
+@click.option("--stdin-filename", metavar="PATH", help="What to call standard input, which `-` reads.")
+@click.option("--show-files", is_flag=True, help="List the files that would be checked, and stop.")
+@click.option("--show-settings", is_flag=True, help="Show the settings in force, and stop.")
+@click.option("-q", "--quiet", is_flag=True, help="Print findings only.")
+@click.option("-v", "--verbose", is_flag=True, help="Say on standard error what is done.")
+def check(
+    paths: tuple[str, ...],
+    select: tuple[str, ...],
+    ignore: tuple[str, ...],
+    extend_select: tuple[str, ...],
+    output_format: str | None,
+    output_file: str | None,
+    statistics: bool,
+    exit_zero: bool,
+    config: Path | None,
+    isolated: bool,
+    no_cache: bool,
+    force_exclude: bool,
+    stdin_filename: str | None,
+    show_files: bool,
+    show_settings: bool,
+    quiet: bool,
+    verbose: bool,
+) -> int:
+    """Find mistakes in files and folders; without PATH in the current folder.
+
+    Exits with 0 if nothing was found, 1 if something was, and 2 if the run itself failed: bad settings, a file
+    that cannot be read or parsed, a rule that broke.
+    """
+    # click calls this after --help and usage errors are dealt with: only now is anything heavy imported.
+    from gradlint.cli.checking import Request, checked
+
+    return checked(
+        Request(
+            paths=paths or (".",),
+            select=select,
+            ignore=ignore,
+            extend_select=extend_select,
+            output_format=output_format,
+            output_file=output_file,
+            statistics=statistics,
+            exit_zero=exit_zero,
+            config=config,
+            isolated=isolated,
+            force_exclude=force_exclude,
+            stdin_filename=stdin_filename,
+            show_files=show_files,
+            show_settings=show_settings,
+            quiet=quiet,
+            verbose=verbose,
+        )
+    )

@@ -1,0 +1,152 @@
+"""The rules there are: found in every installed package that offers some, the built-in pack included.
+
+A pack is a package named by an entry point of the group ``gradlint.rules``; every module in it is imported and
+every :class:`~gradlint.rule.Rule` found there is collected. A pack that cannot be loaded stops the run: fewer
+rules than the user believes in would look like clean code.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, PackageNotFoundError, distribution, entry_points
+from types import ModuleType
+from typing import TypeVar
+
+from gradlint.diagnostic import ConfigError, did_you_mean
+from gradlint.rule import Rule, RuleError
+
+Value = TypeVar("Value")
+
+GROUP = "gradlint.rules"
+NAMESAKE = (
+    "the project called `gradlint` on PyPI (diffusion MRI) is installed in this environment; it provides a package "
+    "and a command of the same name as torch-gradlint, and the two overwrite each other's files. "
+    "Uninstall both, then install torch-gradlint alone"
+)
+
+
+def load(builtin: Iterable[Rule] = ()) -> tuple[Rule, ...]:
+    """All rules of all installed packs and the given ones, by code.
+
+    Raises:
+        RuleError: when a pack cannot be imported, two rules share a code, or there are no rules at all.
+    """
+    packs = {point.value: point for point in entry_points(group=GROUP)}
+    found = [rule for point in packs.values() for rule in _pack(point)]
+    if not found:
+        raise RuleError(f"no rules are installed (entry point group {GROUP}){_blame()}")
+    return _by_code([*found, *builtin])
+
+
+def namesake_installed() -> bool:
+    """Whether PyPI's other gradlint is installed beside us, which breaks either."""
+    try:
+        distribution("gradlint")
+    except PackageNotFoundError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Selectors:
+    """One layer of choices: codes, prefixes of codes, or ``ALL``. ``select`` None leaves the layer below as it is."""
+
+    select: tuple[str, ...] | None = None
+    extend_select: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+
+
+def choose(rules: Iterable[Rule], *layers: Selectors) -> tuple[Rule, ...]:
+    """The rules that the layers choose, each over the one before; the lowest is all rules but advice.
+
+    Within a layer what is more exactly named wins: ``--select GL1 --ignore GL101`` and ``--ignore GL1
+    --extend-select GL101`` both do what they say. At equal length ``ignore`` wins.
+
+    Raises:
+        ConfigError: for a selector that fits no rule.
+    """
+    rules = tuple(rules)
+    chosen = {rule.code for rule in rules if rule.severity != "advice"}
+    for layer in layers:
+        wanted = (*(layer.select or ()), *layer.extend_select)
+        for selector in (*wanted, *layer.ignore):
+            matching(selector, rules)
+        if layer.select is not None:
+            chosen = set()
+        for rule in rules:
+            plus, minus = _exactness(rule, wanted), _exactness(rule, layer.ignore)
+            if plus > minus:
+                chosen.add(rule.code)
+            elif minus >= 0:
+                chosen.discard(rule.code)
+    return tuple(rule for rule in rules if rule.code in chosen)
+
+
+def by_exactness(rules: Iterable[Rule], table: Mapping[str, Value]) -> dict[str, Value]:
+    """For each rule's code what a table of selectors says about it; the most exact selector wins.
+
+    Raises:
+        ConfigError: for a selector that fits no rule.
+    """
+    found: dict[str, Value] = {}
+    for selector in sorted(table, key=lambda selector: 0 if selector == "ALL" else len(selector)):
+        found.update((rule.code, table[selector]) for rule in matching(selector, rules))
+    return found
+
+
+def matching(selector: str, rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """The rules one selector names.
+
+    Raises:
+        ConfigError: when it fits none.
+    """
+    rules = tuple(rules)
+    found = tuple(rule for rule in rules if _fits(selector, rule))
+    if not found:
+        hint = did_you_mean(selector.upper(), [rule.code for rule in rules])
+        for rule in rules:
+            if rule.name == selector.lower():
+                hint = f"; did you mean `{rule.code}`, {rule.name}?"
+        raise ConfigError(f"unknown rule or prefix `{selector}`{hint}")
+    return found
+
+
+def _fits(selector: str, rule: Rule) -> bool:
+    return selector == "ALL" or (selector != "" and rule.code.startswith(selector.upper()))
+
+
+def _exactness(rule: Rule, selectors: Iterable[str]) -> int:
+    """Length of the longest selector that fits, -1 if none does; ``ALL`` is the loosest of all."""
+    fitting = (selector for selector in selectors if _fits(selector, rule))
+    return max((0 if selector == "ALL" else len(selector) for selector in fitting), default=-1)
+
+
+def _pack(point: EntryPoint) -> Iterator[Rule]:
+    for module in _modules(point):
+        yield from (value for value in vars(module).values() if isinstance(value, Rule))
+
+
+def _modules(point: EntryPoint) -> list[ModuleType]:
+    name = point.value
+    try:
+        package = importlib.import_module(name)
+        inside = pkgutil.walk_packages(getattr(package, "__path__", ()), f"{name}.")
+        return [package, *(importlib.import_module(found.name) for found in inside)]
+    except Exception as error:
+        owner = f" of {point.dist.name}" if point.dist is not None else ""
+        cause = f"{type(error).__name__}: {error}"
+        raise RuleError(f"the rule pack `{name}`{owner} cannot be imported: {cause}{_blame()}") from error
+
+
+def _by_code(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    first: dict[str, Rule] = {}
+    for rule in rules:
+        other = first.setdefault(rule.code, rule)
+        if other.module != rule.module or other.name != rule.name:
+            raise RuleError(f"two rules have the code {rule.code}: {other.module} and {rule.module}")
+    return tuple(first[code] for code in sorted(first))
+
+
+def _blame() -> str:
+    return f". Note: {NAMESAKE}" if namesake_installed() else ""

@@ -1,0 +1,85 @@
+"""JSON for programs. The shape is stable and documented in the README; ``version`` counts its breaks."""
+
+import json
+from collections.abc import Iterator
+
+from gradlint.diagnostic import Diagnostic, Failure, LocatedEdit, LocatedFix, LocatedNote, Outcome
+from gradlint.finding import Span
+from gradlint.report.page import Page
+
+VERSION = 1
+
+
+def render(page: Page) -> Iterator[str]:
+    """One JSON document."""
+    outcome = page.outcome
+    document = {
+        "version": VERSION,
+        "summary": _summary(outcome),
+        "findings": [_finding(diagnostic) for diagnostic in outcome.diagnostics],
+        "failures": [_failure(failure) for failure in outcome.failures],
+    }
+    yield json.dumps(document, indent=2) + "\n"
+
+
+def _summary(outcome: Outcome) -> dict[str, int]:
+    return {
+        "files": outcome.files,
+        "errors": outcome.count("error"),
+        "warnings": outcome.count("warning"),
+        "advice": outcome.count("advice"),
+        "suppressed": outcome.suppressed,
+        "failed": len(outcome.failures),
+    }
+
+
+def _finding(found: Diagnostic) -> dict[str, object]:
+    return {
+        "code": found.code,
+        "name": found.name,
+        "severity": found.severity,
+        "path": found.path,
+        **_range(found.span),
+        "function": found.function,
+        "message": found.message,
+        "help": found.help,
+        "notes": [_note(note) for note in found.notes],
+        "url": found.url,
+        "fingerprint": found.fingerprint,
+        "measured": None,
+        "fix": _fix(found.fix) if found.fix is not None else None,
+    }
+
+
+def _note(note: LocatedNote) -> dict[str, object]:
+    return {"path": note.path, "line": note.span.line, "column": note.span.column, "message": note.message}
+
+
+def _fix(fix: LocatedFix) -> dict[str, object]:
+    return {
+        "applicability": fix.applicability,
+        "message": fix.message,
+        "edits": [_edit(edit) for edit in fix.edits],
+    }
+
+
+def _edit(edit: LocatedEdit) -> dict[str, object]:
+    return {"path": edit.path, **_range(edit.span), "text": edit.text}
+
+
+def _failure(failure: Failure) -> dict[str, object]:
+    return {
+        "path": failure.path,
+        "line": failure.line,
+        "column": failure.column,
+        "message": failure.message,
+    }
+
+
+def _range(span: Span) -> dict[str, int]:
+    return {
+        "line": span.line,
+        "column": span.column,
+        "end_line": span.end_line,
+        "end_column": span.end_column,
+    }

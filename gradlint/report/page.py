@@ -1,0 +1,45 @@
+"""What a format is given, and what several of them say in the same words."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from gradlint.diagnostic import Outcome
+from gradlint.report.style import PLAIN, Style
+from gradlint.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An outcome to be shown. ``sources`` has the text of files, by path, for formats that quote it."""
+
+    outcome: Outcome
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    style: Style = PLAIN
+    quiet: bool = False
+
+
+def summary(outcome: Outcome) -> str:
+    """One line that counts what was found."""
+    counts = [
+        _several(outcome.count("error"), "error"),
+        _several(outcome.count("warning"), "warning"),
+        _several(outcome.count("advice"), "piece", "of advice"),
+    ]
+    found = ", ".join(part for part in counts if part) or "No findings"
+    hidden = f" ({outcome.suppressed} suppressed)" if outcome.suppressed else ""
+    failed = _several(len(outcome.failures), "failure")
+    broken = f"; {failed}: the result is incomplete" if failed else ""
+    return f"{found} in {_several(outcome.files, 'file') or '0 files'}{hidden}{broken}."
+
+
+def ending(page: Page) -> Iterator[str]:
+    """The summary, unless it would be the only line of a quiet run."""
+    if not page.quiet:
+        yield page.style.bold(summary(page.outcome)) + "\n"
+
+
+def _several(number: int, noun: str, rest: str = "") -> str:
+    if number == 0:
+        return ""
+    plural = "" if number == 1 else "s"
+    return f"{number} {noun}{plural} {rest}".rstrip()
