@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from gradlint.finding import Edit, Finding, Fix, Note, Place, Severity
-from gradlint.project import Project
+from gradlint.project import Forward, FunctionNode, Project
 
 Check = Callable[[Project], Iterator[Finding]]
 
@@ -67,6 +67,8 @@ __all__ = [
     "Edit",
     "Finding",
     "Fix",
+    "Forward",
+    "FunctionNode",
     "Note",
     "Place",
     "Project",

@@ -120,12 +120,12 @@ class CallGraph:
     ) -> Iterator[tuple[FunctionNode, bool]]:
         """``value.method()`` through the value's class, or its name; ``value()`` through ``__call__``."""
         if owner and (instance := self.class_of(function, owner)) is not None:
-            methods = list(self._methods(instance, method))
+            methods = list(self.methods(instance, method))
             if methods:
                 yield from ((callee, True) for callee in methods)
                 return
         if (called := self.class_of(function, name)) is not None:
-            yield from ((callee, True) for callee in self._methods(called, "__call__"))
+            yield from ((callee, True) for callee in self.methods(called, "__call__"))
         elif owner and method not in _EVERYBODYS and not method.startswith("__"):
             candidates = self._linker.methods_named.get(method, ())
             if len(candidates) <= _MOST_CANDIDATES:
@@ -138,7 +138,7 @@ class CallGraph:
                 yield method
                 return
 
-    def _methods(self, cls: ClassNode, name: str) -> Iterator[FunctionNode]:
+    def methods(self, cls: ClassNode, name: str) -> Iterator[FunctionNode]:
         """What ``instance.name()`` may run: the class's method and what its subclasses put in its place."""
         names = (name, "forward") if name == "__call__" else (name,)
         found: set[FunctionNode] = set()

@@ -1,14 +1,26 @@
 """The project: every module's facts, linked, and the questions rules may ask of them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from gradlint.finding import Place
 from gradlint.model.facts import ModuleFacts
+from gradlint.project.bindings import Bindings
+from gradlint.project.calls import CallGraph
+from gradlint.project.destiny import Destinies
+from gradlint.project.flow import Flow, Flows
+from gradlint.project.inference import Inference
+from gradlint.project.link import Linker
+from gradlint.project.nodes import FunctionNode
+from gradlint.project.state import GradStates
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """Names the analysis cannot know by itself, from the configuration. Each is a dotted name or its last part."""
+    """Names the analysis cannot know by itself, from the configuration.
+
+    Each is a dotted name or the last part of one.
+    """
 
     guards: frozenset[str] = frozenset()
     models: frozenset[str] = frozenset()
@@ -16,8 +28,41 @@ class Names:
 
 
 class Project:
-    """Linked modules."""
+    """Linked modules. Everything behind it is computed when first asked for.
+
+    ``linker`` knows names, ``states`` the effect of guards, ``calls`` who calls whom in which grad states,
+    ``flows`` what names hold, ``inference`` what speaks for a call being inference.
+    """
 
     def __init__(self, modules: Iterable[ModuleFacts], names: Names = Names()) -> None:
-        self.modules = tuple(modules)
         self.names = names
+        self.linker = Linker(modules)
+        self.modules = self.linker.modules
+        self.bindings = Bindings(self.linker)
+        self.states = GradStates(self.linker, self.bindings, names.guards)
+        self.calls = CallGraph(self.linker, self.bindings, self.states)
+        self.flows = Flows(self.linker, self.bindings, self.calls, names.models)
+        self.destinies = Destinies(self.linker, self.calls, self.flows)
+        self.inference = Inference(
+            self.linker, self.calls, self.flows, self.destinies, names.inference_functions
+        )
+
+    def functions(self) -> Iterator[FunctionNode]:
+        """All functions, module bodies and lambdas included, in order of path and place."""
+        for module in self.modules:
+            yield from module.functions
+
+    def flow(self, function: FunctionNode) -> Flow:
+        """What running a function's body shows."""
+        return self.flows.flow(function)
+
+    def name_of(self, function: FunctionNode, name: str) -> str | None:
+        """The full dotted name of something outside the project, as a function of it spells it."""
+        from gradlint.project.nodes import External
+
+        target = self.linker.resolve(function, name)
+        return target.name if isinstance(target, External) else None
+
+    def place(self, function: FunctionNode, at: int) -> Place:
+        """The place of a node in a function."""
+        return function.place(at)

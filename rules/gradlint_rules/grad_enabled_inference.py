@@ -56,13 +56,51 @@ test-time training, when every caller holds a guard, or when all parameters are 
 
 from collections.abc import Iterator
 
-from gradlint.rule import Finding, Project, rule
+from gradlint.rule import Edit, Finding, Fix, Forward, FunctionNode, Note, Project, rule
 
 
 @rule("GL101", severity="warning", since="0.1.0")
 def grad_enabled_inference(project: Project) -> Iterator[Finding]:
     """Find forwards of inference code that can run with grad on."""
-    yield from ()
+    flagged: set[FunctionNode] = set()
+    found = [
+        forwards
+        for function in project.functions()
+        if (forwards := [*project.inference.wasteful_forwards(function)])
+    ]
+    flagged.update(forwards[0].function for forwards in found)
+    for forwards in found:
+        # One cause, one finding: a call of a helper that is itself reported adds nothing.
+        own = [forward for forward in forwards if not flagged.intersection(forward.event.targets)]
+        if own:
+            yield _finding(own[0], own[1:])
+
+
+def _finding(first: Forward, others: list[Forward]) -> Finding:
+    function = first.function
+    notes = [Note(cue.place, cue.message) for cue in first.cues if cue.place is not None and cue.message]
+    notes.extend(Note(function.place(other.event.at), "so does this one") for other in others)
+    if first.caller is not None:
+        notes.append(Note(first.caller.place, f"called from `{first.caller.caller.name}` with grad on"))
+    return Finding(
+        function.place(first.event.at),
+        function.name,
+        f"`{first.event.name}(...)` records a graph in inference code, and nothing will use it",
+        tuple(notes),
+        help="put it under `with torch.no_grad():`",
+        fix=_decorate(function),
+    )
+
+
+def _decorate(function: FunctionNode) -> Fix | None:
+    facts = function.facts
+    imports_torch = any(
+        found.binding == found.module == "torch" for found in function.module.body.facts.imports
+    )
+    if function.is_module_body or facts.is_async or "backward" in facts.words or not imports_torch:
+        return None
+    edit = Edit(function.place(facts.keyword_at), "line-above", "@torch.no_grad()")
+    return Fix("unsafe", "decorate the function with `@torch.no_grad()`", (edit,))
 
 
 CASES = r"""

@@ -1,0 +1,117 @@
+"""What calls do to tensors, modules and their graphs: tables, not code.
+
+Source for every row: torch 2.13, executed; see the truth table in the design notes. Names are method names
+unless they are dotted.
+"""
+
+import re
+
+# The result is a python value, an index or a boolean: no graph goes on from here.
+READING_METHODS = frozenset(
+    "item tolist argmax argmin argsort size dim numel nonzero eq ne gt lt ge le greater less equal isnan isinf "
+    "isfinite any all bool long int byte short char bincount ndimension nelement element_size stride is_floating_point "
+    "is_contiguous data_ptr get_device multinomial searchsorted bucketize count_nonzero sign".split()
+)
+# The result is a tensor or array without a graph.
+DETACHING_METHODS = frozenset("detach detach_ numpy __array__".split())
+READING_ATTRIBUTES = frozenset(
+    "shape dtype device ndim is_cuda layout requires_grad grad_fn is_leaf names itemsize nbytes is_sparse".split()
+)
+# Same values in another place or type: the tensor itself as far as graphs go.
+CONVERTING_METHODS = frozenset(
+    "cpu cuda to float double half bfloat16 type contiguous clone view reshape flatten squeeze unsqueeze permute "
+    "transpose t expand repeat type_as mean sum softmax log_softmax sigmoid exp log sqrt abs pow clamp".split()
+)
+# (values, indices)
+VALUES_AND_INDICES = frozenset("max min topk sort kthvalue median mode cummax cummin".split())
+
+READING_FUNCTIONS = re.compile(
+    r"^(builtins\.(print|len|int|float|bool|str|repr|isinstance|type|range|round|format|hash|id|hasattr|callable)"
+    r"|torch\.(argmax|argmin|argsort|nonzero|numel|is_tensor|isnan|isinf|isfinite|eq|ne|gt|lt|ge|le|equal|allclose"
+    r"|save|bincount|unique|multinomial|isclose|any|all|onnx\..*|cuda\..*|distributed\..*|backends\..*|profiler\..*"
+    r"|testing\..*|jit\.save|jit\.trace|export.*|sign|bernoulli)"
+    r"|(numpy|math|matplotlib|cv2|PIL|sklearn|scipy|pandas|json|pickle|wandb|tqdm|logging|csv|seaborn|plotly|skimage"
+    r"|imageio|soundfile|librosa|nltk|sacrebleu|rouge_score|evaluate|time|os|sys|pathlib|warnings|random|re|io|copy"
+    r"|streamlit|gradio|jiwer|pycocotools|seqeval|mlflow|h5py|tabulate)\.(?!deepcopy).*"
+    r"|torchvision\.(utils|ops\.(nms|batched_nms|box_iou)|transforms\.(functional\.)?(to_pil_image|ToPILImage))(\..*)?"
+    r"|torchaudio\.save|torchmetrics\..*)$"
+)
+# A function or method of unknown origin whose name says that it only looks: metrics, logging, drawing, decoding.
+READING_NAMES = re.compile(
+    r"^(print|log|logger|info|debug|warning|write|save|dump|plot|show|imshow|imsave|imwrite|draw|vis|visuali[sz]e|render"
+    r"|acc|accuracy|auc|f1|iou|miou|psnr|ssim|metric|metrics|bleu|rouge|wer|cer|ap|confusion|precision|recall|topk"
+    r"|decode|nms|postprocess|post_process|to_pil|tensor2im|tensor2img|tensor_to_image|to_image|to_numpy|tensor_to_np"
+    r"|evaluate|evaluator|report|display|summary|jsonify|hist|histogram|add_scalar|add_image|add_images|add_text"
+    r"|batch_decode|export|assert|check|hits|mrr|ndcg|map|average_precision|as_numpy|numpy|to_list|stringify|toc?pil)(?=$|_|[A-Z0-9])"
+    r"|(?<![a-z])(accuracy|metrics?|psnr|ssim|miou|iou|auc|f1|bleu|rouge|wer|cer|image|images|numpy|np|pil|grid|plot"
+    r"|figure|logger|meter|evaluator|writer|heatmap|json|csv|string|text|nms|score|scores|results?)$",
+)
+
+# torch functions that make a new leaf; requires_grad=True makes it one that autograd follows.
+FACTORIES = frozenset(
+    f"torch.{name}"
+    for name in (
+        "tensor rand randn randint zeros ones full empty arange linspace eye rand_like randn_like zeros_like ones_like "
+        "full_like empty_like from_numpy as_tensor Tensor FloatTensor LongTensor normal randperm logspace"
+    ).split()
+)
+WRAPPED_TENSORS = frozenset({"torch.nn.Parameter", "torch.nn.parameter.Parameter", "torch.autograd.Variable"})
+
+# Derivatives taken by hand: whoever calls these needs the graph.
+GRADIENT_FUNCTIONS = re.compile(
+    r"^torch\.(autograd\.(grad|functional\..*|backward|forward_ad\..*|gradcheck.*)|func\.(grad.*|jac.*|vjp|jvp|hessian|linearize)"
+    r"|nn\.utils\.clip_grad.*)$|^(functorch|captum|torchattacks|foolbox|advertorch|higher|learn2learn)\."
+)
+GRADIENT_NAMES = re.compile(r"^(grad|jacobian|hessian|vjp|jvp|autograd_grad)$")
+BACKWARD_METHODS = frozenset({"backward", "manual_backward", "backward_step"})
+
+# Modules without parameters that keep nothing to speak of: a call of one is no forward worth a guard.
+TRIVIAL_MODULES = re.compile(
+    r"^torch\.nn\.(modules\.\w+\.)?(\w*Loss|ReLU\w*|LeakyReLU|Sigmoid|Tanh|Softmax\w*|LogSoftmax|GELU|SiLU|ELU|Softplus"
+    r"|Dropout\w*|Flatten|Unflatten|Identity|\w*Pool\d?d|Upsample|UpsamplingNearest2d|PixelShuffle|ZeroPad\w*|\w*Pad\dd|Fold|Unfold"
+    r"|CosineSimilarity|PairwiseDistance|Hardtanh|Threshold|Embedding)$"
+)
+LOSS_LIKE = re.compile(
+    r"(^|[._])(criterion\w*|criteria|loss\w*|\w*_loss|\w*loss_?(fn|func|function|module)?|ce|bce|mse|l1|nll|kl)$|loss\w*$|^crit$",
+    re.I,
+)
+
+# Constructors of modules outside the project.
+MODULE_FACTORIES = re.compile(
+    r"^(torch\.nn\.(?!functional|init|utils|Parameter$|parameter|modules\.module)\w.*|torch\.hub\.load|torch\.jit\.(load|script)|torch\.compile"
+    r"|torchvision\.models\.(?!.*weights)(\w+\.)*[a-z]\w*|timm\.(models\.)?create_model|segmentation_models_pytorch\.\w+"
+    r"|transformers\.\w*(Model|For[A-Z]\w*|LMHeadModel|PreTrainedModel)\.from_(pretrained|config)"
+    r"|transformers\.\w*(Model|For[A-Z]\w*)|torch_geometric\.nn\.\w+|open_clip\.create_model|lpips\.LPIPS|monai\.networks\.nets\.\w+"
+    r"|diffusers\.(models\.)?(AutoencoderKL|UNet\w*Model|ControlNetModel|\w*Transformer\w*Model)\.from_pretrained"
+    r"|efficientnet_pytorch\.EfficientNet\.\w+|pytorch_pretrained_bert\.\w+\.from_pretrained|fairseq\..*load_model.*)$"
+)
+# (model, something, ...): the first of a tuple is the module.
+MODULE_TUPLE_FACTORIES = re.compile(
+    r"^(clip\.load|open_clip\.create_model_and_transforms|fairseq\..*load_model_ensemble.*)$"
+)
+OPTIMIZERS = re.compile(r"^torch\.optim\.(?!lr_scheduler|swa_utils)(\w+\.)*[A-Z]\w*$")
+
+# What one does with a module and with little else.
+MODULE_METHODS = frozenset(
+    "eval train parameters named_parameters state_dict load_state_dict zero_grad children named_children modules "
+    "named_modules buffers requires_grad_ share_memory register_forward_hook".split()
+)
+SELF_RETURNING_MODULE_METHODS = frozenset(
+    "to cuda cpu eval train half float double bfloat16 requires_grad_ apply share_memory to_empty type xpu".split()
+)
+# Methods of a module outside the project that run a forward and guard nothing: CLIP's encode_image, HF's
+# get_image_features, timm's forward_features, fairseq's extract_features, diffusers' AutoencoderKL.encode/decode.
+FORWARD_METHODS = re.compile(
+    r"^(forward\w*|encode\w*|decode\w*|extract\w*|embed\w*|get_\w*(features?|embeddings?|logits|hidden\w*|actions?|values?)"
+    r"|infer\w*|predict\w*|sample\w*|log_prob|act|select_action|compute_\w+|classify|logits|score|p_sample\w*|inference\w*"
+    r"|reconstruct\w*|synthesi[sz]e|translate|transcribe|detect\w*|segment\w*|denoise|relation\w*|features|simple_test)$"
+)
+# Names that hold a model more often than anything else; counts as a hint, never as proof.
+MODEL_NAME = re.compile(
+    r"(^|_)(model|net|network|encoder|decoder|generator|discriminator|backbone|critic|actor|policy|classifier|detector|unet|"
+    r"vae|gan|bert|gpt|resnet|vgg|student|teacher|embedder|transformer|segmenter|captioner|vocoder|lm|clip|dqn|q_?net|agent|"
+    r"gen|disc|feature_extractor|inception|autoencoder|rnn|lstm|gru|cnn|mlp|ema|dit|siren|nerf|q_?network|llm|denoiser|"
+    r"predictor|reward_model|image_encoder|text_encoder|translator|tacotron2?|waveglow|hifigan|facenet|yolo\w*|ssd)(_?\w{1,3}|_ema|_\d+|\d+)?$"
+    r"|^(G|D|E|F|netG\w*|netD\w*|netE\w*|net_?\w{1,2}|G_\w+|D_\w+|q1|q2|qf\d?|pi|nn_model|seq2seq|[a-z]+_?(model|net|Model|Net))$",
+    re.I,
+)

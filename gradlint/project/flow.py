@@ -1,0 +1,210 @@
+"""Running code abstractly: what names hold at each point, and where values go.
+
+A :class:`Flow` is what one run over one function's body leaves behind; :class:`Flows` runs functions on demand
+and remembers. Branches meet, loops run twice, calls into the project use the callee's own flow as its summary.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from gradlint.model.code import Expression
+from gradlint.project.bindings import Bindings, owner_class
+from gradlint.project.calls import CallGraph
+from gradlint.project.link import Linker
+from gradlint.project.nodes import ClassNode, FunctionNode
+from gradlint.project.uses import Use, UseKind
+from gradlint.project.values import UNKNOWN, Origin, Value, meet
+
+_DEEPEST = 25  # functions being run at once; recursion beyond that sees an unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """An argument of a call, evaluated."""
+
+    keyword: str | None
+    stars: int
+    value: Value
+    expression: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class CallEvent:
+    """A call as it was met. ``forward`` tells that it runs a module; ``in_loop`` that it stands in a loop."""
+
+    at: int
+    name: str
+    receiver: Value | None
+    callee: Value
+    arguments: tuple[Passed, ...]
+    targets: tuple[FunctionNode, ...]
+    result: Value
+    forward: bool
+    in_loop: bool
+    backward_seen: bool
+
+    @property
+    def method(self) -> str:
+        """The last part of what is called."""
+        return self.name.rpartition(".")[2]
+
+
+@dataclass(frozen=True, slots=True)
+class AttributeEvent:
+    """An attribute that was read, or assigned (``stored``)."""
+
+    at: int
+    name: str
+    owner: Value
+    path: str | None
+    stored: Value | None
+    backward_seen: bool
+    guarded: bool  # tested against None first
+    dereferenced: bool
+
+
+@dataclass(slots=True)
+class Flow:
+    """What running a function's body shows."""
+
+    function: FunctionNode
+    calls: dict[int, CallEvent] = field(default_factory=dict)
+    attributes: dict[tuple[int, bool], AttributeEvent] = field(default_factory=dict)
+    uses: dict[Origin, set[Use]] = field(default_factory=lambda: defaultdict(set))
+    env: dict[str, Value] = field(default_factory=dict)
+    returns: Value | None = None
+    gradient_at: int | None = None  # where the function takes a derivative by hand or asks for one
+
+    def used(self, origins: Iterable[Origin], kind: UseKind, at: int, detail: str = "") -> None:
+        """Note a use of everything a value carries."""
+        for origin in origins:
+            self.uses[origin].add(Use(kind, at, detail))
+
+
+class Flows:
+    """Flows of all functions, run when first asked for."""
+
+    def __init__(self, linker: Linker, bindings: Bindings, calls: CallGraph, models: frozenset[str]) -> None:
+        self.linker = linker
+        self.bindings = bindings
+        self.calls = calls
+        self.models = models
+        self._done: dict[FunctionNode, Flow] = {}
+        self._running: dict[FunctionNode, Flow] = {}
+        self._attributes: dict[tuple[ClassNode, str], Value | None] = {}
+
+    def flow(self, function: FunctionNode) -> Flow:
+        """The function's flow; while it is being run, what is known so far."""
+        if function in self._done:
+            return self._done[function]
+        if function in self._running or len(self._running) > _DEEPEST:
+            return self._running.get(function) or Flow(function)
+        from gradlint.project.interpret import run
+
+        flow = self._running[function] = Flow(function)
+        try:
+            run(self, flow)
+        finally:
+            del self._running[function]
+        self._done[function] = flow
+        return flow
+
+    def is_running(self, function: FunctionNode) -> bool:
+        """Whether the function is in the middle of its own run: its summary is not to be trusted yet."""
+        return function in self._running
+
+    def outer(self, function: FunctionNode, name: str) -> Value | None:
+        """What a name of an enclosing function or of the module holds; None when it is no variable of theirs."""
+        scope = function.parent
+        while scope is not None:
+            if name in scope.facts.local or scope.is_module_body:
+                flow = self.flow(scope)
+                value = flow.env.get(name)
+                if scope.is_module_body and value is None:
+                    return self._global(scope, name)
+                return value
+            scope = scope.parent
+        return None
+
+    def _global(self, body: FunctionNode, name: str) -> Value | None:
+        """A module variable that only functions assign, by ``global name``."""
+        found: Value | None = None
+        for function in body.module.functions:
+            if name in function.facts.shared and not self.is_running(function):
+                value = self.flow(function).env.get(name)
+                if value is not None:
+                    found = value if found is None else meet(found, value)
+        return found
+
+    def attribute(self, cls: ClassNode, name: str) -> Value | None:
+        """What ``self.name`` holds once the object is made: joined over the methods that assign it."""
+        key = (cls, name)
+        if key not in self._attributes:
+            self._attributes[key] = None
+            self._attributes[key] = self._joined_attribute(cls, name)
+        return self._attributes[key]
+
+    def _joined_attribute(self, cls: ClassNode, name: str) -> Value | None:
+        found: Value | None = None
+        for method in dict.fromkeys(where for where, _ in self.bindings.attribute(cls, name)):
+            if self.is_running(method):
+                continue
+            flow = self.flow(method)
+            value = flow.env.get(f"self.{name}") or flow.env.get(name)
+            if value is not None:
+                found = value if found is None else meet(found, value)
+        if found is not None and found.training is False and self._trains(cls, name):
+            found = meet(found, Value(found.kind, certainty=found.certainty, target=found.target))
+        return found
+
+    def _trains(self, cls: ClassNode, name: str) -> bool:
+        """Whether some method puts the attribute, or the whole object, back into training mode."""
+        wanted = {f"self.{name}.train", "self.train"}
+        for ancestor in self.linker.ancestors(cls):
+            if isinstance(ancestor, ClassNode):
+                for method in ancestor.methods:
+                    if any(call.callee in wanted for call in method.facts.calls):
+                        return True
+        return False
+
+    def self_class(self, function: FunctionNode) -> ClassNode | None:
+        """The class that ``self`` has inside a function."""
+        return owner_class(function)
+
+    def argument(self, edge_flow: Flow, at: int, parameter: str, callee: FunctionNode) -> Value:
+        """What a caller hands over for a parameter at one of its calls."""
+        event = edge_flow.calls.get(at)
+        if event is None:
+            return UNKNOWN
+        return matched(event.arguments, callee, bound=is_bound(event, callee)).get(parameter, UNKNOWN)
+
+
+def is_bound(event: CallEvent, callee: FunctionNode) -> bool:
+    """Whether a call passes ``self`` (or ``cls``) by itself."""
+    if callee.owner is None:
+        return False
+    if callee.facts.name == "__init__":
+        return event.method != "__init__" or event.name.startswith("super()")
+    static = any(getattr(d, "id", "") == "staticmethod" for d in callee.facts.decorators)
+    return not static
+
+
+def matched(arguments: Iterable[Passed], callee: FunctionNode, *, bound: bool) -> dict[str, Value]:
+    """Which value each parameter of a function gets; ``bound`` when the first parameter is not passed."""
+    positional = [p.name for p in callee.facts.parameters if p.kind == "positional"]
+    if bound:
+        positional = positional[1:]
+    found: dict[str, Value] = {}
+    index = 0
+    names = {p.name for p in callee.facts.parameters}
+    for argument in arguments:
+        if argument.stars:
+            index = len(positional)  # nobody knows how many
+        elif argument.keyword is not None:
+            if argument.keyword in names:
+                found[argument.keyword] = argument.value
+        elif index < len(positional):
+            found[positional[index]] = argument.value
+            index += 1
+    return found

@@ -1,0 +1,288 @@
+"""What speaks for a forward being inference, and what against: evidence, counted.
+
+Each cue that speaks for inference carries points and a sentence for the user. A forward whose result is trained
+on, or whose function works on gradients, is never inference, whatever its name.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gradlint.finding import Place
+from gradlint.model.code import Call, For, dotted
+from gradlint.model.inference_names import (
+    EVALUATION_DATA,
+    GRADIENT_FILE,
+    INFERENCE_FILE,
+    INFERENCE_FUNCTION,
+    OTHER_FRAMEWORKS,
+    SERVICE_DECORATOR,
+    TEST_FILE,
+    TEST_FUNCTION,
+    TORCH_PACKAGES,
+    TORCH_WORDS,
+    TRAINING_FUNCTION,
+)
+from gradlint.model.traverse import statements
+from gradlint.project.calls import CallGraph, Edge
+from gradlint.project.destiny import Destinies, Destiny
+from gradlint.project.effects import GRAD
+from gradlint.project.flow import CallEvent, Flows
+from gradlint.project.link import Linker
+from gradlint.project.nodes import ClassNode, External, FunctionNode, ModuleNode
+from gradlint.project.values import Value
+
+ENOUGH = 3
+_LONGEST_WAY_UP = 4  # callers of callers
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """One piece of evidence. ``place`` is None for what the user sees anyway (a name)."""
+
+    points: int
+    message: str
+    place: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """A forward that is inference and records a graph."""
+
+    function: FunctionNode
+    event: CallEvent
+    cues: tuple[Cue, ...]
+    destiny: Destiny
+    caller: Edge | None
+
+
+class Inference:
+    """Weighs evidence for each forward of a function."""
+
+    def __init__(
+        self,
+        linker: Linker,
+        calls: CallGraph,
+        flows: Flows,
+        destinies: Destinies,
+        configured: frozenset[str],
+    ) -> None:
+        self._linker = linker
+        self._calls = calls
+        self._flows = flows
+        self._destinies = destinies
+        self._configured = configured
+        self._torch: dict[ModuleNode, bool] = {}
+
+    def wasteful_forwards(self, function: FunctionNode) -> Iterator[Forward]:
+        """The forwards of a function that record a graph which nobody will use, with the evidence."""
+        if not self._may_infer(function):
+            return
+        flow = self._flows.flow(function)
+        if self._needs_gradient(function):
+            return
+        for event in flow.calls.values():
+            if not event.forward or not self._calls.states_at(function, event.at) & GRAD:
+                continue
+            found = self._weigh(function, event)
+            if found is not None:
+                yield found
+
+    def _weigh(self, function: FunctionNode, event: CallEvent) -> Forward | None:
+        destiny = self._destinies.of(function, event.at)
+        module = _module_of(event)
+        if destiny.trained or any(detail == "numpy" for _, detail in destiny.reads):
+            return None  # .numpy() on a graph raises: whoever runs this has a guard that we don't see
+        if self._joined(function, module, "frozen"):
+            return None
+        cues = (*self._cues(function, event, module, destiny),)
+        if sum(cue.points for cue in cues) < ENOUGH:
+            return None
+        return Forward(function, event, cues, destiny, self._unguarded_caller(function))
+
+    # What a function must be
+
+    def _may_infer(self, function: FunctionNode) -> bool:
+        facts = function.facts
+        if facts.is_lambda or not facts.calls or not self.uses_torch(function.module):
+            return False
+        if facts.name in ("forward", "__init__", "training_step", "configure_optimizers", "backward"):
+            return facts.name == "__init__"
+        return not (
+            TEST_FILE.search(function.module.path) and TEST_FUNCTION.search(facts.name) and _asserts(function)
+        )
+
+    def uses_torch(self, module: ModuleNode) -> bool:
+        """Whether a module works with torch: it imports it, or a module of the project that does."""
+        if module not in self._torch:
+            self._torch[module] = False
+            self._torch[module] = self._imports_torch(module)
+        return self._torch[module]
+
+    def _imports_torch(self, module: ModuleNode) -> bool:
+        roots: set[str] = set()
+        inner: list[ModuleNode] = []
+        for function in module.functions:
+            for found in function.facts.imports:
+                target = self._linker.imported(module, found)
+                if isinstance(target, External):
+                    roots.add(target.name.partition(".")[0])
+                elif target is not None:
+                    inner.append(target if isinstance(target, ModuleNode) else target.module)
+        if roots & TORCH_PACKAGES:
+            return True
+        if roots & OTHER_FRAMEWORKS:
+            return False
+        spoken = any(not TORCH_WORDS.isdisjoint(function.facts.words) for function in module.functions)
+        return spoken or any(self.uses_torch(other) for other in inner)
+
+    def _needs_gradient(self, function: FunctionNode) -> bool:
+        """Whether the function, or one it is nested in, takes a derivative by hand."""
+        scope: FunctionNode | None = function
+        while scope is not None and not scope.is_module_body:
+            if self._flows.flow(scope).gradient_at is not None:
+                return True
+            scope = scope.parent
+        if function.is_module_body:
+            return self._flows.flow(function).gradient_at is not None
+        return False
+
+    # Cues
+
+    def _cues(
+        self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny
+    ) -> Iterator[Cue]:
+        yield from self._mode_cues(function, module)
+        yield from self._name_cues(function)
+        yield from self._data_cues(function)
+        yield from self._destiny_cues(function, event, module, destiny)
+        yield from self._caller_cues(function)
+
+    def _mode_cues(self, function: FunctionNode, module: Value) -> Iterator[Cue]:
+        training, at = module.training, module.mode_at
+        if training is None and module.parameter is not None:
+            training, at = self._joined_mode(function, module)
+        if training is None and isinstance(module.target, ClassNode) and module.kind == "self":
+            return
+        if training is False and at is not None:
+            where, node = at
+            near = where is function
+            yield Cue(
+                3 if near else 2,
+                "evaluation mode is set here; it does not turn recording off",
+                where.place(node),
+            )
+        elif training is True:
+            yield Cue(-2, "")
+        if module.certainty == "named":
+            yield Cue(-1, "")
+
+    def _joined_mode(
+        self, function: FunctionNode, module: Value
+    ) -> tuple[bool | None, tuple[FunctionNode, int] | None]:
+        found = self._handed(function, module)
+        modes = {value.training for value in found}
+        if modes == {False}:
+            return False, found[0].mode_at
+        return None, None
+
+    def _joined(self, function: FunctionNode, module: Value, field: str) -> bool:
+        if getattr(module, field) is not None:
+            return bool(getattr(module, field))
+        found = self._handed(function, module)
+        return bool(found) and all(bool(getattr(value, field)) for value in found)
+
+    def _handed(self, function: FunctionNode, module: Value, depth: int = 0) -> list[Value]:
+        """What the callers hand over for the parameter that a module came in by."""
+        name = module.parameter
+        if name is None or depth > _LONGEST_WAY_UP:
+            return []
+        found: list[Value] = []
+        for edge in self._calls.callers.get(function, ()):
+            value = self._flows.argument(self._flows.flow(edge.caller), edge.at, name, function)
+            deeper = self._handed(edge.caller, value, depth + 1) if value.training is None else []
+            found.extend(deeper or [value])
+        return found
+
+    def _name_cues(self, function: FunctionNode) -> Iterator[Cue]:
+        name = function.facts.name
+        if name in self._configured or function.name in self._configured:
+            yield Cue(ENOUGH, f"the configuration names `{name}` an inference function")
+        if TRAINING_FUNCTION.search(name):
+            yield Cue(-2, "")
+        elif not function.is_module_body and INFERENCE_FUNCTION.search(name):
+            yield Cue(2, f"`{name}` is called like a function that does not train")
+        if GRADIENT_FILE.search(function.module.path.lower()):
+            yield Cue(-3, "")
+        if INFERENCE_FILE.search(function.module.path):
+            yield Cue(1, "so is its file")
+        scope = function.parent or function
+        for decorator in function.facts.decorators:
+            spelt = dotted(decorator.function if isinstance(decorator, Call) else decorator)
+            if spelt is not None and SERVICE_DECORATOR.search(spelt):
+                yield Cue(2, f"`@{spelt}` makes it answer requests", scope.place(decorator.at))
+
+    def _data_cues(self, function: FunctionNode) -> Iterator[Cue]:
+        for statement in statements(function.facts.body):
+            if isinstance(statement, For):
+                iterable = statement.iterable
+                while isinstance(iterable, Call) and iterable.arguments:
+                    iterable = iterable.arguments[0].value
+                name = dotted(iterable)
+                if name is not None and EVALUATION_DATA.search(name.lower()):
+                    yield Cue(1, f"`{name}` is data to evaluate on", function.place(statement.iterable.at))
+                    return
+
+    def _destiny_cues(
+        self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny
+    ) -> Iterator[Cue]:
+        if destiny.only_read:
+            where, how = destiny.reads[-1]
+            yield Cue(2, f"only numbers are taken from the result ({_how(how)})", where)
+        elif destiny.unknown or destiny.stored:
+            yield Cue(-1, "")
+            if function.owner is not None and self._calls.is_module_class(function.owner):
+                yield Cue(-1, "")
+        trains = bool({"backward", "zero_grad"} & function.facts.words)
+        if trains and module.training is not False:
+            yield Cue(-2, "")
+
+    def _caller_cues(self, function: FunctionNode) -> Iterator[Cue]:
+        callers = self._calls.callers.get(function, [])
+        if callers and all(self._is_inference_name(edge.caller) for edge in callers):
+            edge = callers[0]
+            yield Cue(
+                1, f"it is only called by code that does not train, such as `{edge.caller.name}`", edge.place
+            )
+        elif any(TRAINING_FUNCTION.search(edge.caller.facts.name) for edge in callers):
+            yield Cue(-1, "")
+
+    def _is_inference_name(self, function: FunctionNode) -> bool:
+        if function.is_module_body:
+            return INFERENCE_FILE.search(function.module.path) is not None
+        name = function.facts.name
+        return INFERENCE_FUNCTION.search(name) is not None and TRAINING_FUNCTION.search(name) is None
+
+    def _unguarded_caller(self, function: FunctionNode) -> Edge | None:
+        """A caller that reaches the function with grad on."""
+        for edge in self._calls.callers.get(function, ()):
+            if self._calls.states_of_edge(edge, self._calls.entry(edge.caller)) & GRAD:
+                return edge
+        return None
+
+
+def _module_of(event: CallEvent) -> Value:
+    if event.callee.kind == "module":
+        return event.callee
+    if event.receiver is not None and event.receiver.kind in ("module", "self"):
+        return event.receiver
+    return next((a.value for a in event.arguments if a.value.kind == "module"), event.callee)
+
+
+def _how(detail: str) -> str:
+    return f"`.{detail}`" if detail.isidentifier() else f"`{detail}`"
+
+
+def _asserts(function: FunctionNode) -> bool:
+    return any("assert" in call.callee for call in function.facts.calls) or any(
+        getattr(statement, "discarded", True) is False for statement in statements(function.facts.body)
+    )

@@ -1,0 +1,22 @@
+"""Where values go: how a graph is used, within a function and beyond."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+UseKind = Literal[
+    "trained",  # backward() or autograd.grad() reaches it
+    "read",  # only its number, index or shape is taken
+    "returned",
+    "yielded",
+    "stored",  # on self, on a module or in something that outlives the function
+    "escaped",  # handed to code we cannot see, result unused
+]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Use:
+    """One use; ``detail`` names the method, attribute or function."""
+
+    kind: UseKind
+    at: int
+    detail: str = ""
