@@ -31,13 +31,13 @@ def train_step(model, criterion, optimizer, images, labels):
 
 ## Why
 
-`backward()` walks the graph that the forward recorded. What is computed under `no_grad()` or `inference_mode()`, and what
-comes from `.detach()`, `.data`, a comparison or `argmax`, has none:
-`RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn`. `.item()` and `.tolist()` give
-Python numbers: `AttributeError: 'float' object has no attribute 'backward'`.
+`backward()` walks the graph that the forward recorded. What is computed under `no_grad()` or
+`inference_mode()`, and what comes from `.detach()`, `.data`, a comparison or `argmax`, has none:
+`RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn`. `.item()`
+and `.tolist()` give Python numbers: `AttributeError: 'float' object has no attribute 'backward'`.
 
-The mode counts where the loss is computed, not where `backward()` is called: `loss.backward()` inside `no_grad()` works
-on a graph that was recorded outside.
+The mode counts where the loss is computed, not where `backward()` is called: `loss.backward()`
+inside `no_grad()` works on a graph that was recorded outside.
 
 Setting `loss.requires_grad = True` silences the error, and then trains nothing.
 """

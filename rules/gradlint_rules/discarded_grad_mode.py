@@ -33,9 +33,10 @@ or `with torch.no_grad():` around the lines it is meant for.
 
 ## Why
 
-`no_grad()`, `inference_mode()` and `enable_grad()` only make an object. The mode changes when that object is entered
-by `with`, or when it decorates a function. On a line of its own it has no effect, and PyTorch says nothing: the lines
-below record a graph as before, and what they save for backward is kept as long as their result lives.
+`no_grad()`, `inference_mode()` and `enable_grad()` only make an object. The mode changes when that
+object is entered by `with`, or when it decorates a function. On a line of its own it has no effect,
+and PyTorch says nothing: the lines below record a graph as before, and what they save for backward
+is kept as long as their result lives.
 
 `torch.set_grad_enabled(False)` is the exception: it acts at once, also as a statement.
 """
@@ -158,6 +159,18 @@ import torch
 
 def scaled(weight):
     _ = torch.no_grad()  # GL301
+    return weight * 2
+
+# run: out = scaled(weight)
+# shows: out.requires_grad
+```
+
+### an inference mode that dies at the end of the line
+```python
+import torch
+
+def scaled(weight):
+    torch.inference_mode().__enter__()  # GL301
     return weight * 2
 
 # run: out = scaled(weight)

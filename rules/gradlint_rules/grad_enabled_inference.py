@@ -38,20 +38,23 @@ or `with torch.no_grad():` around the loop.
 
 ## Why
 
-`model.eval()` only changes how layers such as dropout and batch norm compute. Recording goes on: each layer keeps the
-tensors that `backward()` would need, for as long as its output lives. No value is wrong, and nothing leaks, because all
-of it is freed with the output. What is lost is memory, at the worst moment: a five-layer perceptron with 1 MiB of input
-keeps 17 tensors, 5,292,036 bytes, and none under `no_grad()`. In a loop the new graph is built while the old output is
-still bound to its name, so the peak of an eight-layer model is 19 activations instead of 3. The batch could be several
+`model.eval()` only changes how layers such as dropout and batch norm compute. Recording goes on:
+each layer keeps the tensors that `backward()` would need, for as long as its output lives. No value
+is wrong, and nothing leaks, because all of it is freed with the output. What is lost is memory, at
+the worst moment: a five-layer perceptron with 1 MiB of input keeps 17 tensors, 5,292,036 bytes, and
+none under `no_grad()`. In a loop the new graph is built while the old output is still bound to its
+name, so the peak of an eight-layer model is 19 activations instead of 3. The batch could be several
 times as large.
 
-A forward is inference when the code says so: `.eval()` was called on the model, the function, file or loader is named
-so, or its result only reaches places where no gradient can flow (`.item()`, `.argmax()`, `.tolist()`, a metric, a shape). The
-notes of a finding say which. Nothing is reported when a gradient may be wanted, as in attacks, saliency maps, forces or
-test-time training, when every caller holds a guard, or when all parameters are frozen and no graph is built.
+A forward is inference when the code says so: `.eval()` was called on the model, the function, file
+or loader is named so, or its result only reaches places where no gradient can flow (`.item()`,
+`.argmax()`, `.tolist()`, a metric, a shape). The notes of a finding say which. Nothing is reported
+when a gradient may be wanted, as in attacks, saliency maps, forces or test-time training, when
+every caller holds a guard, or when all parameters are frozen and no graph is built.
 
-`torch.inference_mode()` also switches recording off, but the tensors made under it can never take part in training:
-`RuntimeError: Inference tensors cannot be saved for backward.` So `no_grad()` is the one to begin with.
+`torch.inference_mode()` also switches recording off, but the tensors made under it can never take
+part in training: `RuntimeError: Inference tensors cannot be saved for backward.` So `no_grad()` is
+the one to begin with.
 """
 
 from collections.abc import Iterator
@@ -389,7 +392,8 @@ def complete(lstm, head, embed, tokens, length):
         tokens = torch.cat([tokens, torch.multinomial(weights, 1)], 1)
     return tokens.tolist()
 
-# run: complete(nn.LSTM(8, 8, batch_first=True), nn.Linear(8, 5), nn.Embedding(5, 8), torch.zeros(1, 1).long(), 3)
+# run: lstm, start = nn.LSTM(8, 8, batch_first=True), torch.zeros(1, 1, dtype=torch.long)
+# run: complete(lstm, nn.Linear(8, 5), nn.Embedding(5, 8), start, 3)
 # keeps: > 0 bytes
 ```
 
@@ -1291,13 +1295,11 @@ def discriminator_step(discriminator, generator, noise, criterion, optimizer):
 # run: discriminator_step(model, nn.Linear(3, 8), torch.randn(4, 3), nn.MSELoss(), step)
 ```
 
-### exported, traced and counted, not called
+### counted and printed, not called
 ```python
-import torch
 from torch import nn
 
 model = nn.Linear(8, 3).eval()
-compiled = torch.compile(model)
 size = sum(param.numel() for param in model.parameters())
 print(size, model.training, str(model))
 # keeps: 0 bytes

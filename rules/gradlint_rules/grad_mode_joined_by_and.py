@@ -32,12 +32,12 @@ def embed(encoder, images):
 
 ## Why
 
-`a and b` is `b` when `a` is true, and a context manager is true. So `with a and b:` enters `b` alone: with
-`no_grad()` first, grad stays on; with `no_grad()` last, the other one (autocast, a lock, a profiler) is never entered.
-Neither Python nor PyTorch says anything. A comma enters both.
+`a and b` is `b` when `a` is true, and a context manager is true. So `with a and b:` enters `b`
+alone: with `no_grad()` first, grad stays on; with `no_grad()` last, the other one (autocast, a
+lock, a profiler) is never entered. Neither Python nor PyTorch says anything. A comma enters both.
 
-When the first operand is a condition (`with evaluating and torch.no_grad():`), a false condition is handed to `with`:
-`TypeError: 'bool' object does not support the context manager protocol`. Write
+When the first operand is a condition (`with evaluating and torch.no_grad():`), a false condition is
+handed to `with`: `TypeError: 'bool' object does not support the context manager protocol`. Write
 `torch.set_grad_enabled(not evaluating)`.
 """
 
@@ -99,7 +99,7 @@ def embed(encoder, images, evaluating):
         return encoder(images)
 
 # run: embed(model, images, False)
-# raises: TypeError: 'bool' object does not support the context manager protocol, or AttributeError: __enter__
+# raises: TypeError: 'bool' object does not support the context manager, or AttributeError: __enter__
 ```
 
 ### one of several items

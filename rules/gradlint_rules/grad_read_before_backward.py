@@ -40,10 +40,11 @@ print(x.grad)
 
 ## Why
 
-A forward computes no gradient. `.grad` is `None` until `backward()` has run on something computed from the tensor.
-Printed, it is `None` in silence. Used, it raises: `TypeError: unsupported operand type(s) for *: 'float' and
-'NoneType'`, `AttributeError: 'NoneType' object has no attribute 'zero_'`. The second is typical of loops that zero the
-gradient first: in the first round there is none yet. Ask `if weight.grad is not None`, or zero it after the step.
+A forward computes no gradient. `.grad` is `None` until `backward()` has run on something computed
+from the tensor. Printed, it is `None` in silence. Used, it raises: `TypeError: unsupported operand
+type(s) for *: 'float' and 'NoneType'`, `AttributeError: 'NoneType' object has no attribute
+'zero_'`. The second is typical of loops that zero the gradient first: in the first round there is
+none yet. Ask `if weight.grad is not None`, or zero it after the step.
 """
 
 from collections.abc import Iterator

@@ -32,14 +32,16 @@ or, for a fixed `False`, `torch.no_grad()`.
 
 ## Why
 
-`torch.set_grad_enabled(False)` acts at once and for the whole thread; only leaving an enclosing `with` undoes it. After
-the function has returned, its caller runs with grad off too, and so does all code after it. The next training step
-raises `RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn`, far from the cause.
-`torch.no_grad().__enter__()` without `__exit__()` does the same. At the top of a module that others import, the import
-switches grad off for all of them.
+`torch.set_grad_enabled(False)` acts at once and for the whole thread; only leaving an enclosing
+`with` undoes it. After the function has returned, its caller runs with grad off too, and so does
+all code after it. The next training step raises `RuntimeError: element 0 of tensors does not
+require grad and does not have a grad_fn`, far from the cause. `torch.no_grad().__enter__()` without
+`__exit__()` does the same (an `inference_mode()` ends at the latest when its object dies). At the
+top of a module that others import, the import switches grad off for all of them.
 
-A `set_grad_enabled(True)` at the end is half a repair: an exception jumps over it, and inside a caller's `no_grad()` it
-switches grad back on. A script may switch grad off for good at its top; that is not reported.
+A `set_grad_enabled(True)` at the end is half a repair: an exception jumps over it, and inside a
+caller's `no_grad()` it switches grad back on. A script may switch grad off for good at its top;
+that is not reported.
 """
 
 from collections.abc import Iterator
@@ -73,15 +75,29 @@ def predict(model, images):
     return model(images).argmax(1)
 
 def score(model, images):
-    guard = torch.inference_mode()
+    guard = torch.no_grad()
     guard.__enter__()  # GL311
     return model(images).softmax(1)
 
 # run: predict(model, images)
-# run: off = not torch.is_grad_enabled()
+# run: first = torch.is_grad_enabled()
 # run: torch.set_grad_enabled(True)
 # run: score(model, images)
-# shows: off and torch.is_inference_mode_enabled()
+# shows: not first and not torch.is_grad_enabled()
+```
+
+### an inference mode that an object keeps alive
+```python
+import torch
+
+class Predictor:
+    def __init__(self, model):
+        self.model = model.eval()
+        self.guard = torch.inference_mode()
+        self.guard.__enter__()  # GL311
+
+# run: predictor = Predictor(model)
+# shows: torch.is_inference_mode_enabled()
 ```
 
 ### a module that others import
@@ -111,8 +127,8 @@ def warm_up(model, images):
     model(images)
 
 # run: warm_up(model, images)
-# run: model(images).sum().backward()
-# shows: not torch.is_grad_enabled()
+# run: loss = model(images).sum()
+# shows: not loss.requires_grad
 ```
 
 ### in a method
@@ -234,6 +250,19 @@ def count(model, images):
 
 # run: count(model, images)
 # shows: torch.is_grad_enabled()
+```
+
+### an inference mode that ends with the function
+```python
+import torch
+
+def score(model, images):
+    guard = torch.inference_mode()
+    guard.__enter__()
+    return model(images).softmax(1)
+
+# run: scores = score(model, images)
+# shows: scores.is_inference() and not torch.is_inference_mode_enabled()
 ```
 
 ### a context manager class

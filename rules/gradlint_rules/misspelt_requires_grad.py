@@ -35,14 +35,13 @@ or `model.requires_grad_(False)` for the whole module.
 
 ## Why
 
-A tensor accepts any attribute, as most Python objects do. `param.require_grad = False` stores an attribute that
-nothing reads, and `param.requires_grad_ = False` hides the method of that name behind `False`. The flag that autograd
-reads is unchanged: parameters meant to be frozen are trained, parameters meant to be trained stay frozen. PyTorch says
-nothing.
+A tensor accepts any attribute, as most Python objects do. `param.require_grad = False` stores an
+attribute that nothing reads, and `param.requires_grad_ = False` hides the method of that name
+behind `False`. The flag that autograd reads is unchanged: parameters meant to be frozen are
+trained, parameters meant to be trained stay frozen. PyTorch says nothing.
 
-As a keyword or a method the misspelling is loud:
-`TypeError: tensor() got an unexpected keyword argument 'require_grad'`,
-`AttributeError: 'Tensor' object has no attribute 'require_grad_'`.
+As a keyword or a method the misspelling is loud: `TypeError: tensor() got an unexpected keyword
+argument 'require_grad'`, `AttributeError: 'Tensor' object has no attribute 'require_grad_'`.
 """
 
 from collections.abc import Iterator

@@ -21,7 +21,7 @@ def embed(encoder, images):
         return encoder(images)
 
 # run: embed(model, images)
-# raises: TypeError: 'function' object does not support the context manager protocol, or AttributeError: __enter__
+# raises: TypeError: 'function' object does not support the context manager, or AttributeError: __enter__
 ```
 
 ## Instead
@@ -50,14 +50,15 @@ def embed(encoder, images):
 
 ## Why
 
-`no_grad` and `enable_grad` take no argument; `set_grad_enabled` and `inference_mode` take one `bool`. Since these
-classes also work as decorators without a call, any other argument is taken for the function to decorate:
-`no_grad(True)` and `inference_mode(0)` make a function that would call `True` and `0`, and `with` refuses it:
-`TypeError: 'function' object does not support the context manager protocol`. `set_grad_enabled(1)` raises
-`TypeError: set_grad_enabled(): argument 'enabled' (position 1) must be bool, not int`.
+`no_grad` and `enable_grad` take no argument; `set_grad_enabled` and `inference_mode` take one
+`bool`. Since these classes also work as decorators without a call, any other argument is taken for
+the function to decorate: `no_grad(True)` and `inference_mode(0)` make a function that would call
+`True` and `0`, and `with` refuses it: `TypeError: 'function' object does not support the context
+manager protocol`. `set_grad_enabled(1)` raises `TypeError: set_grad_enabled(): argument 'enabled'
+(position 1) must be bool, not int`.
 
-All of them are loud, but only when the line is reached. `no_grad(False)` is never a way to say "keep grad on": that is
-`set_grad_enabled(True)`.
+All of them are loud, but only when the line is reached. `no_grad(False)` is never a way to say
+"keep grad on": that is `set_grad_enabled(True)`.
 """
 
 from collections.abc import Iterator
@@ -103,7 +104,7 @@ def c(x):
 # run: a(images)
 # run: b(images)
 # run: c(images)
-# raises: TypeError: 'function' object does not support the context manager protocol, or AttributeError: __enter__
+# raises: TypeError: 'function' object does not support the context manager, or AttributeError: __enter__
 ```
 
 ### nor a keyword
@@ -159,7 +160,7 @@ def d(x):
 # run: b(images)
 # run: c(images)
 # run: d(images)
-# raises: TypeError: 'function' object does not support the context manager protocol, or AttributeError: __enter__
+# raises: TypeError: 'function' object does not support the context manager, or AttributeError: __enter__
 ```
 
 ### set_grad_enabled takes a bool

@@ -28,14 +28,15 @@ print(y.grad)
 
 ## Why
 
-`backward()` stores gradients in leaves only: tensors made by you (with `requires_grad=True`, or a parameter), not by an
-operation. The gradient of a computed tensor is used on the way and dropped. Its `.grad` is `None`, and each access warns:
-`UserWarning: The .grad attribute of a Tensor that is not a leaf Tensor is being accessed. Its .grad attribute won't be
-populated during autograd.backward().` `hasattr(y, "grad")` warns as well. An indexed, reshaped, transposed, cloned or
-converted leaf (`x[0]`, `w.T`, `x.double()`) is a computed tensor too.
+`backward()` stores gradients in leaves only: tensors made by you (with `requires_grad=True`, or a
+parameter), not by an operation. The gradient of a computed tensor is used on the way and dropped.
+Its `.grad` is `None`, and each access warns: `UserWarning: The .grad attribute of a Tensor that is
+not a leaf Tensor is being accessed. Its .grad attribute won't be populated during
+autograd.backward().` `hasattr(y, "grad")` warns as well. An indexed, reshaped, transposed, cloned
+or converted leaf (`x[0]`, `w.T`, `x.double()`) is a computed tensor too.
 
-If the leaf was meant, read the leaf. If this very gradient is wanted, call `y.retain_grad()` before `backward()`;
-afterwards it is too late, `y.grad` stays `None`, and the warning is gone.
+If the leaf was meant, read the leaf. If this very gradient is wanted, call `y.retain_grad()` before
+`backward()`; afterwards it is too late, `y.grad` stays `None`, and the warning is gone.
 """
 
 from collections.abc import Iterator

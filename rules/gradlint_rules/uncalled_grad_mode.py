@@ -10,7 +10,7 @@ def embed(encoder, images):
         return encoder(images)
 
 # run: embed(model, images)
-# raises: TypeError: 'type' object does not support the context manager protocol, or AttributeError: __enter__
+# raises: TypeError: 'type' object does not support the context manager, or AttributeError: __enter__
 ```
 
 ```python
@@ -56,13 +56,15 @@ def attend(query, key):
 
 `torch.no_grad` is a class, and a class is no context manager: `with torch.no_grad:` raises
 `TypeError: 'type' object does not support the context manager protocol` (up to Python 3.10
-`AttributeError: __enter__`) when the line is reached, which for an evaluation may be hours into a run.
+`AttributeError: __enter__`) when the line is reached, which for an evaluation may be hours into a
+run.
 
-`torch.is_grad_enabled` without a call is a function, and a function is always true: the branch is taken in every mode,
-and nothing is said.
+`torch.is_grad_enabled` without a call is a function, and a function is always true: the branch is
+taken in every mode, and nothing is said.
 
-As a decorator, `@torch.no_grad` without a call is right since PyTorch 2.1. `@torch.set_grad_enabled` is not: it raises
-at import, `TypeError: set_grad_enabled(): argument 'enabled' (position 1) must be bool, not function`.
+As a decorator, `@torch.no_grad` without a call is right since PyTorch 2.1.
+`@torch.set_grad_enabled` is not: it raises at import, `TypeError: set_grad_enabled(): argument
+'enabled' (position 1) must be bool, not function`.
 """
 
 from collections.abc import Iterator
@@ -125,7 +127,7 @@ def f(x):
 # run: d(images)
 # run: e(images)
 # run: f(images)
-# raises: TypeError: 'type' object does not support the context manager protocol, or AttributeError: __enter__
+# raises: TypeError: 'type' object does not support the context manager, or AttributeError: __enter__
 ```
 
 ### next to another context manager
@@ -137,7 +139,7 @@ def embed(encoder, images):
         return encoder(images)
 
 # run: embed(model, images)
-# raises: TypeError: 'type' object does not support the context manager protocol, or AttributeError: __enter__
+# raises: TypeError: 'type' object does not support the context manager, or AttributeError: __enter__
 ```
 
 ### by way of a name
@@ -150,7 +152,7 @@ def embed(encoder, images):
         return encoder(images)
 
 # run: embed(model, images)
-# raises: TypeError: 'type' object does not support the context manager protocol, or AttributeError: __enter__
+# raises: TypeError: 'type' object does not support the context manager, or AttributeError: __enter__
 ```
 
 ### on an exit stack
@@ -164,7 +166,7 @@ def embed(encoder, images):
         return encoder(images)
 
 # run: embed(model, images)
-# raises: TypeError: 'builtins.type' object does not support the context manager protocol, or AttributeError
+# raises: TypeError: 'builtins.type' object does not support the context manager, or AttributeError
 ```
 
 ### a bare set_grad_enabled decorator

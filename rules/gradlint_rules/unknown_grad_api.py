@@ -50,17 +50,17 @@ def predict(model, image):
 
 ## Why
 
-These are what exists: `torch.is_grad_enabled()` and `torch.is_inference_mode_enabled()` ask, without an argument;
-`torch.no_grad()`, `torch.inference_mode()`, `torch.enable_grad()` and `torch.set_grad_enabled(mode)` switch. These
-four are also found under `torch.autograd`.
+These are what exists: `torch.is_grad_enabled()` and `torch.is_inference_mode_enabled()` ask,
+without an argument; `torch.no_grad()`, `torch.inference_mode()`, `torch.enable_grad()` and
+`torch.set_grad_enabled(mode)` switch. These four are also found under `torch.autograd`.
 
-Other names that are met in articles and generated code raise: `AttributeError: module 'torch.autograd' has no
-attribute 'get_grad_mode'`; `is_grad_enabled` switches nothing: `TypeError: torch.is_grad_enabled() takes no arguments
-(1 given)`.
+Other names that are met in articles and generated code raise: `AttributeError: module
+'torch.autograd' has no attribute 'get_grad_mode'`; `is_grad_enabled` switches nothing: `TypeError:
+torch.is_grad_enabled() takes no arguments (1 given)`.
 
-`volatile` is quieter. It switched recording off until PyTorch 0.4; since then `Variable(x, volatile=True)` only warns,
-`UserWarning: volatile was removed and now has no effect. Use `with torch.no_grad():` instead.`, and the forward below
-it records a graph like any other.
+`volatile` is quieter. It switched recording off until PyTorch 0.4; since then
+`Variable(x, volatile=True)` only warns, ``UserWarning: volatile was removed and now has no effect.
+Use `with torch.no_grad():` instead.``, and the forward below it records a graph like any other.
 """
 
 from collections.abc import Iterator
@@ -178,7 +178,7 @@ def forward(model, images):
         return model(images)
 
 # run: forward(model, images)
-# raises: TypeError: 'bool' object does not support the context manager protocol, or AttributeError: __enter__
+# raises: TypeError: 'bool' object does not support the context manager, or AttributeError: __enter__
 ```
 
 ### volatile in its other places
