@@ -1,7 +1,7 @@
 """Settings from ``[tool.gradlint]`` in ``pyproject.toml``, or from ``gradlint.toml``.
 
-The nearest such file above the checked code is read, and only that one. Whatever is not understood is refused:
-a setting that is silently ignored is worse than none.
+The nearest such file above the checked code is read, and only that one. Whatever is not understood is
+refused: a setting that is silently ignored is worse than none.
 """
 
 import sys
@@ -20,8 +20,8 @@ LEVELS = ("error", "warning", "advice", "off")
 FORMATS = ("full", "concise", "json", "github")
 DEFAULT_EXCLUDE = (
     ".bzr", ".direnv", ".eggs", ".git", ".hg", ".ipynb_checkpoints", ".mypy_cache", ".nox", ".pants.d",
-    ".pyenv", ".pytest_cache", ".ruff_cache", ".svn", ".tox", ".venv", ".vscode", "__pycache__", "__pypackages__",
-    "_build", "build", "dist", "node_modules", "site-packages", "venv",
+    ".pyenv", ".pytest_cache", ".ruff_cache", ".svn", ".tox", ".venv", ".vscode", "__pycache__",
+    "__pypackages__", "_build", "build", "dist", "node_modules", "site-packages", "venv",
 )  # fmt: skip
 
 
@@ -29,8 +29,8 @@ DEFAULT_EXCLUDE = (
 class Config:
     """The settings of one project. Patterns are as in a ``.gitignore`` in the folder ``root``.
 
-    ``select`` None means the default set. ``exclude`` replaces the built-in list, ``extend_exclude`` adds to it.
-    ``guards``, ``models`` and ``inference_functions`` name what the analysis cannot know by itself.
+    ``select`` None means the default set. ``exclude`` replaces the built-in list, ``extend_exclude`` adds to
+    it. ``guards``, ``models`` and ``inference_functions`` name what the analysis cannot know by itself.
     """
 
     file: Path | None = None
@@ -57,7 +57,9 @@ KEYS = (
 
 
 def find(start: Path) -> Path | None:
-    """The nearest configuration file in this folder or above: ``gradlint.toml``, or a fitting ``pyproject.toml``.
+    """The nearest configuration file in this folder or above it.
+
+    In each folder ``gradlint.toml`` is looked for first, then a ``pyproject.toml`` with our table.
 
     Raises:
         ConfigError: when a file on the way cannot be read.

@@ -1,8 +1,8 @@
 """The rules there are: found in every installed package that offers some, the built-in pack included.
 
-A pack is a package named by an entry point of the group ``gradlint.rules``; every module in it is imported and
-every :class:`~gradlint.rule.Rule` found there is collected. A pack that cannot be loaded stops the run: fewer
-rules than the user believes in would look like clean code.
+A pack is a package named by an entry point of the group ``gradlint.rules``; every module in it is imported
+and every :class:`~gradlint.rule.Rule` found there is collected. A pack that cannot be loaded stops the run:
+fewer rules than the user believes in would look like clean code.
 """
 
 import importlib
@@ -20,9 +20,9 @@ Value = TypeVar("Value")
 
 GROUP = "gradlint.rules"
 NAMESAKE = (
-    "the project called `gradlint` on PyPI (diffusion MRI) is installed in this environment; it provides a package "
-    "and a command of the same name as torch-gradlint, and the two overwrite each other's files. "
-    "Uninstall both, then install torch-gradlint alone"
+    "the project called `gradlint` on PyPI (diffusion MRI) is installed in this environment; its package and "
+    "its command have the names of ours, and the two overwrite each other's files: uninstall both, then "
+    "install torch-gradlint alone"
 )
 
 
@@ -50,7 +50,10 @@ def namesake_installed() -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Selectors:
-    """One layer of choices: codes, prefixes of codes, or ``ALL``. ``select`` None leaves the layer below as it is."""
+    """One layer of choices: codes, prefixes of codes, or ``ALL``.
+
+    ``select`` None leaves the layer below as it is.
+    """
 
     select: tuple[str, ...] | None = None
     extend_select: tuple[str, ...] = ()

@@ -61,8 +61,8 @@ def check(
 ) -> int:
     """Find mistakes in files and folders; without PATH in the current folder.
 
-    Exits with 0 if nothing was found, 1 if something was, and 2 if the run itself failed: bad settings, a file
-    that cannot be read or parsed, a rule that broke.
+    Exits with 0 if nothing was found, 1 if something was, and 2 if the run itself failed: bad settings, a
+    file that cannot be read or parsed, a rule that broke.
     """
     # click calls this after --help and usage errors are dealt with: only now is anything heavy imported.
     from gradlint.cli.checking import Request, checked

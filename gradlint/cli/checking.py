@@ -99,7 +99,7 @@ def _read(found: Found) -> Iterator[Source | Failure]:
             else:
                 yield read(file.actual, file.shown)
         except SourceError as error:
-            yield engine.failed(error)
+            yield engine.failure_of(error)
 
 
 def _report(request: Request, settings: Settings, outcome: Outcome, sources: dict[str, Source]) -> None:

@@ -1,4 +1,4 @@
-"""The ``gradlint`` command: finds its subcommands when they are asked for, and turns errors into exit statuses."""
+"""The ``gradlint`` command: finds its subcommands when asked for, turns errors into exit statuses."""
 
 import importlib
 import os

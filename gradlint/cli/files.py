@@ -1,8 +1,8 @@
 """Which files a run checks: those named, and the Python files below the folders named.
 
 Folders are searched as git would list them: nested ``.gitignore`` files are respected, and so is the
-configuration's ``exclude``. Links to folders are not followed, so that a link cannot lead in circles or into a
-data set.
+configuration's ``exclude``. Links to folders are not followed, so that a link cannot lead in circles or into
+a data set.
 """
 
 import os

@@ -5,7 +5,6 @@ import json
 import click
 
 from gradlint import registry, suppress
-from gradlint.cli.output import wants_color
 from gradlint.diagnostic import ConfigError
 from gradlint.rule import Rule, RuleError
 
@@ -24,7 +23,6 @@ def shown(code: str | None, output_format: str) -> None:
         click.echo("\n\n".join(markdown(rule) for rule in wanted))
     else:
         click.echo("\n\n".join(markdown(rule) for rule in wanted))
-    del wants_color
 
 
 def named(code: str, rules: tuple[Rule, ...]) -> Rule:

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -122,7 +122,7 @@ def _per_file(config: Config, known: tuple[Rule, ...]) -> Callable[[str], frozen
         for pattern, selectors in config.per_file_ignores.items()
     ]
 
-    @lru_cache(maxsize=None)
+    @cache
     def ignored(path: str) -> frozenset[str]:
         below_root = os.path.relpath(path, config.root)
         return frozenset().union(*(codes for spec, codes in table if spec.match_file(below_root)))

@@ -15,6 +15,19 @@ from gradlint.suppress.unused_suppression import unused_suppression
 
 
 @dataclass(frozen=True, slots=True)
+class Scope:
+    """Which rules a comment may be judged by.
+
+    ``ran`` are the codes of the rules that ran on the file, ``known`` all there are. ``complete`` says that
+    every rule which runs by default did, so that a comment without codes can be judged too.
+    """
+
+    ran: Collection[str]
+    known: Collection[str]
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Suppressed:
     """What is left of a file's findings, how many were silenced, and what is wrong with the comments."""
 
@@ -31,14 +44,8 @@ class _Use:
     mention: Mention | None
 
 
-def apply(
-    source: Source, found: Sequence[Diagnostic], ran: Collection[str], known: Collection[str], complete: bool
-) -> Suppressed:
-    """Silence findings of one file as its comments ask.
-
-    ``ran`` are the codes of the rules that ran on this file, ``known`` all there are; ``complete`` says that no
-    rule was left out which runs by default, so that a comment without codes can be judged.
-    """
+def apply(source: Source, found: Sequence[Diagnostic], scope: Scope) -> Suppressed:
+    """Silence findings of one file as its comments ask, and judge the comments."""
     comments = suppressions(source)
     kept, used = [], set[_Use]()
     for diagnostic in found:
@@ -48,14 +55,14 @@ def apply(
             used.add(use)
     complaints = tuple(
         complaint
-        for complaint in _complaints(source, comments, used, ran, known, complete)
+        for complaint in _complaints(source, comments, used, scope)
         if _silenced_by(complaint, comments, by_name=True) is None
     )
     return Suppressed(tuple(kept), len(found) - len(kept), complaints)
 
 
 def _silenced_by(found: Diagnostic, comments: Sequence[Suppression], *, by_name: bool = False) -> _Use | None:
-    """The comment that silences a finding: of several the one on its own line, so that none is called unused."""
+    """The comment that silences a finding: of several the nearest, so that none is called unused."""
     uses = [
         _Use(comment, mention)
         for comment in comments
@@ -84,34 +91,31 @@ def _matching(comment: Suppression, code: str) -> Iterator[Mention | None]:
 
 
 def _complaints(
-    source: Source,
-    comments: Sequence[Suppression],
-    used: Collection[_Use],
-    ran: Collection[str],
-    known: Collection[str],
-    complete: bool,
+    source: Source, comments: Sequence[Suppression], used: Collection[_Use], scope: Scope
 ) -> Iterator[Diagnostic]:
     for comment in comments:
         if comment.kind == "unknown":
             yield _unknown_directive(comment, source)
-            continue
-        unknown = [mention for mention in comment.codes if _is_unknown(mention, comment, known)]
-        unused = [
-            mention
-            for mention in comment.codes
-            if mention.code in ran and _Use(comment, mention) not in used and mention.code not in _OWN
-        ]
-        for mention in unknown:
-            yield _unknown_code(mention, comment, unknown, source, known)
-        if unused:
+        for mention in comment.codes:
+            if _is_unknown(mention, comment, scope):
+                yield _unknown_code(mention, comment, source, scope.known)
+        unused = [mention for mention in comment.codes if _is_unused(_Use(comment, mention), used, scope)]
+        if unused or _is_unused(_Use(comment, None), used, scope):
             yield _unused(comment, unused, source)
-        elif not comment.codes and comment.kind != "noqa" and complete and _Use(comment, None) not in used:
-            yield _unused(comment, [], source)
 
 
-def _is_unknown(mention: Mention, comment: Suppression, known: Collection[str]) -> bool:
+def _is_unknown(mention: Mention, comment: Suppression, scope: Scope) -> bool:
     ours = comment.kind != "noqa" or mention.code.startswith("GL")
-    return ours and mention.code not in known
+    return ours and mention.code not in scope.known
+
+
+def _is_unused(use: _Use, used: Collection[_Use], scope: Scope) -> bool:
+    """Whether a code silenced nothing though it could have; codes of rules on comments are left alone."""
+    if use.mention is not None:
+        code = use.mention.code
+        return code in scope.ran and code not in _OWN and use not in used
+    bare = use.suppression.kind in ("ignore", "ignore-file") and not use.suppression.codes
+    return bare and scope.complete and use not in used
 
 
 def _unused(comment: Suppression, unused: Sequence[Mention], source: Source) -> Diagnostic:
@@ -122,17 +126,12 @@ def _unused(comment: Suppression, unused: Sequence[Mention], source: Source) -> 
 
 
 def _unknown_code(
-    mention: Mention,
-    comment: Suppression,
-    unknown: Sequence[Mention],
-    source: Source,
-    known: Collection[str],
+    mention: Mention, comment: Suppression, source: Source, known: Collection[str]
 ) -> Diagnostic:
-    fix = LocatedFix(
-        "safe", f"remove {mention.code} from the comment", (without(comment, [mention], source),)
-    )
+    edit = without(comment, [mention], source)
+    fix = LocatedFix("safe", f"remove {mention.code} from the comment", (edit,))
     message = f"there is no rule {mention.code}{did_you_mean(mention.code, known)}"
-    advice = "suppressions name rules by their full code; `gradlint rule --all` lists them"
+    advice = "a comment names rules by their whole code; `gradlint rule --all` lists them"
     return _diagnostic(unknown_suppressed_code, mention.span, source, message, advice, fix)
 
 

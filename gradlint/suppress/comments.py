@@ -25,6 +25,7 @@ _NOQA = re.compile(
     r"#\s*noqa\b(?![\w-])(?P<list>\s*:\s*(?P<codes>[A-Z]+[0-9]+(?:[\s,]+[A-Z]+[0-9]+(?!\w))*)?)?(?!\w)",
     re.IGNORECASE,
 )
+_KINDS: dict[str, Kind] = {"ignore": "ignore", "ignore-file": "ignore-file"}
 _SKIPPED = frozenset((tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER))
 
 
@@ -106,9 +107,7 @@ def _scanned(source: Source) -> Iterator[_Comment]:
 
 def _directives(comment: _Comment) -> Iterator[Suppression]:
     for found in _DIRECTIVE.finditer(comment.text):
-        word = found["word"]
-        kind: Kind = word if word in ("ignore", "ignore-file") else "unknown"
-        yield _suppression(kind, word, found, comment)
+        yield _suppression(_KINDS.get(found["word"], "unknown"), found["word"], found, comment)
     for found in _NOQA.finditer(comment.text):
         if found["list"] is None or found["codes"] is not None:
             yield _suppression("noqa", "noqa", found, comment)

@@ -20,9 +20,9 @@ x = torch.ones(1)
 
 ## Why
 
-Codes are compared exactly: a prefix (`GL1`) or a rule's name is no code here, so that a comment never silences
-more than its author has read. In `# noqa` only codes that begin with `GL` are judged, all others belong to
-other tools.
+Codes are compared exactly: a prefix (`GL1`) or a rule's name is no code here, so that a comment never
+silences more than its author has read. In `# noqa` only codes that begin with `GL` are judged, all others
+belong to other tools.
 """
 
 from collections.abc import Iterator

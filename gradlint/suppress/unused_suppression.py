@@ -1,10 +1,10 @@
 """A suppression comment that silences nothing.
 
-The comment was right once, and the code has moved on: either the fault was mended, or the comment stands on the
-wrong line. Left where it is, it will hide the next fault that appears there.
+The comment was right once, and the code has moved on: either the fault was mended, or the comment stands on
+the wrong line. Left where it is, it will hide the next fault that appears there.
 
-A comment counts for the whole statement it stands in or behind, so it may sit at the end of any line of a call
-that is spread over several. On a line of its own it reaches nothing.
+A comment counts for the whole statement it stands in or behind, so it may sit at the end of any line of a
+call that is spread over several. On a line of its own it reaches nothing.
 
 ## Flagged
 
@@ -24,9 +24,9 @@ x = torch.ones(1)
 
 ## Why
 
-Only rules that ran are judged: with `--select GL1` a comment that names GL501 is left alone. A comment without
-codes is judged when every rule that is not advice ran. Codes of other tools in `# noqa` are never touched, and a
-bare `# noqa` may be meant for another tool, so it is never called unused.
+Only rules that ran are judged: with `--select GL1` a comment that names GL501 is left alone. A comment
+without codes is judged when every rule that is not advice ran. Codes of other tools in `# noqa` are never
+touched, and a bare `# noqa` may be meant for another tool, so it is never called unused.
 """
 
 from collections.abc import Iterator

@@ -1,0 +1,25 @@
+"""What a project has decided about findings."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gradlint.finding import Severity
+from gradlint.rule import Rule
+
+
+def _nothing(path: str) -> frozenset[str]:
+    return frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Decisions that come from the configuration.
+
+    ``severities`` replaces the rules' own, by code. ``ignored`` gives the codes that are not reported in a
+    path. ``known`` are all rules there are, selected or not: with them alone can a code in a comment be
+    called unknown, and a comment without codes be called unused.
+    """
+
+    severities: Mapping[str, Severity] = field(default_factory=dict)
+    ignored: Callable[[str], frozenset[str]] = _nothing
+    known: Sequence[Rule] = ()

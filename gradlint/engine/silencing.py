@@ -1,0 +1,45 @@
+"""Suppression comments, applied to the findings of a whole run."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from gradlint import suppress
+from gradlint.diagnostic import Diagnostic
+from gradlint.engine.policy import Policy
+from gradlint.source import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Silenced:
+    """What is left of a run's findings, how many are gone, and complaints about comments."""
+
+    kept: Sequence[Diagnostic]
+    count: int
+    complaints: Sequence[Diagnostic]
+
+
+def silenced(
+    diagnostics: Iterable[Diagnostic], sources: Iterable[Source], ran: frozenset[str], policy: Policy
+) -> Silenced:
+    """Apply the sources' comments to their findings. ``ran``: the codes of the rules that came through."""
+    by_path: defaultdict[str, list[Diagnostic]] = defaultdict(list)
+    for diagnostic in diagnostics:
+        by_path[diagnostic.path].append(diagnostic)
+    known = ran.union(rule.code for rule in policy.known)
+    by_default = frozenset(rule.code for rule in policy.known if rule.severity != "advice")
+    kept: list[Diagnostic] = []
+    complaints: list[Diagnostic] = []
+    count = 0
+    for source in sources:
+        ran_here = ran - policy.ignored(source.path)
+        scope = suppress.Scope(ran_here, known, complete=by_default <= ran_here)
+        result = suppress.apply(source, by_path[source.path], scope)
+        kept.extend(result.kept)
+        complaints.extend(_as_decided(found, policy) for found in result.complaints if found.code in ran_here)
+        count += result.silenced
+    return Silenced(kept, count, complaints)
+
+
+def _as_decided(found: Diagnostic, policy: Policy) -> Diagnostic:
+    return replace(found, severity=policy.severities.get(found.code, found.severity))
