@@ -113,14 +113,22 @@ def cases(rule: Rule) -> tuple[Case, ...]:
     """
     more = tuple(_blocks(rule.cases))
     page = tuple(_cases(rule.code, _blocks(rule.page), _PAGE, _setup(more)))
-    accused = tuple(claim for case in page if case.kind == "flagged" for claim in case.claims)
-    found = (*page, *_cases(rule.code, more, _MORE))
-    return tuple(_numbered(replace(_checked(case), accused=accused) for case in found))
+    found = tuple(_checked(case) for case in (*page, *_cases(rule.code, more, _MORE)))
+    accused = tuple(claim for case in found[: len(page)] if case.kind == "flagged" for claim in case.claims)
+    return tuple(_numbered(replace(case, accused=accused) for case in found))
 
 
 def proofs(rule: Rule) -> tuple[Case, ...]:
-    """The examples to be run: all of the page, all flagged ones, and silent ones that claim something."""
-    return tuple(case for case in cases(rule) if case.kind != "silent" or case.runs or case.claims)
+    """The examples to be run: all of the page, all flagged ones, and silent ones that claim something.
+
+    Raises:
+        PageError: when a flagged example claims nothing.
+    """
+    found = tuple(case for case in cases(rule) if case.kind != "silent" or case.runs or case.claims)
+    for case in found:
+        if case.kind == "flagged" and not case.claims:
+            raise PageError(f"{case}: a flagged example must claim what happens (`# raises:`, `# keeps:`)")
+    return found
 
 
 def _blocks(markdown: str) -> Iterator[_Block]:
@@ -178,11 +186,9 @@ def _checked(case: Case) -> Case:
     if case.kind != "flagged" and own:
         raise PageError(f"{case}: `# {case.code}` in an example that is to be silent")
     try:
-        claimed = case.claims
+        _ = case.claims
     except ClaimError as error:
         raise PageError(f"{case}: {error}") from error
-    if case.kind == "flagged" and not claimed:
-        raise PageError(f"{case}: a flagged example must claim what happens (`# raises:`, `# keeps:`, ...)")
     return case
 
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from gradlint.diagnostic import Outcome
-from gradlint.engine import run
+from gradlint.engine import Policy, run
 from gradlint.rule import Rule
 from gradlint.source import Source
 from gradlint.testing.cases import Case, CaseFailure, Marks
@@ -18,7 +18,8 @@ def check_case(case: Case, rules: Sequence[Rule]) -> None:
     Raises:
         CaseFailure: for a finding that is missing or not marked, and for a file that could not be checked.
     """
-    outcome = run([Source(file.path, file.text) for file in case.files], rules)
+    sources = [Source(file.path, file.text) for file in case.files]
+    outcome = run(sources, rules, policy=Policy(known=rules))
     if differences := [*_failed(outcome), *_differences(case, outcome)]:
         raise CaseFailure("\n".join([str(case), *differences, "", *_listing(case)]))
 

@@ -136,12 +136,11 @@ def _measured(torch: Any, request: Answer, path: str, text: str, names: dict[str
     meter = Meter()
     hooks = torch.autograd.graph.saved_tensors_hooks(meter.pack, lambda saved: saved.tensor)
     with hooks if request["count"] else contextlib.nullcontext():
-        raised = [_raised(path, text, names)]
-        if raised == [None]:
-            raised += [_raised("run", statement, names) for statement in request["runs"]]
+        failure = _raised(path, text, names)
+        runs = [None if failure else _raised("run", statement, names) for statement in request["runs"]]
     held = meter.held
     return {
-        "raised": raised,
+        "raised": [failure, *runs],
         "peak": meter.peak,
         "held": held,
         "shown": {expression: _shown(expression, names) for expression in request["shows"]},
