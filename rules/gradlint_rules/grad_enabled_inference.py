@@ -523,7 +523,7 @@ class Net(nn.Module):
 # keeps: > 0 bytes
 ```
 
-### two models, one of them in a pipeline of its own
+### two models in one function, one finding
 ```python
 def transcribe(encoder, decoder, clips):
     encoder.eval()
@@ -531,24 +531,11 @@ def transcribe(encoder, decoder, clips):
     lines = []
     for clip in clips:
         hidden = encoder(clip)  # GL101
-        tokens = decoder(hidden).argmax(-1)  # GL101
+        tokens = decoder(hidden).argmax(-1)
         lines.append(tokens.tolist())
     return lines
 
 # run: transcribe(model, nn.Linear(3, 5), [images])
-# keeps: > 0 bytes
-```
-
-### grad switched on by force
-```python
-import torch
-
-def evaluate(model, loader):
-    model.eval()
-    with torch.set_grad_enabled(True):
-        return [model(images).argmax(1).tolist() for images, _ in loader]  # GL101
-
-# run: evaluate(model, loader)
 # keeps: > 0 bytes
 ```
 
