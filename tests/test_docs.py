@@ -1,12 +1,15 @@
 """The generated parts of the documentation: what is written, and that they are current."""
 
+import importlib
 import re
 from pathlib import Path
 
 import pytest
+from markdown_it import MarkdownIt
 
 from gradlint import docs, registry, suppress
 from gradlint.rule import Rule
+from gradlint.testing import Stage, cases, check_case, proofs, prove
 
 ROOT = Path(__file__).parent.parent
 PAGE = """\
@@ -93,3 +96,19 @@ def test_a_folder_without_rules_is_an_error(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     with pytest.raises(docs.DocsError, match="no rule"):
         docs.main([])
+
+
+def test_the_rule_that_contributing_shows_passes_its_own_examples(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (shown,) = (token.content for token in MarkdownIt().parse(text) if token.markup == "````")
+    (tmp_path / "called_requires_grad.py").write_text(shown, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    shown_rule = importlib.import_module("called_requires_grad").called_requires_grad
+
+    for case in cases(shown_rule):
+        check_case(case, [shown_rule])
+    with Stage() as stage:
+        for case in proofs(shown_rule):
+            prove(case, stage)

@@ -74,6 +74,12 @@ def test_examples_have_distinct_ids() -> None:
     assert len(set(names)) == len(names)
 
 
+def test_ci_runs_the_tests_as_the_readme_says() -> None:
+    ci = (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
+    (command,) = (line.replace(".ci-venv/", ".venv/") for line in ci if " -m pytest" in line)
+    assert command in (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+
+
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.code)
 def test_page_does_not_scare(rule: Rule) -> None:
     words = re.findall(r"\w+", rule.page.lower())
