@@ -34,10 +34,10 @@ def embedded(encoder, loader):
 
 The grad mode belongs to the thread, not to the function. At a `yield` the `with` block stays open,
 so the code that consumes the generator runs with grad off between two items. A training loop there
-raises `RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn`, or
-silently gives no gradient to part of a larger model. A generator that is started inside a
-`no_grad()` of its consumer and closed later leaves grad off for the rest of the thread. With
-`inference_mode()` the tensors the consumer makes can never be trained with.
+raises `RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn`. A
+generator that is started inside a `no_grad()` of its consumer and closed later leaves grad off for
+the rest of the thread. Under `inference_mode()` the consumer makes inference tensors, which can
+never be trained with.
 
 As a decorator the same mode is right: it is left at each `yield` and entered again with the next
 item. Or compute inside the `with`, and yield after it.
