@@ -218,6 +218,7 @@ class TestProof:
             ("y = 1  # XY101\n# warns: UserWarning: x", "should warn `UserWarning: x`, but warned nothing"),
             ("import os; os._exit(3)  # XY101\n# shows: True", "the process died"),
             ("def f(:  # XY101\n# shows: True", "raised `SyntaxError"),
+            ("import sys; sys.exit('no')  # XY101\n# shows: True", "raised `SystemExit: no`"),
         ],
     )
     def test_false_claims_fail(self, code: str, complaint: str, stage: Stage) -> None:
@@ -264,6 +265,10 @@ torch.backends.left = True
         )
         assert stage.run(case).shown == stage.run(case).shown == {"first": "true", "fresh": "true"}
 
+    def test_a_setup_that_raises_is_told_apart_from_the_example(self, stage: Stage) -> None:
+        with pytest.raises(CaseFailure, match="the setup raised ZeroDivisionError: division by zero"):
+            prove(one("y = 1  # XY101\n# shows: y", setup="1 / 0"), stage)
+
     def test_several_files_are_importable_and_the_last_is_the_program(self, stage: Stage) -> None:
         modules = "# file: pkg/__init__.py\n# file: pkg/a.py\nONE = 1\n"
         program = "# file: run.py\nfrom pkg.a import ONE  # XY101\n"
@@ -277,6 +282,17 @@ torch.backends.left = True
         with pytest.raises(CaseFailure, match="did not end"):
             prove(one("while True: pass  # XY101\n# shows: True"), stage)
         prove(one("y = 1  # XY101\n# shows: y"), stage)
+
+    def test_without_forking_each_example_has_a_process(self) -> None:
+        with Stage(forking=False) as stage:
+            prove(
+                one(
+                    "torch.set_grad_enabled(False)  # XY101\n# shows: not torch.is_grad_enabled()",
+                    setup=MODEL,
+                ),
+                stage,
+            )
+            prove(one("y = 1  # XY101\n# shows: torch.is_grad_enabled()", setup=MODEL), stage)
 
     def test_a_stage_that_was_never_used_closes(self) -> None:
         with Stage() as unused:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from types import TracebackType
 
-from gradlint.testing.cases import Case, CaseFailure
+from gradlint.testing.cases import MAIN, Case, CaseFailure
 from gradlint.testing.claims import Keeps, Raises, Record, Shows, denials, no_exception
 
 TIMEOUT = 120  # seconds for one example; the slowest takes under one
@@ -19,7 +19,8 @@ class Stage:
     fresh grad mode and fresh warnings. Where forking is not safe (outside Linux), each starts a process.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, forking: bool = sys.platform == "linux") -> None:
+        self._once = [] if forking else ["--once"]
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> "Stage":
@@ -43,6 +44,8 @@ class Stage:
             CaseFailure: when it crashes the interpreter or does not end in time.
         """
         answer = self._ask(json.dumps(_request(case)))
+        if self._once:
+            self.close()
         if "crashed" in answer:
             raise CaseFailure(f"{case}: {answer['crashed']}")
         return Record.of(answer)
@@ -62,7 +65,7 @@ class Stage:
     def _running(self) -> "subprocess.Popen[str]":
         if self._process is None or self._process.poll() is not None:
             self.close()
-            command = [sys.executable, "-m", "gradlint.testing.stage"]
+            command = [sys.executable, "-m", "gradlint.testing.stage", *self._once]
             self._process = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8"
             )
@@ -92,8 +95,8 @@ def _contradictions(case: Case, record: Record) -> Iterator[str]:
 def _request(case: Case) -> dict[str, object]:
     counts = (*case.claims, *(case.accused if case.kind in {"instead", "fixed"} else ()))
     return {
-        "setup": [[file.path, file.text] for file in case.setup],
-        "files": [[file.path, file.text] for file in case.files],
+        "prelude": "".join(file.text for file in case.setup if file.path == MAIN),
+        "files": [[f.path, f.text] for f in (*case.setup, *case.files) if f.path != MAIN or f in case.files],
         "runs": case.runs,
         "shows": [claim.expression for claim in case.claims if isinstance(claim, Shows)],
         # torch.func refuses to work under the hooks that count, so they are set only where something asks

@@ -1,7 +1,8 @@
 """The process that examples run in: ``python -m gradlint.testing.stage``.
 
-Reads one request (JSON) per line, answers each with one line. torch is imported by name, at run time: the
-static half of gradlint works without it, and this module is only ever run where torch is under test.
+Reads one request (JSON) per line, answers each with one line. With ``--once`` it ends after the first, and
+forks no process. torch is imported by name, at run time: the static half of gradlint works without it, and
+this module is only ever run where torch is under test.
 """
 
 import contextlib
@@ -65,15 +66,14 @@ class Saved:
         self.tensor = tensor
 
 
-def main() -> None:
+def main(arguments: list[str]) -> None:
     """Answer requests until there are no more."""
     torch = _torch()
+    if "--once" in arguments:
+        print(json.dumps(_perform(torch, json.loads(sys.stdin.readline()))), flush=True)
+        return
     for line in sys.stdin:
-        request = json.loads(line)
-        answer = _forked(torch, request) if sys.platform == "linux" else _perform(torch, request)
-        print(json.dumps(answer), flush=True)
-        if sys.platform != "linux":
-            return  # the next example needs a fresh process
+        print(json.dumps(_forked(torch, json.loads(line))), flush=True)
 
 
 def _torch() -> Any:
@@ -117,15 +117,14 @@ def _perform(torch: Any, request: Answer) -> Answer:
     """Run one example in a folder of its own, as the program ``__main__``."""
     torch.manual_seed(0)
     with tempfile.TemporaryDirectory() as folder, _silent_in(folder), _recorded() as caught:
-        for path, text in (*request["setup"], *request["files"]):
+        for path, text in request["files"]:
             target = Path(folder, path)
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text, encoding="utf-8")
         main_path, main_text = request["files"][-1]
         names = _main_module(main_path)
-        for path, text in request["setup"]:
-            if path == "example.py":
-                exec(compile(text, "setup", "exec"), names)
+        if failure := _raised("setup", request["prelude"], names):
+            return {"crashed": "the setup raised " + ": ".join(failure)}
         caught.clear()
         answer = _measured(torch, request, main_path, main_text, names)
         warned = [[warning.category.__name__, str(warning.message)] for warning in caught]
@@ -151,7 +150,7 @@ def _raised(path: str, text: str, names: dict[str, Any]) -> list[str] | None:
     """Execute; the class and message of the exception, if there is one."""
     try:
         exec(compile(text, path, "exec"), names)
-    except Exception as error:  # noqa: BLE001 whatever an example raises is what it is run for
+    except (Exception, SystemExit) as error:  # noqa: BLE001 whatever an example raises is what it is run for
         return [type(error).__name__, str(error)]
     return None
 
@@ -193,4 +192,4 @@ def _recorded() -> Iterator[list[warnings.WarningMessage]]:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
