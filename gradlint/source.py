@@ -37,6 +37,10 @@ class Source:
         """The lines without their ends, as Python counts them."""
         return _LINE_END.split(self.text)
 
+    def position(self, offset: int) -> tuple[int, int]:
+        """Line and column, both from 1, of a character of the text."""
+        return _position(self.text[:offset])
+
 
 def decode(path: str, data: bytes) -> Source:
     """Turn a file's bytes into a Source as Python would: BOM, coding line, else UTF-8.

@@ -24,6 +24,7 @@ from gradlint.model.code import (
     Return,
     dotted,
 )
+from gradlint.model.depth import refuse_too_deep
 from gradlint.model.expressions import lower
 from gradlint.model.facts import MODULE_NAME, CallFact, Class, Function, ModuleFacts, Parameter
 from gradlint.source import Source, SourceError
@@ -213,6 +214,7 @@ def parse(source: Source) -> cst.Module:
     Raises:
         SourceError: when the text is not valid Python, or nested too deeply to be parsed.
     """
+    refuse_too_deep(source)
     try:
         return cst.parse_module(source.text)
     except cst.ParserSyntaxError as error:
