@@ -17,11 +17,16 @@ class Name:
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """``value.name``."""
+    """``value.name``. The name by itself has a place too, for edits: the number after the attribute's."""
 
     at: int
     value: "Expression"
     name: str
+
+    @property
+    def name_at(self) -> int:
+        """The place of the bare name behind the dot."""
+        return self.at + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +39,15 @@ class Constant:
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """One argument of a call; ``stars`` is 1 for ``*args`` and 2 for ``**kwargs``."""
+    """One argument of a call; ``stars`` is 1 for ``*args`` and 2 for ``**kwargs``.
+
+    ``keyword_at`` is the place of the keyword.
+    """
 
     value: "Expression"
     keyword: str | None = None
     stars: int = 0
+    keyword_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +80,15 @@ class Display:
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An operator with its operands: arithmetic, comparison, ``and``/``or``/``not``, ``*`` for a starred item."""
+    """An operator with its operands: arithmetic, comparison, ``and``/``or``/``not``, ``*`` for a starred item.
+
+    ``operator_at`` is the place of an ``and`` or ``or``, the blanks around it included.
+    """
 
     at: int
     operator: str
     operands: tuple["Expression", ...]
+    operator_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

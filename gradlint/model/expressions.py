@@ -57,6 +57,7 @@ def _name(node: cst.Name, out: "Extraction") -> Expression:
 
 def _attribute(node: cst.Attribute, out: "Extraction") -> Expression:
     at = out.number(node)
+    out.number(node.attr)  # Attribute.name_at counts on its being the next
     value = lower(node.value, out)
     out.scope.words.add(node.attr.value)
     return Attribute(at, value, node.attr.value)
@@ -65,12 +66,16 @@ def _attribute(node: cst.Attribute, out: "Extraction") -> Expression:
 def _call(node: cst.Call, out: "Extraction") -> Expression:
     at = out.number(node)
     function = lower(node.func, out)
-    arguments = tuple(
-        Argument(lower(arg.value, out), arg.keyword.value if arg.keyword else None, len(arg.star))
-        for arg in node.args
-    )
+    arguments = tuple(_argument(argument, out) for argument in node.args)
     out.note_call(at, function, arguments)
     return Call(at, function, arguments)
+
+
+def _argument(node: cst.Arg, out: "Extraction") -> Argument:
+    if node.keyword is None:
+        return Argument(lower(node.value, out), stars=len(node.star))
+    keyword_at = out.number(node.keyword)
+    return Argument(lower(node.value, out), node.keyword.value, keyword_at=keyword_at)
 
 
 def _integer(node: cst.Integer, out: "Extraction") -> Expression:
@@ -175,9 +180,15 @@ def _starred(element: cst.BaseDictElement, out: "Extraction") -> Expression:
     return Operation(value.at, "**", (value,))
 
 
-def _binary(node: cst.BinaryOperation | cst.BooleanOperation, out: "Extraction") -> Expression:
+def _binary(node: cst.BinaryOperation, out: "Extraction") -> Expression:
     at = out.number(node)
     return Operation(at, OPERATORS[type(node.operator)], (lower(node.left, out), lower(node.right, out)))
+
+
+def _boolean(node: cst.BooleanOperation, out: "Extraction") -> Expression:
+    at = out.number(node)
+    operands = (lower(node.left, out), lower(node.right, out))
+    return Operation(at, OPERATORS[type(node.operator)], operands, out.number(node.operator))
 
 
 def _unary(node: cst.UnaryOperation, out: "Extraction") -> Expression:
@@ -262,7 +273,7 @@ _LOWERINGS: dict[type[cst.CSTNode], Callable[[Any, "Extraction"], Expression]] =
     cst.Set: _display("set"),
     cst.Dict: _dict,
     cst.BinaryOperation: _binary,
-    cst.BooleanOperation: _binary,
+    cst.BooleanOperation: _boolean,
     cst.UnaryOperation: _unary,
     cst.Comparison: _comparison,
     cst.IfExp: _conditional,

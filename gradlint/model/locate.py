@@ -26,4 +26,14 @@ def _span(node: cst.CSTNode, at: CodeRange) -> Span:
         return Span(at.start.line, at.start.column + 1, at.start.line, at.start.column + 4)
     if isinstance(node, cst.Module):
         return Span(1, 1, 1, 1)
+    if isinstance(node, cst.And | cst.Or):  # with the blanks around it, so that a comma can take its place
+        before, after = _blanks(node.whitespace_before), _blanks(node.whitespace_after)
+        return Span(at.start.line, at.start.column + 1 - before, at.end.line, at.end.column + 1 + after)
     return Span(at.start.line, at.start.column + 1, at.end.line, at.end.column + 1)
+
+
+def _blanks(whitespace: cst.BaseParenthesizableWhitespace) -> int:
+    """How many blanks there are on the same line; none where the line ends."""
+    if not isinstance(whitespace, cst.SimpleWhitespace) or "\n" in whitespace.value:
+        return 0
+    return len(whitespace.value)
