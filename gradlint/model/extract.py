@@ -27,6 +27,7 @@ from gradlint.model.code import (
 from gradlint.model.depth import refuse_too_deep
 from gradlint.model.expressions import lower
 from gradlint.model.facts import MODULE_NAME, CallFact, Class, Function, ModuleFacts, Parameter
+from gradlint.model.syntax import explained
 from gradlint.source import Source, SourceError
 
 
@@ -218,10 +219,7 @@ def parse(source: Source) -> cst.Module:
     try:
         return cst.parse_module(source.text)
     except cst.ParserSyntaxError as error:
-        message = error.message.removeprefix("parser error: ")
-        raise SourceError(
-            source.path, f"syntax error: {message}", error.raw_line, error.raw_column + 1
-        ) from error
+        raise explained(source, error) from error
     except RecursionError as error:
         raise SourceError(source.path, "nested too deeply to be parsed") from error
 
