@@ -30,7 +30,7 @@ READING_FUNCTIONS = re.compile(
     r"|torch\.(argmax|argmin|argsort|nonzero|numel|is_tensor|isnan|isinf|isfinite|eq|ne|gt|lt|ge|le|equal|allclose"
     r"|save|bincount|unique|multinomial|isclose|any|all|onnx\..*|cuda\..*|distributed\..*|backends\..*|profiler\..*"
     r"|testing\..*|jit\.save|jit\.trace|export.*|sign|bernoulli)"
-    r"|(numpy|math|matplotlib|cv2|PIL|sklearn|scipy|pandas|json|pickle|wandb|tqdm|logging|csv|seaborn|plotly|skimage"
+    r"|(numpy|math|matplotlib|cv2|PIL|sklearn|scipy|pandas|json|pickle|wandb|logging|csv|seaborn|plotly|skimage"
     r"|imageio|soundfile|librosa|nltk|sacrebleu|rouge_score|evaluate|time|os|sys|pathlib|warnings|random|re|io|copy"
     r"|streamlit|gradio|jiwer|pycocotools|seqeval|mlflow|h5py|tabulate)\.(?!deepcopy).*"
     r"|torchvision\.(utils|ops\.(nms|batched_nms|box_iou)|transforms\.(functional\.)?(to_pil_image|ToPILImage))(\..*)?"
@@ -38,13 +38,17 @@ READING_FUNCTIONS = re.compile(
 )
 # A function or method of unknown origin whose name says that it only looks: metrics, logging, drawing, decoding.
 READING_NAMES = re.compile(
-    r"^(print|log|logger|info|debug|warning|write|save|dump|plot|show|imshow|imsave|imwrite|draw|vis|visuali[sz]e|render"
-    r"|acc|accuracy|auc|f1|iou|miou|psnr|ssim|metric|metrics|bleu|rouge|wer|cer|ap|confusion|precision|recall|topk"
-    r"|decode|nms|postprocess|post_process|to_pil|tensor2im|tensor2img|tensor_to_image|to_image|to_numpy|tensor_to_np"
-    r"|evaluate|evaluator|report|display|summary|jsonify|hist|histogram|add_scalar|add_image|add_images|add_text"
-    r"|batch_decode|export|assert|check|hits|mrr|ndcg|map|average_precision|as_numpy|numpy|to_list|stringify|toc?pil)(?=$|_|[A-Z0-9])"
-    r"|(?<![a-z])(accuracy|metrics?|psnr|ssim|miou|iou|auc|f1|bleu|rouge|wer|cer|image|images|numpy|np|pil|grid|plot"
-    r"|figure|logger|meter|evaluator|writer|heatmap|json|csv|string|text|nms|score|scores|results?)$",
+    # verbs that end a value's way, alone or with an object
+    r"^(print|log(?!_?(prob|soft|sig|lik|sum|det|add|mel|spec|var|std|pi|its?$|p$))|logger|logging|info|debug|warning|write"
+    r"|save|dump|plot|show|imshow|imsave|imwrite|draw|visuali[sz]e|vis|display|jsonify|assert|check|report|summari[sz]e_run"
+    r"|batch_decode|tensor2\w+|tensor_to_(image|img|np|numpy|pil)|to_(pil|image|numpy|np|list|json|string)|postprocess|post_process"
+    r"|add_(scalars?|images?|text|histogram|audio|video|figure))(?=$|_|[A-Z0-9])"
+    # nouns that are numbers about a result
+    r"|^(calc|calculate|compute|get|eval|evaluate|measure|update|batch)?_?(acc|accuracy|auc|auroc|f1|iou|miou|psnr|ssim|metrics?|bleu|rouge|wer|cer"
+    r"|ap|map|confusion(_matrix)?|precision|recall|topk|hits|mrr|ndcg|average_precision|eer|fid|rmse|mape|dice_score)(_?(score|at_k|fn|func|k|numpy))?$"
+    r"|^(decode|evaluate|evaluator|summary|hist|histogram|nms|non_max_suppression|as_numpy|numpy|stringify|convert_to_roc|argmax)$"
+    r"|(?<![a-z])(accuracy|psnr|ssim|miou|iou|auc|bleu|rouge|wer|cer|to_numpy|to_np|to_image|to_img|2img|2im|to_pil|logger|meter"
+    r"|evaluator|writer|heatmap|to_json|to_csv|to_string|nms|metrics?)$",
 )
 
 # torch functions that make a new leaf; requires_grad=True makes it one that autograd follows.
@@ -63,6 +67,7 @@ GRADIENT_FUNCTIONS = re.compile(
     r"|nn\.utils\.clip_grad.*)$|^(functorch|captum|torchattacks|foolbox|advertorch|higher|learn2learn)\."
 )
 GRADIENT_NAMES = re.compile(r"^(grad|jacobian|hessian|vjp|jvp|autograd_grad)$")
+TRAINING_WORDS = frozenset({"backward", "manual_backward", "autograd", "training_step"})
 BACKWARD_METHODS = frozenset({"backward", "manual_backward", "backward_step"})
 
 # Modules without parameters that keep nothing to speak of: a call of one is no forward worth a guard.

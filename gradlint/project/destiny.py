@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from gradlint.finding import Place
 from gradlint.project.calls import CallGraph
 from gradlint.project.flow import Flows
-from gradlint.project.link import Linker
-from gradlint.project.nodes import ClassNode, FunctionNode
-from gradlint.project.bindings import owner_class
+from gradlint.project.nodes import FunctionNode
 from gradlint.project.uses import Use
 from gradlint.project.values import Origin
 
@@ -35,8 +33,7 @@ class Destiny:
 class Destinies:
     """Follows origins on demand."""
 
-    def __init__(self, linker: Linker, calls: CallGraph, flows: Flows) -> None:
-        self._linker = linker
+    def __init__(self, calls: CallGraph, flows: Flows) -> None:
         self._calls = calls
         self._flows = flows
         self._known: dict[Origin, Destiny] = {}
@@ -70,7 +67,9 @@ class Destinies:
                     reads.append((where.place(use.at), use.detail))
                 case "stored":
                     stored = True
-                    trained = trained or self._trained_elsewhere(where, use.detail)
+                    trained = trained or self._flows.may_train_on(where, use.detail)
+                case "kept":
+                    stored = True
                 case "escaped":
                     unknown = True
                 case "returned" | "yielded":
@@ -101,15 +100,6 @@ class Destinies:
             )
             reads.extend(after.reads)
         return Destiny(trained, stored, unknown, True, tuple(reads))
-
-    def _trained_elsewhere(self, function: FunctionNode, path: str) -> bool:
-        """Whether something kept on an object may be trained on by another method or by who holds the object."""
-        cls = owner_class(function) if path.startswith("self.") else None
-        if cls is None:
-            return any("backward" in other.facts.words for other in function.module.functions)
-        family = [c for c in self._linker.ancestors(cls) if isinstance(c, ClassNode)]
-        family.extend(self._linker.subclasses.get(cls, ()))
-        return any("backward" in method.facts.words for c in family for method in c.methods)
 
 
 def _is_nested(inner: FunctionNode, outer: FunctionNode) -> bool:

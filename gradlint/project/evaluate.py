@@ -108,7 +108,8 @@ def _of_target(node: Attribute, owner: Value, run: "Run") -> Value:
 
 def _of_self(name: str, path: str | None, owner: Value, run: "Run") -> Value:
     cls = owner.target
-    assert isinstance(cls, ClassNode)
+    if not isinstance(cls, ClassNode):
+        return UNKNOWN
     value = run.flows.attribute(cls, name)
     if value is None:
         method = run.flows.linker.find_method(cls, name)
@@ -186,6 +187,8 @@ def _subscript(node: Subscript, run: "Run") -> Value:
 
 def item_of(value: Value, index: int, size: int) -> Value:
     """Item number ``index`` of a value that is unpacked into ``size`` names."""
+    if value.kind == "parameters":  # ``for name, parameter in model.named_parameters()``
+        return value
     if value.items is not None and -len(value.items) <= index < len(value.items):
         return value.items[index]
     return plain(value.origins)

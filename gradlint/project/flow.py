@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from gradlint.model.code import Expression
+from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.project.bindings import Bindings, owner_class
 from gradlint.project.calls import CallGraph
 from gradlint.project.link import Linker
@@ -31,7 +32,10 @@ class Passed:
 
 @dataclass(frozen=True, slots=True)
 class CallEvent:
-    """A call as it was met. ``forward`` tells that it runs a module; ``in_loop`` that it stands in a loop."""
+    """A call as it was met. ``forward`` tells that it runs a module; ``in_loop`` that it stands in a loop.
+
+    ``evaluating`` is where some module the function holds was put into evaluation mode, if one is in it here.
+    """
 
     at: int
     name: str
@@ -43,6 +47,7 @@ class CallEvent:
     forward: bool
     in_loop: bool
     backward_seen: bool
+    evaluating: tuple[FunctionNode, int] | None = None
 
     @property
     def method(self) -> str:
@@ -167,6 +172,17 @@ class Flows:
                     if any(call.callee in wanted for call in method.facts.calls):
                         return True
         return False
+
+    def may_train_on(self, function: FunctionNode, path: str) -> bool:
+        """Whether something a function stores under a dotted name may be trained on by who reads it there."""
+        name = path.rpartition(".")[2]
+        if path.startswith("self.") and (cls := owner_class(function)) is not None:
+            family = [c for c in self.linker.ancestors(cls) if isinstance(c, ClassNode)]
+            methods = [m for c in (*family, *self.linker.subclasses.get(cls, ())) for m in c.methods]
+            trains = any(not TRAINING_WORDS.isdisjoint(method.facts.words) for method in methods)
+            return trains and any(name in m.facts.words for m in methods if m is not function)
+        readers = [f for f in function.module.functions if name in f.facts.words]
+        return any(not TRAINING_WORDS.isdisjoint(reader.facts.words) for reader in readers)
 
     def self_class(self, function: FunctionNode) -> ClassNode | None:
         """The class that ``self`` has inside a function."""

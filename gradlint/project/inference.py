@@ -4,8 +4,9 @@ Each cue that speaks for inference carries points and a sentence for the user. A
 on, or whose function works on gradients, is never inference, whatever its name.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from gradlint.finding import Place
 from gradlint.model.code import Call, For, dotted
@@ -22,6 +23,7 @@ from gradlint.model.inference_names import (
     TORCH_WORDS,
     TRAINING_FUNCTION,
 )
+from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.model.traverse import statements
 from gradlint.project.calls import CallGraph, Edge
 from gradlint.project.destiny import Destinies, Destiny
@@ -29,9 +31,11 @@ from gradlint.project.effects import GRAD
 from gradlint.project.flow import CallEvent, Flows
 from gradlint.project.link import Linker
 from gradlint.project.nodes import ClassNode, External, FunctionNode, ModuleNode
-from gradlint.project.values import Value
+from gradlint.project.uses import Use
+from gradlint.project.values import Origin, Value
 
 ENOUGH = 3
+_DETACHING = frozenset({"detach", "detach_", "data"})
 _LONGEST_WAY_UP = 4  # callers of callers
 
 
@@ -90,14 +94,39 @@ class Inference:
     def _weigh(self, function: FunctionNode, event: CallEvent) -> Forward | None:
         destiny = self._destinies.of(function, event.at)
         module = _module_of(event)
-        if destiny.trained or any(detail == "numpy" for _, detail in destiny.reads):
+        if destiny.trained or any(use.detail == "numpy" for use in self._own_uses(function, event)):
             return None  # .numpy() on a graph raises: whoever runs this has a guard that we don't see
-        if self._joined(function, module, "frozen"):
+        if self._joined(function, module, "frozen") or self._derives(module):
             return None
         cues = (*self._cues(function, event, module, destiny),)
         if sum(cue.points for cue in cues) < ENOUGH:
             return None
         return Forward(function, event, cues, destiny, self._unguarded_caller(function))
+
+    def _derives(self, module: Value) -> bool:
+        """Whether the module takes derivatives in its own forward, as models of energies and forces do."""
+        if isinstance(module.target, ClassNode):
+            classes = [a for a in self._linker.ancestors(module.target) if isinstance(a, ClassNode)]
+            return any(cls in self._deriving_modules for cls in classes)
+        return module.certainty != "known" and bool(self._deriving_modules)
+
+    @cached_property
+    def _deriving_modules(self) -> frozenset[ClassNode]:
+        """The project's modules whose ``forward`` calls ``autograd.grad`` (or has a submodule that does)."""
+        return frozenset(
+            cls
+            for module in self._linker.modules
+            for cls in module.classes
+            if (forward := cls.method("forward")) is not None
+            and any(
+                name.callee.endswith(("autograd.grad", ".grad")) or name.callee == "grad"
+                for name in forward.facts.calls
+            )
+            and self._calls.is_module_class(cls)
+        )
+
+    def _own_uses(self, function: FunctionNode, event: CallEvent) -> Collection[Use]:
+        return self._flows.flow(function).uses.get(Origin(function, event.at), ())
 
     # What a function must be
 
@@ -151,18 +180,18 @@ class Inference:
     def _cues(
         self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny
     ) -> Iterator[Cue]:
-        yield from self._mode_cues(function, module)
+        yield from self._mode_cues(function, event, module)
         yield from self._name_cues(function)
         yield from self._data_cues(function)
         yield from self._destiny_cues(function, event, module, destiny)
         yield from self._caller_cues(function)
 
-    def _mode_cues(self, function: FunctionNode, module: Value) -> Iterator[Cue]:
+    def _mode_cues(self, function: FunctionNode, event: CallEvent, module: Value) -> Iterator[Cue]:
         training, at = module.training, module.mode_at
         if training is None and module.parameter is not None:
             training, at = self._joined_mode(function, module)
-        if training is None and isinstance(module.target, ClassNode) and module.kind == "self":
-            return
+        if training is None and at is None and event.evaluating is not None:
+            training, at = False, event.evaluating
         if training is False and at is not None:
             where, node = at
             near = where is function
@@ -235,14 +264,17 @@ class Inference:
     def _destiny_cues(
         self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny
     ) -> Iterator[Cue]:
-        if destiny.only_read:
-            where, how = destiny.reads[-1]
-            yield Cue(2, f"only numbers are taken from the result ({_how(how)})", where)
-        elif destiny.unknown or destiny.stored:
+        trains = not TRAINING_WORDS.isdisjoint(function.facts.words)
+        # In a training step a detached result may still be a target: that is wasted work, but not inference.
+        reads = [read for read in destiny.reads if not trains or read[1] not in _DETACHING]
+        if destiny.only_read and reads:
+            where, how = reads[-1]
+            yield Cue(3, f"only numbers are taken from the result ({_how(how)})", where)
+            return
+        if destiny.unknown or destiny.stored or (destiny.only_read and trains):
             yield Cue(-1, "")
             if function.owner is not None and self._calls.is_module_class(function.owner):
                 yield Cue(-1, "")
-        trains = bool({"backward", "zero_grad"} & function.facts.words)
         if trains and module.training is not False:
             yield Cue(-2, "")
 

@@ -42,7 +42,7 @@ class Project:
         self.states = GradStates(self.linker, self.bindings, names.guards)
         self.calls = CallGraph(self.linker, self.bindings, self.states)
         self.flows = Flows(self.linker, self.bindings, self.calls, names.models)
-        self.destinies = Destinies(self.linker, self.calls, self.flows)
+        self.destinies = Destinies(self.calls, self.flows)
         self.inference = Inference(
             self.linker, self.calls, self.flows, self.destinies, names.inference_functions
         )

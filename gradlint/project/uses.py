@@ -9,6 +9,7 @@ UseKind = Literal[
     "returned",
     "yielded",
     "stored",  # on self, on a module or in something that outlives the function
+    "kept",  # stored by a function it was handed to, on an object of which nobody trains
     "escaped",  # handed to code we cannot see, result unused
 ]
 

@@ -1,0 +1,75 @@
+"""One call while it is being evaluated."""
+
+from typing import TYPE_CHECKING
+
+from gradlint.model.code import Argument, Attribute, Call, Expression, dotted
+from gradlint.project import evaluate
+from gradlint.project.flow import Passed
+from gradlint.project.nodes import FunctionNode
+from gradlint.project.values import UNKNOWN, Origin, Value
+
+if TYPE_CHECKING:
+    from gradlint.project.interpret import Run
+
+
+class Invocation:
+    """One call while it is being evaluated."""
+
+    def __init__(self, node: Call, run: "Run") -> None:
+        self.node = node
+        self.run = run
+        self.at = node.at
+        self.receiver: Value | None = None
+        self.receiver_path: str | None = None
+        self.method = ""
+        function = node.function
+        if isinstance(function, Attribute):
+            self.receiver = evaluate.value_of(function.value, run)
+            self.receiver_path = dotted(function.value)
+            self.method = function.name
+        self.callee = evaluate.value_of(function, run)
+        self.name = spelt(function)
+        self.arguments = tuple(passed_argument(argument, run) for argument in node.arguments)
+        values = [argument.value for argument in self.arguments]
+        self.given: frozenset[Origin] = (
+            frozenset().union(*(v.origins for v in values)) if values else frozenset()
+        )
+        self.carried = self.given | (self.receiver.origins if self.receiver is not None else frozenset())
+        self.targets: tuple[FunctionNode, ...] = ()
+        self.forward = False
+
+    def argument(self, index: int, keyword: str | None = None) -> Value | None:
+        """A positional argument, or the keyword's."""
+        for argument in self.arguments:
+            if keyword is not None and argument.keyword == keyword:
+                return argument.value
+        plain_arguments = [a.value for a in self.arguments if a.keyword is None and not a.stars]
+        return plain_arguments[index] if index < len(plain_arguments) else None
+
+    def read(self, detail: str) -> Value:
+        """The call only looks at what it is given."""
+        self.run.flow.used(self.carried, "read", self.at, detail)
+        return UNKNOWN
+
+    def fresh(self, *more: frozenset[Origin]) -> Value:
+        """A new value with a graph of its own, and what else goes into it."""
+        origins = frozenset({Origin(self.run.function, self.at)}).union(*more)
+        return Value(origins=origins, made_at=self.at)
+
+
+def passed_argument(argument: Argument, run: "Run") -> Passed:
+    """An argument, evaluated."""
+    return Passed(argument.keyword, argument.stars, evaluate.value_of(argument.value, run), argument.value)
+
+
+def spelt(function: Expression) -> str:
+    """How a call names what it calls; ``?`` stands for what is computed."""
+    name = dotted(function)
+    if name is not None:
+        return name
+    return f"?.{function.name}" if isinstance(function, Attribute) else "?"
+
+
+def last_part(name: str) -> str:
+    """The part of a dotted name after the last dot."""
+    return name.rpartition(".")[2]

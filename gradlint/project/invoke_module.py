@@ -1,0 +1,87 @@
+"""The abstract run over calls of modules and of their methods."""
+
+from dataclasses import replace
+
+from gradlint.model.torch_calls import (
+    FORWARD_METHODS,
+    LOSS_LIKE,
+    MODULE_METHODS,
+    SELF_RETURNING_MODULE_METHODS,
+    TRIVIAL_MODULES,
+)
+from gradlint.model.torch_names import GUARDED_METHODS
+from gradlint.project.flow import Flow
+from gradlint.project.invocation import Invocation
+from gradlint.project.invoke_project import on_project, runs_module
+from gradlint.project.nodes import ClassNode, External
+from gradlint.project.values import UNKNOWN, Certainty, Value, plain
+
+
+def on_module(it: Invocation) -> Value:
+    """A method of a module."""
+    module = it.receiver
+    assert module is not None
+    if it.method in SELF_RETURNING_MODULE_METHODS or it.method in MODULE_METHODS:
+        return module_method(it, module)
+    if isinstance(module.target, ClassNode):
+        targets = tuple(it.run.flows.calls.methods(module.target, it.method))
+        if targets:
+            it.targets = targets
+            return on_project(it, targets)
+    if it.callee.kind == "module":
+        return forward(it, it.callee)
+    if it.method in GUARDED_METHODS or not FORWARD_METHODS.search(it.method):
+        return plain(it.given)
+    return forward(it, module)
+
+
+def module_method(it: Invocation, module: Value) -> Value:
+    """A method that every module has."""
+    method, changed = it.method, module
+    if method in ("eval", "train"):
+        mode = it.argument(0, "mode")
+        training = False if method == "eval" else None if mode and mode.constant is not False and (
+            mode.constant is not True) else not (mode and mode.constant is False)  # fmt: skip
+        changed = replace(
+            module, training=training, mode_at=(it.run.function, it.at), certainty=_used(module)
+        )
+    elif method == "requires_grad_":
+        flag = it.argument(0, "requires_grad")
+        changed = replace(module, frozen=flag is not None and flag.constant is False, certainty=_used(module))
+    elif method in ("parameters", "named_parameters", "buffers"):
+        return Value("parameters", of=it.receiver_path, target=None)
+    elif method in ("children", "modules", "named_children", "named_modules"):
+        return Value("container")
+    elif method not in SELF_RETURNING_MODULE_METHODS:
+        return UNKNOWN
+    if changed is not module:
+        _change(it, module, changed)
+    return changed
+
+
+def _used(module: Value) -> Certainty:
+    return "known" if module.certainty == "known" else "used"
+
+
+def _change(it: Invocation, module: Value, changed: Value) -> None:
+    """The module was changed in place: its name sees it, and so does every other name of it."""
+    it.run.replace_everywhere(module, changed)
+    path = it.receiver_path
+    if path is not None:
+        for known in [k for k in it.run.env if k.startswith(path + ".")]:
+            if it.run.env[known].kind == "module":
+                del it.run.env[known]
+        it.run.env[path] = changed
+
+
+def forward(it: Invocation, module: Value) -> Value:
+    """A call of a module itself, or of a method that runs it."""
+    name = module.target.name if isinstance(module.target, External) else ""
+    is_loss = isinstance(module.target, ClassNode) and LOSS_LIKE.search(module.target.name)
+    if TRIVIAL_MODULES.search(name) or LOSS_LIKE.search(it.name) or is_loss:
+        return plain(it.given)
+    it.forward = True
+    if isinstance(module.target, ClassNode):
+        it.targets = tuple(it.run.flows.calls.methods(module.target, "__call__"))
+        it.forward = any(runs_module(it, Flow(t)) for t in it.targets) if it.targets else True
+    return it.fresh(it.given)

@@ -1,0 +1,67 @@
+"""The abstract run over calls of what cannot be resolved: only names speak."""
+
+from dataclasses import replace
+
+from gradlint.model.code import Subscript, dotted
+from gradlint.model.torch_calls import FORWARD_METHODS, GRADIENT_NAMES, MODEL_NAME, READING_NAMES
+from gradlint.model.torch_names import GUARDED_METHODS
+from gradlint.project.invocation import Invocation, last_part
+from gradlint.project.invoke_module import forward
+from gradlint.project.values import NO_CONSTANT, Value, plain
+
+_FREEZING = ("freeze", "requires_grad", "set_grad", "toggle_grad")
+
+
+def on_unknown(it: Invocation) -> Value:
+    """A call of a variable, a parameter or something that is imported from nobody knows where."""
+    last = it.method or it.name
+    if any(word in last.lower() for word in _FREEZING):
+        _frozen_by_name(it)
+    if GRADIENT_NAMES.search(last):
+        it.run.note_gradient(it.at)
+        it.run.flow.used(it.given, "trained", it.at, last)
+        return plain(it.carried)
+    if it.callee.kind != "callable" and _looks_like_model(it):
+        return forward(it, replace(it.callee, kind="module", certainty="named"))
+    if _runs_part_of_model(it):
+        assert it.receiver is not None
+        return forward(it, replace(it.receiver, kind="module", certainty="named"))
+    if it.given and (READING_NAMES.search(last) or READING_NAMES.search(last_part(it.receiver_path or ""))):
+        return it.read(last)
+    return plain(it.carried)
+
+
+def _runs_part_of_model(it: Invocation) -> bool:
+    """``self.vae.decode(z)``, ``clip_model.encode_text(t)``."""
+    if it.receiver is None or it.callee.kind == "callable" or it.receiver_path is None:
+        return False
+    named = MODEL_NAME.search(last_part(it.receiver_path)) is not None
+    return named and FORWARD_METHODS.search(it.method) is not None and it.method not in GUARDED_METHODS
+
+
+def _frozen_by_name(it: Invocation) -> None:
+    """``freeze(model)``, ``set_requires_grad(net, False)``: what it does is in its name."""
+    if any(a.value.constant is True for a in it.arguments):
+        return
+    for argument in it.arguments:
+        path = dotted(argument.expression)
+        if (
+            path is not None
+            and argument.value.kind in ("module", "unknown")
+            and argument.value.constant is NO_CONSTANT
+        ):
+            it.run.mark_frozen(path, True)
+
+
+def _looks_like_model(it: Invocation) -> bool:
+    function = it.node.function
+    while isinstance(function, Subscript):  # ``self.model["generator"](z)``, ``models[i](x)``
+        function = function.value
+    name = dotted(function)
+    if name is None or not it.arguments:
+        return False
+    last = last_part(name)
+    if function is not it.node.function:
+        last = last.removesuffix("s")
+    models = it.run.flows.models
+    return bool(MODEL_NAME.search(last)) or name in models or last in models

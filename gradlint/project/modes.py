@@ -1,0 +1,75 @@
+"""Where code names torch's grad modes and asks for them, under whatever name."""
+
+from functools import cached_property
+
+from gradlint.model.code import Assign, Attribute, Call, Expression, Name, dotted
+from gradlint.model.torch_names import GRAD_MODES, GRAD_QUERIES, GradModeName
+from gradlint.model.traverse import statements
+from gradlint.project.bindings import Bindings
+from gradlint.project.link import Linker
+from gradlint.project.nodes import External, FunctionNode
+
+_LONGEST_CHAIN = 8  # names for names for names
+
+
+class Modes:
+    """Says what an expression has to do with grad modes; follows imports and variables."""
+
+    def __init__(self, linker: Linker, bindings: Bindings) -> None:
+        self._linker = linker
+        self._bindings = bindings
+
+    @cached_property
+    def _words(self) -> frozenset[str]:
+        """The names that may mean a grad mode or a query somewhere in the project."""
+        words = {name.rpartition(".")[2] for name in (*GRAD_MODES, *GRAD_QUERIES)}
+        size = 0
+        while size != len(words):
+            size = len(words)
+            for module in self._linker.modules:
+                for function in module.functions:
+                    words.update(_renamed(function, words))
+        return frozenset(words)
+
+    def mentioned(self, function: FunctionNode) -> bool:
+        """Whether a function's scope may name a grad mode at all; costs next to nothing."""
+        return not self._words.isdisjoint(function.facts.words)
+
+    def full_name(self, function: FunctionNode, expression: Expression, depth: int = 0) -> str | None:
+        """The one dotted name outside the project that a name, attribute or variable stands for."""
+        name = dotted(expression)
+        if name is None or depth > _LONGEST_CHAIN:
+            return None
+        found: set[str | None] = {
+            self.full_name(where, value, depth + 1)
+            for where, value in self._bindings.values(function, name)
+            if dotted(value) != name  # ``no_grad = no_grad`` says nothing
+        }
+        target = self._linker.resolve(function, name)
+        if isinstance(target, External):
+            found.add(target.name)
+        return found.pop() if len(found) == 1 else None
+
+    def mode(self, function: FunctionNode, expression: Expression) -> GradModeName | None:
+        """The grad mode that an expression names without calling it."""
+        return GRAD_MODES.get(self.full_name(function, expression) or "")
+
+    def made(self, function: FunctionNode, expression: Expression) -> GradModeName | None:
+        """The grad mode that a call makes: ``torch.no_grad()``."""
+        return self.mode(function, expression.function) if isinstance(expression, Call) else None
+
+    def query(self, function: FunctionNode, expression: Expression) -> str | None:
+        """The query of the current mode that an expression names without calling it."""
+        return GRAD_QUERIES.get(self.full_name(function, expression) or "")
+
+
+def _renamed(function: FunctionNode, words: set[str]) -> set[str]:
+    """The names a function gives to something that already goes by one of ``words``."""
+    found = {i.binding for i in function.facts.imports if i.name in words}
+    if words.isdisjoint(function.facts.words):
+        return found
+    for statement in statements(function.facts.body):
+        if isinstance(statement, Assign) and (dotted(statement.value) or "").rpartition(".")[2] in words:
+            names = (target for target in statement.targets if isinstance(target, Name | Attribute))
+            found.update(target.id if isinstance(target, Name) else target.name for target in names)
+    return found

@@ -1,0 +1,151 @@
+"""What is evaluated in a function's own scope, and in which position: entered, tested, expected to fail."""
+
+import re
+from collections.abc import Iterator
+
+from gradlint.model.code import (
+    Attribute,
+    Block,
+    Call,
+    Comprehension,
+    Conditional,
+    Constant,
+    Evaluate,
+    Expression,
+    If,
+    Operation,
+    Statement,
+    Try,
+    While,
+    With,
+    dotted,
+)
+from gradlint.model.traverse import all_expressions, statements, within
+from gradlint.project.nodes import FunctionNode
+
+_ENTERING = frozenset({"enter_context", "enter_async_context"})
+_RAISING = re.compile(r"(^|[._])(raises|suppress|assertRaises\w*)$")
+_LONGEST_PROBE = 3  # a try of more statements is no question whether something exists
+
+
+def evaluated(function: FunctionNode) -> Iterator[Expression]:
+    """Every expression evaluated in a function's scope, at any depth.
+
+    The decorators, defaults and bases of what it defines are evaluated there too.
+    """
+    yield from all_expressions(function.facts.body)
+    for expression in _of_definitions(function):
+        yield from within(expression)
+
+
+def _of_definitions(function: FunctionNode) -> Iterator[Expression]:
+    for inner in function.module.functions:
+        if inner.facts.parent == function.facts.index:
+            yield from inner.facts.decorators
+            yield from (p.default for p in inner.facts.parameters if p.default is not None)
+    for cls in function.module.classes:
+        if cls.facts.parent == function.facts.index:
+            yield from cls.facts.decorators
+            yield from cls.facts.bases
+
+
+def decorators(function: FunctionNode) -> Iterator[Expression]:
+    """The decorators of the functions and classes that a function defines."""
+    for node in (*function.module.functions, *function.module.classes):
+        if node.facts.parent == function.facts.index:
+            yield from node.facts.decorators
+
+
+def entered(function: FunctionNode) -> Iterator[Expression]:
+    """The expressions that are entered as context managers: by ``with``, or by an exit stack."""
+    for statement in statements(function.facts.body):
+        if isinstance(statement, With):
+            yield from (item.context for item in statement.items)
+    for expression in all_expressions(function.facts.body):
+        match expression:
+            case Call(function=Attribute(name=name), arguments=(argument, *_)) if name in _ENTERING:
+                yield argument.value
+            case _:
+                pass
+
+
+def tested(function: FunctionNode) -> Iterator[Expression]:
+    """The expressions whose truth decides something, taken apart at ``and``, ``or`` and ``not``."""
+    found: dict[int, Expression] = {}
+    for statement in statements(function.facts.body):
+        found.update((test.at, test) for test in _tested_by(statement))
+    for expression in evaluated(function):
+        found.update((test.at, test) for test in _tested_in(expression))
+    yield from found.values()
+
+
+def _tested_by(statement: Statement) -> Iterator[Expression]:
+    match statement:
+        case If(test=test) | While(test=test) | Evaluate(value=test, discarded=False):
+            yield from _truths(test)
+        case _:
+            pass
+
+
+def _tested_in(expression: Expression) -> Iterator[Expression]:
+    match expression:
+        case Conditional(test=test) | Operation(operator="not", operands=(test,)):
+            yield from _truths(test)
+        case Operation(operator="and" | "or", operands=(first, *_)):
+            yield from _truths(first)  # the last operand is the result
+        case Operation(operator="==" | "!=" | "is" | "is not", operands=operands):
+            if any(isinstance(each, Constant) and isinstance(each.value, bool) for each in operands):
+                yield from operands
+        case Comprehension(loops=loops):
+            for loop in loops:
+                for condition in loop.conditions:
+                    yield from _truths(condition)
+        case _:
+            pass
+
+
+def _truths(test: Expression) -> Iterator[Expression]:
+    if isinstance(test, Operation) and test.operator in ("and", "or"):
+        for operand in test.operands:
+            yield from _truths(operand)
+    else:
+        yield test
+
+
+def outcomes(expression: Expression) -> Iterator[Expression]:
+    """What an expression may turn out to be: the branches of a conditional, the operands of ``or``."""
+    match expression:
+        case Conditional(then=yes, otherwise=no):
+            yield from outcomes(yes)
+            yield from outcomes(no)
+        case Operation(operator="or", operands=operands):
+            for operand in operands:
+                yield from outcomes(operand)
+        case Operation(operator="and", operands=operands):
+            yield from outcomes(operands[-1])
+        case _:
+            yield expression
+
+
+def expected_to_fail(function: FunctionNode) -> frozenset[int]:
+    """The places under ``with pytest.raises(...)`` and its kind."""
+    bodies = (s.body for s in statements(function.facts.body) if isinstance(s, With) and _raises(s))
+    return frozenset(place for body in bodies for place in _places(body))
+
+
+def _raises(statement: With) -> bool:
+    calls = (item.context.function for item in statement.items if isinstance(item.context, Call))
+    return any(_RAISING.search(dotted(called) or "") for called in calls)
+
+
+def tried(function: FunctionNode) -> frozenset[int]:
+    """The places in a short ``try`` that has handlers: a question whether something exists."""
+    found = (s for s in statements(function.facts.body) if isinstance(s, Try) and s.handlers)
+    return frozenset(
+        place for probe in found if len(probe.body) <= _LONGEST_PROBE for place in _places(probe.body)
+    )
+
+
+def _places(block: Block) -> Iterator[int]:
+    yield from (statement.at for statement in statements(block))
+    yield from (expression.at for expression in all_expressions(block))
