@@ -19,6 +19,13 @@ IS_GRAD_ENABLED = frozenset(
     {"torch.is_grad_enabled", "torch._C.is_grad_enabled", "torch.autograd.is_grad_enabled"}
 )
 
+# What asks for the mode, by full name; neither is found under ``torch.autograd``.
+GRAD_QUERIES: dict[str, str] = {
+    f"{home}.{query}": query
+    for home in ("torch", "torch._C")
+    for query in ("is_grad_enabled", "is_inference_mode_enabled")
+}
+
 # A context manager or decorator we cannot look into, but whose name says that it manages grad mode.
 GUARD_LIKE = re.compile(
     r"no_?grad|inference_?mode|(disable|without|set|toggle|maybe|freeze)_?grad|grad_?mode|evaluating", re.I

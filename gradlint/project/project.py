@@ -11,6 +11,7 @@ from gradlint.project.destiny import Destinies
 from gradlint.project.flow import Flow, Flows
 from gradlint.project.inference import Inference
 from gradlint.project.link import Linker
+from gradlint.project.modes import Modes
 from gradlint.project.nodes import FunctionNode
 from gradlint.project.state import GradStates
 
@@ -30,8 +31,9 @@ class Names:
 class Project:
     """Linked modules. Everything behind it is computed when first asked for.
 
-    ``linker`` knows names, ``states`` the effect of guards, ``calls`` who calls whom in which grad states,
-    ``flows`` what names hold, ``inference`` what speaks for a call being inference.
+    ``linker`` knows names, ``modes`` those of torch's grad modes, ``states`` the effect of guards,
+    ``calls`` who calls whom in which grad states, ``flows`` what names hold, ``inference`` what
+    speaks for a call being inference.
     """
 
     def __init__(self, modules: Iterable[ModuleFacts], names: Names = Names()) -> None:
@@ -39,6 +41,7 @@ class Project:
         self.linker = Linker(modules)
         self.modules = self.linker.modules
         self.bindings = Bindings(self.linker)
+        self.modes = Modes(self.linker, self.bindings)
         self.states = GradStates(self.linker, self.bindings, names.guards)
         self.calls = CallGraph(self.linker, self.bindings, self.states)
         self.flows = Flows(self.linker, self.bindings, self.calls, names.models)

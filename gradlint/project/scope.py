@@ -51,9 +51,10 @@ def _of_definitions(function: FunctionNode) -> Iterator[Expression]:
 
 def decorators(function: FunctionNode) -> Iterator[Expression]:
     """The decorators of the functions and classes that a function defines."""
-    for node in (*function.module.functions, *function.module.classes):
-        if node.facts.parent == function.facts.index:
-            yield from node.facts.decorators
+    module = function.module
+    for facts in (*(f.facts for f in module.functions), *(c.facts for c in module.classes)):
+        if facts.parent == function.facts.index:
+            yield from facts.decorators
 
 
 def entered(function: FunctionNode) -> Iterator[Expression]:
