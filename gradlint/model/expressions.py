@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gradlint.model.extract import Extraction
 
 LONGEST_STRING = 80
+_SINGLETONS: dict[str, object] = {"True": True, "False": False, "None": None}
 
 OPERATORS: dict[type[cst.CSTNode], str] = {
     cst.Add: "+", cst.Subtract: "-", cst.Multiply: "*", cst.Divide: "/", cst.FloorDivide: "//",
@@ -51,6 +52,8 @@ def lower(node: cst.BaseExpression, out: "Extraction") -> Expression:
 
 def _name(node: cst.Name, out: "Extraction") -> Expression:
     identifier = node.value
+    if identifier in _SINGLETONS:  # LibCST calls them names
+        return Constant(out.number(node), _SINGLETONS[identifier])
     out.scope.words.add(identifier)
     return Name(out.number(node), identifier)
 
