@@ -5,8 +5,26 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from gradlint.finding import Edit, Finding, Fix, Note, Place, Severity
-from gradlint.project import Forward, FunctionNode, Project
+from gradlint.finding import Applicability, Edit, Finding, Fix, Note, Place, Severity
+from gradlint.model.code import (
+    Argument,
+    Assign,
+    Attribute,
+    Call,
+    Conditional,
+    Constant,
+    Display,
+    Evaluate,
+    Expression,
+    Formatted,
+    Name,
+    Operation,
+    Statement,
+    With,
+    dotted,
+)
+from gradlint.model.traverse import statements, within
+from gradlint.project import Forward, FunctionNode, Project, scope
 
 Check = Callable[[Project], Iterator[Finding]]
 
@@ -63,17 +81,36 @@ def rule(code: str, *, severity: Severity, since: str) -> Callable[[Check], Rule
 
 
 __all__ = [
+    "Applicability",
+    "Argument",
+    "Assign",
+    "Attribute",
+    "Call",
     "Check",
+    "Conditional",
+    "Constant",
+    "Display",
     "Edit",
+    "Evaluate",
+    "Expression",
     "Finding",
     "Fix",
+    "Formatted",
     "Forward",
     "FunctionNode",
+    "Name",
     "Note",
+    "Operation",
     "Place",
     "Project",
     "Rule",
     "RuleError",
     "Severity",
+    "Statement",
+    "With",
+    "dotted",
     "rule",
+    "scope",
+    "statements",
+    "within",
 ]

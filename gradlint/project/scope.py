@@ -51,10 +51,12 @@ def _of_definitions(function: FunctionNode) -> Iterator[Expression]:
 
 def decorators(function: FunctionNode) -> Iterator[Expression]:
     """The decorators of the functions and classes that a function defines."""
-    module = function.module
-    for facts in (*(f.facts for f in module.functions), *(c.facts for c in module.classes)):
-        if facts.parent == function.facts.index:
-            yield from facts.decorators
+    for inner in function.module.functions:
+        if inner.facts.parent == function.facts.index:
+            yield from inner.facts.decorators
+    for cls in function.module.classes:
+        if cls.facts.parent == function.facts.index:
+            yield from cls.facts.decorators
 
 
 def entered(function: FunctionNode) -> Iterator[Expression]:

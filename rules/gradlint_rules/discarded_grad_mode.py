@@ -43,13 +43,69 @@ is kept as long as their result lives.
 
 from collections.abc import Iterator
 
-from gradlint.rule import Finding, Project, rule
+from gradlint.rule import (
+    Assign,
+    Attribute,
+    Call,
+    Evaluate,
+    Expression,
+    Finding,
+    FunctionNode,
+    Name,
+    Project,
+    Statement,
+    rule,
+    scope,
+    statements,
+)
 
 
 @rule("GL301", severity="error", since="0.1.0")
 def discarded_grad_mode(project: Project) -> Iterator[Finding]:
     """Find grad modes that are made in a statement of their own."""
-    yield from ()
+    for function in filter(project.modes.mentioned, project.functions()):
+        expected = scope.expected_to_fail(function)
+        for statement in statements(function.facts.body):
+            for value in _discarded(statement):
+                if value.at not in expected and (mode := _idle(project, function, value)):
+                    yield _finding(function, value, mode)
+
+
+def _discarded(statement: Statement) -> Iterator[Expression]:
+    match statement:
+        case Evaluate(value=value, discarded=True) | Assign(targets=(Name(id="_"),), value=value):
+            yield from scope.outcomes(value)
+        case _:
+            pass
+
+
+def _idle(project: Project, function: FunctionNode, value: Expression) -> str | None:
+    """The grad mode that an expression makes or names without any effect."""
+    match value:
+        case Call(function=Attribute(value=Call() as made, name="__enter__")):
+            # Torch's inference mode ends with the object that holds it, and nothing holds this one.
+            return project.modes.made(function, made) if _is_inference(project, function, made) else None
+        case Call():
+            mode = project.modes.made(function, value)
+            return mode if mode != "set_grad_enabled" else None
+        case _:
+            return project.modes.mode(function, value)
+
+
+def _is_inference(project: Project, function: FunctionNode, made: Call) -> bool:
+    return project.modes.made(function, made) == "inference_mode"
+
+
+def _finding(function: FunctionNode, value: Expression, mode: str) -> Finding:
+    what = "is made" if isinstance(value, Call) else "is named"
+    return Finding(
+        function.place(value.at),
+        function.name,
+        f"`{mode}` {what} and thrown away; the grad mode stays what it is",
+        help=f"put what it is meant for under `with torch.{mode}(...):`"
+        if mode == "set_grad_enabled"
+        else f"put what it is meant for under `with torch.{mode}():`",
+    )
 
 
 CASES = r"""

@@ -69,13 +69,89 @@ As a decorator, `@torch.no_grad` without a call is right since PyTorch 2.1.
 
 from collections.abc import Iterator
 
-from gradlint.rule import Finding, Project, rule
+from gradlint.rule import (
+    Applicability,
+    Call,
+    Edit,
+    Expression,
+    Finding,
+    Fix,
+    FunctionNode,
+    Project,
+    rule,
+    scope,
+)
 
 
 @rule("GL302", severity="error", since="0.1.0")
 def uncalled_grad_mode(project: Project) -> Iterator[Finding]:
     """Find grad modes entered, and queries tested, without a call."""
-    yield from ()
+    for function in filter(project.modes.mentioned, project.functions()):
+        found = {
+            finding.place.node: finding
+            for search in (_entered, _decorating, _tested, _passed)
+            for finding in search(project, function)
+        }
+        expected = scope.expected_to_fail(function)
+        yield from (found[at] for at in sorted(found) if at not in expected)
+
+
+def _entered(project: Project, function: FunctionNode) -> Iterator[Finding]:
+    for context in scope.entered(function):
+        for value in scope.outcomes(context):
+            if (mode := project.modes.mode(function, value)) is not None:
+                called = "(...)" if mode == "set_grad_enabled" else "()"
+                yield Finding(
+                    function.place(value.at),
+                    function.name,
+                    f"`{mode}` is entered without being called, which raises",
+                    help=f"write `{mode}{called}`",
+                    fix=_call(function, value, "safe") if called == "()" else None,
+                )
+
+
+def _decorating(project: Project, function: FunctionNode) -> Iterator[Finding]:
+    for decorator in scope.decorators(function):
+        if project.modes.mode(function, decorator) == "set_grad_enabled":
+            yield Finding(
+                function.place(decorator.at),
+                function.name,
+                "`set_grad_enabled` decorates without being called, which raises",
+                help="write `@torch.no_grad()` or `@torch.enable_grad()`",
+            )
+
+
+def _tested(project: Project, function: FunctionNode) -> Iterator[Finding]:
+    for test in scope.tested(function):
+        if (query := project.modes.query(function, test)) is not None:
+            yield Finding(
+                function.place(test.at),
+                function.name,
+                f"`{query}` is tested without being called: a function is true in every mode",
+                help=f"write `{query}()`",
+                fix=_call(function, test, "unsafe"),  # another branch will be taken
+            )
+
+
+def _passed(project: Project, function: FunctionNode) -> Iterator[Finding]:
+    """``set_grad_enabled(torch.is_grad_enabled)``."""
+    for expression in scope.evaluated(function):
+        if project.modes.made(function, expression) not in ("set_grad_enabled", "inference_mode"):
+            continue
+        assert isinstance(expression, Call)
+        for argument in expression.arguments:
+            if (query := project.modes.query(function, argument.value)) is not None:
+                yield Finding(
+                    function.place(argument.value.at),
+                    function.name,
+                    f"`{query}` is passed on without being called: a function is no bool",
+                    help=f"write `{query}()`",
+                    fix=_call(function, argument.value, "safe"),
+                )
+
+
+def _call(function: FunctionNode, value: Expression, applicability: Applicability) -> Fix:
+    return Fix(applicability, "call it", (Edit(function.place(value.at), "after", "()"),))
 
 
 CASES = r"""
