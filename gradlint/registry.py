@@ -52,12 +52,13 @@ def namesake_installed() -> bool:
 class Selectors:
     """One layer of choices: codes, prefixes of codes, or ``ALL``.
 
-    ``select`` None leaves the layer below as it is.
+    ``select`` None leaves the layer below as it is. ``origin`` says where the choices were made.
     """
 
     select: tuple[str, ...] | None = None
     extend_select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    origin: str = ""
 
 
 def choose(rules: Iterable[Rule], *layers: Selectors) -> tuple[Rule, ...]:
@@ -74,7 +75,7 @@ def choose(rules: Iterable[Rule], *layers: Selectors) -> tuple[Rule, ...]:
     for layer in layers:
         wanted = (*(layer.select or ()), *layer.extend_select)
         for selector in (*wanted, *layer.ignore):
-            matching(selector, rules)
+            matching(selector, rules, layer.origin)
         if layer.select is not None:
             chosen = set()
         for rule in rules:
@@ -86,20 +87,31 @@ def choose(rules: Iterable[Rule], *layers: Selectors) -> tuple[Rule, ...]:
     return tuple(rule for rule in rules if rule.code in chosen)
 
 
-def by_exactness(rules: Iterable[Rule], table: Mapping[str, Value]) -> dict[str, Value]:
+def by_exactness(rules: Iterable[Rule], table: Mapping[str, Value], origin: str = "") -> dict[str, Value]:
     """For each rule's code what a table of selectors says about it; the most exact selector wins.
 
     Raises:
         ConfigError: for a selector that fits no rule.
     """
+    rules = tuple(rules)
     found: dict[str, Value] = {}
     for selector in sorted(table, key=lambda selector: 0 if selector == "ALL" else len(selector)):
-        found.update((rule.code, table[selector]) for rule in matching(selector, rules))
+        found.update((rule.code, table[selector]) for rule in matching(selector, rules, origin))
     return found
 
 
-def matching(selector: str, rules: Iterable[Rule]) -> tuple[Rule, ...]:
-    """The rules one selector names.
+def codes(rules: Iterable[Rule], selectors: Iterable[str], origin: str = "") -> frozenset[str]:
+    """The codes of all rules that any of the selectors fits.
+
+    Raises:
+        ConfigError: for a selector that fits no rule.
+    """
+    rules = tuple(rules)
+    return frozenset(rule.code for selector in selectors for rule in matching(selector, rules, origin))
+
+
+def matching(selector: str, rules: Iterable[Rule], origin: str = "") -> tuple[Rule, ...]:
+    """The rules one selector names. ``origin`` begins the error message.
 
     Raises:
         ConfigError: when it fits none.
@@ -107,12 +119,16 @@ def matching(selector: str, rules: Iterable[Rule]) -> tuple[Rule, ...]:
     rules = tuple(rules)
     found = tuple(rule for rule in rules if _fits(selector, rule))
     if not found:
-        hint = did_you_mean(selector.upper(), [rule.code for rule in rules])
-        for rule in rules:
-            if rule.name == selector.lower():
-                hint = f"; did you mean `{rule.code}`, {rule.name}?"
-        raise ConfigError(f"unknown rule or prefix `{selector}`{hint}")
+        where = f"{origin}: " if origin else ""
+        raise ConfigError(f"{where}unknown rule or prefix `{selector}`{_hint(selector, rules)}")
     return found
+
+
+def _hint(selector: str, rules: Iterable[Rule]) -> str:
+    for rule in rules:
+        if rule.name == selector.lower():
+            return f"; {rule.name} is `{rule.code}`"
+    return did_you_mean(selector.upper(), [rule.code for rule in rules])
 
 
 def _fits(selector: str, rule: Rule) -> bool:

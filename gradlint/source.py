@@ -46,22 +46,37 @@ def decode(path: str, data: bytes) -> Source:
     """Turn a file's bytes into a Source as Python would: BOM, coding line, else UTF-8.
 
     Raises:
-        SourceError: for a nul byte, an unknown coding line, or bytes the encoding does not allow.
+        SourceError: for nul bytes, an encoding Python does not know, or bytes that encoding does not allow.
     """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise SourceError(path, "the file is UTF-16, which Python does not read")
     if (nul := data.find(b"\0")) >= 0:
         line, column = _position(data[:nul].decode("latin-1"))
-        raise SourceError(path, "source contains a nul byte", line, column)
-    try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
-    except SyntaxError as error:
-        raise SourceError(path, str(error.msg)) from error
+        raise SourceError(path, "the source contains a nul byte", line, column)
+    encoding = _encoding(path, data)
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
         line, column = _position(data[: error.start].decode(encoding, "replace"))
-        raise SourceError(path, f"cannot decode as {encoding}: {error.reason}", line, column) from error
+        message = f"cannot decode as {encoding.removesuffix('-sig')}: {error.reason}"
+        raise SourceError(path, message, line, column) from error
+    except (LookupError, UnicodeError) as error:  # codecs that are not for text
+        raise SourceError(path, f"cannot decode as {encoding}: {error}") from error
     bom = data.startswith(codecs.BOM_UTF8)
     return Source(path, text, "utf-8" if bom else encoding, bom)
+
+
+def _encoding(path: str, data: bytes) -> str:
+    """What the BOM or the coding line says; whether it is true, decoding will show."""
+    try:
+        return tokenize.detect_encoding(io.BytesIO(data).readline)[0]
+    except SyntaxError as error:
+        if error.msg.startswith("invalid or missing"):  # one of the first two lines is not UTF-8
+            return "utf-8"
+        if error.msg.startswith("encoding problem"):
+            message = "the byte order mark says UTF-8, the coding line something else"
+            raise SourceError(path, message) from error
+        raise SourceError(path, error.msg) from error
 
 
 def read(path: str, shown_as: str | None = None) -> Source:

@@ -58,16 +58,19 @@ def check(
     show_settings: bool,
     quiet: bool,
     verbose: bool,
-) -> int:
+) -> None:
     """Find mistakes in files and folders; without PATH in the current folder.
 
     Exits with 0 if nothing was found, 1 if something was, and 2 if the run itself failed: bad settings, a
     file that cannot be read or parsed, a rule that broke.
     """
     # click calls this after --help and usage errors are dealt with: only now is anything heavy imported.
-    from gradlint.cli.checking import Request, checked
+    from gradlint.cli.checking import checked
+    from gradlint.cli.request import Request
 
-    return checked(
+    if isolated and config is not None:
+        raise click.UsageError("--isolated reads no settings file, --config names one")
+    status = checked(
         Request(
             paths=paths or (".",),
             select=select,
@@ -87,3 +90,4 @@ def check(
             verbose=verbose,
         )
     )
+    click.get_current_context().exit(status)

@@ -2,16 +2,16 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import replace
 
 import click
 
 from gradlint import engine, registry
-from gradlint.cli.files import STDIN, Found, discover
-from gradlint.cli.output import console_style, write
+from gradlint.cli.files import Found, discover
+from gradlint.cli.output import Failed, style_for, write
 from gradlint.cli.progress import Bar
+from gradlint.cli.request import STDIN, Request
 from gradlint.cli.settings import Settings, settle, shown
 from gradlint.diagnostic import ConfigError, Failure, Outcome
 from gradlint.report import FORMATS, Page
@@ -22,73 +22,63 @@ from gradlint.source import Source, SourceError, decode, read
 CLEAN, FINDINGS, FAILED = 0, 1, 2
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    """The flags of one call."""
-
-    paths: tuple[str, ...] = (".",)
-    select: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    extend_select: tuple[str, ...] = ()
-    output_format: str | None = None
-    output_file: str | None = None
-    statistics: bool = False
-    exit_zero: bool = False
-    config: Path | None = None
-    isolated: bool = False
-    force_exclude: bool = False
-    stdin_filename: str | None = None
-    show_files: bool = False
-    show_settings: bool = False
-    quiet: bool = False
-    verbose: bool = False
-
-
 def checked(request: Request) -> int:
-    """Run the request; the exit status."""
+    """Do what is asked, and say it; the exit status.
+
+    Raises:
+        Failed: when settings, rules or the output file do not allow a run.
+    """
+    if registry.namesake_installed():
+        _say(f"warning: {registry.NAMESAKE}")
     try:
         settings = settle(request)
+        found = discover(request.paths, settings.config, request.stdin_filename)
     except (ConfigError, RuleError) as error:
-        raise click.ClickException(str(error)) from error
+        raise Failed(str(error)) from error
     if request.show_settings:
-        click.echo(shown(settings), nl=False)
+        write(shown(settings))
         return CLEAN
-    found = discover(request.paths, settings.config, request.stdin_filename)
-    for warning in found.warnings:
-        click.echo(f"warning: {warning}", err=True)
+    for skipped in found.skipped:
+        _say(f"warning: {skipped.message}")
     if request.show_files:
         return _show_files(found)
-    outcome, sources = _run(request, settings, found)
-    _report(request, settings, outcome, sources)
-    return _status(outcome, request)
+    outcome = _report(request, settings, found)
+    if outcome.failures:
+        return FAILED
+    return FINDINGS if outcome.diagnostics and not request.exit_zero else CLEAN
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)
 
 
 def _show_files(found: Found) -> int:
-    for path in found.files:
-        click.echo(path.shown)
+    write(f"{file.shown}\n" for file in found.files)
     for failure in found.failures:
-        click.echo(f"{failure.path}: {failure.message}", err=True)
+        _say(f"{failure.path}: {failure.message}")
     return FAILED if found.failures else CLEAN
 
 
-def _run(request: Request, settings: Settings, found: Found) -> tuple[Outcome, dict[str, Source]]:
+def _report(request: Request, settings: Settings, found: Found) -> Outcome:
     started = time.monotonic()
-    sources: dict[str, Source] = {}
-    failures = list(found.failures)
+    items = list(_read(found))
+    sources = {item.path: item for item in items if isinstance(item, Source)}
+    unread = [item for item in items if isinstance(item, Failure)]
     with Bar(sys.stderr, quiet=request.quiet) as bar:
-        for item in _read(found):
-            if isinstance(item, Source):
-                sources[item.path] = item
-            else:
-                failures.append(item)
         outcome = engine.run(
             sources.values(), settings.rules, settings.names, policy=settings.policy, progress=bar.show
         )
+    outcome = replace(
+        outcome,
+        files=len(found.files),
+        failures=tuple(sorted((*found.failures, *unread, *outcome.failures))),
+    )
     if request.verbose:
-        click.echo(_account(settings, outcome, time.monotonic() - started), err=True)
-    unread = len(found.files) - len(sources)
-    both = tuple(sorted((*failures, *outcome.failures)))
-    return replace(outcome, files=outcome.files + unread, failures=both), sources
+        _say(_account(settings, outcome, time.monotonic() - started))
+    page = Page(outcome, sources, style_for(request.output_file), request.quiet)
+    name = settings.config.output_format
+    write(statistics(page, name) if request.statistics else FORMATS[name](page), request.output_file)
+    return outcome
 
 
 def _read(found: Found) -> Iterator[Source | Failure]:
@@ -102,25 +92,8 @@ def _read(found: Found) -> Iterator[Source | Failure]:
             yield engine.failure_of(error)
 
 
-def _report(request: Request, settings: Settings, outcome: Outcome, sources: dict[str, Source]) -> None:
-    name = request.output_format or settings.config.output_format
-    page = Page(outcome, sources, console_style(request.output_file), request.quiet)
-    text = statistics(page, name) if request.statistics else FORMATS[name](page)
-    write(text, request.output_file)
-
-
 def _account(settings: Settings, outcome: Outcome, seconds: float) -> str:
-    where = settings.config.file or "none"
     return (
-        f"settings: {where}; rules: {len(settings.rules)}; files: {outcome.files}; "
-        f"seconds: {seconds:.2f}; python: {sys.version.split()[0]}"
+        f"settings: {settings.config.file or 'none'}; rules: {len(settings.rules)}; "
+        f"files: {outcome.files}; seconds: {seconds:.2f}"
     )
-
-
-def _status(outcome: Outcome, request: Request) -> int:
-    if outcome.failures:
-        return FAILED
-    return FINDINGS if outcome.diagnostics and not request.exit_zero else CLEAN
-
-
-__all__: Sequence[str] = ("Request", "checked", "registry")

@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 import traceback
+from typing import NoReturn
 
 import click
 
@@ -44,30 +45,27 @@ def cli() -> None:
     """Find PyTorch code that uses grad modes, graphs and .grad wrongly, across files."""
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Run the command line and exit: 0 clean, 1 findings, 2 the run itself failed."""
-    try:
-        sys.exit(_status())
-    except BrokenPipeError:
-        # Whoever read our output has left. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(PIPE_CLOSED)
+    from gradlint.cli.output import PipeClosed
 
-
-def _status() -> int:
     try:
         status = cli.main(standalone_mode=False)
-        sys.stdout.flush()
     except click.ClickException as error:
         error.show()
-        return FAILED
-    except (click.Abort, KeyboardInterrupt):
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
-    except BrokenPipeError:
-        raise
+        sys.exit(FAILED)
+    except click.Abort:
+        _leave("interrupted", INTERRUPTED)
+    except PipeClosed:
+        _leave("", PIPE_CLOSED)
     except Exception as error:
         traceback.print_exception(error)
-        print("gradlint: this is a bug in gradlint; please report it with the lines above", file=sys.stderr)
+        print("gradlint: a bug in gradlint; please report it with the lines above", file=sys.stderr)
         raise SystemExit(FAILED) from error
-    return status if isinstance(status, int) else 0
+    sys.exit(status)
+
+
+def _leave(message: str, status: int) -> NoReturn:
+    """End at once: not after the thread that still works, nor by flushing into a closed pipe."""
+    print(message, file=sys.stderr, end="\n" if message else "", flush=True)
+    os._exit(status)

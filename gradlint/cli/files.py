@@ -1,8 +1,8 @@
 """Which files a run checks: those named, and the Python files below the folders named.
 
 Folders are searched as git would list them: nested ``.gitignore`` files are respected, and so is the
-configuration's ``exclude``. Links to folders are not followed, so that a link cannot lead in circles or into
-a data set.
+configuration's ``exclude``. Links to folders are not followed, so that none can lead in circles or into a
+data set; links to files are.
 """
 
 import os
@@ -10,12 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pathspec import GitIgnoreSpec
-
+from gradlint.cli.patterns import Patterns, gitignore, patterns
+from gradlint.cli.request import STDIN
 from gradlint.config import Config
 from gradlint.diagnostic import Failure
 
-STDIN = "-"
 SUFFIX = ".py"
 
 
@@ -28,156 +27,126 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """Files in order, each once, what could not be looked into, and what the user should hear about."""
+class Skipped:
+    """A path with nothing to check in it, which the user may want to know."""
 
-    files: tuple[File, ...]
-    failures: tuple[Failure, ...]
-    warnings: tuple[str, ...]
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
-class _Patterns:
-    """Ignore patterns and the folder they are relative to."""
+class Found:
+    """Files in order, each once; what could not be looked into; what was skipped."""
 
-    folder: str
-    spec: GitIgnoreSpec
+    files: tuple[File, ...]
+    failures: tuple[Failure, ...]
+    skipped: tuple[Skipped, ...]
 
-    def verdict(self, path: str, is_folder: bool) -> bool | None:
-        """Whether the path is ignored; None where no pattern speaks of it."""
-        relative = os.path.relpath(path, self.folder)
-        if relative.startswith(".."):
-            return None
-        return self.spec.check_file(relative + "/" if is_folder else relative).include
+
+_Item = File | Failure | Skipped
 
 
 def discover(paths: Sequence[str], config: Config, stdin_filename: str | None = None) -> Found:
-    """The files to check. Paths that do not exist and folders that cannot be read are failures."""
-    files: dict[str, File] = {}
-    failures: list[Failure] = []
-    warnings: list[str] = []
-    for path in paths:
-        for item in _below(path, config, stdin_filename):
-            match item:
-                case File():
-                    files.setdefault(os.path.realpath(item.actual) if item.actual != STDIN else STDIN, item)
-                case Failure():
-                    failures.append(item)
-                case str():
-                    warnings.append(item)
-    return Found(tuple(files.values()), tuple(failures), tuple(warnings))
+    """The files to check. A path that does not exist and a folder that cannot be read are failures.
+
+    Raises:
+        ConfigError: for an ``exclude`` pattern that makes no sense.
+    """
+    excluded = patterns((*config.exclude, *config.extend_exclude), str(config.root))
+    items = [item for path in paths for item in _below(path, config, excluded, stdin_filename)]
+    files = {os.path.abspath(item.actual): item for item in reversed(items) if isinstance(item, File)}
+    return Found(
+        files=tuple(reversed(files.values())),
+        failures=tuple(item for item in items if isinstance(item, Failure)),
+        skipped=tuple(item for item in items if isinstance(item, Skipped)),
+    )
 
 
 def show(path: str) -> str:
-    """A path as reports show it: relative to the current folder if it is below it, with forward slashes."""
-    absolute, here = os.path.abspath(path), os.getcwd()
-    below = os.path.relpath(absolute, here) if os.path.commonpath((absolute, here)) == here else absolute
-    return below.replace(os.sep, "/")
+    """A path as reports show it: relative to the current folder if it is below, with forward slashes."""
+    absolute, here = os.path.abspath(path), os.path.join(os.getcwd(), "")
+    if absolute + os.sep == here:
+        return "."
+    return absolute.removeprefix(here).replace(os.sep, "/")
 
 
-def _below(path: str, config: Config, stdin_filename: str | None) -> Iterator[File | Failure | str]:
-    if path == STDIN:
+def _below(
+    path: str, config: Config, excluded: Patterns, stdin_filename: str | None
+) -> Iterator[File | Failure | Skipped]:
+    name = stdin_filename if path == STDIN else path
+    if path != STDIN and os.path.isdir(path):
+        yield from _folder(path, config, excluded)
+    elif config.force_exclude and name is not None and excluded.verdict(os.path.abspath(name)):
+        return
+    elif path == STDIN:
         yield File(STDIN, show(stdin_filename) if stdin_filename else "<stdin>")
-    elif os.path.isdir(path):
-        yield from _folder(path, config)
     elif not os.path.lexists(path):
         yield Failure(show(path), 1, 1, "no such file or folder")
-    elif not (config.force_exclude and _excluded_by_name(path, config)):
+    else:
         yield File(path, show(path))
 
 
-def _excluded_by_name(path: str, config: Config) -> bool:
-    patterns = _Patterns(
-        str(config.root), GitIgnoreSpec.from_lines((*config.exclude, *config.extend_exclude))
-    )
-    return bool(patterns.verdict(os.path.abspath(path), is_folder=False))
-
-
-def _folder(path: str, config: Config) -> Iterator[File | Failure | str]:
+def _folder(path: str, config: Config, excluded: Patterns) -> Iterator[_Item]:
     start = os.path.abspath(path)
-    ignores = [_excludes(start, config), *(_inherited(start) if config.respect_gitignore else ())]
+    if not (start + os.sep).startswith(
+        excluded.folder
+    ):  # names like ``.venv`` still mean something elsewhere
+        excluded = Patterns(os.path.join(start, ""), excluded.spec)
+    ignored = (
+        [found.silent_on(start) for found in _gitignores_above(start)] if config.respect_gitignore else []
+    )
     empty = True
-    for item in _walk(path, ignores, config):
-        empty = empty and isinstance(item, str)
+    for item in _walk(start, excluded.silent_on(start), ignored, config):
+        empty = empty and isinstance(item, Skipped)
         yield item
     if empty:
-        yield f"no Python files in {show(path)}"
+        yield Skipped(f"no Python files in {show(path)}")
 
 
-def _excludes(start: str, config: Config) -> _Patterns:
-    """The configured patterns, less those that exclude the folder the user has named himself."""
-    root = str(config.root)
-    if os.path.relpath(start, root).startswith(".."):
-        root = start
-    own = os.path.relpath(start, root) + "/"
-    patterns = GitIgnoreSpec.from_lines((*config.exclude, *config.extend_exclude)).patterns
-    return _Patterns(root, GitIgnoreSpec([p for p in patterns if own == "./" or p.match_file(own) is None]))
-
-
-def _inherited(start: str) -> list[_Patterns]:
-    """The ``.gitignore`` files above a folder, up to the top of its git repository."""
-    above: list[str] = []
-    for folder in Path(start).parents if not os.path.exists(os.path.join(start, ".git")) else ():
-        above.append(str(folder))
-        if (folder / ".git").exists():
-            found = (_gitignore(folder) for folder in reversed(above))
-            return [_without(patterns, start) for patterns in found if patterns is not None]
+def _gitignores_above(start: str) -> list[Patterns]:
+    """The ``.gitignore`` files above a folder up to the top of its repository, outermost first."""
+    if os.path.exists(os.path.join(start, ".git")):
+        return []
+    folders: list[str] = []
+    for folder in map(str, Path(start).parents):
+        folders.append(folder)
+        if os.path.exists(os.path.join(folder, ".git")):
+            return [found for above in reversed(folders) if (found := gitignore(above)) is not None]
     return []
 
 
-def _without(patterns: _Patterns, start: str) -> _Patterns:
-    own = os.path.relpath(start, patterns.folder) + "/"
-    return _Patterns(
-        patterns.folder,
-        GitIgnoreSpec([pattern for pattern in patterns.spec.patterns if pattern.match_file(own) is None]),
-    )
-
-
-def _gitignore(folder: str) -> _Patterns | None:
-    try:
-        with open(os.path.join(folder, ".gitignore"), encoding="utf-8", errors="replace") as file:
-            return _Patterns(folder, GitIgnoreSpec.from_lines(file))
-    except OSError:
-        return None
-
-
-def _walk(folder: str, ignores: Sequence[_Patterns], config: Config) -> Iterator[File | Failure | str]:
+def _walk(folder: str, excluded: Patterns, ignored: Sequence[Patterns], config: Config) -> Iterator[_Item]:
     try:
         with os.scandir(folder) as listing:
             entries = sorted(listing, key=lambda entry: entry.name)
     except OSError as error:
-        yield Failure(show(folder), 1, 1, f"cannot read folder: {error.strerror or error}")
+        yield Failure(show(folder), 1, 1, f"cannot read the folder: {error.strerror or error}")
         return
-    if config.respect_gitignore and (own := _gitignore(os.path.abspath(folder))) is not None:
-        ignores = [*ignores, own]
+    if config.respect_gitignore and (own := gitignore(folder)) is not None:
+        ignored = [*ignored, own]
     for entry in entries:
         is_folder = entry.is_dir(follow_symlinks=False)
         if not is_folder and not entry.name.endswith(SUFFIX):
             continue
-        if _ignored(os.path.abspath(entry.path), is_folder, ignores):
+        if excluded.verdict(entry.path, is_folder=is_folder) or _is_ignored(entry.path, is_folder, ignored):
             continue
         if is_folder:
-            yield from _walk(entry.path, ignores, config)
+            yield from _walk(entry.path, excluded, ignored, config)
         else:
             yield from _entry(entry)
 
 
-def _entry(entry: os.DirEntry[str]) -> Iterator[File | str]:
-    try:
-        is_file = entry.is_file()
-    except OSError as error:
-        yield f"skipped {show(entry.path)}: {error.strerror or error}"
-        return
-    if is_file:
-        yield File(entry.path, show(entry.path))
-    elif entry.is_symlink() and not os.path.exists(entry.path):
-        yield f"skipped {show(entry.path)}: broken symbolic link"
-
-
-def _ignored(path: str, is_folder: bool, ignores: Sequence[_Patterns]) -> bool:
-    """``exclude`` comes first and is final; of the ``.gitignore`` files the innermost that speaks decides."""
-    first, *rest = ignores
-    if first.verdict(path, is_folder):
-        return True
-    verdicts = (patterns.verdict(path, is_folder) for patterns in reversed(rest))
+def _is_ignored(path: str, is_folder: bool, ignored: Sequence[Patterns]) -> bool:
+    """Of several ``.gitignore`` files the innermost that speaks of the path decides."""
+    verdicts = (found.verdict(path, is_folder=is_folder) for found in reversed(ignored))
     return bool(next((verdict for verdict in verdicts if verdict is not None), False))
+
+
+def _entry(entry: os.DirEntry[str]) -> Iterator[_Item]:
+    """A file, or a link that leads to one; what a broken link meant to lead to cannot be told."""
+    try:
+        if entry.is_file():
+            yield File(entry.path, show(entry.path))
+        elif not os.path.exists(entry.path):
+            yield Skipped(f"skipped {show(entry.path)}: a link to something that does not exist")
+    except OSError as error:
+        yield Skipped(f"skipped {show(entry.path)}: {error.strerror or error}")

@@ -1,4 +1,4 @@
-"""Where a report goes, and whether in colour."""
+"""Where text goes, and whether in colour."""
 
 import os
 import sys
@@ -10,8 +10,18 @@ import click
 from gradlint.report.style import Style
 
 
+class Failed(click.ClickException):
+    """The run itself failed: a message on standard error, and exit status 2."""
+
+    exit_code = 2
+
+
+class PipeClosed(Exception):
+    """Whoever read our output has left. (At an OSError click would end with status 1: findings.)"""
+
+
 def wants_color(stream: TextIO) -> bool:
-    """By NO_COLOR and FORCE_COLOR if they are set (and not empty), else whether a person is looking."""
+    """By NO_COLOR and FORCE_COLOR if they are set and not empty, else whether a person is looking."""
     if os.environ.get("NO_COLOR"):
         return False
     if os.environ.get("FORCE_COLOR"):
@@ -19,20 +29,33 @@ def wants_color(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def console_style(output_file: str | None) -> Style:
+def style_for(output_file: str | None) -> Style:
     """The style of a report: plain in files."""
     return Style(color=output_file is None and wants_color(sys.stdout))
 
 
-def write(text: Iterable[str], output_file: str | None) -> None:
-    """Write a report to standard output, or to a file in UTF-8."""
-    if output_file is not None:
-        try:
-            with open(output_file, "w", encoding="utf-8", errors="backslashreplace") as file:
-                file.writelines(text)
-        except OSError as error:
-            raise click.ClickException(f"cannot write {output_file}: {error.strerror or error}") from error
+def write(text: Iterable[str], output_file: str | None = None) -> None:
+    """Write to standard output, or to a file in UTF-8; what the encoding lacks is written as an escape.
+
+    Raises:
+        Failed: when the file cannot be written.
+        PipeClosed: when nobody reads standard output any more.
+    """
+    if output_file is None:
+        _print(text)
         return
+    try:
+        with open(output_file, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.writelines(text)
+    except OSError as error:
+        raise Failed(f"cannot write {output_file}: {error.strerror or error}") from error
+
+
+def _print(text: Iterable[str]) -> None:
     encoding = sys.stdout.encoding or "utf-8"
-    for piece in text:
-        sys.stdout.write(piece.encode(encoding, "backslashreplace").decode(encoding))
+    try:
+        for piece in text:
+            sys.stdout.write(piece.encode(encoding, "backslashreplace").decode(encoding))
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise PipeClosed from error

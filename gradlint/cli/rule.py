@@ -5,15 +5,14 @@ import click
 
 @click.command(short_help="Show the page of a rule.")
 @click.argument("code", required=False)
-@click.option("--all", "every", is_flag=True, help="All rules.")
+@click.option("--all", "every", is_flag=True, help="Show the pages of all rules.")
 @click.option(
     "--output-format", type=click.Choice(("text", "json", "markdown")), default="text", show_default=True
 )
-def rule(code: str | None, every: bool, output_format: str) -> int:
-    """Show the page of the rule CODE: what it finds, what to write instead, and why."""
-    from gradlint.cli.rule_page import shown
+def rule(code: str | None, every: bool, output_format: str) -> None:
+    """Show what a rule finds, what to write instead, and why; without CODE list the rules."""
+    from gradlint.cli.pages import shown
 
-    if every == (code is not None):
-        raise click.UsageError("give one rule's code, or --all")
-    shown(code, output_format)
-    return 0
+    if every and code is not None:
+        raise click.UsageError("give either a code or --all")
+    shown(code, every=every, output_format=output_format)

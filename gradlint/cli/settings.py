@@ -1,47 +1,27 @@
 """Defaults, settings file and flags, brought together."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Protocol, cast
-
-import click
 
 from gradlint import registry, suppress
+from gradlint.cli.patterns import patterns
+from gradlint.cli.request import STDIN, Request
 from gradlint.config import Config, find, read
 from gradlint.engine import Policy
 from gradlint.finding import Severity
 from gradlint.project import Names
-from gradlint.registry import NAMESAKE, Selectors
+from gradlint.registry import Selectors
 from gradlint.rule import Rule
 
-
-class Flags(Protocol):
-    """The flags that bear on settings."""
-
-    @property
-    def paths(self) -> tuple[str, ...]: ...
-    @property
-    def select(self) -> tuple[str, ...]: ...
-    @property
-    def ignore(self) -> tuple[str, ...]: ...
-    @property
-    def extend_select(self) -> tuple[str, ...]: ...
-    @property
-    def config(self) -> Path | None: ...
-    @property
-    def isolated(self) -> bool: ...
-    @property
-    def force_exclude(self) -> bool: ...
-    @property
-    def stdin_filename(self) -> str | None: ...
+_SEVERITIES: Mapping[str, Severity] = {"error": "error", "warning": "warning", "advice": "advice"}
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """All that decides a run."""
+    """All that decides a run. ``policy`` knows all rules; ``rules`` are those that run."""
 
     config: Config
     rules: tuple[Rule, ...]
@@ -49,85 +29,86 @@ class Settings:
     policy: Policy
 
 
-def settle(flags: Flags) -> Settings:
+def settle(request: Request) -> Settings:
     """The settings in force.
 
     Raises:
         ConfigError: for settings or selectors that make no sense.
         RuleError: when the rules cannot be loaded.
     """
-    config = _config(flags)
-    known = registry.load(suppress.RULES)
-    if registry.namesake_installed():
-        click.echo(f"warning: {NAMESAKE}", err=True)
-    levels = registry.by_exactness(known, config.severity)
-    severities = {code: cast(Severity, level) for code, level in levels.items() if level != "off"}
+    config = _config(request)
+    file = str(config.file)
+    levels = registry.by_exactness(
+        known := registry.load(suppress.RULES), config.severity, f"{file}: severity"
+    )
+    severities = {code: _SEVERITIES[level] for code, level in levels.items() if level in _SEVERITIES}
+    off = tuple(code for code, level in levels.items() if level not in _SEVERITIES)
     known = tuple(replace(rule, severity=severities.get(rule.code, rule.severity)) for rule in known)
-    off = tuple(code for code, level in levels.items() if level == "off")
     rules = registry.choose(
         known,
-        Selectors(config.select, config.extend_select, config.ignore),
+        Selectors(config.select, config.extend_select, config.ignore, file),
         Selectors(ignore=off),
-        Selectors(flags.select or None, flags.extend_select, flags.ignore),
+        Selectors(request.select or None, request.extend_select, request.ignore, "command line"),
     )
     names = Names(frozenset(config.guards), frozenset(config.models), frozenset(config.inference_functions))
-    return Settings(config, rules, names, Policy(severities, _per_file(config, known), known))
+    return Settings(config, rules, names, Policy(severities, _ignored(config, known), known))
 
 
-def shown(settings: Settings) -> str:
-    """The settings as text."""
+def shown(settings: Settings) -> Iterator[str]:
+    """The settings as text, one per line, in the order of the documentation."""
     config = settings.config
-    lines = [
-        f"file = {config.file or 'none'}",
-        f"rules = {', '.join(rule.code for rule in settings.rules)}",
-        f"per-file-ignores = {dict(config.per_file_ignores)}",
-        f"exclude = {[*config.exclude, *config.extend_exclude]}",
-        f"force-exclude = {config.force_exclude}",
-        f"respect-gitignore = {config.respect_gitignore}",
-        f"severity = {dict(settings.policy.severities)}",
-        f"guards = {list(config.guards)}",
-        f"models = {list(config.models)}",
-        f"inference-functions = {list(config.inference_functions)}",
-        f"output-format = {config.output_format}",
-    ]
-    return "\n".join(lines) + "\n"
+    yield f"settings file = {config.file or 'none'}\n"
+    yield f"rules = {_listed([rule.code for rule in settings.rules])}\n"
+    for pattern, selectors in config.per_file_ignores.items():
+        yield f"per-file-ignores.{pattern} = {_listed(selectors)}\n"
+    yield f"exclude = {_listed([*config.exclude, *config.extend_exclude])}\n"
+    yield f"force-exclude = {str(config.force_exclude).lower()}\n"
+    yield f"respect-gitignore = {str(config.respect_gitignore).lower()}\n"
+    for selector, level in config.severity.items():
+        yield f"severity.{selector} = {level}\n"
+    yield f"guards = {_listed(config.guards)}\n"
+    yield f"models = {_listed(config.models)}\n"
+    yield f"inference-functions = {_listed(config.inference_functions)}\n"
+    yield f"output-format = {config.output_format}\n"
 
 
-def _config(flags: Flags) -> Config:
-    if flags.config is not None:
-        config = read(flags.config)
-    elif flags.isolated or (file := find(_start(flags))) is None:
+def _listed(items: Sequence[str]) -> str:
+    return "[" + ", ".join(items) + "]"
+
+
+def _config(request: Request) -> Config:
+    if request.config is not None:
+        config = read(request.config)
+    elif request.isolated or (file := find(_start(request))) is None:
         config = Config()
     else:
         config = read(file)
-    return replace(config, force_exclude=True) if flags.force_exclude else config
+    config = replace(config, root=Path(os.path.abspath(config.root)))
+    if request.output_format is not None:
+        config = replace(config, output_format=request.output_format)
+    return replace(config, force_exclude=True) if request.force_exclude else config
 
 
-def _start(flags: Flags) -> Path:
-    first = flags.stdin_filename or "." if flags.paths[0] == "-" else flags.paths[0]
-    path = Path(os.path.abspath(first))
+def _start(request: Request) -> Path:
+    """Where the search for a settings file begins: the folder of the first path."""
+    first = request.paths[0]
+    path = Path(os.path.abspath((request.stdin_filename or "stdin") if first == STDIN else first))
     return path if path.is_dir() else path.parent
 
 
-def _per_file(config: Config, known: tuple[Rule, ...]) -> Callable[[str], frozenset[str]]:
-    if not config.per_file_ignores:
-        return lambda path: frozenset()
-    from pathspec import GitIgnoreSpec
-
+def _ignored(config: Config, known: Sequence[Rule]) -> Callable[[str], frozenset[str]]:
+    """The codes that ``per-file-ignores`` takes away, by path."""
     table = [
         (
-            GitIgnoreSpec.from_lines([pattern]),
-            frozenset(rule.code for selector in selectors for rule in registry.matching(selector, known)),
+            patterns([pattern], str(config.root)),
+            registry.codes(known, selectors, f"{config.file}: per-file-ignores.{pattern}"),
         )
         for pattern, selectors in config.per_file_ignores.items()
     ]
 
     @cache
     def ignored(path: str) -> frozenset[str]:
-        below_root = os.path.relpath(path, config.root)
-        return frozenset().union(*(codes for spec, codes in table if spec.match_file(below_root)))
+        absolute = os.path.abspath(path)
+        return frozenset().union(*(codes for spec, codes in table if spec.verdict(absolute)))
 
     return ignored
-
-
-__all__ = ["Mapping", "Settings", "settle", "shown"]
