@@ -67,7 +67,7 @@ class _Answers:
     """What the rules said, which of them came through, and how the others broke."""
 
     found: Sequence[tuple[Rule, Finding]]
-    ran: frozenset[str]
+    ran: Sequence[Rule]
     failures: Sequence[Failure]
 
 
@@ -126,16 +126,16 @@ def _facts(source: Source) -> ModuleFacts:
 
 def _answers(project: Project, rules: Sequence[Rule], texts: Mapping[str, Source], steps: _Steps) -> _Answers:
     found: list[tuple[Rule, Finding]] = []
-    ran: list[str] = []
+    ran: list[Rule] = []
     failures: list[Failure] = []
     for rule in rules:
         try:
             found.extend((rule, finding) for finding in _findings(rule, project, texts))
-            ran.append(rule.code)
+            ran.append(rule)
         except RuleError as error:
             failures.append(_rule_failure(rule, error))
         steps.step()
-    return _Answers(found, frozenset(ran), failures)
+    return _Answers(found, ran, failures)
 
 
 def _findings(rule: Rule, project: Project, texts: Mapping[str, Source]) -> list[Finding]:

@@ -1,12 +1,13 @@
 """Suppression comments, applied to the findings of a whole run."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from gradlint import suppress
 from gradlint.diagnostic import Diagnostic
 from gradlint.engine.policy import Policy
+from gradlint.rule import Rule
 from gradlint.source import Source
 
 
@@ -20,19 +21,20 @@ class Silenced:
 
 
 def silenced(
-    diagnostics: Iterable[Diagnostic], sources: Iterable[Source], ran: frozenset[str], policy: Policy
+    diagnostics: Iterable[Diagnostic], sources: Iterable[Source], ran: Collection[Rule], policy: Policy
 ) -> Silenced:
-    """Apply the sources' comments to their findings. ``ran``: the codes of the rules that came through."""
+    """Apply the sources' comments to their findings. ``ran`` are the rules that came through."""
     by_path: defaultdict[str, list[Diagnostic]] = defaultdict(list)
     for diagnostic in diagnostics:
         by_path[diagnostic.path].append(diagnostic)
-    known = ran.union(rule.code for rule in policy.known)
+    codes = frozenset(rule.code for rule in ran)
+    known = {rule.code: rule.name for rule in (*policy.known, *ran)}
     by_default = frozenset(rule.code for rule in policy.known if rule.severity != "advice")
     kept: list[Diagnostic] = []
     complaints: list[Diagnostic] = []
     count = 0
     for source in sources:
-        ran_here = ran - policy.ignored(source.path)
+        ran_here = codes - policy.ignored(source.path)
         scope = suppress.Scope(ran_here, known, complete=by_default <= ran_here)
         result = suppress.apply(source, by_path[source.path], scope)
         kept.extend(result.kept)

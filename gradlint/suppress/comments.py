@@ -3,6 +3,7 @@
 Only real comments count, so a file that holds the marker text is tokenized; all others cost one search.
 """
 
+import difflib
 import io
 import re
 import tokenize
@@ -13,20 +14,33 @@ from typing import Literal
 from gradlint.finding import Span
 from gradlint.source import Source
 
-Kind = Literal["ignore", "ignore-file", "noqa", "unknown"]
+Kind = Literal["ignore", "ignore-file", "noqa"]
 
 _MARKER = re.compile(r"#\s*(?:gradlint\s*:|noqa)", re.IGNORECASE)
-_CODE = re.compile(r"[A-Za-z]+[0-9]*")
-# A directive's reason ends where the next directive of whatever tool begins.
+# The reason ends where a directive for another tool, or another one for us, begins.
 _DIRECTIVE = re.compile(
-    r"#\s*gradlint\s*:\s*(?P<word>[\w-]*)\s*(?P<list>\[(?P<codes>[^\]#]*)\])?(?:(?!#\s*[A-Za-z]).)*"
+    r"#\s*gradlint\s*:\s*(?P<word>[\w-]+)(?P<list>\s*\[(?P<codes>[^\]#]*)(?P<closed>\])?)?"
+    r"(?P<reason>(?:(?!#\s*[A-Za-z]).)*)"
 )
 _NOQA = re.compile(
-    r"#\s*noqa\b(?![\w-])(?P<list>\s*:\s*(?P<codes>[A-Z]+[0-9]+(?:[\s,]+[A-Z]+[0-9]+(?!\w))*)?)?(?!\w)",
+    r"#\s*noqa\b(?![\w-])(?P<list>\s*:\s*(?P<codes>[A-Z]+[0-9]+(?:[\s,]+[A-Z]+[0-9]+(?!\w))*)?)?",
     re.IGNORECASE,
 )
+_ITEM = re.compile(r"[^\s,]+")
+_BARE_CODE = re.compile(r"\s*[:=(]?\s*[A-Z]{2,}[0-9]+\b")
 _KINDS: dict[str, Kind] = {"ignore": "ignore", "ignore-file": "ignore-file"}
-_SKIPPED = frozenset((tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER))
+_MEANT = (
+    "ignore",
+    "ignore-file",
+    "ignore-line",
+    "ignore-next-line",
+    "disable",
+    "skip",
+    "skip-file",
+    "noqa",
+    "off",
+)
+_OUTSIDE = frozenset((tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +53,17 @@ class Mention:
 
 @dataclass(frozen=True, slots=True)
 class Suppression:
-    """One directive. ``codes`` empty means all rules; ``word`` is what was written where ``kind`` is unknown.
+    """One directive. ``codes`` empty means all rules; with a ``fault`` it cannot be read and does nothing.
 
     ``span`` is the directive's own text; ``first_line`` and ``last_line`` bound the statement it belongs to.
     """
 
     kind: Kind
-    word: str
     codes: tuple[Mention, ...]
     span: Span
     first_line: int
     last_line: int
+    fault: str = ""
 
     def covers(self, line: int) -> bool:
         """Whether a finding that starts on this line falls under the directive."""
@@ -58,6 +72,8 @@ class Suppression:
 
 @dataclass(frozen=True, slots=True)
 class _Comment:
+    """A comment's text and place, and the lines of the statement it stands in or behind."""
+
     text: str
     line: int
     column: int
@@ -72,30 +88,29 @@ def suppressions(source: Source) -> tuple[Suppression, ...]:
     return tuple(found for comment in _comments(source) for found in _directives(comment))
 
 
-def _comments(source: Source) -> Iterator[_Comment]:
+def _comments(source: Source) -> list[_Comment]:
     try:
-        yield from list(_tokenized(source.text))
+        return list(_tokenized(source.text))
     except (tokenize.TokenError, SyntaxError):
         # LibCST reads syntax that this Python's tokenizer may not know: then lines have to do.
-        yield from _scanned(source)
+        return list(_scanned(source))
 
 
 def _tokenized(text: str) -> Iterator[_Comment]:
-    """Comments with the lines of the statement each stands in or behind."""
     pending: list[tuple[str, int, int]] = []
     start: int | None = None
     for token in tokenize.generate_tokens(io.StringIO(text, newline=None).readline):
-        line = token.start[0]
+        line, column = token.start
         if token.type == tokenize.COMMENT:
             if start is None:
-                yield _Comment(token.string, line, token.start[1] + 1, line, line)
+                yield _Comment(token.string, line, column + 1, line, line)
             else:
-                pending.append((token.string, line, token.start[1] + 1))
+                pending.append((token.string, line, column + 1))
         elif token.type == tokenize.NEWLINE:
             first = line if start is None else start
             yield from (_Comment(string, at, column, first, line) for string, at, column in pending)
             pending, start = [], None
-        elif start is None and token.type not in _SKIPPED:
+        elif start is None and token.type not in _OUTSIDE:
             start = line
 
 
@@ -107,21 +122,34 @@ def _scanned(source: Source) -> Iterator[_Comment]:
 
 def _directives(comment: _Comment) -> Iterator[Suppression]:
     for found in _DIRECTIVE.finditer(comment.text):
-        yield _suppression(_KINDS.get(found["word"], "unknown"), found["word"], found, comment)
+        fault = _fault(found)
+        if fault or found["word"] in _KINDS:  # anything else is prose that mentions us
+            yield _suppression(_KINDS.get(found["word"], "ignore"), found, comment, fault)
     for found in _NOQA.finditer(comment.text):
         if found["list"] is None or found["codes"] is not None:
-            yield _suppression("noqa", "noqa", found, comment)
+            yield _suppression("noqa", found, comment, "")
 
 
-def _suppression(kind: Kind, word: str, found: re.Match[str], comment: _Comment) -> Suppression:
+def _fault(found: re.Match[str]) -> str:
+    """Why a directive cannot be read, if it cannot; it then silences nothing rather than everything."""
+    word = found["word"]
+    if word not in _KINDS:
+        near = difflib.get_close_matches(word, _MEANT, n=1, cutoff=0.7)
+        return f"gradlint does not know the directive `{word}`" if near else ""
+    if found["list"] is None:
+        return "codes belong in brackets" if _BARE_CODE.match(found["reason"]) else ""
+    if found["closed"] is None:
+        return "the bracket is not closed"
+    return "" if found["codes"].strip(", ") else "the brackets are empty"
+
+
+def _suppression(kind: Kind, found: re.Match[str], comment: _Comment, fault: str) -> Suppression:
     codes = tuple(
-        Mention(code.group().upper(), _span(comment, found.start("codes") + code.start(), len(code.group())))
-        for code in _CODE.finditer(found["codes"] or "")
+        Mention(item.group().upper(), _span(comment, found.start("codes") + item.start(), len(item.group())))
+        for item in _ITEM.finditer(found["codes"] or "" if not fault else "")
     )
-    text = found.group().rstrip()
-    return Suppression(
-        kind, word, codes, _span(comment, found.start(), len(text)), comment.first_line, comment.last_line
-    )
+    span = _span(comment, found.start(), len(found.group().rstrip()))
+    return Suppression(kind, codes, span, comment.first_line, comment.last_line, fault)
 
 
 def _span(comment: _Comment, start: int, length: int) -> Span:

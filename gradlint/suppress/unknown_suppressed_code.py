@@ -1,4 +1,4 @@
-"""A suppression comment that names a rule which does not exist.
+"""A suppression comment names a rule that does not exist, or cannot be read.
 
 It silences nothing, though its author believes it does.
 

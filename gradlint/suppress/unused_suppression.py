@@ -1,4 +1,4 @@
-"""A suppression comment that silences nothing.
+"""A suppression comment silences nothing.
 
 The comment was right once, and the code has moved on: either the fault was mended, or the comment stands on
 the wrong line. Left where it is, it will hide the next fault that appears there.
