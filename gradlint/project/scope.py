@@ -59,11 +59,16 @@ def decorators(function: FunctionNode) -> Iterator[Expression]:
             yield from cls.facts.decorators
 
 
-def entered(function: FunctionNode) -> Iterator[Expression]:
-    """The expressions that are entered as context managers: by ``with``, or by an exit stack."""
+def with_items(function: FunctionNode) -> Iterator[Expression]:
+    """The expressions that ``with`` enters as context managers."""
     for statement in statements(function.facts.body):
         if isinstance(statement, With):
             yield from (item.context for item in statement.items)
+
+
+def entered(function: FunctionNode) -> Iterator[Expression]:
+    """The expressions that are entered as context managers: by ``with``, or by an exit stack."""
+    yield from with_items(function)
     for expression in all_expressions(function.facts.body):
         match expression:
             case Call(function=Attribute(name=name), arguments=(argument, *_)) if name in _ENTERING:

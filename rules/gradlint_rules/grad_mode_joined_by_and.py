@@ -43,13 +43,88 @@ handed to `with`: `TypeError: 'bool' object does not support the context manager
 
 from collections.abc import Iterator
 
-from gradlint.rule import Finding, Project, rule
+from gradlint.rule import (
+    Call,
+    Edit,
+    Expression,
+    Finding,
+    Fix,
+    FunctionNode,
+    Operation,
+    Project,
+    rule,
+    scope,
+)
 
 
 @rule("GL303", severity="error", since="0.1.0")
 def grad_mode_joined_by_and(project: Project) -> Iterator[Finding]:
     """Find grad modes that are operands of ``and`` where a context manager is expected."""
-    yield from ()
+    for function in filter(project.modes.mentioned, project.functions()):
+        entered = {context.at for context in scope.entered(function)}
+        for joined in _joined(function):
+            *lost, last = [project.modes.made(function, operand) for operand in _operands(joined)]
+            # In front a grad mode is lost wherever that stands; at the end only ``with`` makes it wrong.
+            if any(lost) or (last is not None and joined.at in entered):
+                yield _finding(project, function, joined, next(filter(None, lost), None))
+
+
+def _joined(function: FunctionNode) -> list[Operation]:
+    """The outermost operations joined by ``and``."""
+    found = [e for e in scope.evaluated(function) if isinstance(e, Operation) and e.operator == "and"]
+    inner = {operand.at for joined in found for operand in joined.operands}
+    return [joined for joined in found if joined.at not in inner]
+
+
+def _operands(joined: Expression) -> list[Expression]:
+    if isinstance(joined, Operation) and joined.operator == "and":
+        return [inner for operand in joined.operands for inner in _operands(operand)]
+    return [joined]
+
+
+def _finding(project: Project, function: FunctionNode, joined: Operation, lost: str | None) -> Finding:
+    chain = _chain(joined)
+    operands = [chain[0].operands[0], *(operation.operands[1] for operation in chain)]
+    managers = all(_is_manager(project, function, operand) for operand in operands)
+    if lost is not None:
+        what = f"`{lost}` is never entered: `and` gives its last operand alone"
+    elif managers:
+        what = "only the grad mode is entered: `and` gives its last operand alone"
+    else:
+        what = "`and` hands its first operand to `with` when that is false, and drops it when it is true"
+    return Finding(
+        function.place(joined.at),
+        function.name,
+        what,
+        help="join context managers by a comma, and give conditions to `torch.set_grad_enabled(...)`",
+        fix=_separate(function, chain) if managers and _is_item(function, joined) else None,
+    )
+
+
+def _is_manager(project: Project, function: FunctionNode, operand: Expression) -> bool:
+    """Whether an operand is a context manager of torch's or Python's, and no condition."""
+    if not isinstance(operand, Call):
+        return False
+    home, _, name = (project.modes.full_name(function, operand.function) or "").rpartition(".")
+    return home.partition(".")[0] in ("torch", "contextlib") and not name.startswith("is_")
+
+
+def _is_item(function: FunctionNode, joined: Operation) -> bool:
+    return any(item.at == joined.at for item in scope.with_items(function))
+
+
+def _chain(joined: Operation) -> list[Operation]:
+    """``a and b and c`` as its two operations, from left to right."""
+    chain = [joined]
+    while isinstance(first := chain[0].operands[0], Operation) and first.operator == "and":
+        chain.insert(0, first)
+    return chain
+
+
+def _separate(function: FunctionNode, chain: list[Operation]) -> Fix:
+    places = [operation.operator_at for operation in chain]
+    edits = tuple(Edit(function.place(at), "replace", ", ") for at in places if at is not None)
+    return Fix("safe", "join them by a comma", edits)
 
 
 CASES = r"""

@@ -63,13 +63,104 @@ All of them are loud, but only when the line is reached. `no_grad(False)` is nev
 
 from collections.abc import Iterator
 
-from gradlint.rule import Finding, Project, rule
+from gradlint.rule import (
+    Argument,
+    Call,
+    Conditional,
+    Constant,
+    Display,
+    Edit,
+    Expression,
+    Finding,
+    Fix,
+    Formatted,
+    FunctionNode,
+    Operation,
+    Project,
+    rule,
+    scope,
+)
+
+# What each takes; the first two wrap a function when they are given one.
+_KEYWORDS = {
+    "no_grad": "orig_func",
+    "enable_grad": "orig_func",
+    "inference_mode": "mode",
+    "set_grad_enabled": "mode",
+}
+_BOOLEAN = frozenset({"==", "!=", "<", "<=", ">", ">=", "in", "not in", "is", "is not", "not"})
 
 
 @rule("GL304", severity="error", since="0.1.0")
 def misused_grad_mode_argument(project: Project) -> Iterator[Finding]:
     """Find grad modes whose literal argument is not what they take."""
-    yield from ()
+    for function in filter(project.modes.mentioned, project.functions()):
+        expected = scope.expected_to_fail(function)
+        contexts = {context.at for context in scope.with_items(function)}
+        for call in scope.evaluated(function):
+            if isinstance(call, Call) and call.at not in expected:
+                mode = project.modes.made(function, call)
+                if mode is not None and (fault := _fault(mode, call, call.at in contexts)) is not None:
+                    yield _finding(function, mode, call, fault)
+
+
+def _fault(mode: str, call: Call, entered: bool) -> str | None:
+    """What is wrong with the arguments of a grad mode, if that can be proved."""
+    if any(argument.stars for argument in call.arguments):
+        return None
+    if not call.arguments:
+        return "must be told whether grad is on" if mode == "set_grad_enabled" else None
+    if len(call.arguments) > 1 or call.arguments[0].keyword not in (None, _KEYWORDS[mode]):
+        return "takes a single `mode`" if _takes_bool(mode) else "takes no argument"
+    value = call.arguments[0].value
+    if _takes_bool(mode):
+        return "takes a bool" if any(_is_no_bool(outcome) for outcome in _branches(value)) else None
+    return "takes no argument" if entered or _is_no_function(value) else None
+
+
+def _takes_bool(mode: str) -> bool:
+    return mode in ("inference_mode", "set_grad_enabled")
+
+
+def _branches(value: Expression) -> Iterator[Expression]:
+    if isinstance(value, Conditional):
+        yield from _branches(value.then)
+        yield from _branches(value.otherwise)
+    else:
+        yield value
+
+
+def _is_no_bool(value: Expression) -> bool:
+    is_literal = isinstance(value, Constant) and not isinstance(value.value, bool)
+    return is_literal or isinstance(value, Display | Formatted)
+
+
+def _is_no_function(value: Expression) -> bool:
+    if isinstance(value, Operation):
+        return value.operator in _BOOLEAN
+    return isinstance(value, Constant | Display | Formatted)
+
+
+def _finding(function: FunctionNode, mode: str, call: Call, fault: str) -> Finding:
+    return Finding(
+        function.place(call.arguments[0].value.at if call.arguments else call.at),
+        function.name,
+        f"`{mode}` {fault}",
+        help=f"write `{mode}(True)` or `{mode}(False)`"
+        if _takes_bool(mode)
+        else f"write `{mode}()`, or `set_grad_enabled(...)` where it depends",
+        fix=_fix(function, mode, call.arguments),
+    )
+
+
+def _fix(function: FunctionNode, mode: str, arguments: tuple[Argument, ...]) -> Fix | None:
+    match arguments:
+        case (Argument(value=Constant(at=at, value=0 | 1 as number)),) if _takes_bool(mode):
+            return Fix("safe", "write a bool", (Edit(function.place(at), "replace", str(bool(number))),))
+        case (Argument(value=Constant(at=at, value=True), keyword=None),):
+            return Fix("safe", "leave it out", (Edit(function.place(at), "replace", ""),))
+        case _:
+            return None
 
 
 CASES = r"""

@@ -63,15 +63,161 @@ torch.is_grad_enabled() takes no arguments (1 given)`.
 Use `with torch.no_grad():` instead.``, and the forward below it records a graph like any other.
 """
 
+import re
 from collections.abc import Iterator
 
-from gradlint.rule import Finding, Project, rule
+from gradlint.rule import (
+    Attribute,
+    Call,
+    Constant,
+    Expression,
+    Finding,
+    FunctionNode,
+    Project,
+    dotted,
+    rule,
+    scope,
+)
+
+_SWITCHES = frozenset({"no_grad", "enable_grad", "set_grad_enabled", "inference_mode"})
+_EXISTING: dict[str, frozenset[str]] = {
+    "torch": _SWITCHES | {"is_grad_enabled", "is_inference_mode_enabled", "is_inference"},
+    "torch.autograd": _SWITCHES | {"grad_mode"},
+    "torch.autograd.grad_mode": _SWITCHES,
+    "torch.nn": frozenset(),
+    "torch.cuda": frozenset(),
+    "torch.func": frozenset(),
+}
+# What a name looks like that is an attempt at one of these, and hardly one that PyTorch may add some day.
+_VERBS = r"((is|get|set|enabled?|disabled?|toggle|stop|with|without|use)_)+"
+_ATTEMPT = re.compile(
+    r"(with_|set_|is_)?no_?grad(ient)?s?(_mode|_enabled|_context)?"
+    rf"|{_VERBS}grad(ient)?s?(_(mode|enabled?|disabled?|on|off|state))?|grad_(mode|enabled|disabled)"
+    rf"|{_VERBS}inference(_mode(_enabled?)?)?|inference_mode_enabled"
+)
+_LOOKING = frozenset({"hasattr", "getattr"})
+_VARIABLES = frozenset({"torch.autograd.Variable", "torch.autograd.variable.Variable"})
 
 
 @rule("GL320", severity="error", since="0.1.0")
 def unknown_grad_api(project: Project) -> Iterator[Finding]:
     """Find names and arguments of the gradient interface that PyTorch does not have."""
-    yield from ()
+    for function in project.functions():
+        found: dict[int, Finding] = {}
+        for search in (_names, _queries, _volatile):
+            found.update((finding.place.node, finding) for finding in search(project, function))
+        if found:
+            silent = scope.expected_to_fail(function) | scope.tried(function)
+            yield from (found[at] for at in sorted(found) if at not in silent)
+
+
+def _names(project: Project, function: FunctionNode) -> Iterator[Finding]:
+    if not any(map(_ATTEMPT.fullmatch, function.facts.words)):
+        return
+    looked_for = _looked_for(function)
+    for found in function.facts.imports:
+        if found.name is not None and not found.level and _is_unknown(found.module, found.name):
+            yield _unknown(function, found.at, found.module, found.name)
+    for expression in scope.evaluated(function):
+        if isinstance(expression, Attribute) and _ATTEMPT.fullmatch(expression.name):
+            home = project.modes.full_name(function, expression.value) or ""
+            if _is_unknown(home, expression.name) and expression.name not in looked_for:
+                yield _unknown(function, expression.at, home, expression.name)
+
+
+def _is_unknown(home: str, name: str) -> bool:
+    return home in _EXISTING and name not in _EXISTING[home] and _ATTEMPT.fullmatch(name) is not None
+
+
+def _looked_for(function: FunctionNode) -> frozenset[object]:
+    """The names that the module asks for first: ``hasattr(torch, "disable_grad")``."""
+    askers = (f for f in function.module.functions if not _LOOKING.isdisjoint(f.facts.words))
+    return frozenset(
+        argument.value.value
+        for asker in askers
+        for call in scope.evaluated(asker)
+        if isinstance(call, Call) and dotted(call.function) in _LOOKING
+        for argument in call.arguments[1:2]
+        if isinstance(argument.value, Constant)
+    )
+
+
+def _unknown(function: FunctionNode, at: int, home: str, name: str) -> Finding:
+    return Finding(
+        function.place(at),
+        function.name,
+        f"`{home}` has no `{name}`",
+        help=f"what it is meant to do, `torch.{_meant(name)}` does",
+    )
+
+
+def _meant(name: str) -> str:
+    """What somebody looks for who writes a name that does not exist."""
+    if name.startswith(("is_", "get_", "enabled_", "grad_", "inference_")):
+        return "is_inference_mode_enabled()" if "inference" in name else "is_grad_enabled()"
+    if "inference" in name:
+        return "inference_mode()"
+    if name.startswith("enable_"):
+        return "enable_grad()"
+    return "set_grad_enabled(mode)" if name.startswith(("set_", "toggle_", "use_")) else "no_grad()"
+
+
+def _queries(project: Project, function: FunctionNode) -> Iterator[Finding]:
+    if not project.modes.mentioned(function):
+        return
+    entered = {used.at for used in (*scope.entered(function), *scope.decorators(function))}
+    for call in scope.evaluated(function):
+        query = project.modes.query(function, call.function) if isinstance(call, Call) else None
+        if query is not None and isinstance(call, Call):
+            if any(not argument.stars for argument in call.arguments):
+                yield _query(function, call, f"`{query}` takes no argument, it only asks")
+            elif call.at in entered:
+                yield _query(function, call, f"`{query}` switches nothing, it only asks")
+
+
+def _query(function: FunctionNode, call: Expression, message: str) -> Finding:
+    return Finding(
+        function.place(call.at),
+        function.name,
+        message,
+        help="`torch.set_grad_enabled(mode)` is what switches",
+    )
+
+
+def _volatile(project: Project, function: FunctionNode) -> Iterator[Finding]:
+    if "volatile" in function.facts.words:
+        for event in project.flow(function).attributes.values():
+            is_tensor = event.owner.kind == "tensor" or _is_variable(project, function, event.path or "")
+            if event.name == "volatile" and event.stored is not None and is_tensor:
+                yield _without_effect(function, event.at)
+    if "Variable" in function.facts.words | function.module.body.facts.words:
+        for call in scope.evaluated(function):
+            if isinstance(call, Call) and project.modes.full_name(function, call.function) in _VARIABLES:
+                yield from (_without_effect(function, at) for at in _volatile_arguments(call))
+
+
+def _is_variable(project: Project, function: FunctionNode, path: str) -> bool:
+    """Whether what holds an attribute is assigned from ``Variable(...)`` somewhere."""
+    return any(
+        isinstance(value, Call) and project.modes.full_name(where, value.function) in _VARIABLES
+        for where, value in project.bindings.values(function, path.rpartition(".")[0])
+    )
+
+
+def _volatile_arguments(call: Call) -> Iterator[int]:
+    for argument in call.arguments:
+        is_off = isinstance(argument.value, Constant) and argument.value.value is False
+        if argument.keyword == "volatile" and not is_off:
+            yield argument.value.at if argument.keyword_at is None else argument.keyword_at
+
+
+def _without_effect(function: FunctionNode, at: int) -> Finding:
+    return Finding(
+        function.place(at),
+        function.name,
+        "`volatile` has no effect since PyTorch 0.4: the forward records a graph",
+        help="put the forward under `with torch.no_grad():`",
+    )
 
 
 CASES = r"""
