@@ -110,12 +110,12 @@ def _fault(mode: str, call: Call, entered: bool) -> str | None:
         return None
     if not call.arguments:
         return "must be told whether grad is on" if mode == "set_grad_enabled" else None
-    if len(call.arguments) > 1 or call.arguments[0].keyword not in (None, _KEYWORDS[mode]):
+    first, *more = call.arguments
+    if more or first.keyword not in (None, _KEYWORDS[mode]):
         return "takes a single `mode`" if _takes_bool(mode) else "takes no argument"
-    value = call.arguments[0].value
     if _takes_bool(mode):
-        return "takes a bool" if any(_is_no_bool(outcome) for outcome in _branches(value)) else None
-    return "takes no argument" if entered or _is_no_function(value) else None
+        return "takes a bool" if any(_is_no_bool(outcome) for outcome in _branches(first.value)) else None
+    return "takes no argument" if entered or _is_no_function(first.value) else None
 
 
 def _takes_bool(mode: str) -> bool:
@@ -154,13 +154,15 @@ def _finding(function: FunctionNode, mode: str, call: Call, fault: str) -> Findi
 
 
 def _fix(function: FunctionNode, mode: str, arguments: tuple[Argument, ...]) -> Fix | None:
-    match arguments:
-        case (Argument(value=Constant(at=at, value=0 | 1 as number)),) if _takes_bool(mode):
-            return Fix("safe", "write a bool", (Edit(function.place(at), "replace", str(bool(number))),))
-        case (Argument(value=Constant(at=at, value=True), keyword=None),):
-            return Fix("safe", "leave it out", (Edit(function.place(at), "replace", ""),))
-        case _:
-            return None
+    argument = arguments[0] if len(arguments) == 1 else None
+    if argument is None or not isinstance(argument.value, Constant):
+        return None
+    place, value = function.place(argument.value.at), argument.value.value
+    if _takes_bool(mode) and value in (0, 1):
+        return Fix("safe", "write a bool", (Edit(place, "replace", str(bool(value))),))
+    if not _takes_bool(mode) and value is True and argument.keyword is None:
+        return Fix("safe", "leave it out", (Edit(place, "replace", ""),))
+    return None
 
 
 CASES = r"""
