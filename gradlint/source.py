@@ -57,8 +57,9 @@ def decode(path: str, data: bytes) -> Source:
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError as error:
-        line, column = _position(data[: error.start].decode(encoding, "replace"))
-        message = f"cannot decode as {encoding.removesuffix('-sig')}: {error.reason}"
+        name = encoding.removesuffix("-sig")  # whose error counts from behind the BOM
+        line, column = _position(error.object[: error.start].decode(name, "replace"))
+        message = f"cannot decode as {name}: {error.reason}"
         raise SourceError(path, message, line, column) from error
     except (LookupError, UnicodeError) as error:  # codecs that are not for text
         raise SourceError(path, f"cannot decode as {encoding}: {error}") from error

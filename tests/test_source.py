@@ -1,0 +1,78 @@
+"""Bytes become text as Python would read them, or an error with its place."""
+
+from pathlib import Path
+
+import pytest
+
+from gradlint.source import Source, SourceError, decode, read
+
+
+@pytest.mark.parametrize(
+    ("data", "text", "encoding", "bom"),
+    [
+        (b"x = '\xc3\xa9'\n", "x = 'é'\n", "utf-8", False),
+        (b"\xef\xbb\xbfx = 1\n", "x = 1\n", "utf-8", True),
+        (b"\xef\xbb\xbf# coding: utf-8\n", "# coding: utf-8\n", "utf-8", True),
+        (b"# -*- coding: latin-1 -*-\n'\xe9'", "# -*- coding: latin-1 -*-\n'é'", "iso-8859-1", False),
+        (
+            b"#!/py\n# vim: fileencoding=cp1252 :\n'\x80'",
+            "#!/py\n# vim: fileencoding=cp1252 :\n'€'",
+            "cp1252",
+            False,
+        ),
+        (b"\n\n# coding: latin-1\n", "\n\n# coding: latin-1\n", "utf-8", False),
+        (b"", "", "utf-8", False),
+        (b"x = 1\r\n\x0cy = 2\r", "x = 1\r\n\x0cy = 2\r", "utf-8", False),
+    ],
+)
+def test_decoded_as_python_would(data: bytes, text: str, encoding: str, bom: bool) -> None:
+    assert decode("a.py", data) == Source("a.py", text, encoding, bom)
+
+
+@pytest.mark.parametrize(
+    ("data", "error"),
+    [
+        (b"x = 1\ny\0 = 2\n", "a.py:2:2: the source contains a nul byte"),
+        (b"x = 1\n\n\ny = '\xe9'\n", "a.py:4:6: cannot decode as utf-8: invalid continuation byte"),
+        (b"x = '\xe9'\n", "a.py:1:6: cannot decode as utf-8: invalid continuation byte"),
+        (b"\xef\xbb\xbfx = 1\n\n'\xff'\n", "a.py:3:2: cannot decode as utf-8: invalid start byte"),
+        (b"# coding: ascii\nx = 1\nx = '\xc3\xa9'", "a.py:3:6: cannot decode as ascii: ordinal "),
+        (b"# coding: klingon\n", "a.py:1:1: unknown encoding: klingon"),
+        (b"# coding: rot13\n", "a.py:1:1: cannot decode as rot13: "),
+        (b"\xef\xbb\xbf# coding: latin-1\n", "a.py:1:1: the byte order mark says UTF-8, "),
+        ("x = 1\n".encode("utf-16"), "a.py:1:1: the file is UTF-16, which Python does not read"),
+    ],
+)
+def test_refused_with_line_and_column(data: bytes, error: str) -> None:
+    with pytest.raises(SourceError) as caught:
+        decode("a.py", data)
+    assert str(caught.value).startswith(error)
+
+
+def test_lines_are_pythons_lines() -> None:
+    assert Source("a.py", "a\r\nb\rc\nd\x0ce\u2028f\x1cg\n").lines() == [
+        "a",
+        "b",
+        "c",
+        "d\x0ce\u2028f\x1cg",
+        "",
+    ]
+
+
+def test_position_of_a_character() -> None:
+    source = Source("a.py", "ab\r\ncd\n")
+    assert [source.position(offset) for offset in (0, 1, 4, 5, 7)] == [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1)]
+
+
+def test_a_file_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "a.py"
+    file.write_bytes(b"x = 1\r\n")
+    assert read(str(file)) == Source(str(file), "x = 1\r\n")
+    assert read(str(file), "shown.py").path == "shown.py"
+
+
+def test_a_file_that_cannot_be_opened_is_named_as_shown(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=r"^shown.py:1:1: cannot read: No such file or directory$"):
+        read(str(tmp_path / "none.py"), "shown.py")
+    with pytest.raises(SourceError, match=r"cannot read: Is a directory"):
+        read(str(tmp_path))
