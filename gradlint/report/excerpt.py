@@ -63,13 +63,18 @@ def _order(piece: _Piece) -> tuple[int, bool, int]:
 def _pieces(marks: Iterable[Mark], lines: Sequence[str]) -> Iterator[_Piece]:
     for mark in marks:
         span = mark.span
-        first, last = min(span.line, len(lines)), min(span.end_line, len(lines))
-        shown = range(first, last + 1) if last - first < MOST_LINES else (first, last)
-        for number in shown:
+        if span.line > len(lines):  # an error at the very end
+            end = len(lines[-1]) + 1
+            yield _Piece(len(lines), end, end + 1, mark.label, mark.severity)
+            continue
+        last = min(span.end_line, len(lines))
+        shown = range(span.line, last + 1) if last - span.line < MOST_LINES else (span.line, last)
+        marked = [number for number in shown if lines[number - 1].strip()] or [span.line]
+        for number in marked:
             text = lines[number - 1]
             start = span.column if number == span.line else len(text) - len(text.lstrip()) + 1
             end = span.end_column if number == span.end_line else len(text.rstrip()) + 1
-            label = mark.label if number == shown[-1] else ""
+            label = mark.label if number == marked[-1] else ""
             yield _Piece(number, start, max(end, start + 1), label, mark.severity)
 
 
@@ -81,9 +86,7 @@ def _cut(text: str, pieces: Sequence[_Piece]) -> int:
 
 def _line(lines: Sequence[str], number: int, cut: int, margin: int, style: Style) -> str:
     shown = _shown(lines[number - 1])
-    cells = _from_column(shown, cut)
-    if cut:
-        cells = "…" + cells[1:]
+    cells = _from_column(shown, cut) if cut else shown
     if _width(cells) > WIDEST:
         cells = _until_column(cells, WIDEST - 1) + "…"
     return _gutter(str(number), margin, "|", style, f" {cells.rstrip()}" if cells.strip() else "")
@@ -121,12 +124,13 @@ def _columns(character: str) -> int:
 
 
 def _from_column(text: str, column: int) -> str:
+    """The text from this column on, an ellipsis in its place; a wide character cut in two leaves a blank."""
     width = 0
     for index, character in enumerate(text):
-        if width >= column:
-            return text[index:]
+        if width > column:
+            return "…" + " " * (width - column - 1) + text[index:]
         width += _columns(character)
-    return "" if column > 0 else text
+    return "…"
 
 
 def _until_column(text: str, column: int) -> str:

@@ -42,12 +42,11 @@ def _finding(found: Diagnostic) -> dict[str, object]:
         **_range(found.span),
         "function": found.function,
         "message": found.message,
-        "help": found.help,
         "notes": [_note(note) for note in found.notes],
         "url": found.url,
         "fingerprint": found.fingerprint,
         "measured": None,
-        "fix": _fix(found.fix) if found.fix is not None else None,
+        "fix": _fix(found.fix, found.path) if found.fix is not None else None,
     }
 
 
@@ -55,16 +54,18 @@ def _note(note: LocatedNote) -> dict[str, object]:
     return {"path": note.path, "line": note.span.line, "column": note.span.column, "message": note.message}
 
 
-def _fix(fix: LocatedFix) -> dict[str, object]:
+def _fix(fix: LocatedFix, path: str) -> dict[str, object]:
     return {
         "applicability": fix.applicability,
         "message": fix.message,
-        "edits": [_edit(edit) for edit in fix.edits],
+        "edits": [_edit(edit, path) for edit in fix.edits],
     }
 
 
-def _edit(edit: LocatedEdit) -> dict[str, object]:
-    return {"path": edit.path, **_range(edit.span), "text": edit.text}
+def _edit(edit: LocatedEdit, path: str) -> dict[str, object]:
+    """An edit is in the finding's own file unless it says otherwise."""
+    elsewhere = {"path": edit.path} if edit.path != path else {}
+    return {**elsewhere, **_range(edit.span), "text": edit.text}
 
 
 def _failure(failure: Failure) -> dict[str, object]:

@@ -1,0 +1,170 @@
+"""Every format, whole, for an outcome that shows all there is to show."""
+
+import json
+from collections.abc import Iterable
+
+import pytest
+from pytest_snapshot.plugin import Snapshot
+
+from gradlint.diagnostic import Diagnostic, Failure, LocatedEdit, LocatedFix, LocatedNote, Outcome
+from gradlint.finding import Severity, Span
+from gradlint.report import FORMATS, Page
+from gradlint.report.statistics import statistics
+from gradlint.report.style import Style
+from gradlint.source import Source
+
+EVALUATION = """\
+import torch
+
+
+def evaluate(model, loader):
+    model.eval()
+    total = 0
+    for batch in loader:
+        total += model(batch).argmax()
+    return total
+"""
+TRAINING = """\
+from evaluation import evaluate
+
+result = evaluate(
+    model,
+    loader,
+)
+"""
+BROKEN = "x = 1\nif x\n    pass\n"
+
+
+def diagnostic(
+    code: str,
+    severity: Severity,
+    path: str,
+    span: Span,
+    message: str,
+    notes: Iterable[LocatedNote] = (),
+    help: str = "",
+    fix: LocatedFix | None = None,
+) -> Diagnostic:
+    name = {"XY101": "unwanted-graph", "XY102": "odd-import", "XY103": "plain"}[code]
+    return Diagnostic(
+        code, name, severity, path, span, "evaluate", message, tuple(notes), help, fix, f"f00d{span.line}"
+    )
+
+
+SOURCES = {
+    "evaluation.py": Source("evaluation.py", EVALUATION),
+    "training.py": Source("training.py", TRAINING),
+    "broken.py": Source("broken.py", BROKEN),
+}
+FINDINGS = (
+    diagnostic("XY103", "advice", "evaluation.py", Span(1, 8, 1, 13), "100% plain, really: yes"),
+    diagnostic(
+        "XY101",
+        "warning",
+        "evaluation.py",
+        Span(8, 18, 8, 30),
+        "`model(...)` records a graph that nobody uses",
+        [
+            LocatedNote("evaluation.py", Span(5, 5, 5, 17), "evaluation mode is set here"),
+            LocatedNote("evaluation.py", Span(8, 18, 8, 39), "only numbers are taken from the result"),
+            LocatedNote("training.py", Span(3, 10, 6, 2), "called from here with grad on"),
+        ],
+        "put the loop under `with torch.no_grad():`",
+        LocatedFix(
+            "unsafe",
+            "decorate `evaluate`",
+            (LocatedEdit("evaluation.py", Span(4, 1, 4, 1), "@torch.no_grad()\n"),),
+        ),
+    ),
+    diagnostic("XY102", "error", "training.py", Span(1, 1, 1, 32), "odd", help="import something else"),
+    diagnostic("XY102", "error", "training.py", Span(3, 1, 6, 2), "odder"),
+)
+FAILURES = (
+    Failure("broken.py", 2, 5, "syntax error: expected ':'"),
+    Failure("gone.py", 1, 1, "no such file or folder"),
+)
+FULL = Outcome(12, FINDINGS, FAILURES, 3)
+CLEAN = Outcome(1, (), (), 0)
+PAGES = {
+    "everything": Page(FULL, SOURCES),
+    "color": Page(FULL, SOURCES, Style(color=True)),
+    "quiet": Page(FULL, SOURCES, quiet=True),
+    "clean": Page(CLEAN),
+    "clean-quiet": Page(CLEAN, quiet=True),
+}
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("name", FORMATS)
+def test_format(snapshot: Snapshot, name: str, page: str) -> None:
+    snapshot.assert_match("".join(FORMATS[name](PAGES[page])), f"{page}.txt")
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("name", ["full", "json"])
+def test_statistics(snapshot: Snapshot, name: str, page: str) -> None:
+    snapshot.assert_match("".join(statistics(PAGES[page], name)), f"{page}.txt")
+
+
+def test_json_has_the_documented_shape() -> None:
+    document = json.loads("".join(FORMATS["json"](PAGES["everything"])))
+    assert list(document) == ["version", "summary", "findings", "failures"]
+    assert document["version"] == 1
+    assert document["summary"] == {
+        "files": 12,
+        "errors": 2,
+        "warnings": 1,
+        "advice": 1,
+        "suppressed": 3,
+        "failed": 2,
+    }
+    documented = [
+        "code", "name", "severity", "path", "line", "column", "end_line", "end_column", "function", "message",
+        "notes", "url", "fingerprint", "measured", "fix",
+    ]  # fmt: skip
+    assert all(list(finding) == documented for finding in document["findings"])
+    [fix] = [finding["fix"] for finding in document["findings"] if finding["fix"] is not None]
+    assert list(fix) == ["applicability", "message", "edits"]
+    assert list(fix["edits"][0]) == ["line", "column", "end_line", "end_column", "text"]
+
+
+def test_json_names_the_file_of_an_edit_that_is_elsewhere() -> None:
+    fix = LocatedFix("safe", "mend", (LocatedEdit("b.py", Span(1, 1, 1, 1), "x"),))
+    found = diagnostic("XY103", "error", "a.py", Span(1, 1, 1, 2), "m", fix=fix)
+    document = json.loads("".join(FORMATS["json"](Page(Outcome(1, (found,), (), 0)))))
+    assert document["findings"][0]["fix"]["edits"][0]["path"] == "b.py"
+
+
+def test_json_survives_any_name() -> None:
+    odd = Failure("\udcff\x1b\n.py", 1, 1, "日本")
+    text = "".join(FORMATS["json"](Page(Outcome(1, (), (odd,), 0))))
+    assert text.isascii()
+    assert json.loads(text)["failures"][0]["path"] == odd.path
+
+
+@pytest.mark.parametrize("name", ["full", "concise"])
+def test_what_is_shown_cannot_command_the_terminal(name: str) -> None:
+    nasty = Diagnostic(
+        "XY101",
+        "n",
+        "error",
+        "\x1b[2J.py",
+        Span(1, 1, 1, 2),
+        "f",
+        "a\x1b[31m\nb\r",
+        help="\x07",
+        fingerprint="",
+    )
+    source = Source(nasty.path, "\x1b]0;title\x07 = 1\x9b\n")
+    text = "".join(FORMATS[name](Page(Outcome(1, (nasty,), (), 0), {nasty.path: source})))
+    assert not set(text) & {"\x1b", "\x07", "\r", "\x9b"}
+    assert "a␛[31m␊b␍" in text
+
+
+def test_github_escapes_what_would_end_a_command() -> None:
+    odd = Diagnostic("XY101", "n", "advice", "a,b:c%.py", Span(1, 2, 3, 4), "f", "50%\r\n::error::x")
+    [line] = FORMATS["github"](Page(Outcome(1, (odd,), (), 0)))
+    assert line == (
+        "::notice title=XY101 n,file=a%2Cb%3Ac%25.py,line=1,col=2,endLine=3::"
+        "a,b:c%25.py:1:2: XY101 50%25%0D%0A::error::x\n"
+    )
