@@ -21,10 +21,12 @@ from gradlint.model.code import (
     Operation,
     Statement,
     With,
+    Yield,
     dotted,
 )
-from gradlint.model.traverse import statements, within
+from gradlint.model.traverse import all_expressions, statements, within
 from gradlint.project import Forward, FunctionNode, Project, scope
+from gradlint.project.effects import GRAD
 
 Check = Callable[[Project], Iterator[Finding]]
 
@@ -81,6 +83,7 @@ def rule(code: str, *, severity: Severity, since: str) -> Callable[[Check], Rule
 
 
 __all__ = [
+    "GRAD",
     "Applicability",
     "Argument",
     "Assign",
@@ -108,6 +111,8 @@ __all__ = [
     "Severity",
     "Statement",
     "With",
+    "Yield",
+    "all_expressions",
     "dotted",
     "rule",
     "scope",

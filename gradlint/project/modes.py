@@ -1,5 +1,6 @@
 """Where code names torch's grad modes and asks for them, under whatever name."""
 
+from collections.abc import Iterable
 from functools import cached_property
 
 from gradlint.model.code import Assign, Attribute, Call, Expression, Name, dotted
@@ -21,8 +22,11 @@ class Modes:
 
     @cached_property
     def _words(self) -> frozenset[str]:
-        """The names that may mean a grad mode or a query somewhere in the project."""
-        words = {name.rpartition(".")[2] for name in (*GRAD_MODES, *GRAD_QUERIES)}
+        return self.spellings(name.rpartition(".")[2] for name in (*GRAD_MODES, *GRAD_QUERIES))
+
+    def spellings(self, names: Iterable[str]) -> frozenset[str]:
+        """The names, and those that imports and assignments anywhere in the project give to them."""
+        words = set(names)
         size = 0
         while size != len(words):
             size = len(words)

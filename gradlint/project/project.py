@@ -42,7 +42,7 @@ class Project:
         self.modules = self.linker.modules
         self.bindings = Bindings(self.linker)
         self.modes = Modes(self.linker, self.bindings)
-        self.states = GradStates(self.linker, self.bindings, names.guards)
+        self.states = GradStates(self.linker, self.bindings, self.modes, names.guards)
         self.calls = CallGraph(self.linker, self.bindings, self.states)
         self.flows = Flows(self.linker, self.bindings, self.calls, names.models)
         self.destinies = Destinies(self.calls, self.flows)

@@ -66,6 +66,12 @@ def with_items(function: FunctionNode) -> Iterator[Expression]:
             yield from (item.context for item in statement.items)
 
 
+def enclosing_withs(function: FunctionNode, at: int) -> list[With]:
+    """The ``with`` statements around a place, the innermost first."""
+    found = (s for s in statements(function.facts.body) if isinstance(s, With) and at in _places(s.body))
+    return sorted(found, key=lambda statement: -statement.at)
+
+
 def entered(function: FunctionNode) -> Iterator[Expression]:
     """The expressions that are entered as context managers: by ``with``, or by an exit stack."""
     yield from with_items(function)

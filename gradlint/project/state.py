@@ -1,10 +1,12 @@
 """In which grad states the code of a function runs, relative to the state it is entered in."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from gradlint.model.code import (
     Block,
     Call,
+    Constant,
     DefineClass,
     Expression,
     For,
@@ -22,15 +24,17 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.torch_names import GRAD_MODES
-from gradlint.model.traverse import expressions, parts, statements
+from gradlint.model.traverse import blocks, expressions, parts, statements
 from gradlint.project.bindings import Bindings
-from gradlint.project.effects import IDENTITY, Effect, join, then
+from gradlint.project.effects import GRAD, IDENTITY, INFERENCE, NO_GRAD, Effect, apply, join, then
 from gradlint.project.guards import Guards
 from gradlint.project.link import Linker
+from gradlint.project.modes import Modes
 from gradlint.project.nodes import External, FunctionNode
 
 # Words without which a function without ``with`` cannot change grad mode by itself.
-_ACTING = frozenset({"set_grad_enabled", "_set_grad_enabled", "__enter__", "enter_context"})
+_ENTERING = frozenset({"__enter__", "enter_context"})
+_SETTING = frozenset({"set_grad_enabled", "_set_grad_enabled"})
 
 
 @dataclass(slots=True)
@@ -42,11 +46,13 @@ class _Walked:
 class GradStates:
     """Walks functions on demand; a function without anything that looks like a guard costs nothing."""
 
-    def __init__(self, linker: Linker, bindings: Bindings, configured: frozenset[str]) -> None:
+    def __init__(self, linker: Linker, bindings: Bindings, modes: Modes, configured: frozenset[str]) -> None:
         self._linker = linker
         self.guards = Guards(linker, bindings, self, configured)
         self._walked: dict[FunctionNode, _Walked] = {}
-        self._leaking = _leaking_names(linker)
+        self._setting = modes.spellings(_SETTING)
+        self._leaking = _leaking_names(linker, self._setting)
+        self._acting = _ENTERING | self._setting | self._leaking
 
     def effect_at(self, function: FunctionNode, at: int) -> Effect:
         """What the guards around a call, a yield or a lambda do, seen from the function's entry."""
@@ -55,6 +61,10 @@ class GradStates:
     def effect_after(self, function: FunctionNode) -> Effect:
         """What a call of the function leaves behind: the identity unless it leaks."""
         return self._walk(function).after
+
+    def disables(self, function: FunctionNode, at: int) -> bool:
+        """Whether the function itself has switched recording off at a node, if it was on at its entry."""
+        return bool(apply(self.effect_at(function, at), GRAD) & (NO_GRAD | INFERENCE))
 
     def _walk(self, function: FunctionNode) -> _Walked:
         if function not in self._walked:
@@ -65,13 +75,12 @@ class GradStates:
         return self._walked[function]
 
     def _may_change(self, function: FunctionNode) -> bool:
-        words = function.facts.words
-        if not _ACTING.isdisjoint(words) or not self._leaking.isdisjoint(words):
+        if not self._acting.isdisjoint(function.facts.words):
             return True
         return any(isinstance(statement, With) for statement in statements(function.facts.body))
 
     def leak(self, function: FunctionNode, call: Call) -> Effect:
-        """What a call used for its effect leaves behind: ``set_grad_enabled(x)``, ``__enter__()`` and callees."""
+        """What a call leaves behind: ``set_grad_enabled(x)``, ``__enter__()``, and callees that do it."""
         name = dotted(call.function)
         if name is None:
             if isinstance(call.function, Call | Name):
@@ -79,7 +88,7 @@ class GradStates:
             inner = getattr(call.function, "value", None)  # ``torch.no_grad().__enter__()``
             entered = getattr(call.function, "name", "") == "__enter__" and isinstance(inner, Call)
             return (self.guards.context(inner, function) or IDENTITY) if entered and inner else IDENTITY
-        owner, _, last = name.rpartition(".")
+        last = name.rpartition(".")[2]
         if last == "__enter__":
             value = getattr(call.function, "value", None)
             return (self.guards.context(value, function) or IDENTITY) if value is not None else IDENTITY
@@ -97,7 +106,7 @@ class GradStates:
         name = dotted(call.function) or ""
         if getattr(call.function, "name", "") == "__exit__":
             return True
-        return name.endswith("set_grad_enabled") and self.guards.restores(call, function)
+        return name.rpartition(".")[2] in self._setting and self.guards.restores(call, function)
 
 
 class _Walker:
@@ -140,7 +149,7 @@ class _Walker:
             case For(body=body, otherwise=otherwise) | While(body=body, otherwise=otherwise):
                 effect = self._expressions(statement, effect)
                 effect = self._loop(body, effect)
-                return self._block(otherwise, effect)
+                return None if _is_endless(statement) else self._block(otherwise, effect)
             case Try():
                 return self._try(statement, effect)
             case Switch(cases=cases):
@@ -162,15 +171,17 @@ class _Walker:
         return met
 
     def _try(self, statement: Try, effect: Effect) -> Effect | None:
+        outer, self._exits = self._exits, []
         after = self._block(statement.body, effect)
         ended = self._block(statement.otherwise, after) if after is not None else None
         for handler in statement.handlers:
             ended = _meet(ended, self._block(handler, effect if after is None else join(effect, after)))
         # ``finally`` runs on every way out, a return included.
-        inside = ended if ended is not None else effect
-        final = self._block(statement.final, inside)
-        if statement.final and final is not None and self._exits:
-            self._exits = [final if final == IDENTITY else end for end in self._exits]
+        returned, self._exits = self._exits, outer
+        for end in returned:
+            if (left := self._block(statement.final, end)) is not None:
+                self._exits.append(left)
+        final = self._block(statement.final, ended if ended is not None else effect)
         return final if ended is not None else None
 
     def _with(self, statement: With, effect: Effect) -> Effect | None:
@@ -203,6 +214,21 @@ class _Walker:
         return effect
 
 
+def _is_endless(loop: For | While) -> bool:
+    """Whether a loop is only left by a return or an exception."""
+    if not isinstance(loop, While) or not isinstance(loop.test, Constant) or not loop.test.value:
+        return False
+    return not any(isinstance(s, Jump) and s.kind == "break" for s in _of_this_loop(loop.body))
+
+
+def _of_this_loop(block: Block) -> Iterator[Statement]:
+    for statement in block:
+        yield statement
+        if not isinstance(statement, For | While):
+            for inner in blocks(statement):
+                yield from _of_this_loop(inner)
+
+
 def _meet(left: Effect | None, right: Effect | None) -> Effect | None:
     if left is None or right is None:
         return right if left is None else left
@@ -214,11 +240,11 @@ def _is_exit_stack(context: Expression) -> bool:
     return name is not None and name.rpartition(".")[2] in ("ExitStack", "AsyncExitStack")
 
 
-def _leaking_names(linker: Linker) -> frozenset[str]:
+def _leaking_names(linker: Linker, setting: frozenset[str]) -> frozenset[str]:
     """Names of functions that may return with another grad mode than they were called in."""
     return frozenset(
         function.facts.name
         for module in linker.modules
         for function in module.functions
-        if not function.is_module_body and "set_grad_enabled" in function.facts.words
+        if not function.is_module_body and not setting.isdisjoint(function.facts.words)
     ) - {"forward", "__init__", "__call__", "__enter__", "__exit__"}

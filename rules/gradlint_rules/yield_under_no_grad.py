@@ -43,15 +43,99 @@ As a decorator the same mode is right: it is left at each `yield` and entered ag
 item. Or compute inside the `with`, and yield after it.
 """
 
+import re
 from collections.abc import Iterator
 
-from gradlint.rule import Finding, Project, rule
+from gradlint.rule import (
+    GRAD,
+    Call,
+    Edit,
+    Expression,
+    Finding,
+    Fix,
+    FunctionNode,
+    Note,
+    Project,
+    Severity,
+    With,
+    Yield,
+    all_expressions,
+    dotted,
+    rule,
+    scope,
+)
+
+# Decorators whose generators hand their mode on by purpose.
+_HANDING_ON = re.compile(r"context|fixture|hook", re.I)
+_LOADERS = frozenset({"torch.utils.data.DataLoader", "torch.utils.data.dataloader.DataLoader"})
 
 
 @rule("GL309", severity="warning", since="0.1.0")
 def yield_under_no_grad(project: Project) -> Iterator[Finding]:
     """Find yields inside a grad mode region of the same function."""
-    yield from ()
+    for function in project.functions():
+        if not function.facts.is_generator or _hands_on(project, function):
+            continue
+        # Nothing leaks under a decorator, which is left at each yield, nor where all callers hold a guard.
+        if project.calls.entry(function) & GRAD:
+            leaking = [y.at for y in _yields(function) if project.states.disables(function, y.at)]
+            yield from (_finding(project, function, at, at == leaking[0]) for at in leaking)
+
+
+def _yields(function: FunctionNode) -> Iterator[Yield]:
+    return (e for e in all_expressions(function.facts.body) if isinstance(e, Yield))
+
+
+def _hands_on(project: Project, function: FunctionNode) -> bool:
+    outside = function.parent or function
+    for decorator in function.facts.decorators:
+        named = decorator.function if isinstance(decorator, Call) else decorator
+        if _HANDING_ON.search(f"{dotted(named)} {project.modes.full_name(outside, named)}"):
+            return True
+    return False
+
+
+def _finding(project: Project, function: FunctionNode, at: int, is_first: bool) -> Finding:
+    context = _region(project, function, at)
+    return Finding(
+        function.place(at),
+        function.name,
+        "grad is off at this `yield`, and so it is for the code that consumes the generator",
+        notes=(Note(function.place(context.at), "switched off here"),) if context is not None else (),
+        help="decorate the generator instead, or yield outside the region",
+        fix=_decorate(project, function) if is_first else None,
+        severity=_severity(project, function),
+    )
+
+
+def _region(project: Project, function: FunctionNode, at: int) -> Expression | None:
+    """The guard of the ``with`` around a yield."""
+    for statement in scope.enclosing_withs(function, at):
+        for item in statement.items:
+            if project.states.guards.context(item.context, function) is not None:
+                return item.context
+    return None
+
+
+def _severity(project: Project, function: FunctionNode) -> Severity | None:
+    """A data loader's consumer is a training loop."""
+    cls = function.owner
+    bases = {base.name for base in project.linker.ancestors(cls)} if cls is not None else frozenset()
+    return "error" if function.facts.name == "__iter__" and not _LOADERS.isdisjoint(bases) else None
+
+
+def _decorate(project: Project, function: FunctionNode) -> Fix | None:
+    """With the whole body in the region the decorator does the same, and leaves the mode at each yield."""
+    match function.facts.body:
+        case (With(items=(item,)),) if isinstance(item.context, Call) and not function.facts.is_async:
+            name = dotted(item.context.function)
+            named = project.modes.mode(function.parent or function, item.context.function)
+            if name is not None and named == "no_grad":
+                edit = Edit(function.place(function.facts.keyword_at), "line-above", f"@{name}()")
+                return Fix("safe", f"decorate the generator with `@{name}()`", (edit,))
+            return None
+        case _:
+            return None
 
 
 CASES = r"""
