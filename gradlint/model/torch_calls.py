@@ -113,10 +113,12 @@ FORWARD_METHODS = re.compile(
 )
 # Names that hold a model more often than anything else; counts as a hint, never as proof.
 MODEL_NAME = re.compile(
-    r"(^|_)(model|net|network|encoder|decoder|generator|discriminator|backbone|critic|actor|policy|classifier|detector|unet|"
-    r"vae|gan|bert|gpt|resnet|vgg|student|teacher|embedder|transformer|segmenter|captioner|vocoder|lm|clip|dqn|q_?net|agent|"
-    r"gen|disc|feature_extractor|inception|autoencoder|rnn|lstm|gru|cnn|mlp|ema|dit|siren|nerf|q_?network|llm|denoiser|"
-    r"predictor|reward_model|image_encoder|text_encoder|translator|tacotron2?|waveglow|hifigan|facenet|yolo\w*|ssd)(_?\w{1,3}|_ema|_\d+|\d+)?$"
-    r"|^(G|D|E|F|netG\w*|netD\w*|netE\w*|net_?\w{1,2}|G_\w+|D_\w+|q1|q2|qf\d?|pi|nn_model|seq2seq|[a-z]+_?(model|net|Model|Net))$",
-    re.I,
+    r"^(?!(create|convert|build|load|get|make|init|prepare|save|set|update|train|export|compile|register|wrap|fuse|parse|setup|define"
+    r"|construct|select|find|download|resume|restore|reset|copy|clone|freeze|add|compare|count|print|test|eval|validate|run|apply|push"
+    r"|configure|pull|delete|remove|list|is|has|quantize|trace|script|optimize|merge|split|check|use|new|num|fit|from|to|on|plot|log)_)"
+    r"((\w*_)?((?i:model|net|network|encoder|decoder|generator|discriminator|backbone|critic|actor|policy|classifier|detector|unet"
+    r"|vae|gan|bert|gpt|resnet\d*|vgg\d*|student|teacher|embedder|transformer|segmenter|captioner|vocoder|lm|dqn|q_?net|agent|gen|disc"
+    r"|feature_extractor|inception|autoencoder|rnn|lstm|gru|cnn|mlp|dit|siren|nerf|q_?network|llm|denoiser|reward_model|tacotron2?"
+    r"|waveglow|hifigan|facenet|yolo\w*|seq2seq))(_?\w{1,2}|_ema|_eval|_\d+)?"
+    r"|G|D|netG\w*|netD\w*|netE\w*|net_\w{1,2}|G_\w{1,3}|D_\w{1,3}|q1|q2|qf\d?|[A-Za-z]+(Model|Net|Network|Encoder|Decoder))$"
 )

@@ -25,6 +25,11 @@ class Destiny:
     reads: tuple[tuple[Place, str], ...] = ()
 
     @property
+    def dropped(self) -> bool:
+        """Nothing at all is done with it."""
+        return not (self.reads or self.trained or self.stored or self.unknown or self.returned)
+
+    @property
     def only_read(self) -> bool:
         """Nothing but numbers is taken from it."""
         return bool(self.reads) and not (self.trained or self.stored or self.unknown)

@@ -86,6 +86,8 @@ def _attribute(node: Attribute, run: "Run") -> Value:
         return _of_module(node.name, owner, run)
     if owner.kind == "parameters":
         return owner
+    if owner.kind == "unknown" and isinstance(owner.target, ClassNode):
+        return _of_instance(node.name, owner.target, owner, run)
     return _of_tensor(node, owner, run)
 
 
@@ -123,6 +125,16 @@ def _of_self(name: str, path: str | None, owner: Value, run: "Run") -> Value:
     if path is not None and value.kind == "module":
         run.env[path] = value
     return value
+
+
+def _of_instance(name: str, cls: ClassNode, owner: Value, run: "Run") -> Value:
+    """An attribute or method of an instance of a class of the project that is no module."""
+    if (method := run.flows.linker.find_method(cls, name)) is not None:
+        return Value("callable", target=method)
+    value = run.flows.attribute(cls, name)
+    return (
+        replace(value, parameter=None, origins=owner.origins) if value is not None else plain(owner.origins)
+    )
 
 
 def _of_module(name: str, owner: Value, run: "Run") -> Value:

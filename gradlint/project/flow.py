@@ -17,7 +17,7 @@ from gradlint.project.nodes import ClassNode, FunctionNode
 from gradlint.project.uses import Use, UseKind
 from gradlint.project.values import UNKNOWN, Origin, Value, meet
 
-_DEEPEST = 25  # functions being run at once; recursion beyond that sees an unknown
+_DEEPEST = 15  # functions being run at once; recursion beyond that sees an unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,14 +213,17 @@ def matched(arguments: Iterable[Passed], callee: FunctionNode, *, bound: bool) -
         positional = positional[1:]
     found: dict[str, Value] = {}
     index = 0
-    names = {p.name for p in callee.facts.parameters}
+    names = {p.name for p in callee.facts.parameters if p.kind in ("positional", "keyword")}
+    rest = {p.kind: p.name for p in callee.facts.parameters}
     for argument in arguments:
         if argument.stars:
             index = len(positional)  # nobody knows how many
-        elif argument.keyword is not None:
-            if argument.keyword in names:
-                found[argument.keyword] = argument.value
-        elif index < len(positional):
+        elif argument.keyword in names:
+            found[argument.keyword or ""] = argument.value
+        elif argument.keyword is None and index < len(positional):
             found[positional[index]] = argument.value
             index += 1
+        elif (collecting := rest.get("args" if argument.keyword is None else "kwargs")) is not None:
+            others = found.get(collecting, UNKNOWN).origins
+            found[collecting] = Value("container", origins=others | argument.value.origins)
     return found

@@ -27,7 +27,7 @@ from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.model.traverse import statements
 from gradlint.project.calls import CallGraph, Edge
 from gradlint.project.destiny import Destinies, Destiny
-from gradlint.project.effects import GRAD
+from gradlint.project.effects import GRAD, apply
 from gradlint.project.flow import CallEvent, Flows
 from gradlint.project.link import Linker
 from gradlint.project.nodes import ClassNode, External, FunctionNode, ModuleNode
@@ -35,7 +35,7 @@ from gradlint.project.uses import Use
 from gradlint.project.values import Origin, Value
 
 ENOUGH = 3
-_DETACHING = frozenset({"detach", "detach_", "data"})
+_DETACHING = frozenset({"detach", "detach_", "data", "shape", "size", "dtype", "device"})
 _LONGEST_WAY_UP = 4  # callers of callers
 
 
@@ -85,7 +85,7 @@ class Inference:
         if self._needs_gradient(function):
             return
         for event in flow.calls.values():
-            if not event.forward or not self._calls.states_at(function, event.at) & GRAD:
+            if not event.forward or not self._reached_with_grad(function, event.at):
                 continue
             found = self._weigh(function, event)
             if found is not None:
@@ -174,6 +174,30 @@ class Inference:
         if function.is_module_body:
             return self._flows.flow(function).gradient_at is not None
         return False
+
+    def _reached_with_grad(self, function: FunctionNode, at: int) -> bool:
+        """Whether a point really runs with grad on.
+
+        Where some callers hold a guard, an unguarded one counts only if the project itself gets there: a method
+        that nobody calls, or that only its name connects, is no reason to doubt the guard.
+        """
+        states = self._calls.states_at(function, at)
+        if not states & GRAD or states == GRAD:
+            return states == GRAD
+        return bool(apply(self._calls.effect_at(function, at), GRAD) & GRAD) and self._is_live(
+            function, frozenset()
+        )
+
+    def _is_live(self, function: FunctionNode, seen: frozenset[FunctionNode]) -> bool:
+        if function.is_module_body:
+            return True
+        return any(
+            edge.certain
+            and edge.caller not in seen
+            and self._calls.states_of_edge(edge, self._calls.entry(edge.caller)) & GRAD
+            and self._is_live(edge.caller, seen | {function})
+            for edge in self._calls.callers.get(function, ())
+        )
 
     # Cues
 
@@ -270,6 +294,13 @@ class Inference:
         if destiny.only_read and reads:
             where, how = reads[-1]
             yield Cue(3, f"only numbers are taken from the result ({_how(how)})", where)
+            return
+        if destiny.dropped and event.result.items is not None:
+            yield Cue(
+                3,
+                "nothing is done with the part of the result that carries the graph",
+                function.place(event.at),
+            )
             return
         if destiny.unknown or destiny.stored or (destiny.only_read and trains):
             yield Cue(-1, "")

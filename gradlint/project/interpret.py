@@ -178,7 +178,8 @@ class Run:
         for _ in range(2):
             self.bind(target, element)
             self.block(body)
-            self.env = meet_envs(before, self.env)
+            if element.kind != "parameters":  # a module has parameters: such a loop runs
+                self.env = meet_envs(before, self.env)
         self.loops -= 1
 
     def _loop(self, body: Block) -> None:

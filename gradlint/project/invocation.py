@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from gradlint.model.code import Argument, Attribute, Call, Expression, dotted
+from gradlint.model.code import Argument, Attribute, Call, Expression, Subscript, dotted
 from gradlint.project import evaluate
 from gradlint.project.flow import Passed
 from gradlint.project.nodes import FunctionNode
@@ -38,6 +38,15 @@ class Invocation:
         self.targets: tuple[FunctionNode, ...] = ()
         self.forward = False
 
+    @property
+    def container_path(self) -> str | None:
+        """The dotted name of what is called on, subscripts left out: ``self.kept`` for ``self.kept[i].append``."""
+        function = self.node.function
+        holder = function.value if isinstance(function, Attribute) else function
+        while isinstance(holder, Subscript):
+            holder = holder.value
+        return dotted(holder)
+
     def argument(self, index: int, keyword: str | None = None) -> Value | None:
         """A positional argument, or the keyword's."""
         for argument in self.arguments:
@@ -67,6 +76,8 @@ def spelt(function: Expression) -> str:
     name = dotted(function)
     if name is not None:
         return name
+    if isinstance(function, Subscript):
+        return f"{spelt(function.value)}[...]"
     return f"?.{function.name}" if isinstance(function, Attribute) else "?"
 
 

@@ -12,7 +12,7 @@ from gradlint.model.torch_calls import (
 from gradlint.project import evaluate
 from gradlint.project.invocation import Invocation
 from gradlint.project.invoke_external import values_and_indices
-from gradlint.project.invoke_module import module_method
+from gradlint.project.invoke_module import module_method, training_after
 from gradlint.project.uses import UseKind
 from gradlint.project.values import NUMBER, UNKNOWN, Value, plain, without_graph
 
@@ -30,10 +30,7 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
             it.run.mark_frozen(owner.of, flag is not None and flag.constant is False)
         return owner
     if owner.kind == "self" and method in ("eval", "train"):
-        mode = it.argument(0)
-        training = (
-            None if mode is not None and mode.constant is not False else method == "train" and mode is None
-        )
+        training = training_after(it)
         it.run.env["self"] = replace(owner, training=training, mode_at=(it.run.function, it.at))
         for key in [k for k, v in it.run.env.items() if k.startswith("self.") and v.kind == "module"]:
             it.run.env[key] = replace(it.run.env[key], training=training, mode_at=(it.run.function, it.at))
@@ -44,9 +41,12 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
         return _becomes_module(it, owner)
     if method in READING_METHODS:
         it.read(method)
+        it.run.flow.used(owner.shadow, "read", it.at, method)
         return NUMBER
     if method in DETACHING_METHODS:
         it.run.flow.used(owner.origins, "read", it.at, method)
+        if method == "numpy":
+            it.run.flow.used(owner.shadow, "read", it.at, "detach().numpy")
         return Value("array") if method in ("numpy", "__array__") else without_graph(owner, method, it.at)
     if method in ("requires_grad_", "retain_grad"):
         return _flagged(it, owner)
@@ -54,7 +54,7 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
         return values_and_indices(it)
     if (
         method in _CONTAINER_METHODS
-        and it.receiver_path is not None
+        and it.container_path is not None
         and owner.kind in ("container", "unknown", "none")
     ):
         return _collected(it, owner)
@@ -99,7 +99,7 @@ def _flagged(it: Invocation, owner: Value) -> Value:
 def _collected(it: Invocation, owner: Value) -> Value:
     if not it.given:
         return UNKNOWN
-    path = it.receiver_path
+    path = it.container_path
     assert path is not None
     known = it.run.env.get(path)
     local = path in it.run.function.facts.local and known is not None and known.parameter is None

@@ -13,8 +13,10 @@ from gradlint.model.torch_names import GUARDED_METHODS
 from gradlint.project.flow import Flow
 from gradlint.project.invocation import Invocation
 from gradlint.project.invoke_project import on_project, runs_module
-from gradlint.project.nodes import ClassNode, External
+from gradlint.project.nodes import ClassNode, External, FunctionNode
 from gradlint.project.values import UNKNOWN, Certainty, Value, plain
+
+_MOST_CANDIDATES = 6
 
 
 def on_module(it: Invocation) -> Value:
@@ -30,21 +32,29 @@ def on_module(it: Invocation) -> Value:
             return on_project(it, targets)
     if it.callee.kind == "module":
         return forward(it, it.callee)
+    if module.target is None and (targets := _named_alike(it)):
+        it.targets = targets
+        return on_project(it, targets)
     if it.method in GUARDED_METHODS or not FORWARD_METHODS.search(it.method):
         return plain(it.given)
     return forward(it, module)
+
+
+def _named_alike(it: Invocation) -> tuple[FunctionNode, ...]:
+    """The methods that a module of unknown class may have: those of this name, if the project has a few."""
+    named = it.run.flows.linker.methods_named.get(it.method, ())
+    if len(named) > _MOST_CANDIDATES:
+        return ()
+    calls = it.run.flows.calls
+    return tuple(m for m in named if m.owner is not None and calls.is_module_class(m.owner))
 
 
 def module_method(it: Invocation, module: Value) -> Value:
     """A method that every module has."""
     method, changed = it.method, module
     if method in ("eval", "train"):
-        mode = it.argument(0, "mode")
-        training = False if method == "eval" else None if mode and mode.constant is not False and (
-            mode.constant is not True) else not (mode and mode.constant is False)  # fmt: skip
-        changed = replace(
-            module, training=training, mode_at=(it.run.function, it.at), certainty=_used(module)
-        )
+        at = (it.run.function, it.at)
+        changed = replace(module, training=training_after(it), mode_at=at, certainty=_used(module))
     elif method == "requires_grad_":
         flag = it.argument(0, "requires_grad")
         changed = replace(module, frozen=flag is not None and flag.constant is False, certainty=_used(module))
@@ -57,6 +67,16 @@ def module_method(it: Invocation, module: Value) -> Value:
     if changed is not module:
         _change(it, module, changed)
     return changed
+
+
+def training_after(it: Invocation) -> bool | None:
+    """Whether ``eval()``, ``train()`` or ``train(mode)`` leaves a module in training mode; None if that depends."""
+    if it.method == "eval":
+        return False
+    mode = it.argument(0, "mode")
+    if mode is None:
+        return True
+    return mode.constant if isinstance(mode.constant, bool) else None
 
 
 def _used(module: Value) -> Certainty:
@@ -83,5 +103,10 @@ def forward(it: Invocation, module: Value) -> Value:
     it.forward = True
     if isinstance(module.target, ClassNode):
         it.targets = tuple(it.run.flows.calls.methods(module.target, "__call__"))
-        it.forward = any(runs_module(it, Flow(t)) for t in it.targets) if it.targets else True
+        it.forward = any(runs_module(it, _flow_of(it, t)) for t in it.targets) if it.targets else True
     return it.fresh(it.given)
+
+
+def _flow_of(it: Invocation, target: FunctionNode) -> Flow:
+    """The flow of what a module runs; a plain ``forward`` need not be run to know that it is one."""
+    return Flow(target) if target.facts.name == "forward" else it.run.flows.flow(target)

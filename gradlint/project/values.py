@@ -34,7 +34,7 @@ class Value:
     """An abstract value. ``None`` in a field means: not known.
 
     Tensors: ``graph`` (has a grad_fn), ``leaf``, ``requires_grad``, ``retained``; ``origins`` are the calls and
-    parameters whose graph it carries; ``lost`` says how a graph was cut off it (``no_grad``, ``detach``, ...) and
+    parameters whose graph it carries, ``shadow`` those it was detached from; ``lost`` says how a graph was cut off it (``no_grad``, ``detach``, ...) and
     ``lost_at`` where.
     Modules: ``training`` and the place ``mode_at`` where that was set, ``frozen``, ``certainty``, ``target`` (its
     class). ``parameter`` names the function's own parameter a value came from; ``of`` the variable that a
@@ -43,6 +43,7 @@ class Value:
 
     kind: Kind = "unknown"
     origins: frozenset[Origin] = frozenset()
+    shadow: frozenset[Origin] = frozenset()
     graph: bool | None = None
     leaf: bool | None = None
     requires_grad: bool | None = None
@@ -84,7 +85,13 @@ def meet(left: Value, right: Value) -> Value:
         name: getattr(left, name) if getattr(left, name) == getattr(right, name) else None for name in _AGREED
     }
     constant = left.constant if left.constant is right.constant else NO_CONSTANT
-    return Value(kind=kind, origins=left.origins | right.origins, constant=constant, **merged)
+    return Value(
+        kind=kind,
+        origins=left.origins | right.origins,
+        shadow=left.shadow | right.shadow,
+        constant=constant,
+        **merged,
+    )
 
 
 def _mixed(left: Value, right: Value) -> Kind:
@@ -100,9 +107,9 @@ def plain(origins: frozenset[Origin]) -> Value:
 def without_graph(value: Value, how: str, at: int) -> Value:
     """What ``detach()`` and its kind give."""
     return replace(
-        value, kind="tensor", origins=frozenset(), graph=False, leaf=True, requires_grad=False, lost=how, lost_at=at,
+        value, kind="tensor", origins=frozenset(), shadow=value.origins, graph=False, leaf=True, requires_grad=False, lost=how, lost_at=at,
         items=None, parameter=None,
     )  # fmt: skip
 
 
-_AGREED = [f.name for f in fields(Value) if f.name not in ("kind", "origins", "constant")]
+_AGREED = [f.name for f in fields(Value) if f.name not in ("kind", "origins", "shadow", "constant")]
