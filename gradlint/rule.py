@@ -27,6 +27,7 @@ from gradlint.model.code import (
 from gradlint.model.traverse import all_expressions, statements, within
 from gradlint.project import Forward, FunctionNode, Project, scope
 from gradlint.project.effects import GRAD
+from gradlint.project.leaks import Leak
 
 Check = Callable[[Project], Iterator[Finding]]
 
@@ -101,6 +102,7 @@ __all__ = [
     "Formatted",
     "Forward",
     "FunctionNode",
+    "Leak",
     "Name",
     "Note",
     "Operation",

@@ -242,13 +242,26 @@ class CallGraph:
 
         for function in decorated:
             if (hooked := self.hook_states(function)) or not self.callers.get(function):
-                enter(function, hooked or GRAD)
+                enter(function, hooked or self._states_at_first(function))
         spread()
         for function in decorated:  # what only calls itself, or one another
             if function not in entries:
-                enter(function, GRAD)
+                enter(function, self._states_at_first(function))
                 spread()
         return entries
+
+    def _states_at_first(self, function: FunctionNode) -> States:
+        """The states in which somebody we cannot see calls a function.
+
+        Its module has run by then, and for a method the constructor.
+        """
+        if function.is_module_body:
+            return GRAD
+        states = apply(self._states.effect_after(function.module.body), GRAD)
+        constructor = self._linker.find_method(function.owner, "__init__") if function.owner else None
+        if constructor is None or constructor is function:
+            return states
+        return apply(self._states.effect_after(constructor), states)
 
     def states_of_edge(self, edge: Edge, entry: States) -> States:
         """The states a call is made in, given those its caller was entered in."""

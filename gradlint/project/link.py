@@ -56,7 +56,7 @@ class Linker:
         return best[1] if best else None
 
     def _rank(self, importer: ModuleNode, root: tuple[str, ...], name: str) -> int:
-        """How well a folder serves as an import root for a module: -1 not at all, else the nearer the more."""
+        """How well a folder serves as a module's import root: -1 not at all, else the nearer the more."""
         folder = importer.parts if importer.is_package else importer.parts[:-1]
         if root in self._packages and (root != folder or name.partition(".")[0] in _LIBRARIES):
             return -1
@@ -70,9 +70,13 @@ class Linker:
         parts = (*base, *found.module.split(".")) if found.module else base
         return next((m for m in self._by_suffix.get(".".join(parts), ()) if m.parts == parts), None)
 
+    def source(self, importer: ModuleNode, found: ImportName) -> ModuleNode | None:
+        """The project's module that an import statement runs, or imports from."""
+        return self._relative(importer, found) if found.level else self.find_module(importer, found.module)
+
     def imported(self, importer: ModuleNode, found: ImportName, depth: int = 0) -> Target | None:
         """What an import statement binds."""
-        source = self._relative(importer, found) if found.level else self.find_module(importer, found.module)
+        source = self.source(importer, found)
         if found.name is None:
             return source or External(found.module)
         if source is not None:
@@ -124,7 +128,7 @@ class Linker:
         outside: Target | None = None
         for found in self.namespace(module).get("*", ()):
             assert isinstance(found, ImportName)
-            source = self._relative(module, found) if found.level else self.find_module(module, found.module)
+            source = self.source(module, found)
             if source is not None and source is not module:
                 target = self.member(source, name, depth + 1)
                 if target is not None:

@@ -10,6 +10,7 @@ from gradlint.project.calls import CallGraph
 from gradlint.project.destiny import Destinies
 from gradlint.project.flow import Flow, Flows
 from gradlint.project.inference import Inference
+from gradlint.project.leaks import Leaks
 from gradlint.project.link import Linker
 from gradlint.project.modes import Modes
 from gradlint.project.nodes import FunctionNode
@@ -32,8 +33,8 @@ class Project:
     """Linked modules. Everything behind it is computed when first asked for.
 
     ``linker`` knows names, ``modes`` those of torch's grad modes, ``states`` the effect of guards,
-    ``calls`` who calls whom in which grad states, ``flows`` what names hold, ``inference`` what
-    speaks for a call being inference.
+    ``calls`` who calls whom in which grad states, ``leaks`` what is left switched off, ``flows`` what
+    names hold, ``inference`` what speaks for a call being inference.
     """
 
     def __init__(self, modules: Iterable[ModuleFacts], names: Names = Names()) -> None:
@@ -44,6 +45,7 @@ class Project:
         self.modes = Modes(self.linker, self.bindings)
         self.states = GradStates(self.linker, self.bindings, self.modes, names.guards)
         self.calls = CallGraph(self.linker, self.bindings, self.states)
+        self.leaks = Leaks(self.linker, self.bindings, self.modes, self.states, self.calls)
         self.flows = Flows(self.linker, self.bindings, self.calls, names.models)
         self.destinies = Destinies(self.calls, self.flows)
         self.inference = Inference(

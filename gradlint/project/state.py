@@ -191,7 +191,10 @@ class _Walker:
             guard = self._states.guards.context(item.context, self._function)
             inside = inside if guard is None else then(inside, guard)
             restores = restores or guard is not None or _is_exit_stack(item.context)
+        outer, self._exits = self._exits, []
         after = self._block(statement.body, inside)
+        returned, self._exits = self._exits, outer
+        self._exits.extend(effect if restores else end for end in returned)
         return effect if restores and after is not None else after
 
     def _expressions(self, statement: Statement, effect: Effect) -> Effect:

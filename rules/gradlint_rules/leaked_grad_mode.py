@@ -46,13 +46,48 @@ that is not reported.
 
 from collections.abc import Iterator
 
-from gradlint.rule import Finding, Project, rule
+from gradlint.rule import Attribute, Edit, Finding, Fix, FunctionNode, Leak, Note, Project, rule
 
 
 @rule("GL311", severity="warning", since="0.1.0")
 def leaked_grad_mode(project: Project) -> Iterator[Finding]:
     """Find grad modes switched off by a statement and not restored."""
-    yield from ()
+    for function in project.functions():
+        if (leak := project.leaks.of(function)) is not None:
+            yield _finding(project, leak)
+
+
+def _finding(project: Project, leak: Leak) -> Finding:
+    function = leak.function
+    on_import = function.is_module_body
+    felt = "imported here" if on_import else "called here, with grad off afterwards"
+    return Finding(
+        function.place(leak.call.at),
+        function.name,
+        "importing this module switches grad off for the whole program"
+        if on_import
+        else "grad stays off when this function has returned",
+        notes=(Note(leak.felt_at, felt),) if leak.felt_at is not None else (),
+        help="use `with torch.no_grad():` around what needs no gradient",
+        fix=None if on_import else _decorate(project, function, leak),
+    )
+
+
+def _decorate(project: Project, function: FunctionNode, leak: Leak) -> Fix | None:
+    """A decorator puts back what was before; not for a constructor, whose mode is meant to last."""
+    facts, outside = function.facts, function.parent
+    if facts.is_async or facts.is_generator or facts.is_lambda or facts.name == "__init__":
+        return None
+    entered = isinstance(leak.call.function, Attribute) and leak.call.function.name == "__enter__"
+    if (
+        outside is None
+        or project.name_of(outside, "torch") != "torch"
+        or entered
+        or "backward" in facts.words
+    ):
+        return None
+    edit = Edit(function.place(facts.keyword_at), "line-above", "@torch.no_grad()")
+    return Fix("unsafe", "decorate the function with `@torch.no_grad()`", (edit,))
 
 
 CASES = r"""

@@ -39,6 +39,18 @@ finally:
     assert left_by(body) == names(GRAD)
 
 
+def test_with_restores_on_every_way_out() -> None:
+    body = """
+with torch.enable_grad():
+    switch(False)
+    if x:
+        return x
+    model(x)
+"""
+    assert left_by(body) == names(GRAD)
+    assert left_by(body.replace("torch.enable_grad()", "open(x)")) == names(NO_GRAD)
+
+
 def test_a_return_before_the_try_is_not_restored() -> None:
     body = """
 switch(False)

@@ -1,0 +1,221 @@
+"""Grad modes that a function or a module leaves switched off, and whom that concerns."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from gradlint.finding import Place
+from gradlint.model.code import (
+    Assign,
+    Attribute,
+    Block,
+    Call,
+    Evaluate,
+    Expression,
+    If,
+    Name,
+    Statement,
+    dotted,
+)
+from gradlint.model.traverse import all_expressions, blocks, statements, within
+from gradlint.project.bindings import Bindings
+from gradlint.project.calls import CallGraph, Edge
+from gradlint.project.effects import GRAD, IDENTITY, INFERENCE, NO_GRAD, apply
+from gradlint.project.imports import Imports
+from gradlint.project.link import Linker
+from gradlint.project.modes import Modes
+from gradlint.project.nodes import FunctionNode
+from gradlint.project.state import GradStates
+
+_OFF = NO_GRAD | INFERENCE
+# Whose work is to switch for somebody else, who calls the other half later.
+_HALVES = re.compile(r"^(__a?enter__|__a?exit__|__del__)$")
+_ENTRY_POINT = re.compile(r"(^|_)main(_\w+)?$|^cli$")
+_COMMAND = re.compile(r"(^|\.)(command|main|callback|task|entrypoint|local_entrypoint)$")
+# What a function may call besides that does nothing but set up.
+_SETTERS = re.compile(
+    r"^(__enter__|eval|train|print|info|debug|warning|is_grad_enabled|is_inference_mode_enabled)$"
+)
+_TRAINING = frozenset({"backward", "manual_backward", "fit", "zero_grad"})
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """A call that switches grad off for longer than its function runs.
+
+    ``felt_at`` is a place that runs on with grad off: a call of the function, or an import of the module.
+    """
+
+    function: FunctionNode
+    call: Call
+    felt_at: Place | None
+
+
+class Leaks:
+    """Finds leaks that somebody has to suffer from."""
+
+    def __init__(
+        self, linker: Linker, bindings: Bindings, modes: Modes, states: GradStates, calls: CallGraph
+    ) -> None:
+        self._linker = linker
+        self._bindings = bindings
+        self._modes = modes
+        self._states = states
+        self._calls = calls
+        self._imports = Imports(linker)
+
+    def of(self, function: FunctionNode) -> Leak | None:
+        """The leak of a function or module body."""
+        if not apply(self._states.effect_after(function), GRAD) & _OFF:
+            return None
+        call = self._last(function)
+        if call is None or self._is_restored(function):
+            return None
+        if function.is_module_body:
+            imported_at = self._imports.of(function.module)
+            return Leak(function, call, imported_at) if imported_at is not None else None
+        callers = self._calls.callers.get(function, [])
+        if self._is_meant(function, callers):
+            return None
+        return Leak(function, call, callers[0].place if callers else None)
+
+    # The call
+
+    def _last(self, function: FunctionNode) -> Call | None:
+        """The last call that switches grad off, if it is one to be blamed."""
+        found: Call | None = None
+        for statement in _outside_main(function.facts.body):
+            for call in _for_effect(statement):
+                if self._switches_off(function, call):
+                    found = call
+        return found
+
+    def _switches_off(self, function: FunctionNode, call: Call) -> bool:
+        if not apply(self._states.leak(function, call), GRAD) & _OFF:
+            return False
+        match call.function:
+            case Attribute(name="enter_context"):
+                return False  # the stack decides when it ends
+            case Attribute(name="__enter__", value=value):
+                return not self._ends_by_itself(function, value)
+            case _:
+                return self._modes.mode(function, call.function) is not None or self._is_setter_call(
+                    function, call
+                )
+
+    def _ends_by_itself(self, function: FunctionNode, guard: Expression) -> bool:
+        """An inference mode ends with the object that holds it: at once, or with a local variable."""
+        if isinstance(guard, Call):
+            return self._modes.made(function, guard) == "inference_mode"
+        if not isinstance(guard, Name) or guard.id not in function.facts.local or function.is_module_body:
+            return False
+        values = self._bindings.values(function, guard.id)
+        return all(self._modes.made(where, value) == "inference_mode" for where, value in values)
+
+    def _is_setter_call(self, function: FunctionNode, call: Call) -> bool:
+        """A call of a function whose only job is to switch is the caller's own decision."""
+        name = dotted(call.function)
+        target = self._linker.resolve(function, name) if name else None
+        return isinstance(target, FunctionNode) and self._only_sets(target)
+
+    # Whom it concerns
+
+    def _is_restored(self, function: FunctionNode) -> bool:
+        """Whether a decorator, the other half of a pair, or whoever sets the mode next puts it back."""
+        if function.is_module_body:
+            return False
+        if _HALVES.match(function.facts.name) or self._states.guards.decorators(function) != IDENTITY:
+            return True
+        others = function.owner.methods if function.owner is not None else _plain_functions(function)
+        return any(other is not function and self._switches_on(other) for other in others)
+
+    def _switches_on(self, function: FunctionNode) -> bool:
+        return any(
+            getattr(call.function, "name", "") == "__exit__" or self._sets_on(function, call)
+            for statement in statements(function.facts.body)
+            for call in _for_effect(statement)
+        )
+
+    def _sets_on(self, function: FunctionNode, call: Call) -> bool:
+        if self._modes.made(function, call) != "set_grad_enabled":
+            return False
+        return not apply(self._states.leak(function, call), GRAD) & _OFF
+
+    def _is_meant(self, function: FunctionNode, callers: list[Edge]) -> bool:
+        if not self._calls.entry(function) & GRAD or _is_entry_point(function):
+            return True
+        if callers and all(edge.elsewhere for edge in callers):
+            return True  # the mode belongs to a thread, which ends
+        return self._only_sets(function) or self._in_scripts_without_training(function)
+
+    def _only_sets(self, function: FunctionNode) -> bool:
+        """Whether switching is all that a function does: it is told to, and its caller is to blame."""
+        if function.facts.name == "__init__":
+            return False
+        calls = (e for e in all_expressions(function.facts.body) if isinstance(e, Call))
+        return all(self._sets(function, call) for call in calls)
+
+    def _sets(self, function: FunctionNode, call: Call) -> bool:
+        name: str = dotted(call.function) or getattr(call.function, "name", "")
+        if self._modes.mode(function, call.function) is not None or name.startswith("torch.backends."):
+            return True
+        return _SETTERS.match(name.rpartition(".")[2]) is not None
+
+    def _in_scripts_without_training(self, function: FunctionNode) -> bool:
+        """Whether only programs lead here that train nothing: what they leave behind ends with them."""
+        callers, callees = self._calls.callers, self._calls.callees
+        above = _closure([function], lambda f: (edge.caller for edge in callers.get(f, ())))
+        starts = [f for f in above if not callers.get(f)]
+        if not starts or not all(f.is_module_body and self._imports.of(f.module) is None for f in starts):
+            return False
+        below = _closure(above, lambda f: (c for found in callees.get(f, {}).values() for c in found))
+        return all(_TRAINING.isdisjoint(f.facts.words) for f in below)
+
+
+def _outside_main(block: Block) -> Iterator[Statement]:
+    """The statements that run on import, too: those under ``if __name__ == "__main__":`` do not."""
+    for statement in block:
+        if isinstance(statement, If) and any(
+            isinstance(e, Name) and e.id == "__name__" for e in within(statement.test)
+        ):
+            continue
+        yield statement
+        for inner in blocks(statement):
+            yield from _outside_main(inner)
+
+
+def _for_effect(statement: Statement) -> Iterator[Call]:
+    """The calls of a statement that are not made for their result."""
+    match statement:
+        case Evaluate(value=Call() as call) | Assign(targets=(Name(id="_"),), value=Call() as call):
+            yield call
+        case Assign(value=Call(function=Attribute(name="__enter__")) as call):
+            yield call
+        case _:
+            pass
+
+
+def _is_entry_point(function: FunctionNode) -> bool:
+    """Whether the process ends when the function does."""
+    if _ENTRY_POINT.search(function.facts.name) and function.owner is None:
+        return True
+    named = (d.function if isinstance(d, Call) else d for d in function.facts.decorators)
+    return any(_COMMAND.search(dotted(decorator) or "") for decorator in named)
+
+
+def _plain_functions(function: FunctionNode) -> list[FunctionNode]:
+    return [f for f in function.module.functions if f.owner is None and not f.is_module_body]
+
+
+def _closure(
+    functions: Iterable[FunctionNode], following: Callable[[FunctionNode], Iterable[FunctionNode]]
+) -> set[FunctionNode]:
+    """The functions and all that follow from them."""
+    found = set(functions)
+    pending = list(found)
+    while pending:
+        for function in following(pending.pop()):
+            if function not in found:
+                found.add(function)
+                pending.append(function)
+    return found
