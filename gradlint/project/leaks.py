@@ -68,7 +68,7 @@ class Leaks:
         """The leak of a function or module body."""
         if not apply(self._states.effect_after(function), GRAD) & _OFF:
             return None
-        call = self._last(function)
+        call = self._blamed(function)
         if call is None or self._is_restored(function):
             return None
         if function.is_module_body:
@@ -81,7 +81,7 @@ class Leaks:
 
     # The call
 
-    def _last(self, function: FunctionNode) -> Call | None:
+    def _blamed(self, function: FunctionNode) -> Call | None:
         """The last call that switches grad off, if it is one to be blamed."""
         found: Call | None = None
         for statement in _outside_main(function.facts.body):
@@ -131,7 +131,8 @@ class Leaks:
 
     def _switches_on(self, function: FunctionNode) -> bool:
         return any(
-            getattr(call.function, "name", "") == "__exit__" or self._sets_on(function, call)
+            (isinstance(call.function, Attribute) and call.function.name == "__exit__")
+            or self._sets_on(function, call)
             for statement in statements(function.facts.body)
             for call in _for_effect(statement)
         )
@@ -156,10 +157,13 @@ class Leaks:
         return all(self._sets(function, call) for call in calls)
 
     def _sets(self, function: FunctionNode, call: Call) -> bool:
-        name: str = dotted(call.function) or getattr(call.function, "name", "")
-        if self._modes.mode(function, call.function) is not None or name.startswith("torch.backends."):
+        if self._modes.mode(function, call.function) is not None:
             return True
-        return _SETTERS.match(name.rpartition(".")[2]) is not None
+        if (dotted(call.function) or "").startswith("torch.backends."):
+            return True
+        return (
+            isinstance(call.function, Name | Attribute) and _SETTERS.match(_last(call.function)) is not None
+        )
 
     def _in_scripts_without_training(self, function: FunctionNode) -> bool:
         """Whether only programs lead here that train nothing: what they leave behind ends with them."""
@@ -201,6 +205,10 @@ def _is_entry_point(function: FunctionNode) -> bool:
         return True
     named = (d.function if isinstance(d, Call) else d for d in function.facts.decorators)
     return any(_COMMAND.search(dotted(decorator) or "") for decorator in named)
+
+
+def _last(called: Name | Attribute) -> str:
+    return called.id if isinstance(called, Name) else called.name
 
 
 def _plain_functions(function: FunctionNode) -> list[FunctionNode]:
