@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Iterable
+from typing import Protocol
 
 import pytest
-from pytest_snapshot.plugin import Snapshot
 
 from gradlint.diagnostic import Diagnostic, Failure, LocatedEdit, LocatedFix, LocatedNote, Outcome
 from gradlint.finding import Severity, Span
@@ -12,6 +12,13 @@ from gradlint.report import FORMATS, Page
 from gradlint.report.statistics import statistics
 from gradlint.report.style import Style
 from gradlint.source import Source
+
+
+class Snapshot(Protocol):
+    """pytest-snapshot's fixture, which comes without types."""
+
+    def assert_match(self, value: str, snapshot_name: str) -> None: ...
+
 
 EVALUATION = """\
 import torch
