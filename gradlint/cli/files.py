@@ -53,9 +53,12 @@ def discover(paths: Sequence[str], config: Config, stdin_filename: str | None = 
     """
     excluded = patterns((*config.exclude, *config.extend_exclude), str(config.root))
     items = [item for path in paths for item in _below(path, config, excluded, stdin_filename)]
-    files = {os.path.abspath(item.actual): item for item in reversed(items) if isinstance(item, File)}
+    files: dict[str, File] = {}
+    for item in items:
+        if isinstance(item, File):
+            files.setdefault(os.path.abspath(item.actual), item)
     return Found(
-        files=tuple(reversed(files.values())),
+        files=tuple(files.values()),
         failures=tuple(item for item in items if isinstance(item, Failure)),
         skipped=tuple(item for item in items if isinstance(item, Skipped)),
     )
