@@ -27,6 +27,7 @@ from gradlint.model.code import (
 from gradlint.model.traverse import all_expressions, statements, within
 from gradlint.project import Forward, FunctionNode, Project, scope
 from gradlint.project.effects import GRAD
+from gradlint.project.flags import Misspelling
 from gradlint.project.leaks import Leak
 
 Check = Callable[[Project], Iterator[Finding]]
@@ -103,6 +104,7 @@ __all__ = [
     "Forward",
     "FunctionNode",
     "Leak",
+    "Misspelling",
     "Name",
     "Note",
     "Operation",

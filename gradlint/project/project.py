@@ -8,6 +8,7 @@ from gradlint.model.facts import ModuleFacts
 from gradlint.project.bindings import Bindings
 from gradlint.project.calls import CallGraph
 from gradlint.project.destiny import Destinies
+from gradlint.project.flags import Flags
 from gradlint.project.flow import Flow, Flows
 from gradlint.project.inference import Inference
 from gradlint.project.leaks import Leaks
@@ -34,7 +35,8 @@ class Project:
 
     ``linker`` knows names, ``modes`` those of torch's grad modes, ``states`` the effect of guards,
     ``calls`` who calls whom in which grad states, ``leaks`` what is left switched off, ``flows`` what
-    names hold, ``inference`` what speaks for a call being inference.
+    names hold, ``flags`` how ``requires_grad`` is misspelt, ``inference`` what speaks for a call being
+    inference.
     """
 
     def __init__(self, modules: Iterable[ModuleFacts], names: Names = Names()) -> None:
@@ -47,6 +49,7 @@ class Project:
         self.calls = CallGraph(self.linker, self.bindings, self.states)
         self.leaks = Leaks(self.linker, self.bindings, self.modes, self.states, self.calls)
         self.flows = Flows(self.linker, self.bindings, self.calls, names.models)
+        self.flags = Flags(self.linker, self.modes, self.calls, self.flows)
         self.destinies = Destinies(self.calls, self.flows)
         self.inference = Inference(
             self.linker, self.calls, self.flows, self.destinies, names.inference_functions

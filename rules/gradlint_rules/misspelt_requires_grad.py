@@ -46,13 +46,53 @@ argument 'require_grad'`, `AttributeError: 'Tensor' object has no attribute 'req
 
 from collections.abc import Iterator
 
-from gradlint.rule import Finding, Project, rule
+from gradlint.rule import Edit, Finding, Fix, FunctionNode, Misspelling, Project, rule
+
+_LOUD = frozenset({"read", "called", "keyword"})  # raises as it is, so that mending it is safe
 
 
 @rule("GL501", severity="error", since="0.1.0")
 def misspelt_requires_grad(project: Project) -> Iterator[Finding]:
     """Find near misses of ``requires_grad`` on tensors, parameters and modules."""
-    yield from ()
+    for function in project.functions():
+        for found in project.flags.misspelt(function):
+            yield Finding(
+                function.place(found.at),
+                function.name,
+                _message(found),
+                help=_help(found),
+                fix=_rename(function, found),
+            )
+
+
+def _message(found: Misspelling) -> str:
+    match found.use:
+        case "keyword":
+            return f"`{found.name}` is no keyword that PyTorch takes"
+        case "read" | "called":
+            return f"no tensor or module has `{found.name}`"
+        case _ if found.name == "requires_grad_":
+            return "this hides the method `requires_grad_`, and leaves the flag as it is"
+        case _:
+            return f"`{found.name}` is an attribute that nothing reads; the flag keeps its value"
+
+
+def _help(found: Misspelling) -> str:
+    if _is_on_module(found):
+        return "a module has a method: `requires_grad_(False)` freezes all its parameters"
+    return f"write `{found.meant}`"
+
+
+def _is_on_module(found: Misspelling) -> bool:
+    return found.owner in ("module", "self") and found.use in ("stored", "setattr")
+
+
+def _rename(function: FunctionNode, found: Misspelling) -> Fix | None:
+    if _is_on_module(found):
+        return None  # a module has no such flag, only the method
+    text = f'"{found.meant}"' if found.use == "setattr" else found.meant
+    edit = Edit(function.place(found.name_at), "replace", text)
+    return Fix("safe" if found.use in _LOUD else "unsafe", f"write `{found.meant}`", (edit,))
 
 
 CASES = r"""
