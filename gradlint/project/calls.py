@@ -56,6 +56,7 @@ class CallGraph:
         self._bindings = bindings
         self._states = states
         self._classes: dict[tuple[FunctionNode, str], ClassNode | None] = {}
+        self._products: dict[FunctionNode, ClassNode | None] = {}
 
     # Edges
 
@@ -198,12 +199,19 @@ class CallGraph:
             case ClassNode() as cls:
                 return cls
             case FunctionNode() as factory:
-                found = (self._constructed(factory, value) for value in returned(factory))
-                return next((cls for cls in found if cls is not None), None)
+                return self._made_in(factory)
             case External(name=full) if full.rpartition(".")[2] in MODULE_WRAPPERS and call.arguments:
                 return self._constructed(scope, call.arguments[0].value)
             case _:
                 return None
+
+    def _made_in(self, factory: FunctionNode) -> ClassNode | None:
+        """The class of what a function returns."""
+        if factory not in self._products:
+            self._products[factory] = None  # a function that returns its own result ends here
+            found = (self._constructed(factory, value) for value in returned(factory))
+            self._products[factory] = next((cls for cls in found if cls is not None), None)
+        return self._products[factory]
 
     def _annotated(self, scope: FunctionNode, annotation: Expression) -> ClassNode | None:
         name = dotted(annotation)
