@@ -125,9 +125,7 @@ def _formatted_values(parts: Iterable[Any], out: "Extraction") -> Iterable[Expre
 
 def _templated(node: cst.TemplatedString, out: "Extraction") -> Expression:
     at = out.number(node)
-    values = tuple(
-        lower(p.expression, out) for p in node.parts if isinstance(p, cst.TemplatedStringExpression)
-    )
+    values = tuple(lower(p.expression, out) for p in node.parts if isinstance(p, cst.TemplatedStringExpression))
     return Formatted(at, values)
 
 

@@ -107,9 +107,7 @@ class Extraction:
         body = statements.block(node.body.body, self)
         inner, self.scope, self.owner = self.scope, outer, owner
         is_async = node.asynchronous is not None
-        self._finish(
-            inner, name, at, keyword_at, outer.index, owner, parameters, decorators, body, is_async=is_async
-        )
+        self._finish(inner, name, at, keyword_at, outer.index, owner, parameters, decorators, body, is_async=is_async)
         return inner.index, at
 
     def define_lambda(self, node: cst.Lambda) -> int:
@@ -134,9 +132,7 @@ class Extraction:
         index, qualified = next(self._class_numbers), self.qualify(node.name.value)
         outer, owner = self.scope, self.owner
         # A class body runs in the enclosing function but binds names of its own.
-        self.scope = Scope(
-            outer.index, qualified, True, words=outer.words, calls=outer.calls, imports=outer.imports
-        )
+        self.scope = Scope(outer.index, qualified, True, words=outer.words, calls=outer.calls, imports=outer.imports)
         self.owner = index
         body = statements.block(node.body.body, self)
         self.scope, self.owner = outer, owner

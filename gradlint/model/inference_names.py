@@ -47,13 +47,18 @@ OTHER_FRAMEWORKS = frozenset(
     {"tensorflow", "keras", "jax", "flax", "paddle", "mxnet", "mindspore", "tflearn", "onnxruntime", "haiku"}
 )
 TORCH_PACKAGES = frozenset(
-    "torch torchvision torchaudio torchtext pytorch_lightning lightning timm transformers diffusers torch_geometric monai "
-    "segmentation_models_pytorch fairseq mmcv mmdet mmseg mmengine detectron2 kornia ignite fastai open_clip clip allennlp "
-    "stable_baselines3 sentence_transformers speechbrain espnet catalyst accelerate einops dgl flair ultralytics".split()
+    (
+        "torch torchvision torchaudio torchtext pytorch_lightning lightning timm transformers diffusers "
+        "torch_geometric monai segmentation_models_pytorch fairseq mmcv mmdet mmseg mmengine detectron2 "
+        "kornia ignite fastai open_clip clip allennlp stable_baselines3 sentence_transformers speechbrain "
+        "espnet catalyst accelerate einops dgl flair ultralytics"
+    ).split()
 )
 # Methods that only tensors and modules of torch have: a file that uses them needs no import of torch to be about it.
 TORCH_WORDS = frozenset(
-    "backward detach no_grad cuda state_dict load_state_dict zero_grad requires_grad argmax softmax unsqueeze item".split()
+    (
+        "backward detach no_grad cuda state_dict load_state_dict zero_grad requires_grad argmax softmax unsqueeze item"
+    ).split()
 )
 TEST_FILE = re.compile(r"(^|/)(tests?/|testing/)|(^|/)(test_\w+|\w+_test|conftest)\.py$")
-TEST_FUNCTION = re.compile(r"^test(_|$|[A-Z])")
+TEST_FUNCTION = re.compile(r"^(test_|test[A-Z])")

@@ -8,22 +8,28 @@ import re
 
 # The result is a python value, an index or a boolean: no graph goes on from here.
 READING_METHODS = frozenset(
-    "item tolist argmax argmin argsort size dim numel nonzero eq ne gt lt ge le greater less equal isnan isinf "
-    "isfinite any all bool long int byte short char bincount ndimension nelement element_size stride is_floating_point "
-    "is_contiguous data_ptr get_device multinomial searchsorted bucketize count_nonzero sign".split()
+    (
+        "item tolist argmax argmin argsort size dim numel nonzero eq ne gt lt ge le greater less equal isnan "
+        "isinf isfinite any all bool long int byte short char bincount ndimension nelement element_size "
+        "stride is_floating_point is_contiguous data_ptr get_device multinomial searchsorted bucketize "
+        "count_nonzero sign"
+    ).split()
 )
 # The result is a tensor or array without a graph.
-DETACHING_METHODS = frozenset("detach detach_ numpy __array__".split())
+DETACHING_METHODS = frozenset(["detach", "detach_", "numpy", "__array__"])
 READING_ATTRIBUTES = frozenset(
-    "shape dtype device ndim is_cuda layout requires_grad grad_fn is_leaf names itemsize nbytes is_sparse".split()
+    ("shape dtype device ndim is_cuda layout requires_grad grad_fn is_leaf names itemsize nbytes is_sparse").split()
 )
 # Same values in another place or type: the tensor itself as far as graphs go.
 CONVERTING_METHODS = frozenset(
-    "cpu cuda to float double half bfloat16 type contiguous clone view reshape flatten squeeze unsqueeze permute "
-    "transpose t expand repeat type_as mean sum softmax log_softmax sigmoid exp log sqrt abs pow clamp".split()
+    (
+        "cpu cuda to float double half bfloat16 type contiguous clone view reshape flatten squeeze unsqueeze "
+        "permute transpose t expand repeat type_as mean sum softmax log_softmax sigmoid exp log sqrt abs pow "
+        "clamp"
+    ).split()
 )
 # (values, indices)
-VALUES_AND_INDICES = frozenset("max min topk sort kthvalue median mode cummax cummin".split())
+VALUES_AND_INDICES = frozenset(("max min topk sort kthvalue median mode cummax cummin").split())
 
 READING_FUNCTIONS = re.compile(
     r"^(builtins\.(print|len|int|float|bool|str|repr|isinstance|type|range|round|format|hash|id|hasattr|callable)"
@@ -55,8 +61,9 @@ READING_NAMES = re.compile(
 FACTORIES = frozenset(
     f"torch.{name}"
     for name in (
-        "tensor rand randn randint zeros ones full empty arange linspace eye rand_like randn_like zeros_like ones_like "
-        "full_like empty_like from_numpy as_tensor Tensor FloatTensor LongTensor normal randperm logspace"
+        "tensor rand randn randint zeros ones full empty arange linspace eye rand_like randn_like zeros_like "
+        "ones_like full_like empty_like from_numpy as_tensor Tensor FloatTensor LongTensor normal randperm "
+        "logspace"
     ).split()
 )
 WRAPPED_TENSORS = frozenset({"torch.nn.Parameter", "torch.nn.parameter.Parameter", "torch.autograd.Variable"})
@@ -74,7 +81,26 @@ BACKWARD_METHODS = frozenset({"backward", "manual_backward", "backward_step"})
 TRIVIAL_MODULES = re.compile(
     r"^torch\.nn\.(modules\.\w+\.)?(\w*Loss|ReLU\w*|LeakyReLU|Sigmoid|Tanh|Softmax\w*|LogSoftmax|GELU|SiLU|ELU|Softplus"
     r"|Dropout\w*|Flatten|Unflatten|Identity|\w*Pool\d?d|Upsample|UpsamplingNearest2d|PixelShuffle|ZeroPad\w*|\w*Pad\dd|Fold|Unfold"
-    r"|CosineSimilarity|PairwiseDistance|Hardtanh|Threshold|Embedding)$"
+    r"|CosineSimilarity|PairwiseDistance|Hardtanh|Threshold)$"
+)
+# What of torch.nn has no parameters, functions included.
+PARAMETER_FREE = re.compile(
+    TRIVIAL_MODULES.pattern.removesuffix("$") + r"$|^torch\.nn\.(functional|init|utils)\.|^torch\.nn\.Module(\.\w+)?$"
+)
+NEVER_MODULES = frozenset(
+    {
+        "builtins",
+        "numpy",
+        "scipy",
+        "cv2",
+        "PIL",
+        "sklearn",
+        "pandas",
+        "einops",
+        "tqdm",
+        "matplotlib",
+        "typing",
+    }
 )
 LOSS_LIKE = re.compile(
     r"(^|[._])(criterion\w*|criteria|loss\w*|\w*_loss|\w*loss_?(fn|func|function|module)?|ce|bce|mse|l1|nll|kl)$|loss\w*$|^crit$",
@@ -98,11 +124,13 @@ OPTIMIZERS = re.compile(r"^torch\.optim\.(?!lr_scheduler|swa_utils)(\w+\.)*[A-Z]
 
 # What one does with a module and with little else.
 MODULE_METHODS = frozenset(
-    "eval train parameters named_parameters state_dict load_state_dict zero_grad children named_children modules "
-    "named_modules buffers requires_grad_ share_memory register_forward_hook".split()
+    (
+        "eval train parameters named_parameters state_dict load_state_dict zero_grad children named_children "
+        "modules named_modules buffers requires_grad_ share_memory register_forward_hook"
+    ).split()
 )
 SELF_RETURNING_MODULE_METHODS = frozenset(
-    "to cuda cpu eval train half float double bfloat16 requires_grad_ apply share_memory to_empty type xpu".split()
+    ("to cuda cpu eval train half float double bfloat16 requires_grad_ apply share_memory to_empty type xpu").split()
 )
 # Methods of a module outside the project that run a forward and guard nothing: CLIP's encode_image, HF's
 # get_image_features, timm's forward_features, fairseq's extract_features, diffusers' AutoencoderKL.encode/decode.
@@ -111,14 +139,28 @@ FORWARD_METHODS = re.compile(
     r"|infer\w*|predict\w*|sample\w*|log_prob|act|select_action|compute_\w+|classify|logits|score|p_sample\w*|inference\w*"
     r"|reconstruct\w*|synthesi[sz]e|translate|transcribe|detect\w*|segment\w*|denoise|relation\w*|features|simple_test)$"
 )
-# Names that hold a model more often than anything else; counts as a hint, never as proof.
+# Names that hold a model more often than anything else; counts as a hint, never as proof. No verbs (``build_model``
+# makes one) and no class names (``Model(...)`` is one).
 MODEL_NAME = re.compile(
-    r"^(?!(create|convert|build|load|get|make|init|prepare|save|set|update|train|export|compile|register|wrap|fuse|parse|setup|define"
-    r"|construct|select|find|download|resume|restore|reset|copy|clone|freeze|add|compare|count|print|test|eval|validate|run|apply|push"
-    r"|configure|pull|delete|remove|list|is|has|quantize|trace|script|optimize|merge|split|check|use|new|num|fit|from|to|on|plot|log)_)"
-    r"((\w*_)?((?i:model|net|network|encoder|decoder|generator|discriminator|backbone|critic|actor|policy|classifier|detector|unet"
-    r"|vae|gan|bert|gpt|resnet\d*|vgg\d*|student|teacher|embedder|transformer|segmenter|captioner|vocoder|lm|dqn|q_?net|agent|gen|disc"
-    r"|feature_extractor|inception|autoencoder|rnn|lstm|gru|cnn|mlp|dit|siren|nerf|q_?network|llm|denoiser|reward_model|tacotron2?"
-    r"|waveglow|hifigan|facenet|yolo\w*|seq2seq))(_?\w{1,2}|_ema|_eval|_\d+)?"
-    r"|G|D|netG\w*|netD\w*|netE\w*|net_\w{1,2}|G_\w{1,3}|D_\w{1,3}|q1|q2|qf\d?|[A-Za-z]+(Model|Net|Network|Encoder|Decoder))$"
+    r"^(?!(create|convert|build|load|get|make|init|prepare|save|set|update|train|export|compile|register|wrap|unwrap|fuse|parse|setup"
+    r"|define|construct|select|find|download|resume|restore|reset|copy|clone|freeze|add|compare|count|print|test|eval|validate|run|push"
+    r"|apply|configure|pull|delete|remove|list|is|has|quantize|trace|script|optimize|merge|split|check|use|new|num|fit|from|to|on|plot"
+    r"|log)_|.*(cls|class|Class)$)"
+    r"(([a-z]\w*_)?(model|net|network|encoder|decoder|generator|discriminator|backbone|critic|actor|policy|classifier|unet|vae|gan"
+    r"|bert|gpt|resnet\d*|vgg\d*|student|teacher|embedder|transformer|vocoder|lm|dqn|q_?net|gen|disc|feature_extractor|inception"
+    r"|autoencoder|rnn|lstm|gru|cnn|mlp|dit|siren|nerf|q_?network|denoiser|reward_model|tacotron2?|waveglow|hifigan|facenet|seq2seq)"
+    r"(_?[A-Za-z0-9]{1,2}|_ema|_eval|_\d+)?"
+    r"|G|D|netG\w*|netD\w*|netE\w*|net_\w{1,2}|G_\w{1,3}|D_\w{1,3}|q1|q2|qf\d?|[a-z]\w*(Model|Net|Network|Encoder|Decoder))$"
+)
+# Methods that only models have, whatever they are called on.
+MODEL_ONLY_METHODS = re.compile(
+    r"^(forward\w*|encode_(text|image)\w*|get_(text|image)_features|extract_features|get_action(_and_value)?|inference)$"
+)
+# What loads a model that guards its own forward.
+GUARDED_HUBS = re.compile(r"ultralytics|yolov5")
+# Keys under which models of atoms give back derivatives that they take themselves.
+FORCE_LIKE = re.compile(r"(^|_)(forces?|stress|virials?|gradients?|hessian)(_|$|key)", re.I)
+# Objects of other libraries that go by a model's name: processors, tokenizers.
+NOT_A_MODULE = re.compile(
+    r"(FeatureExtractor|Processor|Tokenizer\w*|Pipeline|Scheduler|SentenceTransformer|Config)(\.\w+)?$"
 )

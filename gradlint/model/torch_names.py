@@ -15,9 +15,7 @@ _HOMES = ("torch", "torch.autograd", "torch.autograd.grad_mode")
 GRAD_MODES: dict[str, GradModeName] = {f"{home}.{mode}": mode for home in _HOMES for mode in _MODES}
 GRAD_MODES["torch._C._set_grad_enabled"] = "set_grad_enabled"
 
-IS_GRAD_ENABLED = frozenset(
-    {"torch.is_grad_enabled", "torch._C.is_grad_enabled", "torch.autograd.is_grad_enabled"}
-)
+IS_GRAD_ENABLED = frozenset({"torch.is_grad_enabled", "torch._C.is_grad_enabled", "torch.autograd.is_grad_enabled"})
 
 # What asks for the mode, by full name; neither is found under ``torch.autograd``.
 GRAD_QUERIES: dict[str, str] = {
@@ -28,7 +26,8 @@ GRAD_QUERIES: dict[str, str] = {
 
 # A context manager or decorator we cannot look into, but whose name says that it manages grad mode.
 GUARD_LIKE = re.compile(
-    r"no_?grad|inference_?mode|(disable|without|set|toggle|maybe|freeze)_?grad|grad_?mode|evaluating", re.I
+    r"no_?grad|inference_?mode|(in_)?eval(uation)?_mode|(disable|without|set|toggle|maybe|freeze)_?grad|grad_?mode|evaluating",
+    re.I,
 )
 # A variable holding some context: nobody can say which.
 CONTEXT_LIKE = re.compile(r"grad|infer|eval|ctx|context|mode|cm$", re.I)
@@ -64,9 +63,7 @@ GUARDED_HOOKS: dict[str, frozenset[str]] = {
 # Methods of objects outside the project that guard their own body.
 # transformers ``GenerationMixin.generate`` is ``@torch.no_grad()``; diffusers' pipelines' ``__call__`` too;
 # sentence_transformers' ``encode`` is ``@torch.inference_mode()``.
-GUARDED_METHODS = frozenset(
-    {"generate", "generate_batch", "beam_search", "greedy_search", "contrastive_search"}
-)
+GUARDED_METHODS = frozenset({"generate", "generate_batch", "beam_search", "greedy_search", "contrastive_search"})
 
 # Calls that give back the module they are given, or called on.
 MODULE_WRAPPERS = frozenset({"DataParallel", "DistributedDataParallel", "DDP", "FullyShardedDataParallel", "FSDP",

@@ -1,5 +1,6 @@
 """Who calls whom: the project's call graph, with the grad state each call is made in."""
 
+import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from functools import cached_property
 
 from gradlint.finding import Place
 from gradlint.model.code import Call, Expression, Lambda, dotted
+from gradlint.model.torch_calls import NEVER_MODULES, PARAMETER_FREE
 from gradlint.model.torch_names import (
     GUARDED_HOOKS,
     LIGHTNING_ROOTS,
@@ -24,11 +26,14 @@ from gradlint.project.nodes import ClassNode, External, FunctionNode
 from gradlint.project.state import GradStates
 
 # A method called on something unknown may be any method of that name, unless the name is everybody's.
-_MOST_CANDIDATES = 6
-_EVERYBODYS = frozenset(
-    "forward __call__ __init__ get set add append update step reset close open read write run start stop save load "
-    "keys values items copy pop join split format to cuda cpu eval train parameters state_dict load_state_dict "
-    "backward item zero_grad size view reshape mean sum max min log print fit transform call apply register".split()
+_MOST_CANDIDATES = 15
+EVERYBODYS = frozenset(
+    (
+        "forward __call__ __init__ get set add append update step reset close open read write run start stop "
+        "save load keys values items copy pop join split format to cuda cpu eval train parameters state_dict "
+        "load_state_dict backward item zero_grad size view reshape mean sum max min log print fit transform "
+        "call apply register"
+    ).split()
 )
 
 
@@ -55,6 +60,7 @@ class CallGraph:
         self._linker = linker
         self._bindings = bindings
         self._states = states
+        self._with_parameters: dict[ClassNode, bool] = {}
         self._classes: dict[tuple[FunctionNode, str], ClassNode | None] = {}
         self._products: dict[FunctionNode, ClassNode | None] = {}
 
@@ -127,7 +133,7 @@ class CallGraph:
                 return
         if (called := self.class_of(function, name)) is not None:
             yield from ((callee, True) for callee in self.methods(called, "__call__"))
-        elif owner and method not in _EVERYBODYS and not method.startswith("__"):
+        elif owner and method not in EVERYBODYS and not method.startswith("__"):
             candidates = self._linker.methods_named.get(method, ())
             if len(candidates) <= _MOST_CANDIDATES:
                 yield from ((callee, False) for callee in candidates)
@@ -295,9 +301,7 @@ class CallGraph:
         for ancestor in self._linker.ancestors(cls):
             if isinstance(ancestor, External):
                 base = ancestor.name.rpartition(".")[2]
-                hooks = GUARDED_HOOKS.get(base) or (
-                    GUARDED_HOOKS["LightningModule"] if "Lightning" in base else None
-                )
+                hooks = GUARDED_HOOKS.get(base) or (GUARDED_HOOKS["LightningModule"] if "Lightning" in base else None)
                 if hooks is not None and function.facts.name in hooks:
                     return NO_GRAD
         return 0
@@ -307,12 +311,51 @@ class CallGraph:
         outside = [a.name for a in self._linker.ancestors(cls) if isinstance(a, External)]
         if any(name in MODULE_BASES or name.startswith(LIGHTNING_ROOTS) for name in outside):
             return True
-        unknown = [
-            name
-            for name in outside
-            if name.rpartition(".")[2] not in ("object", "ABC", "Generic", "Protocol")
-        ]
+        unknown = [name for name in outside if name.rpartition(".")[2] not in ("object", "ABC", "Generic", "Protocol")]
         return bool(unknown) and self._linker.find_method(cls, "forward") is not None
+
+    def has_parameters(self, cls: ClassNode) -> bool:
+        """Whether a module class may have parameters; False only when all it is made of can be seen to have none."""
+        if cls not in self._with_parameters:
+            self._with_parameters[cls] = False  # a class that is part of itself adds nothing
+            self._with_parameters[cls] = any(
+                self._base_has_parameters(a) if isinstance(a, External) else self._makes_parameters(a)
+                for a in self._linker.ancestors(cls)
+            )
+        return self._with_parameters[cls]
+
+    def _base_has_parameters(self, base: External) -> bool:
+        return base.name not in MODULE_BASES and base.name.rpartition(".")[2] not in (
+            "object",
+            "ABC",
+            "Generic",
+            "Protocol",
+        )
+
+    def _makes_parameters(self, cls: ClassNode) -> bool:
+        constructor = cls.method("__init__")
+        given = {p.name for p in constructor.facts.parameters} - {"self"} if constructor is not None else set()
+        for method in cls.methods:
+            for name, values in self._bindings.assigned(method).items():
+                if name.startswith("self.") and any(dotted(v) in given and method is constructor for v in values):
+                    return True  # a module may have been handed over
+            if any(self._makes_parameter(method, call.callee) for call in method.facts.calls):
+                return True
+        return False
+
+    def _makes_parameter(self, method: FunctionNode, name: str) -> bool:
+        match self._linker.resolve(method, name) if name else None:
+            case External(name=full):
+                root = full.partition(".")[0]
+                if root == "torch":
+                    return full.startswith("torch.nn.") and PARAMETER_FREE.search(full) is None
+                return root not in NEVER_MODULES and root not in sys.stdlib_module_names
+            case ClassNode() as inner:
+                return self.is_module_class(inner) and self.has_parameters(inner)
+            case FunctionNode() as factory:
+                return any(isinstance(value, Call) for value in returned(factory))
+            case _:
+                return name.rpartition(".")[2][:1].isupper() or name.endswith(("register_parameter", "add_module"))
 
 
 def _lambdas(function: FunctionNode) -> Iterator[Lambda]:

@@ -53,9 +53,7 @@ class Destinies:
 
     def uses(self, origin: Origin) -> list[tuple[FunctionNode, Use]]:
         """All uses of an origin: in its function and in the functions nested in it."""
-        found = [
-            (origin.function, use) for use in sorted(self._flows.flow(origin.function).uses.get(origin, ()))
-        ]
+        found = [(origin.function, use) for use in sorted(self._flows.flow(origin.function).uses.get(origin, ()))]
         for other in origin.function.module.functions:
             if other is not origin.function and _is_nested(other, origin.function):
                 found.extend((other, use) for use in sorted(self._flows.flow(other).uses.get(origin, ())))

@@ -22,7 +22,7 @@ from gradlint.model.code import (
     Yield,
     dotted,
 )
-from gradlint.model.torch_calls import MODEL_NAME, READING_ATTRIBUTES
+from gradlint.model.torch_calls import FORCE_LIKE, MODEL_NAME, READING_ATTRIBUTES
 from gradlint.project import invoke
 from gradlint.project.flow import AttributeEvent
 from gradlint.project.nodes import ClassNode, External, FunctionNode, ModuleNode
@@ -132,9 +132,7 @@ def _of_instance(name: str, cls: ClassNode, owner: Value, run: "Run") -> Value:
     if (method := run.flows.linker.find_method(cls, name)) is not None:
         return Value("callable", target=method)
     value = run.flows.attribute(cls, name)
-    return (
-        replace(value, parameter=None, origins=owner.origins) if value is not None else plain(owner.origins)
-    )
+    return replace(value, parameter=None, origins=owner.origins) if value is not None else plain(owner.origins)
 
 
 def _of_module(name: str, owner: Value, run: "Run") -> Value:
@@ -183,6 +181,7 @@ def _of_tensor(node: Attribute, owner: Value, run: "Run") -> Value:
 def _subscript(node: Subscript, run: "Run") -> Value:
     owner = value_of(node.value, run)
     value_of(node.index, run)
+    _note_derivative(node.index, owner, run)
     if owner.kind in ("number", "array"):
         return UNKNOWN if owner.kind == "number" else owner
     if owner.items is not None and isinstance(node.index, Constant) and isinstance(node.index.value, int):
@@ -195,6 +194,13 @@ def _subscript(node: Subscript, run: "Run") -> Value:
             owner, leaf=False if non_leaf else owner.leaf, graph=True if non_leaf else owner.graph, items=None
         )
     return plain(owner.origins)
+
+
+def _note_derivative(index: Expression, owner: Value, run: "Run") -> None:
+    """``out["forces"]``: the model took a derivative in its forward, so it needs its graph."""
+    key = index.value if isinstance(index, Constant) else dotted(index)
+    if isinstance(key, str) and FORCE_LIKE.search(key.rpartition(".")[2]):
+        run.flow.used(owner.origins, "trained", index.at, key)
 
 
 def item_of(value: Value, index: int, size: int) -> Value:

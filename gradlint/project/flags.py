@@ -133,9 +133,7 @@ class Flags:
     @cached_property
     def _taking(self) -> frozenset[str]:
         names = {name.rpartition(".")[2] for name in _TAKING}
-        return self._modes.spellings(
-            names | {"new_tensor", "new_zeros", "new_ones", "new_full", "new_empty", _METHOD}
-        )
+        return self._modes.spellings(names | {"new_tensor", "new_zeros", "new_ones", "new_full", "new_empty", _METHOD})
 
     def _keywords(self, function: FunctionNode) -> Iterator[Misspelling]:
         for call in scope.evaluated(function):
@@ -153,11 +151,7 @@ class Flags:
         if (name := self._modes.full_name(function, called)) is not None:
             return name in _TAKING
         is_method = isinstance(called, Attribute) and _OF_TENSORS.fullmatch(called.name)
-        return (
-            bool(is_method)
-            and isinstance(called, Attribute)
-            and called.name not in self._linker.methods_named
-        )
+        return bool(is_method) and isinstance(called, Attribute) and called.name not in self._linker.methods_named
 
     def _set_by_name(self, function: FunctionNode) -> Iterator[Misspelling]:
         for event in self._flows.flow(function).calls.values():

@@ -101,9 +101,7 @@ class Guards:
     def _called(self, call: Call, scope: FunctionNode, depth: int) -> Effect | None:
         if isinstance(call.function, Conditional):  # (torch.inference_mode if new else torch.no_grad)()
             branches = (call.function.then, call.function.otherwise)
-            return either(
-                self._called(Call(call.at, branch, call.arguments), scope, depth) for branch in branches
-            )
+            return either(self._called(Call(call.at, branch, call.arguments), scope, depth) for branch in branches)
         name = dotted(call.function)
         if name is None:
             return None
@@ -229,9 +227,7 @@ class Guards:
             return DISABLE
         match self._linker.resolve(scope, name):
             case External(name=full) if full in GRAD_MODES:  # the bare form works since torch 2.1
-                return {"no_grad": DISABLE, "inference_mode": TO_INFERENCE, "enable_grad": ENABLE}.get(
-                    GRAD_MODES[full]
-                )
+                return {"no_grad": DISABLE, "inference_mode": TO_INFERENCE, "enable_grad": ENABLE}.get(GRAD_MODES[full])
             case FunctionNode() as wrapper:
                 return self._wrapper(wrapper, depth)
             case ClassNode() as cls:

@@ -134,10 +134,18 @@ class Inference:
         facts = function.facts
         if facts.is_lambda or not facts.calls or not self.uses_torch(function.module):
             return False
-        if facts.name in ("forward", "__init__", "training_step", "configure_optimizers", "backward"):
-            return facts.name == "__init__"
-        return not (
-            TEST_FILE.search(function.module.path) and TEST_FUNCTION.search(facts.name) and _asserts(function)
+        if facts.name in ("training_step", "configure_optimizers", "backward") or facts.name.startswith("forward"):
+            return False
+        tests = TEST_FILE.search(function.module.path) is not None and TEST_FUNCTION.search(facts.name) is not None
+        return not tests and not self._is_part_of_forward(function)
+
+    def _is_part_of_forward(self, function: FunctionNode) -> bool:
+        """Whether a method of a module is called by a ``forward``: training runs it as well."""
+        if function.owner is None or not self._calls.is_module_class(function.owner):
+            return False
+        return any(
+            edge.certain and edge.caller.facts.name.startswith("forward") and edge.caller.owner is not None
+            for edge in self._calls.callers.get(function, ())
         )
 
     def uses_torch(self, module: ModuleNode) -> bool:
@@ -184,9 +192,7 @@ class Inference:
         states = self._calls.states_at(function, at)
         if not states & GRAD or states == GRAD:
             return states == GRAD
-        return bool(apply(self._calls.effect_at(function, at), GRAD) & GRAD) and self._is_live(
-            function, frozenset()
-        )
+        return bool(apply(self._calls.effect_at(function, at), GRAD) & GRAD) and self._is_live(function, frozenset())
 
     def _is_live(self, function: FunctionNode, seen: frozenset[FunctionNode]) -> bool:
         if function.is_module_body:
@@ -201,9 +207,7 @@ class Inference:
 
     # Cues
 
-    def _cues(
-        self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny
-    ) -> Iterator[Cue]:
+    def _cues(self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny) -> Iterator[Cue]:
         yield from self._mode_cues(function, event, module)
         yield from self._name_cues(function)
         yield from self._data_cues(function)
@@ -285,9 +289,7 @@ class Inference:
                     yield Cue(1, f"`{name}` is data to evaluate on", function.place(statement.iterable.at))
                     return
 
-    def _destiny_cues(
-        self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny
-    ) -> Iterator[Cue]:
+    def _destiny_cues(self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny) -> Iterator[Cue]:
         trains = not TRAINING_WORDS.isdisjoint(function.facts.words)
         # In a training step a detached result may still be a target: that is wasted work, but not inference.
         reads = [read for read in destiny.reads if not trains or read[1] not in _DETACHING]
@@ -313,9 +315,7 @@ class Inference:
         callers = self._calls.callers.get(function, [])
         if callers and all(self._is_inference_name(edge.caller) for edge in callers):
             edge = callers[0]
-            yield Cue(
-                1, f"it is only called by code that does not train, such as `{edge.caller.name}`", edge.place
-            )
+            yield Cue(1, f"it is only called by code that does not train, such as `{edge.caller.name}`", edge.place)
         elif any(TRAINING_FUNCTION.search(edge.caller.facts.name) for edge in callers):
             yield Cue(-1, "")
 
@@ -343,9 +343,3 @@ def _module_of(event: CallEvent) -> Value:
 
 def _how(detail: str) -> str:
     return f"`.{detail}`" if detail.isidentifier() else f"`{detail}`"
-
-
-def _asserts(function: FunctionNode) -> bool:
-    return any("assert" in call.callee for call in function.facts.calls) or any(
-        getattr(statement, "discarded", True) is False for statement in statements(function.facts.body)
-    )

@@ -57,7 +57,13 @@ class Run:
     def _parameter(self, index: int, name: str) -> Value:
         if index == 0 and name == "self" and self.function.owner is not None:
             return Value("self", parameter="self", target=self.function.owner)
-        return Value(origins=frozenset({Origin(self.function, -index - 1)}), parameter=name)
+        origins = frozenset({Origin(self.function, -index - 1)})
+        calls = self.flows.calls
+        if name != "self" and (cls := calls.class_of(self.function, name)) is not None:
+            if calls.is_module_class(cls):
+                return Value("module", target=cls, certainty="known", parameter=name)
+            return Value(origins=origins, target=cls, parameter=name)
+        return Value(origins=origins, parameter=name)
 
     def records(self, at: int) -> bool | None:
         """Whether operations at a place record a graph: by the states it may run in."""
@@ -239,9 +245,7 @@ class Run:
         self.env[path] = value
         self.flow.used(value.origins, "stored", target.at, path)
 
-    def _note_attribute(
-        self, target: Attribute, name: str, holder: Value, path: str | None, value: Value
-    ) -> None:
+    def _note_attribute(self, target: Attribute, name: str, holder: Value, path: str | None, value: Value) -> None:
         self.flow.attributes[(target.at, True)] = AttributeEvent(
             target.at, name, holder, path, value, self.backward_seen, False, False
         )
@@ -252,9 +256,7 @@ class Run:
         elif holder.kind != "module" and value.constant is True and holder.origins is not None:
             self.note_gradient(at)
             if path is not None:
-                self.env[path] = replace(
-                    holder, requires_grad=True, leaf=True if holder.leaf is not False else None
-                )
+                self.env[path] = replace(holder, requires_grad=True, leaf=True if holder.leaf is not False else None)
 
     def _bind_item(self, container: Expression, value: Value, at: int) -> None:
         path = dotted(container)

@@ -31,9 +31,7 @@ class Invocation:
         self.name = spelt(function)
         self.arguments = tuple(passed_argument(argument, run) for argument in node.arguments)
         values = [argument.value for argument in self.arguments]
-        self.given: frozenset[Origin] = (
-            frozenset().union(*(v.origins for v in values)) if values else frozenset()
-        )
+        self.given: frozenset[Origin] = frozenset().union(*(v.origins for v in values)) if values else frozenset()
         self.carried = self.given | (self.receiver.origins if self.receiver is not None else frozenset())
         self.targets: tuple[FunctionNode, ...] = ()
         self.forward = False

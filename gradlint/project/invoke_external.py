@@ -1,10 +1,14 @@
 """The abstract run over calls of functions outside the project: torch, builtins, other libraries."""
 
+from dataclasses import replace
+
 from gradlint.model.torch_calls import (
     FACTORIES,
     GRADIENT_FUNCTIONS,
+    GUARDED_HUBS,
     MODULE_FACTORIES,
     MODULE_TUPLE_FACTORIES,
+    NOT_A_MODULE,
     OPTIMIZERS,
     READING_FUNCTIONS,
     VALUES_AND_INDICES,
@@ -36,6 +40,10 @@ def on_external(it: Invocation, name: str) -> Value:
         return Value("container", items=(module, UNKNOWN, UNKNOWN))
     if (first := it.argument(0)) is not None and name.rpartition(".")[2] in MODULE_WRAPPERS:
         return first if first.kind == "module" else UNKNOWN
+    if NOT_A_MODULE.search(name):
+        return Value("callable", target=External(f"{name}.instance"))
+    if name == "torch.hub.load" and first is not None and GUARDED_HUBS.search(str(first.constant)):
+        return Value("callable", target=External("ultralytics.YOLO.instance"))
     if MODULE_FACTORIES.search(name):
         return Value("module", target=External(name), certainty="known")
     if name in ("torch.load", "copy.deepcopy", "copy.copy"):
@@ -64,15 +72,15 @@ def on_external(it: Invocation, name: str) -> Value:
     if name == "builtins.next" and first is not None and first.kind == "parameters":
         return first
     if not name.startswith(("torch.", "builtins.")):
-        return on_unknown(it)
+        result = on_unknown(it)
+        made = result.kind == "unknown" and result.target is None and last[:1].isupper()
+        return replace(result, target=External(name)) if made else result
     return plain(it.given)
 
 
 def _factory(it: Invocation, name: str) -> Value:
     flag = it.argument(99, "requires_grad")
-    requires = (
-        flag.constant if flag is not None and isinstance(flag.constant, bool) else (None if flag else False)
-    )
+    requires = flag.constant if flag is not None and isinstance(flag.constant, bool) else (None if flag else False)
     if requires:
         it.run.note_gradient(it.at)
     it.run.flow.used(it.given, "read", it.at, name)

@@ -59,10 +59,7 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
     ):
         return _collected(it, owner)
     if owner.kind == "tensor":
-        if (
-            method in ("to", "cuda", "cpu", "float", "double", "half", "type", "contiguous")
-            and not owner.requires_grad
-        ):
+        if method in ("to", "cuda", "cpu", "float", "double", "half", "type", "contiguous") and not owner.requires_grad:
             return owner
         return evaluate.computed([owner, *(a.value for a in it.arguments)], it.carried, it.at, it.run)
     return None

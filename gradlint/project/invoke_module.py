@@ -10,13 +10,14 @@ from gradlint.model.torch_calls import (
     TRIVIAL_MODULES,
 )
 from gradlint.model.torch_names import GUARDED_METHODS
+from gradlint.project.calls import EVERYBODYS
 from gradlint.project.flow import Flow
 from gradlint.project.invocation import Invocation
 from gradlint.project.invoke_project import on_project, runs_module
 from gradlint.project.nodes import ClassNode, External, FunctionNode
 from gradlint.project.values import UNKNOWN, Certainty, Value, plain
 
-_MOST_CANDIDATES = 6
+_MOST_CANDIDATES = 12
 
 
 def on_module(it: Invocation) -> Value:
@@ -32,21 +33,22 @@ def on_module(it: Invocation) -> Value:
             return on_project(it, targets)
     if it.callee.kind == "module":
         return forward(it, it.callee)
-    if module.target is None and (targets := _named_alike(it)):
+    if module.target is None and (targets := named_alike(it)):
         it.targets = targets
         return on_project(it, targets)
-    if it.method in GUARDED_METHODS or not FORWARD_METHODS.search(it.method):
+    if it.method == "freeze":
+        it.run.mark_frozen(it.receiver_path, True)
+    if it.method in GUARDED_METHODS or not FORWARD_METHODS.search(it.method) or not it.arguments:
         return plain(it.given)
     return forward(it, module)
 
 
-def _named_alike(it: Invocation) -> tuple[FunctionNode, ...]:
-    """The methods that a module of unknown class may have: those of this name, if the project has a few."""
-    named = it.run.flows.linker.methods_named.get(it.method, ())
-    if len(named) > _MOST_CANDIDATES:
+def named_alike(it: Invocation) -> tuple[FunctionNode, ...]:
+    """The methods that an object of unknown class may have: the project's of this name, if there are a few."""
+    if it.method in EVERYBODYS or it.method.startswith("__"):
         return ()
-    calls = it.run.flows.calls
-    return tuple(m for m in named if m.owner is not None and calls.is_module_class(m.owner))
+    named = it.run.flows.linker.methods_named.get(it.method, ())
+    return tuple(named) if len(named) <= _MOST_CANDIDATES else ()
 
 
 def module_method(it: Invocation, module: Value) -> Value:
@@ -102,6 +104,9 @@ def forward(it: Invocation, module: Value) -> Value:
         return plain(it.given)
     it.forward = True
     if isinstance(module.target, ClassNode):
+        if not it.run.flows.calls.has_parameters(module.target):  # on plain input it records nothing
+            it.forward = False
+            return plain(it.given)
         it.targets = tuple(it.run.flows.calls.methods(module.target, "__call__"))
         it.forward = any(runs_module(it, _flow_of(it, t)) for t in it.targets) if it.targets else True
     return it.fresh(it.given)

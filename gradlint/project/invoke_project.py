@@ -111,11 +111,7 @@ def _returned_item(it: Invocation, item: Value, into: frozenset[Origin]) -> Valu
 def runs_module(it: Invocation, flow: Flow) -> bool:
     """Whether a function, called with grad on, runs a forward unguarded and hands back part of its graph."""
     function, calls = flow.function, it.run.flows.calls
-    if (
-        function.facts.name == "forward"
-        and function.owner is not None
-        and calls.is_module_class(function.owner)
-    ):
+    if function.facts.name == "forward" and function.owner is not None and calls.is_module_class(function.owner):
         return bool(apply(calls.effect_at(function, function.facts.at), GRAD) & GRAD)
     return any(
         event.forward

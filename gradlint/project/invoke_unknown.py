@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 from gradlint.model.code import Subscript, dotted
-from gradlint.model.torch_calls import FORWARD_METHODS, GRADIENT_NAMES, MODEL_NAME, READING_NAMES
-from gradlint.model.torch_names import GUARDED_METHODS
+from gradlint.model.inference_names import TORCH_PACKAGES
+from gradlint.model.torch_calls import GRADIENT_NAMES, MODEL_NAME, MODEL_ONLY_METHODS, READING_NAMES
 from gradlint.project.invocation import Invocation, last_part
-from gradlint.project.invoke_module import forward
+from gradlint.project.invoke_module import forward, named_alike
+from gradlint.project.invoke_project import on_project
+from gradlint.project.nodes import External
 from gradlint.project.values import NO_CONSTANT, Value, plain
 
 _FREEZING = ("freeze", "requires_grad", "set_grad", "toggle_grad")
@@ -21,6 +23,9 @@ def on_unknown(it: Invocation) -> Value:
         it.run.note_gradient(it.at)
         it.run.flow.used(it.given, "trained", it.at, last)
         return plain(it.carried)
+    if it.receiver is not None and it.callee.kind == "unknown" and (targets := named_alike(it)):
+        it.targets = targets
+        return on_project(it, targets)
     if it.callee.kind != "callable" and _looks_like_model(it):
         return forward(it, replace(it.callee, kind="module", certainty="named"))
     if _runs_part_of_model(it):
@@ -36,20 +41,23 @@ def _runs_part_of_model(it: Invocation) -> bool:
     if it.receiver is None or it.callee.kind == "callable" or it.receiver_path is None:
         return False
     named = MODEL_NAME.search(last_part(it.receiver_path)) is not None
-    return named and FORWARD_METHODS.search(it.method) is not None and it.method not in GUARDED_METHODS
+    return named and MODEL_ONLY_METHODS.search(it.method) is not None and not _is_foreign(it.receiver)
+
+
+def _is_foreign(value: Value) -> bool:
+    """Whether something comes out of a library that has nothing to do with torch."""
+    return isinstance(value.target, External) and value.target.name.partition(".")[0] not in TORCH_PACKAGES
 
 
 def _frozen_by_name(it: Invocation) -> None:
     """``freeze(model)``, ``set_requires_grad(net, False)``: what it does is in its name."""
     if any(a.value.constant is True for a in it.arguments):
         return
+    if it.method == "freeze":  # ``encoder.freeze()`` of Lightning and NeMo
+        it.run.mark_frozen(it.receiver_path, True)
     for argument in it.arguments:
         path = dotted(argument.expression)
-        if (
-            path is not None
-            and argument.value.kind in ("module", "unknown")
-            and argument.value.constant is NO_CONSTANT
-        ):
+        if path is not None and argument.value.kind in ("module", "unknown") and argument.value.constant is NO_CONSTANT:
             it.run.mark_frozen(path, True)
 
 
@@ -58,7 +66,7 @@ def _looks_like_model(it: Invocation) -> bool:
     while isinstance(function, Subscript):  # ``self.model["generator"](z)``, ``models[i](x)``
         function = function.value
     name = dotted(function)
-    if name is None or not it.arguments:
+    if name is None or not it.arguments or _is_foreign(it.callee):
         return False
     last = last_part(name)
     if function is not it.node.function:

@@ -33,9 +33,7 @@ _HALVES = re.compile(r"^(__a?enter__|__a?exit__|__del__)$")
 _ENTRY_POINT = re.compile(r"(^|_)main(_\w+)?$|^cli$")
 _COMMAND = re.compile(r"(^|\.)(command|main|callback|task|entrypoint|local_entrypoint)$")
 # What a function may call besides that does nothing but set up.
-_SETTERS = re.compile(
-    r"^(__enter__|eval|train|print|info|debug|warning|is_grad_enabled|is_inference_mode_enabled)$"
-)
+_SETTERS = re.compile(r"^(__enter__|eval|train|print|info|debug|warning|is_grad_enabled|is_inference_mode_enabled)$")
 _TRAINING = frozenset({"backward", "manual_backward", "fit", "zero_grad"})
 
 
@@ -54,9 +52,7 @@ class Leak:
 class Leaks:
     """Finds leaks that somebody has to suffer from."""
 
-    def __init__(
-        self, linker: Linker, bindings: Bindings, modes: Modes, states: GradStates, calls: CallGraph
-    ) -> None:
+    def __init__(self, linker: Linker, bindings: Bindings, modes: Modes, states: GradStates, calls: CallGraph) -> None:
         self._linker = linker
         self._bindings = bindings
         self._modes = modes
@@ -99,9 +95,7 @@ class Leaks:
             case Attribute(name="__enter__", value=value):
                 return not self._ends_by_itself(function, value)
             case _:
-                return self._modes.mode(function, call.function) is not None or self._is_setter_call(
-                    function, call
-                )
+                return self._modes.mode(function, call.function) is not None or self._is_setter_call(function, call)
 
     def _ends_by_itself(self, function: FunctionNode, guard: Expression) -> bool:
         """An inference mode ends with the object that holds it: at once, or with a local variable."""
@@ -131,8 +125,7 @@ class Leaks:
 
     def _switches_on(self, function: FunctionNode) -> bool:
         return any(
-            (isinstance(call.function, Attribute) and call.function.name == "__exit__")
-            or self._sets_on(function, call)
+            (isinstance(call.function, Attribute) and call.function.name == "__exit__") or self._sets_on(function, call)
             for statement in statements(function.facts.body)
             for call in _for_effect(statement)
         )
@@ -161,9 +154,7 @@ class Leaks:
             return True
         if (dotted(call.function) or "").startswith("torch.backends."):
             return True
-        return (
-            isinstance(call.function, Name | Attribute) and _SETTERS.match(_last(call.function)) is not None
-        )
+        return isinstance(call.function, Name | Attribute) and _SETTERS.match(_last(call.function)) is not None
 
     def _in_scripts_without_training(self, function: FunctionNode) -> bool:
         """Whether only programs lead here that train nothing: what they leave behind ends with them."""

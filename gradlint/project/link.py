@@ -30,9 +30,7 @@ class Linker:
         for module in self.modules:
             for start in range(len(module.parts)):
                 self._by_suffix[".".join(module.parts[start:])].append(module)
-        self._namespaces: dict[
-            ModuleNode, dict[str, list[ImportName | FunctionNode | ClassNode | Expression]]
-        ] = {}
+        self._namespaces: dict[ModuleNode, dict[str, list[ImportName | FunctionNode | ClassNode | Expression]]] = {}
         self._found: dict[tuple[ModuleNode, str], ModuleNode | None] = {}
         self._ancestors: dict[ClassNode, tuple[ClassNode | External, ...]] = {}
 
@@ -92,9 +90,7 @@ class Linker:
 
     # Names
 
-    def namespace(
-        self, module: ModuleNode
-    ) -> dict[str, list[ImportName | FunctionNode | ClassNode | Expression]]:
+    def namespace(self, module: ModuleNode) -> dict[str, list[ImportName | FunctionNode | ClassNode | Expression]]:
         """What a module's top level binds each name to, in order of appearance."""
         if module not in self._namespaces:
             self._namespaces[module] = _namespace(module)
@@ -181,11 +177,7 @@ class Linker:
                 return self.imported(function.module, found, depth)
         module = function.module
         for nested in module.functions:
-            if (
-                nested.facts.parent == function.facts.index
-                and nested.facts.name == name
-                and nested.owner is None
-            ):
+            if nested.facts.parent == function.facts.index and nested.facts.name == name and nested.owner is None:
                 return nested
         return next(
             (c for c in module.classes if c.facts.parent == function.facts.index and c.facts.name == name),

@@ -51,9 +51,7 @@ class Project:
         self.flows = Flows(self.linker, self.bindings, self.calls, names.models)
         self.flags = Flags(self.linker, self.modes, self.calls, self.flows)
         self.destinies = Destinies(self.calls, self.flows)
-        self.inference = Inference(
-            self.linker, self.calls, self.flows, self.destinies, names.inference_functions
-        )
+        self.inference = Inference(self.linker, self.calls, self.flows, self.destinies, names.inference_functions)
 
     def functions(self) -> Iterator[FunctionNode]:
         """All functions, module bodies and lambdas included, in order of path and place."""

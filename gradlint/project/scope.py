@@ -155,9 +155,7 @@ def _raises(statement: With) -> bool:
 def tried(function: FunctionNode) -> frozenset[int]:
     """The places in a short ``try`` that has handlers: a question whether something exists."""
     found = (s for s in statements(function.facts.body) if isinstance(s, Try) and s.handlers)
-    return frozenset(
-        place for probe in found if len(probe.body) <= _LONGEST_PROBE for place in _places(probe.body)
-    )
+    return frozenset(place for probe in found if len(probe.body) <= _LONGEST_PROBE for place in _places(probe.body))
 
 
 def _places(block: Block) -> Iterator[int]:

@@ -69,9 +69,7 @@ class GradStates:
     def _walk(self, function: FunctionNode) -> _Walked:
         if function not in self._walked:
             self._walked[function] = _Walked()  # a function that meets itself sees the identity
-            self._walked[function] = (
-                _Walker(self, function).run() if self._may_change(function) else _Walked()
-            )
+            self._walked[function] = _Walker(self, function).run() if self._may_change(function) else _Walked()
         return self._walked[function]
 
     def _may_change(self, function: FunctionNode) -> bool:

@@ -81,9 +81,7 @@ def meet(left: Value, right: Value) -> Value:
     if right.kind == "none":
         return left
     kind = left.kind if left.kind == right.kind else _mixed(left, right)
-    merged = {
-        name: getattr(left, name) if getattr(left, name) == getattr(right, name) else None for name in _AGREED
-    }
+    merged = {name: getattr(left, name) if getattr(left, name) == getattr(right, name) else None for name in _AGREED}
     constant = left.constant if left.constant is right.constant else NO_CONSTANT
     return Value(
         kind=kind,
