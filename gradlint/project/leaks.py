@@ -17,7 +17,7 @@ from gradlint.model.code import (
     Statement,
     dotted,
 )
-from gradlint.model.traverse import all_expressions, blocks, statements, within
+from gradlint.model.traverse import all_expressions, blocks, expressions, statements, within
 from gradlint.project.bindings import Bindings
 from gradlint.project.calls import CallGraph, Edge
 from gradlint.project.effects import GRAD, IDENTITY, INFERENCE, NO_GRAD, apply
@@ -160,11 +160,23 @@ class Leaks:
         """Whether only programs lead here that train nothing: what they leave behind ends with them."""
         callers, callees = self._calls.callers, self._calls.callees
         above = _closure([function], lambda f: (edge.caller for edge in callers.get(f, ())))
+        if not any(f.is_module_body for f in above):
+            return False
         starts = [f for f in above if not callers.get(f)]
-        if not starts or not all(f.is_module_body and self._imports.of(f.module) is None for f in starts):
+        if not all(f.is_module_body for f in starts) or any(
+            self._runs_on_import(edge) for f in above for edge in callers.get(f, ())
+        ):
             return False
         below = _closure(above, lambda f: (c for found in callees.get(f, {}).values() for c in found))
         return all(_TRAINING.isdisjoint(f.facts.words) for f in below)
+
+    def _runs_on_import(self, edge: Edge) -> bool:
+        """Whether a call is made when some other module imports the caller's."""
+        body = edge.caller
+        if not body.is_module_body or self._imports.of(body.module) is None:
+            return False
+        importing = (e for s in _outside_main(body.facts.body) for outer in expressions(s) for e in within(outer))
+        return any(expression.at == edge.at for expression in importing)
 
 
 def _outside_main(block: Block) -> Iterator[Statement]:
