@@ -149,9 +149,7 @@ class _Settings:
         return {name: self._strings(f"{key}.{name}", value) for name, value in self._table(key).items()}
 
     def levels(self, key: str) -> Mapping[str, str]:
-        return {
-            name: self._choice(f"{key}.{name}", value, LEVELS) for name, value in self._table(key).items()
-        }
+        return {name: self._choice(f"{key}.{name}", value, LEVELS) for name, value in self._table(key).items()}
 
     def _table(self, key: str) -> Mapping[str, object]:
         value = self.table.get(key, {})

@@ -140,9 +140,7 @@ def test_what_is_not_understood_is_refused_with_file_and_key(tmp_path: Path, tex
         ("pyproject.toml", "[tool]\ngradlint = 3", r"tool.gradlint: expected a table, got a number"),
     ],
 )
-def test_a_broken_file_on_the_way_is_not_passed_over(
-    tmp_path: Path, name: str, text: str, message: str
-) -> None:
+def test_a_broken_file_on_the_way_is_not_passed_over(tmp_path: Path, name: str, text: str, message: str) -> None:
     file = write(tmp_path, text, name)
     with pytest.raises(ConfigError, match=f"^{file}: {message}"):
         read(find(tmp_path / "deeper") or file)

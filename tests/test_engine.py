@@ -1,5 +1,6 @@
 """A run: everything that can be checked is checked, and everything that cannot is told."""
 
+import gc
 import linecache
 import sys
 from collections.abc import Callable, Iterator
@@ -77,9 +78,7 @@ def test_endless_recursion_in_a_rule_is_its_failure(flags: Flags) -> None:
     def check(project: Project) -> Iterator[Finding]:
         return check(project)
 
-    outcome = run(
-        [Source("a.py", "flag_me()\n")], [replace(broken(ValueError()), check=check), flags("flag_me")]
-    )
+    outcome = run([Source("a.py", "flag_me()\n")], [replace(broken(ValueError()), check=check), flags("flag_me")])
     assert "RecursionError" in outcome.failures[0].message
     assert lines(outcome) == [("a.py", 1, "XY101")]
 
@@ -107,9 +106,7 @@ def test_what_the_extractor_cannot_follow_is_a_failure_of_that_file_alone(
 
     monkeypatch.setattr(extract, "extract", extract_badly)
     outcome = run([Source("odd.py", "x\n"), Source("a.py", "flag_me()\n")], [flags("flag_me")])
-    assert [(failure.path, "please report it" in failure.message) for failure in outcome.failures] == [
-        ("odd.py", True)
-    ]
+    assert [(failure.path, "please report it" in failure.message) for failure in outcome.failures] == [("odd.py", True)]
     assert lines(outcome) == [("a.py", 1, "XY101")]
 
 
@@ -210,16 +207,21 @@ def test_nothing_to_check_is_fine(flags: Flags) -> None:
     assert run([], [flags("flag_me")]) == Outcome(0, (), (), 0)
 
 
+def _interrupt(done: int, total: int) -> None:
+    raise KeyboardInterrupt
+
+
 def test_an_interrupt_in_progress_comes_through(flags: Flags) -> None:
-    def stop(done: int, total: int) -> None:
-        raise KeyboardInterrupt
-
     with pytest.raises(KeyboardInterrupt):
-        run([Source("a.py", "x\n")], [flags("flag_me")], progress=stop)
+        run([Source("a.py", "x\n")], [flags("flag_me")], progress=_interrupt)
 
 
-def test_the_recursion_limit_is_as_before(flags: Flags) -> None:
-
+def test_the_interpreter_is_left_as_it_was(flags: Flags) -> None:
     before = sys.getrecursionlimit()
     run([Source("a.py", "x = " + "-" * 900 + "1\n")], [flags("flag_me")])
     assert sys.getrecursionlimit() == before
+    assert gc.isenabled()
+    with pytest.raises(KeyboardInterrupt):
+        run([Source("a.py", "x\n")], [], progress=_interrupt)
+    assert sys.getrecursionlimit() == before
+    assert gc.isenabled()

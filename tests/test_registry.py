@@ -56,9 +56,7 @@ def test_the_built_in_pack_is_found() -> None:
 
 
 def test_a_third_partys_pack_is_found(install: Installer) -> None:
-    install.pack(
-        "pack_one", first=RULE.format(code="XY1", name="first"), second=RULE.format(code="XY2", name="b")
-    )
+    install.pack("pack_one", first=RULE.format(code="XY1", name="first"), second=RULE.format(code="XY2", name="b"))
     assert {("XY1", "first"), ("XY2", "b")} <= {(rule.code, rule.name) for rule in load()}
 
 
@@ -72,9 +70,7 @@ def test_rules_in_subpackages_are_found(install: Installer) -> None:
 
 
 def test_a_rule_that_another_module_imports_is_one_rule(install: Installer) -> None:
-    install.pack(
-        "pack_three", a=RULE.format(code="XY4", name="a"), b="from pack_three.a import a\n__all__ = ['a']\n"
-    )
+    install.pack("pack_three", a=RULE.format(code="XY4", name="a"), b="from pack_three.a import a\n__all__ = ['a']\n")
     assert [rule.code for rule in load()].count("XY4") == 1
 
 
@@ -93,14 +89,10 @@ def test_two_rules_with_one_code_are_refused(install: Installer) -> None:
         (RULE.format(code="XY6", name="a").split("\n", 1)[1], "RuleError: .* has no page"),
     ],
 )
-def test_a_pack_that_cannot_be_imported_is_named_with_the_cause(
-    install: Installer, text: str, cause: str
-) -> None:
+def test_a_pack_that_cannot_be_imported_is_named_with_the_cause(install: Installer, text: str, cause: str) -> None:
     name = install.folder.name  # a new one for each case: modules stay imported
     install.pack(name, bad=text)
-    with pytest.raises(
-        RuleError, match=f"the rule pack `{name}` of dist-of-{name} cannot be imported: {cause}"
-    ):
+    with pytest.raises(RuleError, match=f"the rule pack `{name}` of dist-of-{name} cannot be imported: {cause}"):
         load()
 
 
@@ -161,9 +153,7 @@ def test_selectors_choose(rules: tuple[Rule, ...], layers: list[Selectors], chos
     assert " ".join(rule.code for rule in choose(rules, *layers)) == chosen
 
 
-@pytest.mark.parametrize(
-    "layer", [Selectors(("XY9",)), Selectors(ignore=("XY9",)), Selectors(extend_select=("XY9",))]
-)
+@pytest.mark.parametrize("layer", [Selectors(("XY9",)), Selectors(ignore=("XY9",)), Selectors(extend_select=("XY9",))])
 def test_a_selector_that_fits_nothing_is_refused(rules: tuple[Rule, ...], layer: Selectors) -> None:
     with pytest.raises(ConfigError, match=r"^here: unknown rule or prefix `XY9`"):
         choose(rules, replace(layer, origin="here"))

@@ -189,9 +189,7 @@ def test_a_rule_that_broke_did_not_run(rules: list[Rule]) -> None:
         ("x = 1  # gradlint: ignore-file[XY999]\n", "there is no rule `XY999`"),
     ],
 )
-def test_an_unknown_code_is_found_and_can_be_removed(
-    check: Callable[[str], Outcome], text: str, message: str
-) -> None:
+def test_an_unknown_code_is_found_and_can_be_removed(check: Callable[[str], Outcome], text: str, message: str) -> None:
     outcome = check(text)
     assert found(outcome) == [(1, "GL902")]
     assert outcome.diagnostics[0].message.startswith(message)

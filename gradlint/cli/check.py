@@ -11,9 +11,7 @@ from gradlint.config import FORMATS
 Command = TypeVar("Command", bound=Callable[..., object])
 
 
-def _selectors(
-    context: click.Context, parameter: click.Parameter, values: tuple[str, ...]
-) -> tuple[str, ...]:
+def _selectors(context: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
     """``--select GL1,GL201 --select GL3`` as one tuple."""
     return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
 

@@ -8,8 +8,8 @@ from gradlint.diagnostic import Failure, Outcome
 from gradlint.engine.identity import distinct, fingerprinted
 from gradlint.engine.placing import placed, places
 from gradlint.engine.policy import Policy
+from gradlint.engine.room import with_room
 from gradlint.engine.silencing import silenced
-from gradlint.engine.stack import with_deep_stack
 from gradlint.finding import Finding
 from gradlint.model.facts import ModuleFacts
 from gradlint.project import Names, Project
@@ -43,7 +43,7 @@ def run(
     texts = {source.path: source for source in sources}
     reported = frozenset(texts) if report_only is None else frozenset(texts).intersection(report_only)
     steps = _Steps(len(texts) + len(rules), progress)
-    return with_deep_stack(lambda: _run(texts, rules, names, policy, reported, steps))
+    return with_room(lambda: _run(texts, rules, names, policy, reported, steps))
 
 
 def failure_of(error: SourceError) -> Failure:

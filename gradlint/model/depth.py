@@ -28,33 +28,14 @@ _TOKEN = re.compile(
     | (?P<close>[)\]}])
     | (?P<part>[,;] | (?<![=<>!:])=(?!=))
     | (?P<line>\n)
-    | \#[^\n]*
+    | \#[^\n]* | \\\r?\n
     """,
     re.VERBOSE | re.DOTALL,
 )
 _F_STRING = re.compile(r"[rR]?[fFtT]")
 _BRACKET = re.compile(r"[(\[{}\])]")
-_OPENING = ("(", "[", "{")
-_LINKING = (
-    ".",
-    "+",
-    "-",
-    "*",
-    "/",
-    "%",
-    "@",
-    "&",
-    "|",
-    "^",
-    "~",
-    "'",
-    '"',
-    "not",
-    "and",
-    "or",
-    "if",
-    "lambda",
-)
+_OPENING = tuple("([{")
+_LINKING = (*".+-*/%@&|^~'\"", "not", "and", "or", "if", "lambda")
 _KINDS: dict[str, Kind] = {
     **dict.fromkeys("([{", "open"),
     **dict.fromkeys(")]}", "close"),

@@ -21,9 +21,7 @@ def render(page: Page) -> Iterator[str]:
 
 def _finding(found: Diagnostic, page: Page) -> Iterator[str]:
     title = f"{found.severity} {found.code} {found.name}"
-    yield _headline(
-        found.path, found.span.line, found.span.column, found.severity, title, found.message, page
-    )
+    yield _headline(found.path, found.span.line, found.span.column, found.severity, title, found.message, page)
     by_path: dict[str, list[Mark]] = {found.path: [Mark(found.span, "", found.severity)]}
     for note in found.notes:
         by_path.setdefault(note.path, []).append(Mark(note.span, note.message, None))
@@ -49,9 +47,7 @@ def _failure(failure: Failure, page: Page) -> Iterator[str]:
     yield "\n"
 
 
-def _headline(
-    path: str, line: int, column: int, severity: Severity, title: str, message: str, page: Page
-) -> str:
+def _headline(path: str, line: int, column: int, severity: Severity, title: str, message: str, page: Page) -> str:
     place = page.style.bold(printable(f"{path}:{line}:{column}:"))
     return f"{place} {page.style.mark(severity, title)}: {page.style.bold(printable(message))}\n"
 

@@ -11,9 +11,7 @@ def statistics(page: Page, output_format: str) -> Iterator[str]:
     """One line per rule that found something, the most frequent first; as JSON if that is the format."""
     found = page.outcome.diagnostics
     names = {diagnostic.code: diagnostic.name for diagnostic in found}
-    counts = sorted(
-        Counter(diagnostic.code for diagnostic in found).items(), key=lambda item: (-item[1], item[0])
-    )
+    counts = sorted(Counter(diagnostic.code for diagnostic in found).items(), key=lambda item: (-item[1], item[0]))
     if output_format == "json":
         rows = [{"code": code, "name": names[code], "count": count} for code, count in counts]
         yield json.dumps(rows, indent=2) + "\n"

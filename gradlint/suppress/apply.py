@@ -92,9 +92,7 @@ def _is_named(complaint: Diagnostic, comments: Sequence[Suppression]) -> bool:
     return use is not None
 
 
-def _complaints(
-    comment: Suppression, source: Source, used: Collection[_Use], scope: Scope
-) -> Iterator[Diagnostic]:
+def _complaints(comment: Suppression, source: Source, used: Collection[_Use], scope: Scope) -> Iterator[Diagnostic]:
     if comment.fault:
         yield _unreadable(comment, source)
         return
@@ -128,9 +126,7 @@ def _unused(comment: Suppression, unused: Sequence[Mention], source: Source) -> 
     return _diagnostic(unused_suppression, comment.span, source, message, "remove it, or move it", fix)
 
 
-def _unknown_code(
-    mention: Mention, comment: Suppression, source: Source, known: Mapping[str, str]
-) -> Diagnostic:
+def _unknown_code(mention: Mention, comment: Suppression, source: Source, known: Mapping[str, str]) -> Diagnostic:
     meant = next((code for code, name in known.items() if name.upper() == mention.code), None)
     if meant is not None:
         message = f"a suppression names rules by code: `{meant}` instead of `{mention.code.lower()}`"

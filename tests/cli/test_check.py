@@ -44,9 +44,7 @@ def test_a_finding_is_1(gradlint: Gradlint, write: Write, snapshot: Snapshot) ->
     assert result.stderr == ""
 
 
-def test_a_file_that_cannot_be_checked_is_2_and_the_others_are_reported(
-    gradlint: Gradlint, write: Write
-) -> None:
+def test_a_file_that_cannot_be_checked_is_2_and_the_others_are_reported(gradlint: Gradlint, write: Write) -> None:
     write({"a.py": "flag_me()\n", "b.py": "x = (\n"})
     result = gradlint("check", "--output-format", "concise")
     assert result.exit_code == 2
@@ -343,9 +341,7 @@ def test_the_flag_for_the_coming_cache_is_taken_but_not_advertised(gradlint: Gra
     assert "cache" not in gradlint("check", "--help").stdout
 
 
-def test_the_other_gradlint_is_named(
-    gradlint: Gradlint, write: Write, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_other_gradlint_is_named(gradlint: Gradlint, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     write({"a.py": "x = 1\n"})
     monkeypatch.setattr(registry, "namesake_installed", lambda: True)
     result = gradlint("check")

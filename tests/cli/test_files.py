@@ -121,9 +121,7 @@ def test_an_ignored_folder_that_is_named_is_searched(write: Write) -> None:
 
 
 def test_lines_of_a_gitignore_that_make_no_sense_are_skipped(write: Write) -> None:
-    write(
-        empty(["a.py", "gen.py"]) | {".gitignore": "!\n[z-a]\n\n\\\ngen.py\n\udcff\n".replace("\udcff", "é")}
-    )
+    write(empty(["a.py", "gen.py"]) | {".gitignore": "!\n[z-a]\n\n\\\ngen.py\n\udcff\n".replace("\udcff", "é")})
     assert shown() == ["a.py"]
 
 
@@ -141,17 +139,13 @@ def test_a_folder_called_like_a_file_is_a_folder(write: Write) -> None:
 def test_a_path_that_does_not_exist_is_a_failure(write: Write) -> None:
     write(empty(["a.py"]))
     found = discover(["none", "a.py"], Config())
-    assert [(failure.path, failure.message) for failure in found.failures] == [
-        ("none", "no such file or folder")
-    ]
+    assert [(failure.path, failure.message) for failure in found.failures] == [("none", "no such file or folder")]
     assert [file.shown for file in found.files] == ["a.py"]
 
 
 def test_a_folder_without_python_is_told(write: Write) -> None:
     write(empty(["docs/readme.md", "src/a.py"]))
-    assert [skipped.message for skipped in discover(["docs", "src"], Config()).skipped] == [
-        "no Python files in docs"
-    ]
+    assert [skipped.message for skipped in discover(["docs", "src"], Config()).skipped] == ["no Python files in docs"]
 
 
 def test_a_folder_that_cannot_be_read_is_a_failure_and_the_others_are_searched(
