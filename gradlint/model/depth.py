@@ -119,4 +119,5 @@ def _tokenized(text: str) -> Iterator[tuple[Kind, int]]:
 def _brackets(text: str, offset: int) -> Iterator[tuple[Kind, int]]:
     """The brackets inside an f-string."""
     if len(text) > MOST_BRACKETS and "{" in text:
-        yield from ((_KINDS[found.group()], offset + found.start()) for found in _BRACKET.finditer(text))
+        for found in _BRACKET.finditer(text):
+            yield _KINDS[found.group()], offset + found.start()

@@ -43,7 +43,7 @@ def test_much_is_not_deep(text: str) -> None:
 
 @pytest.mark.parametrize("bracket", ["()", "[]", "{}"])
 def test_brackets_may_nest_as_deeply_as_python_allows(bracket: str) -> None:
-    opening, closing = bracket
+    opening, closing = bracket[0], bracket[1]
     deepest = opening * MOST_BRACKETS + closing * MOST_BRACKETS
     assert refused(f"x = 1\ny = {deepest}\n") is None
     assert refused(f"x = 1\ny = {opening}{deepest}{closing}\n") == (2, 5 + MOST_BRACKETS)
