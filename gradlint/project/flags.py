@@ -20,7 +20,6 @@ from gradlint.model.code import (
 from gradlint.model.spelling import distance
 from gradlint.model.torch_calls import FACTORIES, WRAPPED_TENSORS
 from gradlint.model.traverse import all_expressions, statements
-from gradlint.project import scope
 from gradlint.project.calls import CallGraph
 from gradlint.project.flow import Flows
 from gradlint.project.link import Linker
@@ -123,7 +122,7 @@ class Flags:
             return False
         if owner.kind in ("module", "self"):
             return owner.kind == "module" or self._is_module(owner)
-        return owner.kind == "unknown" and _imports_torch(function)
+        return owner.kind == "unknown" and name not in self._kept and _imports_torch(function)
 
     def _is_module(self, owner: Value) -> bool:
         return isinstance(owner.target, ClassNode) and self._calls.is_module_class(owner.target)
@@ -136,15 +135,12 @@ class Flags:
         return self._modes.spellings(names | {"new_tensor", "new_zeros", "new_ones", "new_full", "new_empty", _METHOD})
 
     def _keywords(self, function: FunctionNode) -> Iterator[Misspelling]:
-        for call in scope.evaluated(function):
-            if not isinstance(call, Call):
-                continue
-            for argument in call.arguments:
-                keyword, at = argument.keyword, argument.keyword_at
-                if keyword is None or at is None or not (is_near_miss(keyword) or keyword == _METHOD):
-                    continue
-                if self._takes_flag(function, call.function):
-                    yield Misspelling("keyword", at, at, keyword, _FLAG, "unknown")
+        for call in all_expressions(function.facts.body):
+            if isinstance(call, Call):
+                for name, at in _keywords(call):
+                    is_wrong = is_near_miss(name) or name == _METHOD
+                    if is_wrong and self._takes_flag(function, call.function):
+                        yield Misspelling("keyword", at, at, name, _FLAG, "unknown")
 
     def _takes_flag(self, function: FunctionNode, called: Expression) -> bool:
         """Whether what is called is a torch function or tensor method that takes ``requires_grad``."""
@@ -154,6 +150,9 @@ class Flags:
         return bool(is_method) and isinstance(called, Attribute) and called.name not in self._linker.methods_named
 
     def _set_by_name(self, function: FunctionNode) -> Iterator[Misspelling]:
+        texts = {_text(expression) for expression in all_expressions(function.facts.body)}
+        if not any(is_near_miss(text) or text == _METHOD for text in texts):
+            return
         for event in self._flows.flow(function).calls.values():
             if event.name != "setattr" or len(event.arguments) != 3:
                 continue
@@ -213,6 +212,17 @@ class Flags:
         )
 
     @cached_property
+    def _kept(self) -> frozenset[str]:
+        """The names that an object of the project stores on itself."""
+        return frozenset(
+            e.name
+            for function in self._near
+            for at, _ in _stored(function)
+            for e in all_expressions(function.facts.body)
+            if e.at == at and isinstance(e, Attribute) and dotted(e.value) == "self"
+        )
+
+    @cached_property
     def _defined(self) -> frozenset[str]:
         """The names that a class of the project defines, or that a function takes."""
         modules = self._linker.modules
@@ -238,6 +248,12 @@ def _stored(function: FunctionNode) -> Iterator[tuple[int, Expression | None]]:
                 yield target.at, None
             case _:
                 pass
+
+
+def _keywords(call: Call) -> Iterator[tuple[str, int]]:
+    for argument in call.arguments:
+        if argument.keyword is not None and argument.keyword_at is not None:
+            yield argument.keyword, argument.keyword_at
 
 
 def _is_bool(value: Expression | None) -> bool:

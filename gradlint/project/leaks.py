@@ -12,9 +12,11 @@ from gradlint.model.code import (
     Call,
     Evaluate,
     Expression,
+    For,
     If,
     Name,
     Statement,
+    While,
     dotted,
 )
 from gradlint.model.traverse import all_expressions, blocks, expressions, statements, within
@@ -140,7 +142,7 @@ class Leaks:
             return True
         if callers and all(edge.elsewhere for edge in callers):
             return True  # the mode belongs to a thread, which ends
-        return self._only_sets(function) or self._in_scripts_without_training(function)
+        return self._only_sets(function) or not self._is_felt(function)
 
     def _only_sets(self, function: FunctionNode) -> bool:
         """Whether switching is all that a function does: it is told to, and its caller is to blame."""
@@ -156,19 +158,29 @@ class Leaks:
             return True
         return isinstance(call.function, Name | Attribute) and _SETTERS.match(_last(call.function)) is not None
 
-    def _in_scripts_without_training(self, function: FunctionNode) -> bool:
-        """Whether only programs lead here that train nothing: what they leave behind ends with them."""
-        callers, callees = self._calls.callers, self._calls.callees
+    def _is_felt(self, function: FunctionNode) -> bool:
+        """Whether somebody may train after the function has returned: all but scripts that we see to the end."""
+        callers = self._calls.callers
         above = _closure([function], lambda f: (edge.caller for edge in callers.get(f, ())))
-        if not any(f.is_module_body for f in above):
-            return False
+        edges = [edge for f in above for edge in callers.get(f, ())]
         starts = [f for f in above if not callers.get(f)]
-        if not all(f.is_module_body for f in starts) or any(
-            self._runs_on_import(edge) for f in above for edge in callers.get(f, ())
-        ):
+        if not starts or not all(f.is_module_body or _is_entry_point(f) for f in starts):
+            return True
+        return any(self._runs_on_import(edge) or self._trains_after(edge) for edge in edges)
+
+    def _trains_after(self, edge: Edge) -> bool:
+        """Whether the caller, or the next round of its loop, trains and does not switch grad on first."""
+        caller = edge.caller
+        if self._switches_on(caller):
             return False
-        below = _closure(above, lambda f: (c for found in callees.get(f, {}).values() for c in found))
-        return all(_TRAINING.isdisjoint(f.facts.words) for f in below)
+        since = _outermost_loop(caller, edge.at)
+        later = [call for call in caller.facts.calls if call.at >= since and call.at != edge.at]
+        if any(call.callee.rpartition(".")[2] in _TRAINING for call in later):
+            return True
+        callees = self._calls.callees
+        called = (callee for call in later for callee in callees.get(caller, {}).get(call.at, ()))
+        below = _closure(called, lambda f: (c for found in callees.get(f, {}).values() for c in found))
+        return any(not _TRAINING.isdisjoint(f.facts.words) and not self._switches_on(f) for f in below)
 
     def _runs_on_import(self, edge: Edge) -> bool:
         """Whether a call is made when some other module imports the caller's."""
@@ -200,6 +212,14 @@ def _for_effect(statement: Statement) -> Iterator[Call]:
             yield call
         case _:
             pass
+
+
+def _outermost_loop(function: FunctionNode, at: int) -> int:
+    """The place from which code may run after a place: its own, or the start of the loop it stands in."""
+    for statement in statements(function.facts.body):
+        if isinstance(statement, For | While) and any(e.at == at for e in all_expressions((statement,))):
+            return statement.at
+    return at
 
 
 def _is_entry_point(function: FunctionNode) -> bool:

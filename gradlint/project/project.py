@@ -7,6 +7,7 @@ from gradlint.finding import Place
 from gradlint.model.facts import ModuleFacts
 from gradlint.project.bindings import Bindings
 from gradlint.project.calls import CallGraph
+from gradlint.project.consumers import Consumers
 from gradlint.project.destiny import Destinies
 from gradlint.project.flags import Flags
 from gradlint.project.flow import Flow, Flows
@@ -34,9 +35,9 @@ class Project:
     """Linked modules. Everything behind it is computed when first asked for.
 
     ``linker`` knows names, ``modes`` those of torch's grad modes, ``states`` the effect of guards,
-    ``calls`` who calls whom in which grad states, ``leaks`` what is left switched off, ``flows`` what
-    names hold, ``flags`` how ``requires_grad`` is misspelt, ``inference`` what speaks for a call being
-    inference.
+    ``calls`` who calls whom in which grad states, ``leaks`` what is left switched off, ``consumers``
+    what is done with generators, ``flows`` what names hold, ``flags`` how ``requires_grad`` is
+    misspelt, ``inference`` what speaks for a call being inference.
     """
 
     def __init__(self, modules: Iterable[ModuleFacts], names: Names = Names()) -> None:
@@ -48,6 +49,7 @@ class Project:
         self.states = GradStates(self.linker, self.bindings, self.modes, names.guards)
         self.calls = CallGraph(self.linker, self.bindings, self.states)
         self.leaks = Leaks(self.linker, self.bindings, self.modes, self.states, self.calls)
+        self.consumers = Consumers(self.modes, self.calls)
         self.flows = Flows(self.linker, self.bindings, self.calls, names.models)
         self.flags = Flags(self.linker, self.modes, self.calls, self.flows)
         self.destinies = Destinies(self.calls, self.flows)

@@ -42,14 +42,19 @@ is kept as long as their result lives.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from gradlint.rule import (
     Assign,
     Attribute,
     Call,
+    DefineClass,
+    DefineFunction,
+    Edit,
     Evaluate,
     Expression,
     Finding,
+    Fix,
     FunctionNode,
     Name,
     Project,
@@ -65,10 +70,22 @@ def discarded_grad_mode(project: Project) -> Iterator[Finding]:
     """Find grad modes that are made in a statement of their own."""
     for function in filter(project.modes.mentioned, project.functions()):
         expected = scope.expected_to_fail(function)
+        above_methods = frozenset(_above_methods(function))
         for statement in statements(function.facts.body):
             for value in _discarded(statement):
                 if value.at not in expected and (mode := _idle(project, function, value)):
-                    yield _finding(function, value, mode)
+                    yield _finding(function, value, mode, statement.at in above_methods)
+
+
+def _above_methods(function: FunctionNode) -> Iterator[int]:
+    """The statements of class bodies that stand where a decorator of a method would."""
+    for statement in statements(function.facts.body):
+        for this, following in pairwise(statement.body if isinstance(statement, DefineClass) else ()):
+            match following:
+                case DefineFunction(function=index) if not function.module.functions[index].facts.decorators:
+                    yield this.at
+                case _:
+                    pass
 
 
 def _discarded(statement: Statement) -> Iterator[Expression]:
@@ -96,16 +113,22 @@ def _is_inference(project: Project, function: FunctionNode, made: Call) -> bool:
     return project.modes.made(function, made) == "inference_mode"
 
 
-def _finding(function: FunctionNode, value: Expression, mode: str) -> Finding:
+def _finding(function: FunctionNode, value: Expression, mode: str, above_method: bool) -> Finding:
     what = "is made" if isinstance(value, Call) else "is named"
+    arguments = "..." if mode == "set_grad_enabled" else ""
     return Finding(
         function.place(value.at),
         function.name,
         f"`{mode}` {what} and thrown away; the grad mode stays what it is",
-        help=f"put what it is meant for under `with torch.{mode}(...):`"
-        if mode == "set_grad_enabled"
-        else f"put what it is meant for under `with torch.{mode}():`",
+        help="an `@` is missing, if it is meant for the method below"
+        if above_method
+        else f"put what it is meant for under `with torch.{mode}({arguments}):`",
+        fix=_decorate(function, value) if above_method else None,
     )
+
+
+def _decorate(function: FunctionNode, value: Expression) -> Fix:
+    return Fix("unsafe", "decorate the method below", (Edit(function.place(value.at), "before", "@"),))
 
 
 CASES = r"""
@@ -188,6 +211,20 @@ weight = torch.ones(3, requires_grad=True)
 torch.no_grad()  # GL301
 doubled = weight * 2
 # shows: doubled.requires_grad
+```
+
+### a decorator that lost its sign
+```python
+import torch
+from torch import nn
+
+class Scaler(nn.Module):
+    torch.no_grad()  # GL301
+    def forward(self, weight):
+        return weight * 2
+
+# run: out = Scaler()(weight)
+# shows: out.requires_grad
 ```
 
 ### in a branch, a loop and a method

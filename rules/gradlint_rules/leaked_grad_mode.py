@@ -79,12 +79,7 @@ def _decorate(project: Project, function: FunctionNode, leak: Leak) -> Fix | Non
     if facts.is_async or facts.is_generator or facts.is_lambda or facts.name == "__init__":
         return None
     entered = isinstance(leak.call.function, Attribute) and leak.call.function.name == "__enter__"
-    if (
-        outside is None
-        or project.name_of(outside, "torch") != "torch"
-        or entered
-        or "backward" in facts.words
-    ):
+    if outside is None or project.name_of(outside, "torch") != "torch" or entered or "backward" in facts.words:
         return None
     edit = Edit(function.place(facts.keyword_at), "line-above", "@torch.no_grad()")
     return Fix("unsafe", "decorate the function with `@torch.no_grad()`", (edit,))
@@ -179,6 +174,43 @@ class Predictor:
         return self.model(images).argmax(1)
 
 # run: Predictor(model)
+# shows: not torch.is_grad_enabled()
+```
+
+### a program that trains again afterwards
+```python
+import torch
+from torch import nn
+
+def validate(model, images):
+    torch.set_grad_enabled(False)  # GL311
+    return model.eval()(images).argmax(1)
+
+def main():
+    model, images = nn.Linear(8, 3), torch.randn(4, 8)
+    for epoch in range(2):
+        model.train()
+        loss = model(images).sum()
+        loss.backward()
+        print(validate(model, images))
+
+if __name__ == "__main__":
+    main()
+# raises: RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn
+```
+
+### told by its caller
+```python
+import torch
+
+def quiet():
+    torch.set_grad_enabled(False)
+
+def predict(model, images):
+    quiet()  # GL311
+    return model(images).argmax(1)
+
+# run: predict(model, images)
 # shows: not torch.is_grad_enabled()
 ```
 
@@ -364,6 +396,70 @@ def count(model, images):
         return len(model(images).argmax(1))
 
 # run: count(model, images)
+# shows: torch.is_grad_enabled()
+```
+
+### the last thing that a program does
+```python
+# file: testing.py
+import torch
+
+def test(model, images):
+    torch.set_grad_enabled(False)
+    return model.eval()(images).argmax(1)
+
+# file: main.py
+import torch
+from testing import test
+from torch import nn
+
+def train(model, images):
+    model(images).sum().backward()
+
+def run():
+    model, images = nn.Linear(8, 3), torch.randn(4, 8)
+    for _ in range(2):
+        train(model, images)
+    print(test(model, images))
+
+if __name__ == "__main__":
+    run()
+# shows: not torch.is_grad_enabled()
+```
+
+### a function whose only job it is
+```python
+import torch
+
+def without_grad(model):
+    model.eval()
+    torch.set_grad_enabled(False)
+
+def with_grad_as_it_was(before):
+    torch.set_grad_enabled(before)
+
+# run: without_grad(model)
+# run: with_grad_as_it_was(True)
+# shows: torch.is_grad_enabled()
+```
+
+### in a thread, which ends
+```python
+import threading
+import torch
+
+def work(model, images, results):
+    torch.set_grad_enabled(False)
+    results.append(model(images).argmax(1))
+
+def start(model, images):
+    results = []
+    thread = threading.Thread(target=work, args=(model, images, results))
+    thread.start()
+    thread.join()
+    return results
+
+# run: results = start(model, images)
 # shows: torch.is_grad_enabled()
 ```
 

@@ -162,6 +162,19 @@ encoder.requires_grad_ = False  # GL501
 # shows: encoder.weight.requires_grad
 ```
 
+### on something unknown, which nobody asks again
+```python
+import torch
+
+def add_noise(batch, noise):
+    inputs, _ = batch
+    inputs.require_grad = True  # GL501
+    return inputs + noise * torch.randn(3)
+
+# run: out = add_noise((torch.ones(3), None), 0.1)
+# shows: not out.requires_grad
+```
+
 ### as a keyword of a tensor factory
 ```python
 import torch
@@ -273,6 +286,27 @@ def describe(args, layer):
 # run: make = dict
 # run: args = space(require_grad=True, requires_grads=False)
 # run: describe(args, {"frozen": space()}["frozen"]) if False else None
+```
+
+### an object that keeps such a setting
+```python
+import torch
+
+class Layer:
+    def __init__(self, size):
+        self.weight = torch.zeros(size)
+        self.require_grad = True
+
+def freeze(layers):
+    for layer in layers:
+        layer.require_grad = False
+
+def plan(layers):
+    return [vars(layer) for layer in layers]
+
+# run: layers = [Layer(2)]
+# run: freeze(layers)
+# shows: not plan(layers)[0]["require_grad"]
 ```
 
 ### a property of a module that the project defines

@@ -79,6 +79,8 @@ def yield_under_no_grad(project: Project) -> Iterator[Finding]:
         # Nothing leaks under a decorator, which is left at each yield, nor where all callers hold a guard.
         if project.calls.entry(function) & GRAD:
             leaking = [y.at for y in _yields(function) if project.states.disables(function, y.at)]
+            if leaking and project.consumers.only_keep(function):
+                continue
             yield from (_finding(project, function, at, at == leaking[0]) for at in leaking)
 
 
@@ -227,6 +229,26 @@ def batches(loader):
 # shows: not torch.is_grad_enabled()
 ```
 
+### one of its consumers trains
+```python
+import torch
+
+def embedded(encoder, loader):
+    with torch.no_grad():
+        for images, labels in loader:
+            yield encoder(images), labels  # GL309
+
+def count(encoder, loader):
+    return len(list(embedded(encoder, loader)))
+
+def train(encoder, head, criterion, loader):
+    for inputs, labels in embedded(encoder, loader):
+        criterion(head(inputs), labels).backward()
+
+# run: train(encoder, head, criterion, loader)
+# raises: RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn
+```
+
 ### an asynchronous generator
 ```python
 import torch
@@ -329,6 +351,38 @@ def without_grad():
 def frozen():
     with torch.no_grad():
         yield torch.ones(3)
+```
+
+### all who consume it only keep what they get
+```python
+import torch
+
+class Sampler:
+    def __init__(self, denoiser, steps):
+        self.denoiser = denoiser
+        self.steps = steps
+
+    def images(self, image):
+        for step in range(self.steps):
+            with torch.no_grad():
+                image = image - self.denoiser(image) / (step + 1)
+                yield image
+
+    def last(self, image):
+        for image in self.images(image):
+            final = image
+        return final
+
+    def all(self, image):
+        found = []
+        for step, image in enumerate(self.images(image)):
+            print(step)
+            found.append(image.cpu())
+        return found, list(self.images(image)), [len(each) for each in self.images(image)]
+
+# run: sampler = Sampler(nn.Linear(8, 8), 3)
+# run: outs = sampler.last(torch.ones(2, 8)), *sampler.all(torch.ones(2, 8))[0]
+# shows: not any(out.requires_grad for out in outs) and torch.is_grad_enabled()
 ```
 
 ### a generator inside, a comprehension, a lambda

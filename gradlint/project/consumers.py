@@ -1,0 +1,81 @@
+"""What code does between the items of a generator that it consumes."""
+
+from collections.abc import Iterable, Iterator
+
+from gradlint.model.code import Assign, Attribute, Call, Comprehension, Expression, For, Name, Yield
+from gradlint.model.torch_calls import READING_FUNCTIONS, READING_NAMES
+from gradlint.model.traverse import all_expressions, expressions, parts, statements, within
+from gradlint.project.calls import CallGraph, Edge
+from gradlint.project.modes import Modes
+from gradlint.project.nodes import FunctionNode
+
+# Methods that keep, move, show or send what they are given, and compute nothing that is trained.
+_PLAIN = frozenset(
+    "append extend add insert put update cpu numpy detach clone item tolist to clamp permute mul add_ squeeze "
+    "unsqueeze send sendall close set_description set_postfix flush join format".split()
+)
+_ALL_AT_ONCE = frozenset(f"builtins.{name}" for name in ("list", "tuple", "set", "sum", "max", "min", "dict"))
+
+
+class Consumers:
+    """Looks at the calls of a generator function and at what is done with its items."""
+
+    def __init__(self, modes: Modes, calls: CallGraph) -> None:
+        self._modes = modes
+        self._calls = calls
+
+    def only_keep(self, generator: FunctionNode) -> bool:
+        """Whether all who consume a generator merely keep or show its items: no grad mode matters to them."""
+        edges = self._calls.callers.get(generator, ())
+        return bool(edges) and all(edge.certain and self._only_keeps(edge) for edge in edges)
+
+    def _only_keeps(self, edge: Edge) -> bool:
+        found = [*self._between_items(edge)]
+        return bool(found) and all(self._is_plain(edge.caller, e) for block in found for e in block)
+
+    def _between_items(self, edge: Edge) -> Iterator[Iterable[Expression]]:
+        """What runs between two items, once for every place that takes them."""
+        names = set(_names(edge))
+        for statement in statements(edge.caller.facts.body):
+            if isinstance(statement, For) and _takes(statement.iterable, edge.at, names):
+                yield [*all_expressions(statement.body)]
+            for outer in expressions(statement):
+                for expression in within(outer):
+                    if isinstance(expression, Comprehension):
+                        if any(_takes(loop.iterable, edge.at, names) for loop in expression.loops):
+                            yield [*within(expression.element)]
+                    elif isinstance(expression, Call) and self._takes_all(edge, expression, names):
+                        yield ()
+
+    def _takes_all(self, edge: Edge, call: Call, names: set[str]) -> bool:
+        name = self._modes.full_name(edge.caller, call.function)
+        return name in _ALL_AT_ONCE and any(_takes(a.value, edge.at, names) for a in call.arguments)
+
+    def _is_plain(self, function: FunctionNode, expression: Expression) -> bool:
+        if isinstance(expression, Yield):
+            return False  # hands the mode on to its own consumer
+        if not isinstance(expression, Call):
+            return True
+        name = self._modes.full_name(function, expression.function)
+        if name is not None:
+            return READING_FUNCTIONS.search(name) is not None
+        called = expression.function
+        return isinstance(called, Attribute) and (
+            called.name in _PLAIN or READING_NAMES.search(called.name) is not None
+        )
+
+
+def _names(edge: Edge) -> Iterator[str]:
+    """The variables that hold the generator."""
+    for statement in statements(edge.caller.facts.body):
+        match statement:
+            case Assign(targets=(Name(id=name),), value=Call(at=at)) if at == edge.at:
+                yield name
+            case _:
+                pass
+
+
+def _takes(iterable: Expression, at: int, names: set[str]) -> bool:
+    """Whether iterating takes items of the generator, possibly through ``tqdm`` or ``enumerate``."""
+    candidates = (iterable, *parts(iterable))
+    return any(e.at == at or (isinstance(e, Name) and e.id in names) for e in candidates)
