@@ -20,6 +20,7 @@ def refused(text: str) -> tuple[int, int] | None:
     "text",
     [
         "x = 1 + 2\n" * MANY,
+        "x = f(a.b.c + [-d])\n" * MANY,
         "x = [" + "-1, " * MANY + "]\n",
         "x = {" + "a.b: c.d(1)[2],\n" * MANY + "}\n",
         "f(\n" + "    a.b,\n" * MANY + ")\n",

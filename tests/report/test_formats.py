@@ -169,9 +169,9 @@ def test_what_is_shown_cannot_command_the_terminal(name: str) -> None:
 
 
 def test_github_escapes_what_would_end_a_command() -> None:
-    odd = Diagnostic("XY101", "n", "advice", "a,b:c%.py", Span(1, 2, 3, 4), "f", "50%\r\n::error::x")
+    odd = Diagnostic("XY101", "n", "advice", "a,b:c%\n.py", Span(1, 2, 3, 4), "f", "50%\r\n::error::x")
     [line] = FORMATS["github"](Page(Outcome(1, (odd,), (), 0)))
     assert line == (
-        "::notice title=XY101 n,file=a%2Cb%3Ac%25.py,line=1,col=2,endLine=3::"
-        "a,b:c%25.py:1:2: XY101 50%25%0D%0A::error::x\n"
+        "::notice title=XY101 n,file=a%2Cb%3Ac%25%0A.py,line=1,col=2,endLine=3::"
+        "a,b:c%25%0A.py:1:2: XY101 50%25%0D%0A::error::x\n"
     )
