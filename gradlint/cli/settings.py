@@ -39,7 +39,9 @@ def settle(request: Request) -> Settings:
     config = _config(request)
     file = str(config.file)
     levels = registry.by_exactness(known := registry.load(suppress.RULES), config.severity, f"{file}: severity")
-    severities: dict[str, Severity] = {code: _SEVERITIES[level] for code, level in levels.items() if level in _SEVERITIES}
+    severities: dict[str, Severity] = {
+        code: _SEVERITIES[level] for code, level in levels.items() if level in _SEVERITIES
+    }
     off = tuple(code for code, level in levels.items() if level not in _SEVERITIES)
     known = tuple(replace(rule, severity=severities.get(rule.code, rule.severity)) for rule in known)
     rules = registry.choose(
