@@ -15,6 +15,9 @@ READING_METHODS = frozenset(
         "count_nonzero sign"
     ).split()
 )
+INTEGER_TYPES = frozenset(
+    f"torch.{name}" for name in ("uint8", "int8", "int16", "int32", "int64", "short", "int", "long", "bool")
+)
 # The result is a tensor or array without a graph.
 DETACHING_METHODS = frozenset(["detach", "detach_", "numpy", "__array__"])
 READING_ATTRIBUTES = frozenset(
@@ -146,7 +149,7 @@ MODEL_NAME = re.compile(
     r"|define|construct|select|find|download|resume|restore|reset|copy|clone|freeze|add|compare|count|print|test|eval|validate|run|push"
     r"|apply|configure|pull|delete|remove|list|is|has|quantize|trace|script|optimize|merge|split|check|use|new|num|fit|from|to|on|plot"
     r"|log)_|.*(cls|class|Class)$)"
-    r"(([a-z]\w*_)?(model|net|network|encoder|decoder|generator|discriminator|backbone|critic|actor|policy|classifier|unet|vae|gan"
+    r"(([a-z]\w*_)?(model|net|network|encoder|decoder|generator|discriminator|backbone|critic|actor|policy|classifier|unet|vae|gan|agent"
     r"|bert|gpt|resnet\d*|vgg\d*|student|teacher|embedder|transformer|vocoder|lm|dqn|q_?net|gen|disc|feature_extractor|inception"
     r"|autoencoder|rnn|lstm|gru|cnn|mlp|dit|siren|nerf|q_?network|denoiser|reward_model|tacotron2?|waveglow|hifigan|facenet|seq2seq)"
     r"(_?[A-Za-z0-9]{1,2}|_ema|_eval|_\d+)?"

@@ -230,7 +230,7 @@ class CallGraph:
     def _entries(self) -> dict[FunctionNode, States]:
         """The states each function's body may start in: joined over its callers, after its decorators."""
         decorated = {
-            function: self._states.guards.decorators(function) if function.facts.decorators else IDENTITY
+            function: self._states.guards.decorators(function)
             for module in self._linker.modules
             for function in module.functions
         }
@@ -337,11 +337,17 @@ class CallGraph:
         given = {p.name for p in constructor.facts.parameters} - {"self"} if constructor is not None else set()
         for method in cls.methods:
             for name, values in self._bindings.assigned(method).items():
-                if name.startswith("self.") and any(dotted(v) in given and method is constructor for v in values):
+                handed = method is constructor and any(dotted(value) in given for value in values)
+                if name.startswith("self.") and handed and self._is_called(cls, name):
                     return True  # a module may have been handed over
             if any(self._makes_parameter(method, call.callee) for call in method.facts.calls):
                 return True
         return False
+
+    def _is_called(self, cls: ClassNode, name: str) -> bool:
+        return any(
+            call.callee == name or call.callee.startswith(f"{name}.") for m in cls.methods for call in m.facts.calls
+        )
 
     def _makes_parameter(self, method: FunctionNode, name: str) -> bool:
         match self._linker.resolve(method, name) if name else None:

@@ -79,7 +79,9 @@ class Flow:
     uses: dict[Origin, set[Use]] = field(default_factory=lambda: defaultdict(set))
     env: dict[str, Value] = field(default_factory=dict)
     returns: Value | None = None
-    gradient_at: int | None = None  # where the function takes a derivative by hand or asks for one
+    gradient_at: int | None = None  # where the function takes a derivative by hand
+    leaf_at: int | None = None  # where it makes or marks a leaf that requires grad
+    derives: bool = False  # it, or something it calls, takes a derivative by hand
 
     def used(self, origins: Iterable[Origin], kind: UseKind, at: int, detail: str = "") -> None:
         """Note a use of everything a value carries."""
@@ -124,10 +126,9 @@ class Flows:
         scope = function.parent
         while scope is not None:
             if name in scope.facts.local or scope.is_module_body:
-                flow = self.flow(scope)
-                value = flow.env.get(name)
-                if scope.is_module_body and value is None:
-                    return self._global(scope, name)
+                value = self.flow(scope).env.get(name)
+                if scope.is_module_body and (value is None or value.kind == "none"):
+                    return self._global(scope, name) or value
                 return value
             scope = scope.parent
         return None

@@ -20,6 +20,7 @@ from gradlint.model.code import (
     Yield,
     dotted,
 )
+from gradlint.model.facts import MODULE_BODY
 from gradlint.model.torch_names import (
     CONTEXT_LIKE,
     CONTEXT_MANAGER_DECORATORS,
@@ -209,6 +210,11 @@ class Guards:
         scope = function.parent or function
         for decorator in function.facts.decorators:
             effect = then(effect, self.decorator(decorator, scope) or IDENTITY)
+        top_level = function.facts.parent == MODULE_BODY and function.owner is None
+        for where, value in self._bindings.values(scope, function.facts.name) if top_level else ():
+            # ``predict = torch.no_grad()(predict)`` decorates as well
+            if isinstance(value, Call) and function.facts.name in map(dotted, (a.value for a in value.arguments)):
+                effect = then(effect, self.decorator(value.function, where) or IDENTITY)
         return effect
 
     def decorator(self, expression: Expression, scope: FunctionNode, depth: int = 0) -> Effect | None:

@@ -36,6 +36,7 @@ from gradlint.project.values import Origin, Value
 
 ENOUGH = 3
 _DETACHING = frozenset({"detach", "detach_", "data", "shape", "size", "dtype", "device"})
+_OPTIMIZING = frozenset({"zero_grad", "step"})
 _LONGEST_WAY_UP = 4  # callers of callers
 
 
@@ -98,6 +99,8 @@ class Inference:
             return None  # .numpy() on a graph raises: whoever runs this has a guard that we don't see
         if self._joined(function, module, "frozen") or self._derives(module):
             return None
+        if any(argument.value.requires_grad for argument in event.arguments):
+            return None
         cues = (*self._cues(function, event, module, destiny),)
         if sum(cue.points for cue in cues) < ENOUGH:
             return None
@@ -134,10 +137,14 @@ class Inference:
         facts = function.facts
         if facts.is_lambda or not facts.calls or not self.uses_torch(function.module):
             return False
-        if facts.name in ("training_step", "configure_optimizers", "backward") or facts.name.startswith("forward"):
+        if facts.name in ("training_step", "configure_optimizers", "backward") or self._is_forward(function):
             return False
         tests = TEST_FILE.search(function.module.path) is not None and TEST_FUNCTION.search(facts.name) is not None
         return not tests and not self._is_part_of_forward(function)
+
+    def _is_forward(self, function: FunctionNode) -> bool:
+        named = function.facts.name.startswith("forward")
+        return named and (function.owner is None or self._calls.is_module_class(function.owner))
 
     def _is_part_of_forward(self, function: FunctionNode) -> bool:
         """Whether a method of a module is called by a ``forward``: training runs it as well."""
@@ -175,12 +182,13 @@ class Inference:
     def _needs_gradient(self, function: FunctionNode) -> bool:
         """Whether the function, or one it is nested in, takes a derivative by hand."""
         scope: FunctionNode | None = function
-        while scope is not None and not scope.is_module_body:
-            if self._flows.flow(scope).gradient_at is not None:
+        while scope is not None and (scope is function or not scope.is_module_body):
+            flow = self._flows.flow(scope)
+            # A training script makes leaves of its own (a temperature, a latent); elsewhere one is the input.
+            wanted = flow.leaf_at is not None and _OPTIMIZING.isdisjoint(scope.facts.words)
+            if flow.gradient_at is not None or wanted:
                 return True
             scope = scope.parent
-        if function.is_module_body:
-            return self._flows.flow(function).gradient_at is not None
         return False
 
     def _reached_with_grad(self, function: FunctionNode, at: int) -> bool:
@@ -197,21 +205,25 @@ class Inference:
     def _is_live(self, function: FunctionNode, seen: frozenset[FunctionNode]) -> bool:
         if function.is_module_body:
             return True
+        callers = self._calls.callers.get(function, ())
+        if not callers and function.owner is None:
+            return self._is_inference_name(function)
         return any(
             edge.certain
             and edge.caller not in seen
             and self._calls.states_of_edge(edge, self._calls.entry(edge.caller)) & GRAD
             and self._is_live(edge.caller, seen | {function})
-            for edge in self._calls.callers.get(function, ())
+            for edge in callers
         )
 
     # Cues
 
     def _cues(self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny) -> Iterator[Cue]:
         yield from self._mode_cues(function, event, module)
-        yield from self._name_cues(function)
+        yield from self._name_cues(function, destiny)
         yield from self._data_cues(function)
         yield from self._destiny_cues(function, event, module, destiny)
+        yield from self._loop_cues(function, event)
         yield from self._caller_cues(function)
 
     def _mode_cues(self, function: FunctionNode, event: CallEvent, module: Value) -> Iterator[Cue]:
@@ -260,12 +272,12 @@ class Inference:
             found.extend(deeper or [value])
         return found
 
-    def _name_cues(self, function: FunctionNode) -> Iterator[Cue]:
+    def _name_cues(self, function: FunctionNode, destiny: Destiny) -> Iterator[Cue]:
         name = function.facts.name
         if name in self._configured or function.name in self._configured:
             yield Cue(ENOUGH, f"the configuration names `{name}` an inference function")
         if TRAINING_FUNCTION.search(name):
-            yield Cue(-2, "")
+            yield Cue(0 if destiny.only_read else -2, "")
         elif not function.is_module_body and INFERENCE_FUNCTION.search(name):
             yield Cue(2, f"`{name}` is called like a function that does not train")
         if GRADIENT_FILE.search(function.module.path.lower()):
@@ -310,6 +322,13 @@ class Inference:
                 yield Cue(-1, "")
         if trains and module.training is not False:
             yield Cue(-2, "")
+
+    def _loop_cues(self, function: FunctionNode, event: CallEvent) -> Iterator[Cue]:
+        """``x = step(model(x))`` in a loop: what was computed goes in again, as in sampling and decoding."""
+        own = Origin(function, event.at)
+        if event.in_loop and any(own in argument.value.origins for argument in event.arguments):
+            if self._is_inference_name(function) and not function.is_module_body:
+                yield Cue(3, "its result goes into it again, step by step", function.place(event.at))
 
     def _caller_cues(self, function: FunctionNode) -> Iterator[Cue]:
         callers = self._calls.callers.get(function, [])

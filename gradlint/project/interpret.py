@@ -59,6 +59,9 @@ class Run:
             return Value("self", parameter="self", target=self.function.owner)
         origins = frozenset({Origin(self.function, -index - 1)})
         calls = self.flows.calls
+        owner = self.function.owner
+        if index == 0 and name == "cls" and owner is not None:
+            return Value("callable", target=owner)
         if name != "self" and (cls := calls.class_of(self.function, name)) is not None:
             if calls.is_module_class(cls):
                 return Value("module", target=cls, certainty="known", parameter=name)
@@ -254,7 +257,7 @@ class Run:
         if holder.kind == "parameters":
             self.mark_frozen(holder.of, value.constant is False)
         elif holder.kind != "module" and value.constant is True and holder.origins is not None:
-            self.note_gradient(at)
+            self.note_leaf(at)
             if path is not None:
                 self.env[path] = replace(holder, requires_grad=True, leaf=True if holder.leaf is not False else None)
 
@@ -295,8 +298,14 @@ class Run:
             if value is old:
                 self.env[name] = new
 
+    def note_leaf(self, at: int) -> None:
+        """Note that the function asks for the gradient of something that is no parameter."""
+        if self.flow.leaf_at is None:
+            self.flow.leaf_at = at
+
     def note_gradient(self, at: int) -> None:
         """Note that the function takes a derivative by hand."""
+        self.flow.derives = True
         if self.flow.gradient_at is None:
             self.flow.gradient_at = at
 

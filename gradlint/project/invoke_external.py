@@ -55,7 +55,7 @@ def on_external(it: Invocation, name: str) -> Value:
         it.read(last)
         if name.startswith("numpy."):
             return Value("array")
-        return NUMBER if name.startswith("builtins.") else UNKNOWN
+        return NUMBER if name.startswith("builtins.") else Value(target=External(name))
     if name.startswith("torch.") and first is not None:
         return evaluate.computed([a.value for a in it.arguments], it.given, it.at, it.run)
     if name in (
@@ -73,7 +73,7 @@ def on_external(it: Invocation, name: str) -> Value:
         return first
     if not name.startswith(("torch.", "builtins.")):
         result = on_unknown(it)
-        made = result.kind == "unknown" and result.target is None and last[:1].isupper()
+        made = result.kind == "unknown" and result.target is None
         return replace(result, target=External(name)) if made else result
     return plain(it.given)
 
@@ -82,7 +82,7 @@ def _factory(it: Invocation, name: str) -> Value:
     flag = it.argument(99, "requires_grad")
     requires = flag.constant if flag is not None and isinstance(flag.constant, bool) else (None if flag else False)
     if requires:
-        it.run.note_gradient(it.at)
+        it.run.note_leaf(it.at)
     it.run.flow.used(it.given, "read", it.at, name)
     return Value("tensor", leaf=True, graph=False, requires_grad=requires, made_at=it.at)
 
@@ -94,7 +94,7 @@ def _wrapped(it: Invocation, name: str) -> Value:
         given = it.argument(0)
         if flag is None or flag.constant is not True:
             return given or UNKNOWN
-        it.run.note_gradient(it.at)
+        it.run.note_leaf(it.at)
     it.run.flow.used(it.given, "read", it.at, name)
     return Value("tensor", leaf=True, graph=False, requires_grad=requires, made_at=it.at)
 

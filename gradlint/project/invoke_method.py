@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from gradlint.model.torch_calls import (
     DETACHING_METHODS,
+    INTEGER_TYPES,
     MODULE_METHODS,
     READING_METHODS,
     READING_NAMES,
@@ -13,6 +14,7 @@ from gradlint.project import evaluate
 from gradlint.project.invocation import Invocation
 from gradlint.project.invoke_external import values_and_indices
 from gradlint.project.invoke_module import module_method, training_after
+from gradlint.project.nodes import External
 from gradlint.project.uses import UseKind
 from gradlint.project.values import NUMBER, UNKNOWN, Value, plain, without_graph
 
@@ -39,7 +41,7 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
         return owner
     if method in MODULE_METHODS and not (method in ("eval", "train") and it.arguments and method == "eval"):
         return _becomes_module(it, owner)
-    if method in READING_METHODS:
+    if method in READING_METHODS or _to_integers(it):
         it.read(method)
         it.run.flow.used(owner.shadow, "read", it.at, method)
         return NUMBER
@@ -65,6 +67,13 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
     return None
 
 
+def _to_integers(it: Invocation) -> bool:
+    """``.to(torch.uint8)``: integers carry no graph."""
+    first = it.argument(0, "dtype")
+    kind = first.target if first is not None and it.method in ("to", "type") else None
+    return isinstance(kind, External) and kind.name in INTEGER_TYPES
+
+
 def _becomes_module(it: Invocation, owner: Value) -> Value:
     """Something on which ``.eval()`` or ``.parameters()`` is called is a module."""
     module = replace(owner, kind="module", certainty="used", origins=frozenset())
@@ -85,7 +94,7 @@ def _flagged(it: Invocation, owner: Value) -> Value:
         flag = it.argument(0, "requires_grad")
         wanted = True if flag is None else flag.constant if isinstance(flag.constant, bool) else None
         if wanted is not False:
-            it.run.note_gradient(it.at)
+            it.run.note_leaf(it.at)
         if owner.graph is not True:
             changed = replace(owner, requires_grad=wanted, leaf=owner.leaf)
     if path is not None:

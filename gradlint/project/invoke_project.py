@@ -21,6 +21,7 @@ def on_project(it: Invocation, targets: tuple[FunctionNode, ...]) -> Value:
 
 def _summary(it: Invocation, callee: FunctionNode) -> Value:
     flow = it.run.flows.flow(callee)
+    it.run.flow.derives = it.run.flow.derives or flow.derives
     if flow.gradient_at is not None:
         it.run.flow.used(it.given, "trained", it.at, callee.facts.name)
     event = CallEvent(it.at, it.name, it.receiver, it.callee, it.arguments, (), UNKNOWN, False, False, False)
@@ -46,7 +47,7 @@ def _summary(it: Invocation, callee: FunctionNode) -> Value:
     _change_self(it, flow)
     if any(argument.stars for argument in it.arguments) or running:
         into |= it.given
-    it.forward = it.forward or runs_module(it, flow)
+    it.forward = it.forward or (not flow.derives and runs_module(it, flow))
     return _returned(it, flow, passed, into)
 
 
