@@ -14,21 +14,21 @@ class Imports:
     def __init__(self, linker: Linker) -> None:
         self._linker = linker
 
-    def of(self, module: ModuleNode) -> Place | None:
-        """Where another module of the project imports a module, the first such place."""
-        return self._first.get(module)
+    def of(self, module: ModuleNode) -> dict[ModuleNode, Place]:
+        """The modules of the project that import a module, each with the first place where it does."""
+        return self._found.get(module, {})
 
     @cached_property
-    def _first(self) -> dict[ModuleNode, Place]:
+    def _found(self) -> dict[ModuleNode, dict[ModuleNode, Place]]:
         packages = {module.parts: module for module in self._linker.modules if module.is_package}
-        found: dict[ModuleNode, Place] = {}
+        found: dict[ModuleNode, dict[ModuleNode, Place]] = {}
         for importer in self._linker.modules:
             for imported, at in self._imports(importer):
                 # Importing a module runs the packages it lies in, too.
                 outer = (packages.get(imported.parts[:size]) for size in range(1, len(imported.parts)))
                 for module in (imported, *outer):
                     if module is not None and not _is_inside(importer, module):
-                        found.setdefault(module, Place(importer.path, at))
+                        found.setdefault(module, {}).setdefault(importer, Place(importer.path, at))
         return found
 
     def _imports(self, importer: ModuleNode) -> Iterator[tuple[ModuleNode, int]]:

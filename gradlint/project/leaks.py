@@ -70,12 +70,17 @@ class Leaks:
         if call is None or self._is_restored(function):
             return None
         if function.is_module_body:
-            imported_at = self._imports.of(function.module)
-            return Leak(function, call, imported_at) if imported_at is not None else None
+            surprised = self._surprised(function)
+            return Leak(function, call, surprised) if surprised is not None else None
         callers = self._calls.callers.get(function, [])
         if self._is_meant(function, callers):
             return None
         return Leak(function, call, callers[0].place if callers else None)
+
+    def _surprised(self, body: FunctionNode) -> Place | None:
+        """Where a module is imported by one that does not switch grad off itself."""
+        importers = self._imports.of(body.module).items()
+        return next((place for importer, place in importers if self._blamed(importer.body) is None), None)
 
     # The call
 
@@ -100,9 +105,7 @@ class Leaks:
                 return self._modes.mode(function, call.function) is not None or self._is_setter_call(function, call)
 
     def _ends_by_itself(self, function: FunctionNode, guard: Expression) -> bool:
-        """An inference mode ends with the object that holds it: at once, or with a local variable."""
-        if isinstance(guard, Call):
-            return self._modes.made(function, guard) == "inference_mode"
+        """An inference mode ends with the object that holds it, at the latest with its last variable."""
         if not isinstance(guard, Name) or guard.id not in function.facts.local or function.is_module_body:
             return False
         values = self._bindings.values(function, guard.id)
@@ -185,7 +188,7 @@ class Leaks:
     def _runs_on_import(self, edge: Edge) -> bool:
         """Whether a call is made when some other module imports the caller's."""
         body = edge.caller
-        if not body.is_module_body or self._imports.of(body.module) is None:
+        if not body.is_module_body or not self._imports.of(body.module):
             return False
         importing = (e for s in _outside_main(body.facts.body) for outer in expressions(s) for e in within(outer))
         return any(expression.at == edge.at for expression in importing)

@@ -48,6 +48,7 @@ class GradStates:
 
     def __init__(self, linker: Linker, bindings: Bindings, modes: Modes, configured: frozenset[str]) -> None:
         self._linker = linker
+        self._modes = modes
         self.guards = Guards(linker, bindings, self, configured)
         self._walked: dict[FunctionNode, _Walked] = {}
         self._setting = modes.spellings(_SETTING)
@@ -85,7 +86,9 @@ class GradStates:
                 return IDENTITY
             inner = getattr(call.function, "value", None)  # ``torch.no_grad().__enter__()``
             entered = getattr(call.function, "name", "") == "__enter__" and isinstance(inner, Call)
-            return (self.guards.context(inner, function) or IDENTITY) if entered and inner else IDENTITY
+            if not entered or inner is None or self._modes.made(function, inner) == "inference_mode":
+                return IDENTITY  # an inference mode ends with its object, which nothing holds here
+            return self.guards.context(inner, function) or IDENTITY
         last = name.rpartition(".")[2]
         if last == "__enter__":
             value = getattr(call.function, "value", None)

@@ -98,33 +98,39 @@ def _discarded(statement: Statement) -> Iterator[Expression]:
 
 def _idle(project: Project, function: FunctionNode, value: Expression) -> str | None:
     """The grad mode that an expression makes or names without any effect."""
+    modes = project.modes
     match value:
         case Call(function=Attribute(value=Call() as made, name="__enter__")):
             # Torch's inference mode ends with the object that holds it, and nothing holds this one.
-            return project.modes.made(function, made) if _is_inference(project, function, made) else None
+            return "inference_mode" if modes.made(function, made) == "inference_mode" else None
         case Call():
-            mode = project.modes.made(function, value)
+            mode = modes.made(function, value)
             return mode if mode != "set_grad_enabled" else None
         case _:
-            return project.modes.mode(function, value)
-
-
-def _is_inference(project: Project, function: FunctionNode, made: Call) -> bool:
-    return project.modes.made(function, made) == "inference_mode"
+            return modes.mode(function, value)
 
 
 def _finding(function: FunctionNode, value: Expression, mode: str, above_method: bool) -> Finding:
-    what = "is made" if isinstance(value, Call) else "is named"
     arguments = "..." if mode == "set_grad_enabled" else ""
     return Finding(
         function.place(value.at),
         function.name,
-        f"`{mode}` {what} and thrown away; the grad mode stays what it is",
+        _message(value, mode),
         help="an `@` is missing, if it is meant for the method below"
         if above_method
         else f"put what it is meant for under `with torch.{mode}({arguments}):`",
         fix=_decorate(function, value) if above_method else None,
     )
+
+
+def _message(value: Expression, mode: str) -> str:
+    match value:
+        case Call(function=Attribute(name="__enter__")):
+            return f"`{mode}` ends with the object that was entered, and nothing holds it: at once"
+        case Call():
+            return f"`{mode}` is made and thrown away; the grad mode stays what it is"
+        case _:
+            return f"`{mode}` is named and nothing more; the grad mode stays what it is"
 
 
 def _decorate(function: FunctionNode, value: Expression) -> Fix:

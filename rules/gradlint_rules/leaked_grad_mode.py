@@ -259,6 +259,25 @@ print(torch.ones(3).sum())
 # shows: not torch.is_grad_enabled()
 ```
 
+### a program that does without autograd, in all of its modules
+```python
+# file: layers.py
+import torch
+
+torch.set_grad_enabled(False)
+
+def linear(weight, x):
+    return x @ weight.T
+
+# file: main.py
+import torch
+from layers import linear
+
+torch.set_grad_enabled(False)
+print(linear(torch.ones(3, 8), torch.ones(4, 8)))
+# shows: not torch.is_grad_enabled()
+```
+
 ### under __main__, and in the main function it calls
 ```python
 import torch

@@ -20,8 +20,12 @@ def left_by(body: str) -> str:
 def test_a_statement_leaves_its_mode_behind() -> None:
     assert left_by("torch.set_grad_enabled(False)") == names(NO_GRAD)
     assert left_by("torch.no_grad().__enter__()") == names(NO_GRAD)
-    assert left_by("torch.inference_mode().__enter__()") == names(INFERENCE)
+    assert left_by("guard = torch.inference_mode()\nguard.__enter__()") == names(INFERENCE)
     assert left_by("switch(False)") == names(NO_GRAD)
+
+
+def test_an_inference_mode_that_nothing_holds_ends_at_once() -> None:
+    assert left_by("torch.inference_mode().__enter__()") == names(GRAD)
 
 
 @pytest.mark.parametrize("restoring", ["torch.set_grad_enabled(True)", "switch(before)"])
