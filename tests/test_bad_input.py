@@ -153,3 +153,11 @@ def test_a_file_that_cannot_be_read_is_a_failure_and_the_others_are_checked(tmp_
     assert result.returncode == 2, result.stderr
     assert "a.py:2:1: GL301" in result.stdout
     assert f"loop.py:1:1: failed cannot read: {os.strerror(errno.ELOOP)}" in result.stdout
+
+
+def test_every_rule_follows_long_chains_in_reasonable_time(tmp_path: Path) -> None:
+    text = "import torch\n" + "x = a" + ".b(c)" * 150 + "\n" + "y = " + "f(" * 60 + "1" + ")" * 60 + "\n"
+    (tmp_path / "a.py").write_text(text)
+    command = [sys.executable, "-m", "gradlint", "check", "a.py"]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30)
+    assert result.returncode == 0, result.stdout

@@ -72,11 +72,14 @@ def _constant(node: Constant, run: "Run") -> Value:
 
 
 def _attribute(node: Attribute, run: "Run") -> Value:
+    return attribute_of(node, value_of(node.value, run), run)
+
+
+def attribute_of(node: Attribute, owner: Value, run: "Run") -> Value:
+    """What an attribute gives when its owner's value is known: a chain of calls is walked once, not 2**n times."""
     path = dotted(node)
     if path is not None and path in run.env:
-        owner = value_of(node.value, run)
         return _inherit(run.env[path], owner)
-    owner = value_of(node.value, run)
     _note(node, owner, path, run)
     if owner.kind == "callable":
         return _of_target(node, owner, run)

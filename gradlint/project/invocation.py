@@ -27,7 +27,9 @@ class Invocation:
             self.receiver = evaluate.value_of(function.value, run)
             self.receiver_path = dotted(function.value)
             self.method = function.name
-        self.callee = evaluate.value_of(function, run)
+            self.callee = evaluate.attribute_of(function, self.receiver, run)
+        else:
+            self.callee = evaluate.value_of(function, run)
         self.name = spelt(function)
         self.arguments = tuple(passed_argument(argument, run) for argument in node.arguments)
         values = [argument.value for argument in self.arguments]
