@@ -53,7 +53,7 @@ class GradStates:
         self._walked: dict[FunctionNode, _Walked] = {}
         self._setting = modes.spellings(_SETTING)
         self._leaking = _leaking_names(linker, self._setting)
-        self._acting = _ENTERING | self._setting | self._leaking
+        self._acting = _ENTERING | self._setting | modes.spellings(self._leaking)
 
     def effect_at(self, function: FunctionNode, at: int) -> Effect:
         """What the guards around a call, a yield or a lambda do, seen from the function's entry."""
@@ -98,8 +98,8 @@ class GradStates:
         target = self._linker.resolve(function, name)
         if isinstance(target, External) and GRAD_MODES.get(target.name) == "set_grad_enabled":
             return self.guards.mode("set_grad_enabled", call, function)
-        if isinstance(target, FunctionNode) and last in self._leaking and not target.facts.is_generator:
-            return self.effect_after(target)
+        if isinstance(target, FunctionNode) and not target.facts.is_generator:
+            return self.effect_after(target) if target.facts.name in self._leaking else IDENTITY
         return IDENTITY
 
     def is_restore(self, function: FunctionNode, call: Call) -> bool:

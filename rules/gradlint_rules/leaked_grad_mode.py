@@ -201,16 +201,21 @@ if __name__ == "__main__":
 
 ### told by its caller
 ```python
+# file: modes.py
 import torch
 
 def quiet():
     torch.set_grad_enabled(False)
 
+# file: main.py
+from modes import quiet as no_gradients
+
 def predict(model, images):
-    quiet()  # GL311
+    no_gradients()  # GL311
     return model(images).argmax(1)
 
 # run: predict(model, images)
+# run: import torch
 # shows: not torch.is_grad_enabled()
 ```
 
