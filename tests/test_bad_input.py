@@ -77,6 +77,7 @@ BAD = {
     "methods_5000.py": Bad(deep("x = a", ".b()", "", levels=5000), 1, None, "nested more than 1,000 levels"),
     "items_5000.py": Bad(deep("x = a", "[0]", "", levels=5000), 1, None, "nested more than 1,000 levels"),
     "lambdas_5000.py": Bad(deep("x = ", "lambda: ", "1", levels=5000), 1, None, "nested more than 1,000 levels"),
+    "elifs_5000.py": Bad(b"if a:\n    b\n" + b"elif c:\n    d\n" * 5000, 2003, 1, "nested more than 1,000 levels"),
     "strings_5000.py": Bad(deep("x = (", "'a'\n", ")", levels=5000), 1000, None, "nested more than 1,000 levels"),
     "indented_500.py": Bad("".join(f"{' ' * n}if x:\n" for n in range(500)).encode() + b" " * 500 + b"x\n", 101),
 }  # fmt: skip

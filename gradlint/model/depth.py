@@ -32,6 +32,8 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+_TOO_DEEP = f"nested more than {MOST_LEVELS:,} levels deep"
+_STATEMENT = re.compile(r"^([ \t]*)(?=[^\s#])(elif\b)?", re.MULTILINE)
 _F_STRING = re.compile(r"[rR]?[fFtT]")
 _BRACKET = re.compile(r"[(\[{}\])]")
 _OPENING = tuple("([{")
@@ -51,6 +53,8 @@ def refuse_too_deep(source: Source) -> None:
     Raises:
         SourceError: with the place where it becomes too deep.
     """
+    if (at := _long_chain(source.text)) is not None:
+        raise SourceError(source.path, _TOO_DEEP, *source.position(at))
     if _is_small(source.text) or _deepening(_scanned(source.text)) is None:
         return
     try:
@@ -60,6 +64,20 @@ def refuse_too_deep(source: Source) -> None:
     if found is not None:
         offset, message = found
         raise SourceError(source.path, message, *source.position(offset))
+
+
+def _long_chain(text: str) -> int | None:
+    """Where a chain of ``elif`` becomes too long: each is nested in the one before, whatever it looks like."""
+    if text.count("elif") <= MOST_LEVELS:
+        return None
+    lengths: dict[str, int] = {}
+    for found in _STATEMENT.finditer(text):
+        indentation, elif_ = found.groups()
+        lengths = {outer: length for outer, length in lengths.items() if len(outer) <= len(indentation)}
+        lengths[indentation] = lengths.get(indentation, 0) + 1 if elif_ else 0
+        if lengths[indentation] > MOST_LEVELS:
+            return found.start(2)
+    return None
 
 
 def _is_small(text: str) -> bool:
@@ -84,7 +102,7 @@ def _deepening(tokens: Iterable[tuple[Kind, int]]) -> tuple[int, str] | None:
             depth -= levels[-1]
             levels[-1] = 0
         if depth > MOST_LEVELS:
-            return offset, f"nested more than {MOST_LEVELS:,} levels deep"
+            return offset, _TOO_DEEP
         if len(levels) > MOST_BRACKETS + 1:
             return offset, f"syntax error: more than {MOST_BRACKETS} nested brackets"
     return None

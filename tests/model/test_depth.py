@@ -77,3 +77,11 @@ def test_quotes_inside_an_f_string_do_not_confuse() -> None:
 
 def test_tokens_that_python_refuses_leave_the_count_as_it_is() -> None:
     assert refused("x = '\n" + "y = " + "(" * 300 + "\n") == (2, 205)
+
+
+def test_a_chain_of_elif_is_nested_too() -> None:
+    branch = "    elif x:\n        if y:\n            pass\n        elif z:\n            pass\n\n  # comment\n"
+    start = "def f():\n    if x:\n        pass\n"
+    assert refused(start + branch * MOST_LEVELS) is None
+    assert refused(start + branch * (MOST_LEVELS + 1)) == (4 + 7 * MOST_LEVELS, 5)
+    assert refused((start + branch * 10) * MOST_LEVELS) is None
