@@ -23,15 +23,28 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.torch_calls import FORCE_LIKE, MODEL_NAME, READING_ATTRIBUTES
-from gradlint.project import invoke
-from gradlint.project.flow import AttributeEvent
-from gradlint.project.nodes import ClassNode, External, FunctionNode, ModuleNode
-from gradlint.project.values import NUMBER, UNKNOWN, Value, meet, plain, without_graph
+from gradlint.model.torch_tensors import VIEWING
+from gradlint.project import invoke, tensors
+from gradlint.project.nodes import ClassNode, External, ModuleNode
+from gradlint.project.values import (
+    ANY,
+    LEAF,
+    NUMBER,
+    PLAIN,
+    UNKNOWN,
+    Loss,
+    Value,
+    elsewhere,
+    meet,
+    plain,
+    without_graph,
+)
 
 if TYPE_CHECKING:
     from gradlint.project.interpret import Run
 
-_COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">=", "in", "not in", "is", "is not", "not"})
+_COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
+_QUESTIONS = frozenset({"in", "not in", "is", "is not", "not"})
 _SAME_AS_OWNER = frozenset({"module", "_orig_mod"})  # what DataParallel and torch.compile wrap
 
 
@@ -77,28 +90,22 @@ def _attribute(node: Attribute, run: "Run") -> Value:
 
 def attribute_of(node: Attribute, owner: Value, run: "Run") -> Value:
     """What an attribute gives when its owner's value is known: a chain of calls is walked once, not 2**n times."""
+    run.reads.dereferenced(owner)
     path = dotted(node)
     if path is not None and path in run.env:
         return _inherit(run.env[path], owner)
-    _note(node, owner, path, run)
+    run.reads.note(node.at, node.name, owner, path)
     if owner.kind == "callable":
         return _of_target(node, owner, run)
     if owner.kind == "self":
         return _of_self(node.name, path, owner, run)
     if owner.kind == "module":
         return _of_module(node.name, owner, run)
-    if owner.kind == "parameters":
+    if owner.kind == "parameters" and node.name not in ("grad", "data", *READING_ATTRIBUTES):
         return owner
     if owner.kind == "unknown" and isinstance(owner.target, ClassNode):
         return _of_instance(node.name, owner.target, owner, run)
     return _of_tensor(node, owner, run)
-
-
-def _note(node: Attribute, owner: Value, path: str | None, run: "Run") -> None:
-    guarded = path is not None and path in run.not_none
-    run.flow.attributes[(node.at, False)] = AttributeEvent(
-        node.at, node.name, owner, path, None, run.backward_seen, guarded, False
-    )
 
 
 def _of_target(node: Attribute, owner: Value, run: "Run") -> Value:
@@ -106,7 +113,7 @@ def _of_target(node: Attribute, owner: Value, run: "Run") -> Value:
     if isinstance(target, ModuleNode) and node.name in target.body.facts.local:
         value = run.flows.flow(target.body).env.get(node.name)
         if value is not None and value.kind != "callable":
-            return value
+            return elsewhere(value)
     found = run.flows.linker.attribute(target, node.name) if target is not None else None
     return Value("callable", target=found) if found is not None else UNKNOWN
 
@@ -142,16 +149,24 @@ def _of_module(name: str, owner: Value, run: "Run") -> Value:
     if name in _SAME_AS_OWNER:
         return owner
     if name in ("weight", "bias", "data"):
-        return Value("tensor", leaf=True, requires_grad=None)
+        return _parameter(name, owner)
     if isinstance(owner.target, ClassNode):
         if (value := run.flows.attribute(owner.target, name)) is not None:
             return _inherit(replace(value, parameter=None, origins=frozenset()), owner)
         if (method := run.flows.linker.find_method(owner.target, name)) is not None:
             return Value("callable", target=method)
     if MODEL_NAME.search(name):
-        return Value("module", training=owner.training, mode_at=owner.mode_at, frozen=owner.frozen, certainty="named",
+        return Value("module", born=owner.born, training=owner.training, mode_at=owner.mode_at, frozen=owner.frozen, certainty="named",
                      parameter=owner.parameter)  # fmt: skip
-    return UNKNOWN
+    return Value(born=owner.born) if owner.born is not None else UNKNOWN
+
+
+def _parameter(name: str, owner: Value) -> Value:
+    """``module.weight``; only of torch's own modules, just made, is it known to be a leaf."""
+    target = owner.target.name if isinstance(owner.target, External) else ""
+    own = owner.born is not None and target.startswith("torch.nn.") and name != "data"
+    tensor = ANY if not own else PLAIN if owner.frozen else LEAF if owner.frozen is None else PLAIN | LEAF
+    return Value("tensor", tensor=tensor, born=owner.born)
 
 
 def _inherit(value: Value, owner: Value) -> Value:
@@ -166,23 +181,36 @@ def _inherit(value: Value, owner: Value) -> Value:
 
 
 def _of_tensor(node: Attribute, owner: Value, run: "Run") -> Value:
-    if node.name in READING_ATTRIBUTES:
-        run.flow.used(owner.origins, "read", node.at, node.name)
+    name, at = node.name, node.at
+    if name in READING_ATTRIBUTES:
+        run.flow.used(owner.origins, "read", at, name)
         return NUMBER
-    if node.name == "data":
-        run.flow.used(owner.origins, "read", node.at, "data")
-        return without_graph(owner, "data", node.at)
-    if node.name == "grad":
-        return Value("tensor", leaf=True, graph=False)
-    if node.name in ("T", "mT", "H", "mH", "real", "imag") and owner.kind == "tensor":
-        return replace(
-            owner, leaf=False if owner.requires_grad else owner.leaf, graph=owner.graph or owner.requires_grad
-        )
+    if name == "data":
+        run.flow.used(owner.origins, "read", at, "data")
+        data = without_graph(owner, Loss("data", run.function.place(at)))
+        # ``.data`` of a packed sequence, or of a batch, is another matter.
+        return data if owner.is_tensor or owner.kind == "parameters" else replace(data, tensor=ANY, lost=None)
+    if name == "grad":
+        return Value("tensor", read_at=at)
+    if owner.kind == "tensor" and name in VIEWING:
+        return tensors.viewed(owner, at, run)
+    if owner.kind == "tensor" and name in ("real", "imag"):
+        return tensors.kept(owner, at, run)
+    if owner.born is not None and owner.kind == "unknown" and owner.tensor == ANY:
+        return replace(plain(owner.origins), born=owner.born)  # a part of a module that was just made
+    return part_of(owner)
+
+
+def part_of(owner: Value) -> Value:
+    """Something that a value holds. What a guarded forward gives has no graph in any part."""
+    if owner.kind == "unknown" and owner.tensor == PLAIN and owner.lost is not None:
+        return Value(origins=owner.origins, tensor=PLAIN, lost=owner.lost)
     return plain(owner.origins)
 
 
 def _subscript(node: Subscript, run: "Run") -> Value:
     owner = value_of(node.value, run)
+    run.reads.dereferenced(owner)
     value_of(node.index, run)
     _note_derivative(node.index, owner, run)
     if owner.kind in ("number", "array"):
@@ -191,12 +219,11 @@ def _subscript(node: Subscript, run: "Run") -> Value:
         return item_of(owner, node.index.value, len(owner.items))
     if owner.kind == "module":  # nn.Sequential, nn.ModuleList
         return replace(owner, target=None)
-    if owner.kind == "tensor" and owner.origins == frozenset():
-        non_leaf = owner.requires_grad is True
-        return replace(
-            owner, leaf=False if non_leaf else owner.leaf, graph=True if non_leaf else owner.graph, items=None
-        )
-    return plain(owner.origins)
+    if owner.kind == "tensor":
+        view = tensors.viewed(owner, node.at, run)
+        copy = tensors.computed((owner,), owner.origins, node.at, run)  # by a list or a mask
+        return replace(view, tensor=view.tensor | copy.tensor)
+    return part_of(owner)
 
 
 def _note_derivative(index: Expression, owner: Value, run: "Run") -> None:
@@ -212,7 +239,7 @@ def item_of(value: Value, index: int, size: int) -> Value:
         return value
     if value.items is not None and -len(value.items) <= index < len(value.items):
         return value.items[index]
-    return plain(value.origins)
+    return part_of(value)
 
 
 def element_of(value: Value, iterable: Expression, run: "Run") -> Value:
@@ -226,7 +253,8 @@ def element_of(value: Value, iterable: Expression, run: "Run") -> Value:
         return first
     if value.kind == "module":
         return replace(value, target=None)
-    return plain(value.origins)
+    run.reads.dereferenced(value)
+    return part_of(value)
 
 
 def _display(node: Display, run: "Run") -> Value:
@@ -242,55 +270,54 @@ def _display(node: Display, run: "Run") -> Value:
 
 
 def _operation(node: Operation, run: "Run") -> Value:
-    if node.operator == "and":  # ``p.grad is not None and p.grad.norm()``
-        known = run.not_none
-        values = []
-        for operand in node.operands:
-            values.append(value_of(operand, run))
-            run.not_none |= tested_against_none(operand)
-        run.not_none = known
-    else:
-        values = [value_of(operand, run) for operand in node.operands]
+    values = _alternatives(node, run) if node.operator in ("and", "or") else [
+        value_of(operand, run) for operand in node.operands
+    ]  # fmt: skip
     origins = frozenset().union(*(value.origins for value in values)) if values else frozenset()
-    if node.operator in _COMPARISONS:
+    if node.operator in _COMPARISONS or node.operator in _QUESTIONS:
         run.flow.used(origins, "read", node.at, node.operator)
-        return NUMBER
+        if node.operator in _QUESTIONS or not any(value.kind == "tensor" for value in values):
+            return NUMBER
+        return tensors.index(node.operator, node.at, run)
     if node.operator in ("and", "or"):
         found = values[0]
         for value in values[1:]:
             found = meet(found, value)
         return found
-    if node.operator in ("*", "**") and len(values) == 1:
+    if node.operator in ("*", "**", ":") and len(values) == 1:
         return values[0]
+    for value in values:
+        run.reads.dereferenced(value)
     if values and all(value.kind == "number" for value in values):
-        return NUMBER
-    return computed(values, origins, node.at, run)
+        return replace(NUMBER, lost=next((value.lost for value in values if value.lost), None))
+    if node.operator == "+" and len(values) == 1 and values[0].kind == "tensor":
+        return tensors.kept(values[0], node.at, run)
+    return tensors.operated(tuple(values), origins, node.at, run)
 
 
-def computed(values: list[Value], origins: "frozenset[Any]", at: int, run: "Run") -> Value:
-    """What an operation on tensors gives: a leaf without a graph, or a part of one, if that can be told."""
-    tensors = [value for value in values if value.kind in ("tensor", "parameters")]
-    others = [value for value in values if value.kind not in ("tensor", "number", "parameters")]
-    records = run.records(at)
-    if any(tensor.requires_grad or tensor.graph for tensor in tensors) and records is not None:
-        if records:
-            return Value("tensor", origins=origins, graph=True, leaf=False, requires_grad=True, made_at=at)
-        return Value("tensor", origins=origins, graph=False, leaf=True, requires_grad=False, made_at=at,
-                     lost="no_grad", lost_at=at)  # fmt: skip
-    if not others and tensors and all(t.requires_grad is False and not t.graph for t in tensors):
-        lost = next((t for t in tensors if t.lost), tensors[0])
-        return Value("tensor", origins=origins, graph=False, leaf=True, requires_grad=False, made_at=at,
-                     lost=lost.lost, lost_at=lost.lost_at)  # fmt: skip
-    return plain(origins)
+def _alternatives(node: Operation, run: "Run") -> list[Value]:
+    """``and``, ``or``: ``p.grad is not None and p.grad.norm()``."""
+    values: list[Value] = []
+    for operand in node.operands:
+        if operand is not node.operands[-1]:
+            run.reads.question(operand)
+        values.append(value_of(operand, run))
+        run.branches += 1
+    run.branches -= len(values)
+    return values
 
 
 def _conditional(node: Conditional, run: "Run") -> Value:
-    value_of(node.test, run)
-    known = run.not_none
-    run.not_none = known | tested_against_none(node.test)
+    run.test(node.test)
+    before = run.point()
+    run.branches += 1
     yes = value_of(node.then, run)
-    run.not_none = known
-    return meet(yes, value_of(node.otherwise, run))
+    after = run.point()
+    run.resume(before)
+    no = value_of(node.otherwise, run)
+    run.resume(run.join([after, run.point()]))
+    run.branches -= 1
+    return meet(yes, no)
 
 
 def _comprehension(node: Comprehension, run: "Run") -> Value:
@@ -300,8 +327,7 @@ def _comprehension(node: Comprehension, run: "Run") -> Value:
         iterable = value_of(loop.iterable, run)
         run.bind(loop.target, element_of(iterable, loop.iterable, run))
         for condition in loop.conditions:
-            value_of(condition, run)
-            run.not_none |= tested_against_none(condition)
+            run.test(condition)
     if node.key is not None:
         value_of(node.key, run)
     element = value_of(node.element, run)
@@ -327,6 +353,8 @@ def _yield(node: Yield, run: "Run") -> Value:
     if node.value is not None:
         found = value_of(node.value, run)
         run.flow.used(found.origins, "yielded", node.at)
+        run.may_run_backward()  # the consumer, before it comes back
+        run.touch((found,), flags=True, retained=True)
         run.flow.returns = found if run.flow.returns is None else meet(run.flow.returns, found)
     return UNKNOWN
 
@@ -341,21 +369,6 @@ def _formatted(node: Formatted, run: "Run") -> Value:
     for value in node.values:
         run.flow.used(value_of(value, run).origins, "read", node.at, "f-string")
     return NUMBER
-
-
-def tested_against_none(test: Expression) -> frozenset[str]:
-    """The dotted names that a condition shows not to be None (or tests at all)."""
-    match test:
-        case Operation(operator="is not" | "is" | "!=" | "==", operands=(left, Constant(value=None))):
-            name = dotted(left)
-            return frozenset({name}) if name else frozenset()
-        case Operation(operator="and" | "or" | "not", operands=operands):
-            return frozenset().union(*(tested_against_none(operand) for operand in operands))
-        case Name() | Attribute():
-            name = dotted(test)
-            return frozenset({name}) if name else frozenset()
-        case _:
-            return frozenset()
 
 
 _EVALUATIONS: dict[type[Any], Callable[[Any, "Run"], Value]] = {
@@ -374,4 +387,3 @@ _EVALUATIONS: dict[type[Any], Callable[[Any, "Run"], Value]] = {
     NamedAssignment: _named,
     Formatted: _formatted,
 }
-_ = FunctionNode

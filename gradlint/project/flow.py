@@ -6,7 +6,8 @@ and remembers. Branches meet, loops run twice, calls into the project use the ca
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import count
 
 from gradlint.model.code import Expression
 from gradlint.model.torch_calls import TRAINING_WORDS
@@ -15,7 +16,7 @@ from gradlint.project.calls import CallGraph
 from gradlint.project.link import Linker
 from gradlint.project.nodes import ClassNode, FunctionNode
 from gradlint.project.uses import Use, UseKind
-from gradlint.project.values import UNKNOWN, Origin, Value, meet
+from gradlint.project.values import UNKNOWN, Origin, Value, elsewhere, meet
 
 _DEEPEST = 15  # functions being run at once; recursion beyond that sees an unknown
 
@@ -46,7 +47,6 @@ class CallEvent:
     result: Value
     forward: bool
     in_loop: bool
-    backward_seen: bool
     evaluating: tuple[FunctionNode, int] | None = None
 
     @property
@@ -57,16 +57,43 @@ class CallEvent:
 
 @dataclass(frozen=True, slots=True)
 class AttributeEvent:
-    """An attribute that was read, or assigned (``stored``)."""
+    """An attribute that was read, or assigned (``stored``).
+
+    ``fresh``: no ``backward()`` can have run since the owner was made, the first time this place is reached.
+    ``tested``: this very read asks whether it is None, ``guarded``: it stands behind such a question.
+    ``dereferenced``: what was read is used in a way that raises on None.
+    """
 
     at: int
     name: str
     owner: Value
     path: str | None
-    stored: Value | None
-    backward_seen: bool
-    guarded: bool  # tested against None first
-    dereferenced: bool
+    stored: Value | None = None
+    fresh: bool = False
+    tested: bool = False
+    guarded: bool = False
+    dereferenced: bool = False
+
+
+@dataclass(slots=True)
+class SideEffects:
+    """What calling a function may do to what it is given or can reach; all of it until it was run.
+
+    ``backward``: run ``backward()``. ``retains``: call ``retain_grad()``. ``changes``: change a tensor in place,
+    or its flags. ``records``: switch recording on.
+    """
+
+    backward: bool = True
+    retains: bool = True
+    changes: bool = True
+    records: bool = True
+
+    def include(self, other: "SideEffects") -> None:
+        """Add what a callee may do."""
+        self.backward |= other.backward
+        self.retains |= other.retains
+        self.changes |= other.changes
+        self.records |= other.records
 
 
 @dataclass(slots=True)
@@ -79,6 +106,8 @@ class Flow:
     uses: dict[Origin, set[Use]] = field(default_factory=lambda: defaultdict(set))
     env: dict[str, Value] = field(default_factory=dict)
     returns: Value | None = None
+    effects: SideEffects = field(default_factory=SideEffects)  # its own, less those of ``runs``
+    runs: set[FunctionNode] = field(default_factory=set)  # functions of the project it may run
     gradient_at: int | None = None  # where the function takes a derivative by hand
     leaf_at: int | None = None  # where it makes or marks a leaf that requires grad
     derives: bool = False  # it, or something it calls, takes a derivative by hand
@@ -100,6 +129,8 @@ class Flows:
         self._done: dict[FunctionNode, Flow] = {}
         self._running: dict[FunctionNode, Flow] = {}
         self._attributes: dict[tuple[ClassNode, str], Value | None] = {}
+        self._effects: dict[FunctionNode, SideEffects] = {}
+        self.epochs = count(1)
 
     def flow(self, function: FunctionNode) -> Flow:
         """The function's flow; while it is being run, what is known so far."""
@@ -117,6 +148,20 @@ class Flows:
         self._done[function] = flow
         return flow
 
+    def effects(self, function: FunctionNode) -> SideEffects:
+        """What calling a function may do, its callees included; all there is where it calls itself."""
+        if function not in self._effects:
+            self._effects[function] = SideEffects()
+            flow = self.flow(function)
+            found = replace(flow.effects)
+            for callee in flow.runs:
+                found.include(self.effects(callee))
+            if self.is_running(function):
+                del self._effects[function]  # not the last word
+                return SideEffects()
+            self._effects[function] = found
+        return self._effects[function]
+
     def is_running(self, function: FunctionNode) -> bool:
         """Whether the function is in the middle of its own run: its summary is not to be trusted yet."""
         return function in self._running
@@ -128,8 +173,8 @@ class Flows:
             if name in scope.facts.local or scope.is_module_body:
                 value = self.flow(scope).env.get(name)
                 if scope.is_module_body and (value is None or value.kind == "none"):
-                    return self._global(scope, name) or value
-                return value
+                    value = self._global(scope, name) or value
+                return elsewhere(value) if value is not None else None
             scope = scope.parent
         return None
 
@@ -148,7 +193,8 @@ class Flows:
         key = (cls, name)
         if key not in self._attributes:
             self._attributes[key] = None
-            self._attributes[key] = self._joined_attribute(cls, name)
+            found = self._joined_attribute(cls, name)
+            self._attributes[key] = elsewhere(found) if found is not None else None
         return self._attributes[key]
 
     def _joined_attribute(self, cls: ClassNode, name: str) -> Value | None:

@@ -1,56 +1,55 @@
 """The abstract run over statements. Expressions are in :mod:`evaluate`, calls in :mod:`invoke`."""
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from gradlint.model.code import (
     Assign,
-    Attribute,
     Augment,
     Block,
     Constant,
     DefineClass,
     DefineFunction,
     Delete,
-    Display,
     Evaluate,
     Expression,
     For,
     If,
     ImportName,
     Jump,
-    Name,
-    Operation,
     Raise,
     Return,
     Statement,
-    Subscript,
     Switch,
     Try,
     While,
     With,
     dotted,
 )
-from gradlint.project import evaluate
-from gradlint.project.effects import GRAD
-from gradlint.project.flow import AttributeEvent, Flow, Flows
-from gradlint.project.nodes import FunctionNode
-from gradlint.project.values import NUMBER, Origin, Value, meet, plain
+from gradlint.project import assignments, evaluate
+from gradlint.project.flow import Flow, Flows
+from gradlint.project.memory import Env, Memory, Point, meet_envs
+from gradlint.project.values import Origin, Value, elsewhere, meet, plain
 
-Env = dict[str, Value]
+_MOST_ROUNDS = 3  # of a loop; what then still changes is given up
 
 
-class Run:
+@dataclass(slots=True)
+class _Jumps:
+    """Where the jumps of a loop start from."""
+
+    breaks: list[Point] = field(default_factory=list)
+    continues: list[Point] = field(default_factory=list)
+
+
+class Run(Memory):
     """One abstract run over one function."""
 
     def __init__(self, flows: Flows, flow: Flow) -> None:
-        self.flows = flows
-        self.flow = flow
-        self.function: FunctionNode = flow.function
-        self.env: Env = flow.env
-        self.backward_seen = False
-        self.loops = 0
-        self.not_none: frozenset[str] = frozenset()  # dotted names tested against None here
+        super().__init__(flows, flow)
+        self.rebound_by_others = assignments.rebound_by_others(self.function)
         self._exits: list[Env] = []
+        self._jumps: list[_Jumps] = []
         for index, parameter in enumerate(self.function.facts.parameters):
             self.env[parameter.name] = self._parameter(index, parameter.name)
 
@@ -68,12 +67,9 @@ class Run:
             return Value(origins=origins, target=cls, parameter=name)
         return Value(origins=origins, parameter=name)
 
-    def records(self, at: int) -> bool | None:
-        """Whether operations at a place record a graph: by the states it may run in."""
-        states = self.flows.calls.states_at(self.function, at)
-        return True if states == GRAD else None if states & GRAD else False
-
-    # Statements
+    def bind(self, target: Expression, value: Value) -> None:
+        """Give a target a value."""
+        assignments.bind(self, target, value)
 
     def run(self) -> None:
         """Run the whole body."""
@@ -83,6 +79,8 @@ class Run:
         for end in ends[1:]:
             merged = meet_envs(merged, end)
         self.flow.env = merged
+        self.flow.effects = self.effects
+        self.reads.finish()
 
     def block(self, block: Block) -> bool:
         """Run a block; whether its end is reached."""
@@ -91,14 +89,17 @@ class Run:
     def statement(self, statement: Statement) -> bool:
         """Run one statement; whether the next one is reached."""
         match statement:
-            case Evaluate(value=value):
-                evaluate.value_of(value, self)
+            case Evaluate(value=value, discarded=discarded):
+                if discarded:
+                    evaluate.value_of(value, self)
+                else:
+                    self.test(value, asserted=True)
             case Assign(targets=targets, value=value):
                 found = evaluate.value_of(value, self)
                 for target in targets:
                     self.bind(target, found)
             case Augment():
-                self._augment(statement)
+                assignments.augment(self, statement)
             case Return(value=value):
                 self._return(value, statement.at)
                 return False
@@ -106,29 +107,25 @@ class Run:
                 if value is not None:
                     evaluate.value_of(value, self)
                 return False
-            case Jump():
+            case Jump(kind=kind):
+                if self._jumps:
+                    jumps = self._jumps[-1]
+                    (jumps.breaks if kind == "break" else jumps.continues).append(self.point())
                 return False
-            case If():
-                return self._if(statement)
-            case For(target=target, iterable=iterable, body=body, otherwise=otherwise):
-                self._for(target, iterable, body)
-                return self.block(otherwise)
-            case While(test=test, body=body, otherwise=otherwise):
-                evaluate.value_of(test, self)
-                self._loop(body)
-                forever = isinstance(test, Constant) and bool(test.value)
-                return self.block(otherwise) if not forever else True
-            case With(items=items, body=body):
-                for item in items:
-                    entered = evaluate.value_of(item.context, self)
-                    if item.target is not None:
-                        self.bind(item.target, plain(entered.origins))
-                return self.block(body)
+            case If(test=test, then=then, otherwise=otherwise):
+                self.test(test)
+                return self._fork([then, otherwise])
+            case For():
+                return self._for(statement)
+            case While():
+                return self._while(statement)
+            case With():
+                return self._with(statement)
             case Try():
                 return self._try(statement)
             case Switch(subject=subject, cases=cases):
-                evaluate.value_of(subject, self)
-                self._branches([*cases, ()])
+                self.test(subject)
+                return self._fork([*cases, ()])
             case DefineFunction(name=name, function=index):
                 self.env[name] = Value("callable", target=self.function.module.functions[index])
             case DefineClass(name=name, cls=index, body=body):
@@ -140,9 +137,14 @@ class Run:
             case Delete(targets=targets):
                 for target in targets:
                     self.forget(dotted(target))
-            case ImportName():
-                pass
+            case ImportName(binding=name):
+                self.forget(name)
         return True
+
+    def test(self, condition: Expression, *, asserted: bool = False) -> None:
+        """Evaluate a condition."""
+        self.reads.question(condition, asserted=asserted)
+        evaluate.value_of(condition, self)
 
     def _return(self, value: Expression | None, at: int) -> None:
         found = evaluate.value_of(value, self) if value is not None else Value("none")
@@ -150,189 +152,105 @@ class Run:
         self.flow.returns = found if self.flow.returns is None else meet(self.flow.returns, found)
         self._exits.append(dict(self.env))
 
-    def _if(self, statement: If) -> bool:
-        evaluate.value_of(statement.test, self)
-        tested = evaluate.tested_against_none(statement.test)
-        before, known = dict(self.env), self.not_none
-        seen = self.backward_seen
-        self.not_none = known | tested
-        yes = self.block(statement.then)
-        after_yes, seen_yes = self.env, self.backward_seen
-        self.env, self.not_none, self.backward_seen = before, known, seen
-        no = self.block(statement.otherwise)
-        self.backward_seen = self.backward_seen or seen_yes
-        if not yes:  # ``if x.grad is None: return`` protects what follows
-            self.not_none |= tested
-        if yes and no:
-            self.env = meet_envs(after_yes, self.env)
-        elif yes:
-            self.env = after_yes
-        return yes or no
-
-    def _branches(self, blocks: list[Block]) -> None:
-        before = self.env
-        merged: Env | None = None
+    def _fork(self, blocks: list[Block]) -> bool:
+        """Run blocks as alternatives; whether the end of one of them is reached."""
+        before = self.point()
+        ends: list[Point] = []
+        self.branches += 1
         for block in blocks:
-            self.env = dict(before)
+            self.resume(before)
             if self.block(block):
-                merged = self.env if merged is None else meet_envs(merged, self.env)
-        self.env = merged if merged is not None else before
+                ends.append(self.point())
+        if len(ends) == len(blocks):
+            self.branches -= 1  # else what follows is not reached on every path
+        self._arrive(ends)
+        return bool(ends)
 
-    def _for(self, target: Expression, iterable: Expression, body: Block) -> None:
-        found = evaluate.value_of(iterable, self)
-        element = evaluate.element_of(found, iterable, self)
-        self.bind(target, element)
-        before = dict(self.env)
-        self.loops += 1
-        for _ in range(2):
-            self.bind(target, element)
-            self.block(body)
-            if element.kind != "parameters":  # a module has parameters: such a loop runs
-                self.env = meet_envs(before, self.env)
-        self.loops -= 1
+    def _arrive(self, points: list[Point]) -> None:
+        """Go on where paths meet; if there is none, what is known stays as it is."""
+        if points:
+            self.resume(self.join(points))
 
-    def _loop(self, body: Block) -> None:
-        before = dict(self.env)
+    def _for(self, statement: For) -> bool:
+        found = evaluate.value_of(statement.iterable, self)
+        element = evaluate.element_of(found, statement.iterable, self)
+        self.bind(statement.target, element)
+        # A module has parameters: a loop over them runs.
+        runs = element.kind == "parameters"
+        jumps = self._loop(lambda: self.bind(statement.target, element), statement.body, runs=runs)
+        return self._leave(jumps, statement.otherwise)
+
+    def _while(self, statement: While) -> bool:
+        forever = isinstance(statement.test, Constant) and bool(statement.test.value)
+        jumps = self._loop(lambda: self.test(statement.test), statement.body, runs=forever)
+        if forever:
+            self._arrive(jumps.breaks)
+            return bool(jumps.breaks)
+        return self._leave(jumps, statement.otherwise)
+
+    def _leave(self, jumps: _Jumps, otherwise: Block) -> bool:
+        ends = list(jumps.breaks)
+        if self.block(otherwise):
+            ends.append(self.point())
+        self._arrive(ends)
+        return bool(ends)
+
+    def _loop(self, enter: Callable[[], None], body: Block, *, runs: bool) -> _Jumps:
+        """Run a loop's body until nothing changes; afterwards this run stands where the loop is over."""
+        outer = self.loops, self.first_round, self.branches
+        if not self.loops:
+            self.branches = 0
         self.loops += 1
-        for _ in range(2):
-            self.block(body)
-            self.env = meet_envs(before, self.env)
-        self.loops -= 1
+        branches = self.branches
+        head = self.point()
+        for round_ in range(_MOST_ROUNDS + 1):
+            if round_ == _MOST_ROUNDS:
+                head = Point({name: elsewhere(value) for name, value in head.env.items()}, head.epoch)
+            self.first_round, self.branches = round_ == 0, branches
+            self.resume(head)
+            enter()
+            jumps = _Jumps()
+            self._jumps.append(jumps)
+            reached = self.block(body)
+            self._jumps.pop()
+            ends = [*jumps.continues, *([self.point()] if reached else [])]
+            after = self.join([head, *ends])
+            # After one round the epoch is a new one in which nothing was born: it changes no more.
+            settled = after.env == head.env and (round_ > 0 or after.epoch == head.epoch)
+            over = self.join(ends) if runs and ends else after
+            if settled:
+                break
+            head = after
+        self.loops, self.first_round, self.branches = outer
+        self.resume(over)
+        return jumps
+
+    def _with(self, statement: With) -> bool:
+        for item in statement.items:
+            entered = evaluate.value_of(item.context, self)
+            if item.target is not None:
+                self.bind(item.target, plain(entered.origins))
+        return self.block(statement.body)
 
     def _try(self, statement: Try) -> bool:
-        before = dict(self.env)
-        reached = self.block(statement.body) and self.block(statement.otherwise)
-        ends: list[Env] = [self.env] if reached else []
-        during = meet_envs(before, self.env)
+        before = self.point()
+        catching = int(bool(statement.handlers))
+        self.branches += catching
+        reached = self.block(statement.body)
+        during = self.join([before, self.point()])
+        reached = reached and self.block(statement.otherwise)
+        ends = [self.point()] if reached else []
         for handler in statement.handlers:
-            self.env = dict(during)
+            self.resume(during)
             if self.block(handler):
-                ends.append(self.env)
-        self.env = ends[0] if ends else during
-        for end in ends[1:]:
-            self.env = meet_envs(self.env, end)
+                ends.append(self.point())
+        if len(ends) == 1 + len(statement.handlers):
+            self.branches -= catching
+        if ends:
+            self._arrive(ends)
+        else:
+            self.resume(during)
         return self.block(statement.final) and bool(ends)
-
-    # Binding
-
-    def bind(self, target: Expression, value: Value) -> None:
-        """Give a target a value."""
-        match target:
-            case Name(id=name):
-                self.forget(name)
-                self.env[name] = value
-                if name in self.function.facts.shared:
-                    self.flow.used(value.origins, "stored", target.at, name)
-            case Display(items=items):
-                for index, item in enumerate(items):
-                    self.bind(item, evaluate.item_of(value, index, len(items)))
-            case Operation(operator="*", operands=(inner,)):
-                self.bind(inner, plain(value.origins))
-            case Attribute(value=owner, name=name):
-                self._bind_attribute(target, owner, name, value)
-            case Subscript(value=container):
-                self._bind_item(container, value, target.at)
-            case _:
-                pass
-
-    def _bind_attribute(self, target: Attribute, owner: Expression, name: str, value: Value) -> None:
-        holder = evaluate.value_of(owner, self)
-        path = dotted(target)
-        self._note_attribute(target, name, holder, path, value)
-        if name == "requires_grad":
-            self._set_requires_grad(holder, value, target.at, dotted(owner))
-            return
-        if path is None:
-            return
-        self.forget(path)
-        self.env[path] = value
-        self.flow.used(value.origins, "stored", target.at, path)
-
-    def _note_attribute(self, target: Attribute, name: str, holder: Value, path: str | None, value: Value) -> None:
-        self.flow.attributes[(target.at, True)] = AttributeEvent(
-            target.at, name, holder, path, value, self.backward_seen, False, False
-        )
-
-    def _set_requires_grad(self, holder: Value, value: Value, at: int, path: str | None) -> None:
-        if holder.kind == "parameters":
-            self.mark_frozen(holder.of, value.constant is False)
-        elif holder.kind != "module" and value.constant is True and holder.origins is not None:
-            self.note_leaf(at)
-            if path is not None:
-                self.env[path] = replace(holder, requires_grad=True, leaf=True if holder.leaf is not False else None)
-
-    def _bind_item(self, container: Expression, value: Value, at: int) -> None:
-        path = dotted(container)
-        held = evaluate.value_of(container, self)
-        if path is not None:
-            self.hold(path, held, value, at)
-
-    def hold(self, path: str, held: Value, value: Value, at: int) -> None:
-        """Put a value into a container that a dotted name holds."""
-        if held.kind in ("module", "array", "optimizer"):
-            return
-        self.env[path] = Value("container", origins=held.origins | value.origins, parameter=held.parameter)
-        root = path.partition(".")[0]
-        if "." in path or root not in self.function.facts.local or held.parameter is not None:
-            self.flow.used(value.origins, "stored", at, path)
-
-    def forget(self, name: str | None) -> None:
-        """Drop what was known of a name and of everything below it."""
-        if name is None:
-            return
-        self.env.pop(name, None)
-        prefix = name + "."
-        for known in [key for key in self.env if key.startswith(prefix)]:
-            del self.env[known]
-
-    def mark_frozen(self, path: str | None, frozen: bool) -> None:
-        """Note that all parameters of a module were (un)frozen."""
-        if path is not None and path in self.env:
-            self.env[path] = replace(self.env[path], frozen=frozen)
-        elif path is not None:
-            self.env[path] = Value("module", frozen=frozen, certainty="used")
-
-    def replace_everywhere(self, old: Value, new: Value) -> None:
-        """A module changed in place: every name that holds it sees it."""
-        for name, value in list(self.env.items()):
-            if value is old:
-                self.env[name] = new
-
-    def note_leaf(self, at: int) -> None:
-        """Note that the function asks for the gradient of something that is no parameter."""
-        if self.flow.leaf_at is None:
-            self.flow.leaf_at = at
-
-    def note_gradient(self, at: int) -> None:
-        """Note that the function takes a derivative by hand."""
-        self.flow.derives = True
-        if self.flow.gradient_at is None:
-            self.flow.gradient_at = at
-
-    def _augment(self, statement: Augment) -> None:
-        added = evaluate.value_of(statement.value, self)
-        path = dotted(statement.target)
-        held = evaluate.value_of(statement.target, self)
-        if path is None:
-            if isinstance(statement.target, Subscript):
-                self._bind_item(statement.target.value, added, statement.at)
-            return
-        origins = held.origins | added.origins
-        plain_numbers = held.kind == added.kind == "number"
-        self.env[path] = NUMBER if plain_numbers and not origins else plain(origins)
-        if "." in path or path in self.function.facts.shared:
-            self.flow.used(added.origins, "stored", statement.at, path)
-
-
-def meet_envs(left: Env, right: Env) -> Env:
-    """What two paths agree on. A name that one path does not know keeps the other's value, as Python would."""
-    if left is right:
-        return left
-    merged = dict(left)
-    for name, value in right.items():
-        known = left.get(name)
-        merged[name] = value if known is None or known is value else meet(known, value)
-    return merged
 
 
 def run(flows: Flows, flow: Flow) -> None:

@@ -1,15 +1,19 @@
 """One call while it is being evaluated."""
 
+import re
 from typing import TYPE_CHECKING
 
 from gradlint.model.code import Argument, Attribute, Call, Expression, Subscript, dotted
 from gradlint.project import evaluate
-from gradlint.project.flow import Passed
+from gradlint.project.flow import Passed, SideEffects
 from gradlint.project.nodes import FunctionNode
 from gradlint.project.values import UNKNOWN, Origin, Value
 
 if TYPE_CHECKING:
     from gradlint.project.interpret import Run
+
+
+_ASSERTING = re.compile(r"(^|[._])assert\w*$")
 
 
 class Invocation:
@@ -30,13 +34,18 @@ class Invocation:
             self.callee = evaluate.attribute_of(function, self.receiver, run)
         else:
             self.callee = evaluate.value_of(function, run)
+        run.reads.dereferenced(self.callee)
         self.name = spelt(function)
+        if _ASSERTING.search(self.name):
+            for argument in node.arguments:
+                run.reads.question(argument.value, asserted=True)
         self.arguments = tuple(passed_argument(argument, run) for argument in node.arguments)
         values = [argument.value for argument in self.arguments]
         self.given: frozenset[Origin] = frozenset().union(*(v.origins for v in values)) if values else frozenset()
         self.carried = self.given | (self.receiver.origins if self.receiver is not None else frozenset())
         self.targets: tuple[FunctionNode, ...] = ()
         self.forward = False
+        self.effects: SideEffects | None = None  # of what is called, where that is known
 
     @property
     def container_path(self) -> str | None:
@@ -64,6 +73,16 @@ class Invocation:
         """A new value with a graph of its own, and what else goes into it."""
         origins = frozenset({Origin(self.run.function, self.at)}).union(*more)
         return Value(origins=origins, made_at=self.at)
+
+    @property
+    def tensors(self) -> list[Value]:
+        """What is called on and what is passed: all that the call has hold of."""
+        given = [argument.value for argument in self.arguments]
+        return given if self.receiver is None else [self.receiver, *given]
+
+    def has(self, keyword: str) -> bool:
+        """Whether a keyword argument is given, or may be."""
+        return any(argument.keyword == keyword or argument.stars == 2 for argument in self.arguments)
 
 
 def passed_argument(argument: Argument, run: "Run") -> Passed:

@@ -12,6 +12,7 @@ from gradlint.project.invoke_module import forward, on_module
 from gradlint.project.invoke_project import on_project
 from gradlint.project.invoke_unknown import on_unknown
 from gradlint.project.nodes import ClassNode, External, FunctionNode
+from gradlint.project.side_effects import suffer
 from gradlint.project.values import UNKNOWN, Value, plain
 
 if TYPE_CHECKING:
@@ -32,12 +33,9 @@ def call(node: Call, run: "Run") -> Value:
         result,
         invocation.forward,
         run.loops > 0,
-        run.backward_seen,
         _evaluating(run) if invocation.forward else None,
     )
-    if invocation.method in BACKWARD_METHODS:
-        run.backward_seen = True
-    return result
+    return suffer(invocation, result)
 
 
 def _evaluating(run: "Run") -> tuple[FunctionNode, int] | None:
@@ -94,6 +92,7 @@ def _instance(it: Invocation, cls: ClassNode) -> Value:
     constructor = it.run.flows.linker.find_method(cls, "__init__")
     if constructor is not None:
         it.targets = (constructor,)
+    it.effects = it.run.effects_of(it.targets)
     if it.run.flows.calls.is_module_class(cls):
-        return Value("module", target=cls, certainty="known")
+        return Value("module", target=cls, certainty="known", born=it.run.epoch)
     return Value("unknown", origins=it.given, target=cls)

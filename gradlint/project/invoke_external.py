@@ -15,11 +15,24 @@ from gradlint.model.torch_calls import (
     WRAPPED_TENSORS,
 )
 from gradlint.model.torch_names import MODULE_WRAPPERS
-from gradlint.project import evaluate
-from gradlint.project.invocation import Invocation
+from gradlint.model.torch_tensors import (
+    COMPUTING,
+    COPYING_FACTORIES,
+    INDEXING,
+    KEEPING,
+    RESHAPING,
+    UNCLEAR_FUNCTIONALS,
+    VIEWING,
+)
+from gradlint.project import tensors
+from gradlint.project.invocation import Invocation, last_part
 from gradlint.project.invoke_unknown import on_unknown
 from gradlint.project.nodes import External
-from gradlint.project.values import NUMBER, UNKNOWN, Value, plain
+from gradlint.project.values import ANY, LEAF, NUMBER, PLAIN, UNKNOWN, Loss, Value, plain, without_graph
+
+_GRAD = ("'grad'", '"grad"')
+_NUMBERS = frozenset({"builtins.float", "builtins.int", "builtins.bool"})
+_ALGEBRA = frozenset({"torch.linalg", "torch.fft", "torch.special"})
 
 
 def on_external(it: Invocation, name: str) -> Value:
@@ -31,6 +44,8 @@ def on_external(it: Invocation, name: str) -> Value:
         return plain(it.given)
     if name in FACTORIES:
         return _factory(it, name)
+    if name in ("builtins.getattr", "builtins.hasattr"):
+        return _asked_for_attribute(it, name)
     if name in WRAPPED_TENSORS:
         return _wrapped(it, name)
     if OPTIMIZERS.search(name):
@@ -45,19 +60,16 @@ def on_external(it: Invocation, name: str) -> Value:
     if name == "torch.hub.load" and first is not None and GUARDED_HUBS.search(str(first.constant)):
         return Value("callable", target=External("ultralytics.YOLO.instance"))
     if MODULE_FACTORIES.search(name):
-        return Value("module", target=External(name), certainty="known")
+        return Value("module", target=External(name), certainty="known", born=it.run.epoch)
     if name in ("torch.load", "copy.deepcopy", "copy.copy"):
         return first if name != "torch.load" and first is not None else UNKNOWN
     last = name.rpartition(".")[2]
-    if name.startswith("torch.") and last in VALUES_AND_INDICES and len(it.arguments) > 1:
-        return values_and_indices(it)
+    if first and name.startswith("torch.") and last in VALUES_AND_INDICES and len(it.arguments) > 1:
+        return values_and_indices(it, first)
     if name == "torch.no_grad" or READING_FUNCTIONS.search(name):
-        it.read(last)
-        if name.startswith("numpy."):
-            return Value("array")
-        return NUMBER if name.startswith("builtins.") else Value(target=External(name))
+        return _looked_at(it, name)
     if name.startswith("torch.") and first is not None:
-        return evaluate.computed([a.value for a in it.arguments], it.given, it.at, it.run)
+        return _function_of_torch(it, name, first)
     if name in (
         "builtins.zip",
         "builtins.enumerate",
@@ -78,28 +90,114 @@ def on_external(it: Invocation, name: str) -> Value:
     return plain(it.given)
 
 
+def _asked_for_attribute(it: Invocation, name: str) -> Value:
+    """``getattr(x, "grad", None)``, ``hasattr(x, "grad")``."""
+    attribute, first = it.argument(1), it.argument(0)
+    if first is None or attribute is None or attribute.constant not in _GRAD:
+        return NUMBER if name.endswith("hasattr") else plain(it.given)
+    tested = name.endswith("hasattr") or len(it.arguments) > 2
+    it.run.reads.note(it.at, "grad", first, None, tested=tested)
+    return NUMBER if name.endswith("hasattr") else Value("tensor", read_at=it.at)
+
+
+def _looked_at(it: Invocation, name: str) -> Value:
+    """A function that only looks: printing, metrics, comparisons, other libraries."""
+    last = last_part(name)
+    it.read(last)
+    lost = Loss(last, it.run.function.place(it.at))
+    if name.startswith("numpy."):
+        return Value("array")  # as a rule: of a tensor numpy makes a tensor here and there
+    if name in _NUMBERS:
+        return replace(NUMBER, lost=lost)
+    if name.startswith("torch.") and last in INDEXING:
+        return tensors.index(name, it.at, it.run)
+    return NUMBER if name.startswith("builtins.") else Value(target=External(name))
+
+
+def _function_of_torch(it: Invocation, name: str, first: Value) -> Value:
+    """A function of torch, as far as it is known to compute something new from what it is given."""
+    values = [argument.value for argument in it.arguments]
+    for value in values:
+        it.run.reads.dereferenced(value)
+    home, _, last = name.rpartition(".")
+    if it.has("out") or it.has("inplace"):
+        return plain(it.given)
+    if home == "torch.nn.functional":
+        known = last.islower() and not UNCLEAR_FUNCTIONALS.search(last)
+        return _computed(it, values) if known else plain(it.given)
+    if home in _ALGEBRA or (last in COMPUTING and home == "torch"):
+        return _computed(it, values)
+    if home != "torch":
+        return plain(it.given)
+    if last == "detach":
+        return without_graph(first, Loss("detach", it.run.function.place(it.at)))
+    if last in VIEWING:
+        return tensors.viewed(first, it.at, it.run)
+    if last in RESHAPING:
+        return tensors.either(tensors.viewed(first, it.at, it.run), _computed(it, values))
+    if last in KEEPING and first.is_tensor:
+        return tensors.kept(first, it.at, it.run)
+    return plain(it.given)
+
+
+def _computed(it: Invocation, values: list[Value]) -> Value:
+    return tensors.computed(values, it.given, it.at, it.run, dtype=it.has("dtype"))
+
+
 def _factory(it: Invocation, name: str) -> Value:
-    flag = it.argument(99, "requires_grad")
-    requires = flag.constant if flag is not None and isinstance(flag.constant, bool) else (None if flag else False)
-    if requires:
-        it.run.note_leaf(it.at)
+    last = last_part(name)
     it.run.flow.used(it.given, "read", it.at, name)
-    return Value("tensor", leaf=True, graph=False, requires_grad=requires, made_at=it.at)
+    if last in COPYING_FACTORIES:
+        return made_of_data(it, name)
+    given = [argument.value for argument in it.arguments]
+    if all(tensors.requires_grad(value) is False and not value.is_tensor for value in given):
+        return made_of_data(it, name)
+    return Value("tensor")
+
+
+def made_of_data(it: Invocation, name: str) -> Value:
+    """A new tensor of data, a leaf if ``requires_grad=True``."""
+    flag = it.argument(99, "requires_grad")
+    wanted = flag.constant if flag is not None and isinstance(flag.constant, bool) else None
+    if wanted:
+        it.run.note_leaf(it.at)
+    if flag is None and it.has("requires_grad"):
+        tensor = PLAIN | LEAF  # ``**options``
+    else:
+        tensor = PLAIN if flag is None or wanted is False else LEAF if wanted else PLAIN | LEAF
+    if it.has("out"):
+        return Value("tensor")
+    lost = Loss(name, it.run.function.place(it.at)) if tensor == PLAIN else None
+    return tensors.made("tensor", tensor, it.at, it.run, lost=lost)
 
 
 def _wrapped(it: Invocation, name: str) -> Value:
-    flag = it.argument(99, "requires_grad")
-    requires = not (flag is not None and flag.constant is False)
-    if name.endswith("Variable"):
-        given = it.argument(0)
-        if flag is None or flag.constant is not True:
-            return given or UNKNOWN
+    """``nn.Parameter(t)``, ``Variable(t)``: new tensors, without the graph of ``t``."""
+    flag = it.argument(1, "requires_grad")
+    variable = name.endswith("Variable")
+    if variable and (flag is None or flag.constant is not True):
+        # For the uses of a forward's result a Variable of old code is that result.
+        given = it.argument(0) or UNKNOWN
+        if given.kind == "unknown" and given.tensor == ANY:
+            return given
+        lost = Loss(name, it.run.function.place(it.at))
+        tensor = PLAIN if flag is None or flag.constant is False else PLAIN | LEAF
+        return tensors.made("tensor", tensor, it.at, it.run, origins=given.origins, lost=lost)
+    if variable:
         it.run.note_leaf(it.at)
     it.run.flow.used(it.given, "read", it.at, name)
-    return Value("tensor", leaf=True, graph=False, requires_grad=requires, made_at=it.at)
+    known = flag is None or isinstance(flag.constant, bool)
+    tensor = PLAIN | LEAF if not known else PLAIN if flag and flag.constant is False else LEAF
+    return tensors.made("tensor", tensor, it.at, it.run)
 
 
-def values_and_indices(it: Invocation) -> Value:
+def values_and_indices(it: Invocation, owner: Value) -> Value:
     """What ``max(dim)``, ``topk`` and ``sort`` give."""
+    second = it.argument(0 if it.receiver is owner else 1)
+    if second is not None and second.is_tensor and last_part(it.name) in ("max", "min"):
+        return _computed(it, [owner, second])  # ``torch.max(x, y)``
     it.run.flow.used(it.carried, "read", it.at, "indices")
-    return Value(origins=it.carried, items=(plain(it.carried), NUMBER))
+    if not owner.is_tensor:
+        return Value(origins=it.carried, items=(plain(it.carried), NUMBER))
+    values = tensors.computed((owner,), it.carried, it.at, it.run)
+    return Value(origins=it.carried, items=(values, tensors.index("indices", it.at, it.run)))

@@ -10,13 +10,23 @@ from gradlint.model.torch_calls import (
     READING_NAMES,
     VALUES_AND_INDICES,
 )
-from gradlint.project import evaluate
+from gradlint.model.torch_tensors import (
+    COMPUTING,
+    CONVERTING,
+    INDEXING,
+    INDEXING_ANYTHING,
+    KEEPING,
+    MAKING,
+    RESHAPING,
+    VIEWING,
+)
+from gradlint.project import assignments, tensors
 from gradlint.project.invocation import Invocation
-from gradlint.project.invoke_external import values_and_indices
+from gradlint.project.invoke_external import made_of_data, values_and_indices
 from gradlint.project.invoke_module import module_method, training_after
 from gradlint.project.nodes import External
 from gradlint.project.uses import UseKind
-from gradlint.project.values import NUMBER, UNKNOWN, Value, plain, without_graph
+from gradlint.project.values import NEVER, NUMBER, UNKNOWN, Loss, Value, plain, without_graph
 
 _CONTAINER_METHODS = frozenset(
     {"append", "extend", "add", "put", "insert", "appendleft", "push", "update", "setdefault"}
@@ -42,29 +52,79 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
     if method in MODULE_METHODS and not (method in ("eval", "train") and it.arguments and method == "eval"):
         return _becomes_module(it, owner)
     if method in READING_METHODS or _to_integers(it):
-        it.read(method)
-        it.run.flow.used(owner.shadow, "read", it.at, method)
-        return NUMBER
+        return _read(it, owner)
     if method in DETACHING_METHODS:
-        it.run.flow.used(owner.origins, "read", it.at, method)
-        if method == "numpy":
-            it.run.flow.used(owner.shadow, "read", it.at, "detach().numpy")
-        return Value("array") if method in ("numpy", "__array__") else without_graph(owner, method, it.at)
+        return _detached(it, owner)
     if method in ("requires_grad_", "retain_grad"):
         return _flagged(it, owner)
-    if method in VALUES_AND_INDICES and it.arguments and owner.origins:
-        return values_and_indices(it)
+    if method in VALUES_AND_INDICES and it.arguments and (owner.origins or owner.kind == "tensor"):
+        return values_and_indices(it, owner)
     if (
         method in _CONTAINER_METHODS
         and it.container_path is not None
         and owner.kind in ("container", "unknown", "none")
     ):
         return _collected(it, owner)
-    if owner.kind == "tensor":
-        if method in ("to", "cuda", "cpu", "float", "double", "half", "type", "contiguous") and not owner.requires_grad:
-            return owner
-        return evaluate.computed([owner, *(a.value for a in it.arguments)], it.carried, it.at, it.run)
+    if owner.is_tensor:
+        return of_tensor(it, owner)
     return None
+
+
+def _read(it: Invocation, owner: Value) -> Value:
+    """A method that looks at a tensor: a number, or integers and booleans, come of it."""
+    method = it.method
+    it.read(method)
+    it.run.flow.used(owner.shadow, "read", it.at, method)
+    lost = Loss(method, it.run.function.place(it.at))
+    if method in ("item", "tolist"):
+        return replace(NUMBER, lost=lost)
+    if method in INDEXING and (owner.is_tensor or method in INDEXING_ANYTHING):
+        return tensors.index(method, it.at, it.run)
+    if method in COMPUTING and owner.is_tensor:  # ``sign()``: of use to nobody, but recorded
+        return replace(of_tensor(it, owner), origins=frozenset())
+    return NUMBER
+
+
+def _detached(it: Invocation, owner: Value) -> Value:
+    method, lost = it.method, Loss(it.method, it.run.function.place(it.at))
+    it.run.flow.used(owner.origins, "read", it.at, method)
+    if method == "numpy":
+        it.run.flow.used(owner.shadow, "read", it.at, "detach().numpy")
+    if method in ("numpy", "__array__"):
+        return Value("array", lost=lost)
+    result = without_graph(owner, lost)
+    if method == "detach_":
+        it.run.change(it.receiver_path, owner, result)
+    return replace(result, born=it.run.epoch)
+
+
+def of_tensor(it: Invocation, owner: Value) -> Value:
+    """What a method of a tensor gives."""
+    method, at, run = it.method, it.at, it.run
+    values = [owner, *(argument.value for argument in it.arguments)]
+    if method in COMPUTING:
+        return tensors.computed(values, it.carried, at, run, dtype=it.has("dtype"))
+    if method in VIEWING:
+        return tensors.viewed(owner, at, run)
+    if method in RESHAPING:
+        return tensors.either(tensors.viewed(owner, at, run), tensors.computed((owner,), owner.origins, at, run))
+    if method in KEEPING:
+        return tensors.kept(owner, at, run, may_convert=method in CONVERTING and bool(it.arguments))
+    if method in MAKING:
+        return made_of_data(it, f"torch.Tensor.{method}")
+    if method.endswith("_") and not method.startswith("_"):
+        return _in_place(it, owner)
+    if method in VALUES_AND_INDICES:  # without arguments: ``x.max()``
+        return tensors.computed(values, it.carried, at, run)
+    return plain(it.carried)
+
+
+def _in_place(it: Invocation, owner: Value) -> Value:
+    if it.method in ("share_memory_", "squeeze_", "unsqueeze_", "transpose_", "t_"):
+        return owner
+    after = tensors.changed(owner, [argument.value for argument in it.arguments], it.at, it.run)
+    it.run.change(it.receiver_path, owner, after)
+    return after
 
 
 def _to_integers(it: Invocation) -> bool:
@@ -86,19 +146,16 @@ def _becomes_module(it: Invocation, owner: Value) -> Value:
 
 
 def _flagged(it: Invocation, owner: Value) -> Value:
-    path = it.receiver_path
-    changed = owner
     if it.method == "retain_grad":
-        changed = replace(owner, retained=True)
+        it.run.effects.retains = True
+        changed = replace(owner, retained=it.run.epoch if owner.retained == NEVER else owner.retained)
     else:
         flag = it.argument(0, "requires_grad")
         wanted = True if flag is None else flag.constant if isinstance(flag.constant, bool) else None
         if wanted is not False:
             it.run.note_leaf(it.at)
-        if owner.graph is not True:
-            changed = replace(owner, requires_grad=wanted, leaf=owner.leaf)
-    if path is not None:
-        it.run.env[path] = changed
+        changed = tensors.flagged(owner, wanted)
+    it.run.change(it.receiver_path, owner, changed)
     return changed
 
 
@@ -110,7 +167,7 @@ def _collected(it: Invocation, owner: Value) -> Value:
     known = it.run.env.get(path)
     local = path in it.run.function.facts.local and known is not None and known.parameter is None
     if (local and it.method != "update") or (local and owner.kind == "container"):
-        it.run.hold(path, owner, plain(it.given), it.at)
+        assignments.hold(it.run, path, owner, plain(it.given), it.at)
     elif READING_NAMES.search(path.rpartition(".")[2]):
         it.read(path)
     else:

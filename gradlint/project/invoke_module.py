@@ -1,5 +1,6 @@
 """The abstract run over calls of modules and of their methods."""
 
+import re
 from dataclasses import replace
 
 from gradlint.model.torch_calls import (
@@ -10,14 +11,17 @@ from gradlint.model.torch_calls import (
     TRIVIAL_MODULES,
 )
 from gradlint.model.torch_names import GUARDED_METHODS
+from gradlint.model.torch_tensors import UNCLEAR_MODULES
+from gradlint.project import tensors
 from gradlint.project.calls import EVERYBODYS
-from gradlint.project.flow import Flow
+from gradlint.project.flow import Flow, SideEffects
 from gradlint.project.invocation import Invocation
 from gradlint.project.invoke_project import on_project, runs_module
 from gradlint.project.nodes import ClassNode, External, FunctionNode
-from gradlint.project.values import UNKNOWN, Certainty, Value, plain
+from gradlint.project.values import ANY, COMPUTED, LEAF, PLAIN, UNKNOWN, Certainty, Value, elsewhere, plain
 
 _MOST_CANDIDATES = 12
+_HOLDING = re.compile(r"Embedding|AdaptiveLogSoftmax")  # small, but with parameters
 
 
 def on_module(it: Invocation) -> Value:
@@ -35,7 +39,9 @@ def on_module(it: Invocation) -> Value:
         return forward(it, it.callee)
     if module.target is None and (targets := named_alike(it)):
         it.targets = targets
-        return on_project(it, targets)
+        result = elsewhere(on_project(it, targets))
+        it.effects = SideEffects()  # or another method of that name
+        return result
     if it.method == "freeze":
         it.run.mark_frozen(it.receiver_path, True)
     if it.method in GUARDED_METHODS or not FORWARD_METHODS.search(it.method) or not it.arguments:
@@ -61,7 +67,7 @@ def module_method(it: Invocation, module: Value) -> Value:
         flag = it.argument(0, "requires_grad")
         changed = replace(module, frozen=flag is not None and flag.constant is False, certainty=_used(module))
     elif method in ("parameters", "named_parameters", "buffers"):
-        return Value("parameters", of=it.receiver_path, target=None)
+        return Value("parameters", of=it.receiver_path, target=None, tensor=PLAIN | LEAF, born=module.born)
     elif method in ("children", "modules", "named_children", "named_modules"):
         return Value("container")
     elif method not in SELF_RETURNING_MODULE_METHODS:
@@ -100,16 +106,51 @@ def forward(it: Invocation, module: Value) -> Value:
     """A call of a module itself, or of a method that runs it."""
     name = module.target.name if isinstance(module.target, External) else ""
     is_loss = isinstance(module.target, ClassNode) and LOSS_LIKE.search(module.target.name)
+    if isinstance(module.target, ClassNode):
+        it.targets = tuple(it.run.flows.calls.methods(module.target, "__call__"))
+        it.effects = it.run.effects_of(it.targets) if it.targets else None
     if TRIVIAL_MODULES.search(name) or LOSS_LIKE.search(it.name) or is_loss:
-        return plain(it.given)
+        return _loss(it, name)
     it.forward = True
     if isinstance(module.target, ClassNode):
         if not it.run.flows.calls.has_parameters(module.target):  # on plain input it records nothing
             it.forward = False
             return plain(it.given)
-        it.targets = tuple(it.run.flows.calls.methods(module.target, "__call__"))
         it.forward = any(runs_module(it, _flow_of(it, t)) for t in it.targets) if it.targets else True
-    return it.fresh(it.given)
+    return result_of_forward(it, it.fresh(it.given))
+
+
+def _loss(it: Invocation, name: str) -> Value:
+    """What a loss or a module without parameters gives. torch's own compute it from what they are given."""
+    if UNCLEAR_MODULES.search(name):
+        return plain(it.given)
+    if name and not _HOLDING.search(name):
+        return tensors.computed([a.value for a in it.arguments], it.given, it.at, it.run)
+    result = result_of_forward(it, plain(it.given))
+    return result if it.targets else replace(result, kind="tensor")
+
+
+def result_of_forward(it: Invocation, result: Value) -> Value:
+    """The result with what can be said of its tensors: they are new, and under a guard they have no graph.
+
+    That a forward hands out a parameter, or its input, or switches recording on, would be seen in code of the
+    project; of what cannot be seen the name is evidence enough.
+    """
+    run = it.run
+    tensor = COMPUTED | PLAIN
+    if it.targets:
+        if not run.follows:
+            return result
+        for target in it.targets:
+            returned = run.flows.flow(target).returns
+            known = returned is not None and returned.is_tensor and not run.flows.is_running(target)
+            tensor |= returned.tensor if known and returned is not None else ANY
+    lost = tensors.lost_here(it.at, run)
+    if lost is not None and not tensor & LEAF and not (it.effects is not None and it.effects.records):
+        return replace(result, tensor=PLAIN, lost=lost, born=run.epoch)
+    if run.records(it.at) is False:
+        return result
+    return replace(result, tensor=tensor, born=run.epoch)
 
 
 def _flow_of(it: Invocation, target: FunctionNode) -> Flow:

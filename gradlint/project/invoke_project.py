@@ -1,13 +1,32 @@
 """The abstract run over calls of the project's own functions: each is summed up by its own flow."""
 
+import re
 from dataclasses import replace
 
-from gradlint.model.code import dotted
+from gradlint.model.code import Call, dotted
+from gradlint.project import tensors
 from gradlint.project.effects import GRAD, apply
-from gradlint.project.flow import CallEvent, Flow, is_bound, matched
+from gradlint.project.flow import CallEvent, Flow, SideEffects, is_bound, matched
 from gradlint.project.invocation import Invocation
 from gradlint.project.nodes import FunctionNode
-from gradlint.project.values import NUMBER, UNKNOWN, Origin, Value, meet
+from gradlint.project.values import (
+    LEAF,
+    NEVER,
+    NUMBER,
+    PERHAPS,
+    PLAIN,
+    UNKNOWN,
+    Origin,
+    Value,
+    elsewhere,
+    meet,
+)
+
+# Decorators that change neither what a function returns nor what it does to its arguments.
+_TRANSPARENT = re.compile(
+    r"(^|[._])(no_grad|inference_mode|enable_grad|set_grad_enabled|staticmethod|classmethod|property|compile|lru_cache"
+    r"|cache|override|overload|wraps|torch_no_grad|typechecked|autocast|record_function|main|jit)$"
+)
 
 
 def on_project(it: Invocation, targets: tuple[FunctionNode, ...]) -> Value:
@@ -16,7 +35,27 @@ def on_project(it: Invocation, targets: tuple[FunctionNode, ...]) -> Value:
     found = results[0]
     for result in results[1:]:
         found = meet(found, result)
-    return found
+    it.effects = it.run.effects_of(targets)
+    if any(not _is_transparent(target) for target in targets):
+        it.effects = SideEffects()
+        return elsewhere(found)
+    return _under_guard(it, found)
+
+
+def _is_transparent(callee: FunctionNode) -> bool:
+    """Whether a call gives what the body returns: no generator, no decorator that might change it."""
+    if callee.facts.is_generator:
+        return False
+    spelt = (d.function if isinstance(d, Call) else d for d in callee.facts.decorators)
+    return all(_TRANSPARENT.search(dotted(name) or "") for name in spelt)
+
+
+def _under_guard(it: Invocation, result: Value) -> Value:
+    """What a function computes has no graph when it is called under a guard, unless it switches recording on."""
+    if not result.is_tensor or result.tensor & LEAF or it.effects is None or it.effects.records:
+        return result
+    lost = tensors.lost_here(it.at, it.run)
+    return result if lost is None else replace(result, tensor=PLAIN, lost=result.lost or lost)
 
 
 def _summary(it: Invocation, callee: FunctionNode) -> Value:
@@ -24,7 +63,7 @@ def _summary(it: Invocation, callee: FunctionNode) -> Value:
     it.run.flow.derives = it.run.flow.derives or flow.derives
     if flow.gradient_at is not None:
         it.run.flow.used(it.given, "trained", it.at, callee.facts.name)
-    event = CallEvent(it.at, it.name, it.receiver, it.callee, it.arguments, (), UNKNOWN, False, False, False)
+    event = CallEvent(it.at, it.name, it.receiver, it.callee, it.arguments, (), UNKNOWN, False, False)
     passed = matched(it.arguments, callee, bound=is_bound(event, callee) and it.receiver is not None)
     running = it.run.flows.is_running(callee)
     into: frozenset[Origin] = frozenset()
@@ -97,16 +136,26 @@ def _returned(it: Invocation, flow: Flow, passed: dict[str, Value], into: frozen
     items = None
     if result.items is not None:
         items = tuple(_returned_item(it, item, into) for item in result.items)
-    if not result.origins and result.kind != "unknown" and not into:
-        return replace(result, parameter=None, items=items)
-    return replace(it.fresh(into), items=items)
+    if not result.origins and (result.tensor == PLAIN or (result.kind != "unknown" and not into)):
+        return replace(result, parameter=None, items=items, read_at=None)
+    return _with_flags(replace(it.fresh(into), items=items), result)
+
+
+def _with_flags(fresh: Value, result: Value) -> Value:
+    """A callee's result with what the callee knows of it."""
+    if not result.is_tensor:
+        return fresh
+    retained = NEVER if result.retained == NEVER else PERHAPS
+    return replace(fresh, kind=result.kind, tensor=result.tensor, lost=result.lost, retained=retained)
 
 
 def _returned_item(it: Invocation, item: Value, into: frozenset[Origin]) -> Value:
     if item.kind in ("module", "number", "none", "array", "callable", "optimizer"):
         return replace(item, origins=frozenset(), parameter=None)
     own = {origin for origin in item.origins if origin.at < 0}
-    return it.fresh(into) if own or item.origins or item.kind == "unknown" else item
+    if own or item.origins or (item.kind == "unknown" and item.tensor != PLAIN):
+        return _with_flags(it.fresh(into), item)
+    return item
 
 
 def runs_module(it: Invocation, flow: Flow) -> bool:

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from gradlint.model.code import Subscript, dotted
 from gradlint.model.inference_names import TORCH_PACKAGES
-from gradlint.model.torch_calls import GRADIENT_NAMES, MODEL_NAME, MODEL_ONLY_METHODS, READING_NAMES
+from gradlint.model.torch_calls import GRADIENT_NAMES, LOSS_LIKE, MODEL_NAME, MODEL_ONLY_METHODS, READING_NAMES
 from gradlint.project.invocation import Invocation, last_part
-from gradlint.project.invoke_module import forward, named_alike
+from gradlint.project.invoke_module import forward, named_alike, result_of_forward
 from gradlint.project.invoke_project import on_project
 from gradlint.project.nodes import External
 from gradlint.project.values import NO_CONSTANT, Value, plain
@@ -33,6 +33,8 @@ def on_unknown(it: Invocation) -> Value:
         return forward(it, replace(it.receiver, kind="module", certainty="named"))
     if it.given and (READING_NAMES.search(last) or READING_NAMES.search(last_part(it.receiver_path or ""))):
         return it.read(last)
+    if it.callee.kind == "unknown" and it.arguments and LOSS_LIKE.search(it.name):
+        return replace(result_of_forward(it, plain(it.carried)), kind="tensor")
     return plain(it.carried)
 
 

@@ -1,8 +1,9 @@
 """What a name holds, as far as code shows it. What is unknown stays unknown."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal, NamedTuple
 
+from gradlint.finding import Place
 from gradlint.project.nodes import FunctionNode, Target
 
 Kind = Literal[
@@ -21,6 +22,15 @@ Kind = Literal[
 Certainty = Literal["named", "used", "known"]  # how sure it is that a value is a module
 NO_CONSTANT = object()
 
+# What a tensor may be to autograd. A value holds a *set* of these, as bits.
+PLAIN = 1  # does not require grad: data, what is detached, what is made where nothing is recorded
+LEAF = 2  # requires grad and was not computed: ``backward()`` fills its ``.grad``
+COMPUTED = 4  # the result of a recorded operation: it has a graph, and ``.grad`` stays None
+ANY = PLAIN | LEAF | COMPUTED
+
+NEVER = 0  # ``retained``: ``retain_grad()`` was not called
+PERHAPS = -1  # it may have been
+
 
 class Origin(NamedTuple):
     """Where a tensor came from: the call that made it, or (``at < 0``) parameter number ``-at - 1``."""
@@ -29,13 +39,21 @@ class Origin(NamedTuple):
     at: int
 
 
+class Loss(NamedTuple):
+    """How and where a graph was lost: ``no_grad``, ``detach``, ``item``, a comparison, a factory ..."""
+
+    how: str
+    place: Place
+
+
 @dataclass(frozen=True, slots=True)
 class Value:
     """An abstract value. ``None`` in a field means: not known.
 
-    Tensors: ``graph`` (has a grad_fn), ``leaf``, ``requires_grad``, ``retained``; ``origins`` are the calls and
-    parameters whose graph it carries, ``shadow`` those it was detached from; ``lost`` says how a graph was cut off it (``no_grad``, ``detach``, ...) and
-    ``lost_at`` where.
+    Tensors: ``tensor`` is the set of what it may be to autograd, if it is a tensor; ``retained`` the epoch (see
+    :class:`gradlint.project.interpret.Run`) in which ``retain_grad()`` was called, ``born`` the one in which it was
+    made, ``read_at`` the read of ``.grad`` it came from. ``origins`` are the calls and parameters whose graph it
+    carries, ``shadow`` those it was detached from; ``lost`` says how a graph was cut off it.
     Modules: ``training`` and the place ``mode_at`` where that was set, ``frozen``, ``certainty``, ``target`` (its
     class). ``parameter`` names the function's own parameter a value came from; ``of`` the variable that a
     collection of parameters belongs to.
@@ -44,13 +62,12 @@ class Value:
     kind: Kind = "unknown"
     origins: frozenset[Origin] = frozenset()
     shadow: frozenset[Origin] = frozenset()
-    graph: bool | None = None
-    leaf: bool | None = None
-    requires_grad: bool | None = None
-    retained: bool | None = None
+    tensor: int = ANY
+    retained: int = NEVER
+    born: int | None = field(default=None, compare=False)
+    read_at: int | None = None
     made_at: int | None = None
-    lost: str | None = None
-    lost_at: int | None = None
+    lost: Loss | None = None
     training: bool | None = None
     mode_at: tuple[FunctionNode, int] | None = None
     frozen: bool | None = None
@@ -66,6 +83,21 @@ class Value:
         """Whether it holds a module, a method's own ``self`` of a Module class included."""
         return self.kind == "module"
 
+    @property
+    def leaf(self) -> bool | None:
+        """``is_leaf``, if it is a tensor and that is known."""
+        return None if self.tensor & COMPUTED and self.tensor != COMPUTED else not self.tensor & COMPUTED
+
+    @property
+    def requires_grad(self) -> bool | None:
+        """``requires_grad``, if it is a tensor and that is known."""
+        return None if self.tensor & PLAIN and self.tensor != PLAIN else not self.tensor & PLAIN
+
+    @property
+    def is_tensor(self) -> bool:
+        """Whether it is a tensor, or used like one and nothing speaks against it."""
+        return self.kind == "tensor" or (self.kind == "unknown" and self.tensor != ANY)
+
 
 UNKNOWN = Value()
 NONE = Value("none")
@@ -74,7 +106,7 @@ NUMBER = Value("number")
 
 def meet(left: Value, right: Value) -> Value:
     """The value where two paths meet: what both agree on."""
-    if left is right or left == right:
+    if left is right or (left == right and left.born == right.born):
         return left
     if left.kind == "none":
         return right
@@ -82,14 +114,19 @@ def meet(left: Value, right: Value) -> Value:
         return left
     kind = left.kind if left.kind == right.kind else _mixed(left, right)
     merged = {name: getattr(left, name) if getattr(left, name) == getattr(right, name) else None for name in _AGREED}
-    constant = left.constant if left.constant is right.constant else NO_CONSTANT
     return Value(
         kind=kind,
         origins=left.origins | right.origins,
         shadow=left.shadow | right.shadow,
-        constant=constant,
+        tensor=_tensor(left) | _tensor(right) or ANY,
+        retained=left.retained if left.retained == right.retained else PERHAPS,
+        constant=left.constant if left.constant is right.constant else NO_CONSTANT,
         **merged,
     )
+
+
+def _tensor(value: Value) -> int:
+    return value.tensor if value.kind in ("tensor", "unknown", "parameters") else ANY
 
 
 def _mixed(left: Value, right: Value) -> Kind:
@@ -102,12 +139,19 @@ def plain(origins: frozenset[Origin]) -> Value:
     return Value(origins=origins) if origins else UNKNOWN
 
 
-def without_graph(value: Value, how: str, at: int) -> Value:
+def without_graph(value: Value, lost: Loss) -> Value:
     """What ``detach()`` and its kind give."""
-    return replace(
-        value, kind="tensor", origins=frozenset(), shadow=value.origins, graph=False, leaf=True, requires_grad=False, lost=how, lost_at=at,
-        items=None, parameter=None,
-    )  # fmt: skip
+    return Value("tensor", shadow=value.origins, tensor=PLAIN, lost=lost)
 
 
-_AGREED = [f.name for f in fields(Value) if f.name not in ("kind", "origins", "shadow", "constant")]
+def elsewhere(value: Value) -> Value:
+    """What is left of a value once other code had its hands on it: nothing of a tensor's flags."""
+    items = None if value.items is None else tuple(elsewhere(item) for item in value.items)
+    same_items = items is None or all(a is b for a, b in zip(items, value.items or (), strict=True))
+    if same_items and value.tensor == ANY and value.lost is None and value.read_at is None:
+        return value
+    return replace(value, tensor=ANY, born=None, read_at=None, lost=None, items=items)
+
+
+_SPECIAL = ("kind", "origins", "shadow", "tensor", "retained", "constant")
+_AGREED = [f.name for f in fields(Value) if f.name not in _SPECIAL]

@@ -1,0 +1,126 @@
+"""What assignments do to names, attributes and containers."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from gradlint.model.code import Attribute, Augment, Display, Expression, Name, Operation, Subscript, dotted
+from gradlint.project import evaluate, tensors
+from gradlint.project.flow import AttributeEvent
+from gradlint.project.nodes import FunctionNode
+from gradlint.project.values import NUMBER, PERHAPS, Value, elsewhere, plain
+
+if TYPE_CHECKING:
+    from gradlint.project.interpret import Run
+
+
+def bind(run: "Run", target: Expression, value: Value) -> None:
+    """Give a target a value."""
+    match target:
+        case Name(id=name):
+            run.forget(name)
+            run.env[name] = elsewhere(value) if name in run.rebound_by_others else value
+            if name in run.function.facts.shared:
+                run.flow.used(value.origins, "stored", target.at, name)
+        case Display(items=items):
+            for index, item in enumerate(items):
+                bind(run, item, evaluate.item_of(value, index, len(items)))
+        case Operation(operator="*", operands=(inner,)):
+            bind(run, inner, plain(value.origins))
+        case Attribute():
+            _bind_attribute(run, target, value)
+        case Subscript(value=container):
+            _bind_item(run, container, value, target.at)
+        case _:
+            pass
+
+
+def _bind_attribute(run: "Run", target: Attribute, value: Value) -> None:
+    holder = evaluate.value_of(target.value, run)
+    path = dotted(target)
+    run.flow.attributes[(target.at, True)] = AttributeEvent(target.at, target.name, holder, path, value)
+    if target.name == "requires_grad":
+        _set_requires_grad(run, holder, value, target.at, dotted(target.value))
+        return
+    if target.name == "grad" and holder.is_tensor:
+        # Below, the gradient is known by this name; by other names of the tensor it is only not None.
+        run.replace_everywhere(holder, replace(holder, born=None, retained=PERHAPS))
+    if path is None:
+        return
+    run.forget(path)
+    run.env[path] = value
+    run.flow.used(value.origins, "stored", target.at, path)
+
+
+def _set_requires_grad(run: "Run", holder: Value, value: Value, at: int, path: str | None) -> None:
+    if holder.kind == "parameters":
+        run.mark_frozen(holder.of, value.constant is False)
+    elif holder.kind in ("tensor", "unknown", "none"):
+        if value.constant is True:
+            run.note_leaf(at)
+        wanted = value.constant if isinstance(value.constant, bool) else None
+        run.change(path, holder, tensors.flagged(holder, wanted))
+
+
+def _bind_item(run: "Run", container: Expression, value: Value, at: int) -> None:
+    path = dotted(container)
+    held = evaluate.value_of(container, run)
+    if path is None:
+        run.effects.changes = True
+    elif held.is_tensor:
+        run.change(path, held, tensors.changed(held, (value,), at, run))
+        _keep(run, path, held, value, at)
+    else:
+        hold(run, path, held, value, at)
+
+
+def hold(run: "Run", path: str, held: Value, value: Value, at: int) -> None:
+    """Put a value into a container that a dotted name holds."""
+    if held.kind in ("module", "array", "optimizer"):
+        return
+    if held.kind != "container" or held.parameter is not None:
+        run.effects.changes = True
+    run.env[path] = Value("container", origins=held.origins | value.origins, parameter=held.parameter)
+    _keep(run, path, held, value, at)
+
+
+def _keep(run: "Run", path: str, held: Value, value: Value, at: int) -> None:
+    root = path.partition(".")[0]
+    if "." in path or root not in run.function.facts.local or held.parameter is not None:
+        run.flow.used(value.origins, "stored", at, path)
+
+
+def augment(run: "Run", statement: Augment) -> None:
+    """``target operator= value``."""
+    added = evaluate.value_of(statement.value, run)
+    path = dotted(statement.target)
+    held = evaluate.value_of(statement.target, run)
+    run.reads.dereferenced(held)
+    run.reads.dereferenced(added)
+    if path is None:
+        if isinstance(statement.target, Subscript):
+            _bind_item(run, statement.target.value, added, statement.target.at)
+        return
+    _augmented(run, path, held, added, statement.target.at)
+    if "." in path or path in run.function.facts.shared:
+        run.flow.used(added.origins, "stored", statement.at, path)
+
+
+def _augmented(run: "Run", path: str, held: Value, added: Value, at: int) -> None:
+    origins = held.origins | added.origins
+    if held.kind == "tensor" or (held.kind == "parameters" and held.of is None):
+        run.change(path, held, tensors.changed(held, (added,), at, run))
+    elif held.kind == added.kind == "number" and not origins:
+        run.env[path] = replace(NUMBER, lost=held.lost or added.lost)
+    elif held.kind == "number":
+        run.env[path] = tensors.operated((held, added), origins, at, run)
+    else:
+        if held.is_tensor:
+            run.replace_everywhere(held, elsewhere(held))
+        run.effects.changes |= held.kind == "unknown"
+        run.env[path] = plain(origins)
+
+
+def rebound_by_others(function: FunctionNode) -> frozenset[str]:
+    """The function's variables that functions nested in it, or the module's functions, assign."""
+    shared = [f.facts.shared for f in function.module.functions if f is not function and f.facts.shared]
+    return frozenset().union(*shared)

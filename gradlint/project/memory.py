@@ -1,0 +1,207 @@
+"""What a run over a function knows at a point: what names hold, and in which epoch it is.
+
+An *epoch* is a stretch of the run in which no ``backward()`` can have run: its number changes with every call
+that may run one, and where paths of different epochs meet. A tensor born in the present epoch has no gradient yet.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from gradlint.project.effects import GRAD, INFERENCE, NO_GRAD, apply
+from gradlint.project.flow import Flow, Flows, SideEffects
+from gradlint.project.nodes import FunctionNode
+from gradlint.project.reads import Reads
+from gradlint.project.values import ANY, COMPUTED, NUMBER, PERHAPS, UNKNOWN, Value, elsewhere, meet
+
+Env = dict[str, Value]
+
+# Whoever speaks of these wants to know what calls do to gradients; others' flows are cheaper without.
+_FOLLOWED = frozenset({"grad", "backward", "retain_grad", "getattr", "hasattr"})
+_SWITCHES = frozenset({"enable_grad", "set_grad_enabled", "inference_mode"})
+_SHARED = (UNKNOWN, NUMBER)  # the same object stands for many values
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The knowledge at one point of a run."""
+
+    env: Env
+    epoch: int
+
+
+class Memory:
+    """The state of a run, and what happens to it without regard to syntax."""
+
+    def __init__(self, flows: Flows, flow: Flow) -> None:
+        self.flows = flows
+        self.flow = flow
+        self.function: FunctionNode = flow.function
+        self.env: Env = flow.env
+        self.epoch = next(flows.epochs)
+        self.effects = SideEffects(False, False, False, self._switches_on())
+        self.reads = Reads(self)
+        self.loops = 0
+        self.first_round = False  # of the innermost loop
+        self.branches = 0  # conditions around this place, or jumps before it, since the outermost loop began
+        self.follows = not _FOLLOWED.isdisjoint(self.function.facts.words)
+
+    # Where nothing is recorded
+
+    def _switches_on(self) -> bool:
+        """Whether recording may be on somewhere in the function though it was off outside."""
+        facts = self.function.facts
+        decorated = apply(self.flows.calls.effect_at(self.function, facts.at), NO_GRAD)
+        return bool(decorated & ~(NO_GRAD | INFERENCE)) or not _SWITCHES.isdisjoint(facts.words)
+
+    def records(self, at: int) -> bool | None:
+        """Whether operations at a place record a graph: by the states it may run in."""
+        states = self.flows.calls.states_at(self.function, at)
+        return True if states == GRAD else False if not states & ~(NO_GRAD | INFERENCE) else None
+
+    def own_guard(self, at: int) -> str | None:
+        """The mode that a guard of the function itself puts a place in, whoever calls it."""
+        states = apply(self.flows.calls.effect_at(self.function, at), GRAD)
+        return {NO_GRAD: "no_grad", INFERENCE: "inference_mode"}.get(states)
+
+    # Points
+
+    def point(self) -> Point:
+        """What is known now."""
+        return Point(self.env, self.epoch)
+
+    def resume(self, point: Point) -> None:
+        """Go on from another point."""
+        self.env, self.epoch = dict(point.env), point.epoch
+        self.flow.env = self.env  # what is called from here sees the outer variables as they are now
+
+    def join(self, points: Iterable[Point]) -> Point:
+        """What holds where paths meet. There must be one at least."""
+        first, *others = points
+        env, epochs = first.env, {first.epoch}
+        for point in others:
+            env = meet_envs(env, point.env)
+            epochs.add(point.epoch)
+        return Point(env, first.epoch if len(epochs) == 1 else next(self.flows.epochs))
+
+    # Names
+
+    def forget(self, name: str | None) -> None:
+        """Drop what was known of a name and of everything below it."""
+        if name is None:
+            return
+        self.env.pop(name, None)
+        prefix = name + "."
+        for known in [key for key in self.env if key.startswith(prefix)]:
+            del self.env[known]
+
+    def replace_everywhere(self, old: Value, new: Value) -> None:
+        """Something changed in place: every name and every container that holds it sees it."""
+        if any(old is shared for shared in _SHARED):
+            return
+        changes = {id(old): new}
+        for name, value in self.env.items():
+            self.env[name] = _replaced(value, changes)
+
+    def mark_frozen(self, path: str | None, frozen: bool) -> None:
+        """Note that all parameters of a module were (un)frozen."""
+        if path is not None and path in self.env:
+            self.env[path] = replace(self.env[path], frozen=frozen)
+        elif path is not None:
+            self.env[path] = Value("module", frozen=frozen, certainty="used")
+
+    def note_leaf(self, at: int) -> None:
+        """Note that the function asks for the gradient of something that is no parameter."""
+        if self.flow.leaf_at is None:
+            self.flow.leaf_at = at
+
+    def note_gradient(self, at: int) -> None:
+        """Note that the function takes a derivative by hand."""
+        self.flow.derives = True
+        if self.flow.gradient_at is None:
+            self.flow.gradient_at = at
+
+    # What changes tensors
+
+    def change(self, path: str | None, old: Value, new: Value) -> None:
+        """A tensor that a dotted name holds was changed in place; so was what other names call it."""
+        if old.parameter is not None or old.origins or not old.is_tensor:
+            self.effects.changes = True
+        self.replace_everywhere(old, new)
+        if path is not None:
+            self.env[path] = new
+
+    def begin_epoch(self) -> None:
+        """From here on gradients may be there that were not there before."""
+        self.epoch = next(self.flows.epochs)
+
+    def may_run_backward(self) -> None:
+        """Something was called that may have run ``backward()``, and it is not a function of the project."""
+        self.begin_epoch()
+        self.effects.backward = True
+
+    def effects_of(self, callees: Iterable[FunctionNode]) -> SideEffects:
+        """What functions of the project may do; all there is if this function does not ask."""
+        found = SideEffects(False, False, False, False)
+        for callee in callees:
+            self.flow.runs.add(callee)
+            found.include(self.flows.effects(callee) if self.follows else SideEffects())
+        return found
+
+    def touch(self, values: Iterable[Value], *, flags: bool, retained: bool) -> dict[int, Value]:
+        """Other code had hold of tensors and may have changed their flags, or retained their gradients.
+
+        Returns what became of each, by ``id``.
+        """
+        changes: dict[int, Value] = {}
+        for value in values:
+            _touched(value, flags, retained, changes)
+        if changes:
+            for name, value in self.env.items():
+                self.env[name] = _replaced(value, changes)
+        return changes
+
+
+def _touched(value: Value, flags: bool, retained: bool, changes: dict[int, Value]) -> None:
+    for item in value.items or ():
+        _touched(item, flags, retained, changes)
+    if not value.is_tensor or any(value is shared for shared in _SHARED):
+        return
+    new = value
+    if flags and value.tensor not in (ANY, COMPUTED):
+        new = replace(new, tensor=ANY, lost=None)
+    if retained and value.retained != PERHAPS:
+        new = replace(new, retained=PERHAPS)
+    if new is not value:
+        changes[id(value)] = new
+
+
+def _replaced(value: Value, changes: dict[int, Value]) -> Value:
+    if (new := changes.get(id(value))) is not None:
+        return new
+    if value.items is None:
+        return value
+    items = tuple(_replaced(item, changes) for item in value.items)
+    same = all(a is b for a, b in zip(items, value.items, strict=True))
+    return value if same else replace(value, items=items)
+
+
+def meet_envs(left: Env, right: Env) -> Env:
+    """What two paths agree on.
+
+    A name that one path does not know keeps the other's value, as Python would. An attribute that only one
+    path knows was forgotten by the other, or never looked at: a tensor's flags do not survive that.
+    """
+    if left is right:
+        return left
+    merged = {name: value if name in right else _one_sided(name, value) for name, value in left.items()}
+    for name, value in right.items():
+        known = left.get(name)
+        if known is None:
+            merged[name] = _one_sided(name, value)
+        elif known is not value:
+            merged[name] = meet(known, value)
+    return merged
+
+
+def _one_sided(name: str, value: Value) -> Value:
+    return elsewhere(value) if "." in name else value
