@@ -79,6 +79,7 @@ GRADIENT_FUNCTIONS = re.compile(
 GRADIENT_NAMES = re.compile(r"^(grad|jacobian|hessian|vjp|jvp|autograd_grad)$")
 TRAINING_WORDS = frozenset({"backward", "manual_backward", "autograd", "training_step"})
 BACKWARD_METHODS = frozenset({"backward", "manual_backward", "backward_step"})
+TRAINING_WORDS = BACKWARD_METHODS | {"fit", "zero_grad"}  # code that says them trains something
 
 # Modules without parameters that keep nothing to speak of: a call of one is no forward worth a guard.
 TRIVIAL_MODULES = re.compile(

@@ -2,7 +2,7 @@
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -93,6 +93,15 @@ class CallGraph:
             if edge.certain and not edge.elsewhere:
                 found[edge.caller][edge.at].append(edge.callee)
         return found
+
+    def above(self, function: FunctionNode) -> set[FunctionNode]:
+        """The function and all that call it, directly or not."""
+        return _closure([function], lambda f: (edge.caller for edge in self.callers.get(f, ())))
+
+    def below(self, functions: Iterable[FunctionNode]) -> set[FunctionNode]:
+        """The functions and all that they certainly call, directly or not."""
+        callees = self.callees
+        return _closure(functions, lambda f: (c for found in callees.get(f, {}).values() for c in found))
 
     def _edges_of(self, function: FunctionNode) -> Iterator[Edge]:
         for call in function.facts.calls:
@@ -362,6 +371,19 @@ class CallGraph:
                 return any(isinstance(value, Call) for value in returned(factory))
             case _:
                 return name.rpartition(".")[2][:1].isupper() or name.endswith(("register_parameter", "add_module"))
+
+
+def _closure(
+    functions: Iterable[FunctionNode], following: Callable[[FunctionNode], Iterable[FunctionNode]]
+) -> set[FunctionNode]:
+    found = set(functions)
+    pending = list(found)
+    while pending:
+        for function in following(pending.pop()):
+            if function not in found:
+                found.add(function)
+                pending.append(function)
+    return found
 
 
 def _lambdas(function: FunctionNode) -> Iterator[Lambda]:

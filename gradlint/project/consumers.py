@@ -1,37 +1,46 @@
 """What code does between the items of a generator that it consumes."""
 
+import re
 from collections.abc import Iterable, Iterator
 
-from gradlint.model.code import Assign, Attribute, Call, Comprehension, Expression, For, Name, Yield
-from gradlint.model.torch_calls import READING_FUNCTIONS, READING_NAMES
+from gradlint.model.code import Assign, Call, Comprehension, Expression, For, Name, Yield
+from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.model.traverse import all_expressions, expressions, parts, statements, within
 from gradlint.project.calls import CallGraph, Edge
+from gradlint.project.flow import Flows
 from gradlint.project.modes import Modes
 from gradlint.project.nodes import FunctionNode
 
-# Methods that keep, move, show or send what they are given, and compute nothing that is trained.
-_PLAIN = frozenset(
-    "append extend add insert put update cpu numpy detach clone item tolist to clamp permute mul add_ squeeze "
-    "unsqueeze send sendall close set_description set_postfix flush join format".split()
-)
+_TRAINING = re.compile(r"train|learn|optimi[sz]|loss|fit$|(^|_)step$|update_?(net|model|policy|weights)", re.I)
 _ALL_AT_ONCE = frozenset(f"builtins.{name}" for name in ("list", "tuple", "set", "sum", "max", "min", "dict"))
 
 
 class Consumers:
     """Looks at the calls of a generator function and at what is done with its items."""
 
-    def __init__(self, modes: Modes, calls: CallGraph) -> None:
+    def __init__(self, modes: Modes, calls: CallGraph, flows: Flows) -> None:
         self._modes = modes
         self._calls = calls
+        self._flows = flows
 
     def only_keep(self, generator: FunctionNode) -> bool:
-        """Whether all who consume a generator merely keep or show its items: no grad mode matters to them."""
+        """Whether all who consume a generator keep or show its items, so that no grad mode matters to them."""
         edges = self._calls.callers.get(generator, ())
         return bool(edges) and all(edge.certain and self._only_keeps(edge) for edge in edges)
 
     def _only_keeps(self, edge: Edge) -> bool:
         found = [*self._between_items(edge)]
-        return bool(found) and all(self._is_plain(edge.caller, e) for block in found for e in block)
+        return bool(found) and not any(self._may_record(edge.caller, e) for block in found for e in block)
+
+    def _may_record(self, function: FunctionNode, expression: Expression) -> bool:
+        """Whether an expression trains, runs a model, or hands the mode on to a consumer of its own."""
+        if not isinstance(expression, Call):
+            return isinstance(expression, Yield)
+        event = self._flows.flow(function).calls.get(expression.at)
+        if event is None or event.forward or _TRAINING.search(event.method) or event.method in TRAINING_WORDS:
+            return True
+        called = self._calls.callees.get(function, {}).get(expression.at, ())
+        return any(not TRAINING_WORDS.isdisjoint(f.facts.words) for f in self._calls.below(called))
 
     def _between_items(self, edge: Edge) -> Iterator[Iterable[Expression]]:
         """What runs between two items, once for every place that takes them."""
@@ -50,19 +59,6 @@ class Consumers:
     def _takes_all(self, edge: Edge, call: Call, names: set[str]) -> bool:
         name = self._modes.full_name(edge.caller, call.function)
         return name in _ALL_AT_ONCE and any(_takes(a.value, edge.at, names) for a in call.arguments)
-
-    def _is_plain(self, function: FunctionNode, expression: Expression) -> bool:
-        if isinstance(expression, Yield):
-            return False  # hands the mode on to its own consumer
-        if not isinstance(expression, Call):
-            return True
-        name = self._modes.full_name(function, expression.function)
-        if name is not None:
-            return READING_FUNCTIONS.search(name) is not None
-        called = expression.function
-        return isinstance(called, Attribute) and (
-            called.name in _PLAIN or READING_NAMES.search(called.name) is not None
-        )
 
 
 def _names(edge: Edge) -> Iterator[str]:

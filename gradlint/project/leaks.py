@@ -1,7 +1,7 @@
 """Grad modes that a function or a module leaves switched off, and whom that concerns."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gradlint.finding import Place
@@ -19,6 +19,7 @@ from gradlint.model.code import (
     While,
     dotted,
 )
+from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.model.traverse import all_expressions, blocks, expressions, statements, within
 from gradlint.project.bindings import Bindings
 from gradlint.project.calls import CallGraph, Edge
@@ -36,7 +37,6 @@ _ENTRY_POINT = re.compile(r"(^|_)main(_\w+)?$|^cli$")
 _COMMAND = re.compile(r"(^|\.)(command|main|callback|task|entrypoint|local_entrypoint)$")
 # What a function may call besides that does nothing but set up.
 _SETTERS = re.compile(r"^(__enter__|eval|train|print|info|debug|warning|is_grad_enabled|is_inference_mode_enabled)$")
-_TRAINING = frozenset({"backward", "manual_backward", "fit", "zero_grad"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +164,7 @@ class Leaks:
     def _is_felt(self, function: FunctionNode) -> bool:
         """Whether somebody may train after the function has returned: all but scripts that we see to the end."""
         callers = self._calls.callers
-        above = _closure([function], lambda f: (edge.caller for edge in callers.get(f, ())))
+        above = self._calls.above(function)
         edges = [edge for f in above for edge in callers.get(f, ())]
         starts = [f for f in above if not callers.get(f)]
         if not starts or not all(f.is_module_body or _is_entry_point(f) for f in starts):
@@ -178,12 +178,11 @@ class Leaks:
             return False
         since = _outermost_loop(caller, edge.at)
         later = [call for call in caller.facts.calls if call.at >= since and call.at != edge.at]
-        if any(call.callee.rpartition(".")[2] in _TRAINING for call in later):
+        if any(call.callee.rpartition(".")[2] in TRAINING_WORDS for call in later):
             return True
-        callees = self._calls.callees
-        called = (callee for call in later for callee in callees.get(caller, {}).get(call.at, ()))
-        below = _closure(called, lambda f: (c for found in callees.get(f, {}).values() for c in found))
-        return any(not _TRAINING.isdisjoint(f.facts.words) and not self._switches_on(f) for f in below)
+        callees = self._calls.callees.get(caller, {})
+        below = self._calls.below(callee for call in later for callee in callees.get(call.at, ()))
+        return any(not TRAINING_WORDS.isdisjoint(f.facts.words) and not self._switches_on(f) for f in below)
 
     def _runs_on_import(self, edge: Edge) -> bool:
         """Whether a call is made when some other module imports the caller's."""
@@ -239,17 +238,3 @@ def _last(called: Name | Attribute) -> str:
 
 def _plain_functions(function: FunctionNode) -> list[FunctionNode]:
     return [f for f in function.module.functions if f.owner is None and not f.is_module_body]
-
-
-def _closure(
-    functions: Iterable[FunctionNode], following: Callable[[FunctionNode], Iterable[FunctionNode]]
-) -> set[FunctionNode]:
-    """The functions and all that follow from them."""
-    found = set(functions)
-    pending = list(found)
-    while pending:
-        for function in following(pending.pop()):
-            if function not in found:
-                found.add(function)
-                pending.append(function)
-    return found
