@@ -78,6 +78,9 @@ GRADIENT_FUNCTIONS = re.compile(
 )
 GRADIENT_NAMES = re.compile(r"^(grad|jacobian|hessian|vjp|jvp|autograd_grad)$")
 TRAINING_WORDS = frozenset({"backward", "manual_backward", "autograd", "training_step"})
+# Calls of unknown origin that train: by their name, or when they are given a loss.
+TRAINING_NAMES = re.compile(r"(^|_)(backward|backprop\w*|backpropagate)(_|$)")
+TAKES_LOSS = re.compile(r"(^|_)(step|minimi[sz]e|optimi[sz]e\w*|update\w*|train\w*|learn|apply_gradients|descend)(_|$)")
 BACKWARD_METHODS = frozenset({"backward", "manual_backward", "backward_step"})
 TRAINING_WORDS = BACKWARD_METHODS | {"fit", "zero_grad"}  # code that says them trains something
 

@@ -308,11 +308,10 @@ class CallGraph:
         if cls is None:
             return 0
         for ancestor in self._linker.ancestors(cls):
-            if isinstance(ancestor, External):
-                base = ancestor.name.rpartition(".")[2]
-                hooks = GUARDED_HOOKS.get(base) or (GUARDED_HOOKS["LightningModule"] if "Lightning" in base else None)
-                if hooks is not None and function.facts.name in hooks:
-                    return NO_GRAD
+            base = ancestor.name.rpartition(".")[2]
+            hooks = GUARDED_HOOKS.get(base) or (GUARDED_HOOKS["LightningModule"] if "Lightning" in base else None)
+            if hooks is not None and function.facts.name in hooks:
+                return NO_GRAD
         return 0
 
     def is_module_class(self, cls: ClassNode) -> bool:

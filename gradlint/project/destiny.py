@@ -36,20 +36,31 @@ class Destiny:
 
 
 class Destinies:
-    """Follows origins on demand."""
+    """Follows origins on demand, from caller to caller."""
 
     def __init__(self, calls: CallGraph, flows: Flows) -> None:
         self._calls = calls
         self._flows = flows
-        self._known: dict[Origin, Destiny] = {}
+        self._steps: dict[Origin, _Step] = {}
 
     def of(self, function: FunctionNode, at: int) -> Destiny:
         """What becomes of the result of the call at a place."""
-        origin = Origin(function, at)
-        if origin not in self._known:
-            self._known[origin] = Destiny()  # a function that returns its own result to itself
-            self._known[origin] = self._follow(origin)
-        return self._known[origin]
+        start = Origin(function, at)
+        reached = {start: self._step(start)}
+        pending = [reached[start]]
+        while pending:
+            for origin in pending.pop().onward:
+                if origin not in reached:
+                    reached[origin] = self._step(origin)
+                    pending.append(reached[origin])
+        steps = reached.values()
+        return Destiny(
+            trained=any(step.direct.trained for step in steps),
+            stored=any(step.direct.stored for step in steps),
+            unknown=any(step.direct.unknown for step in steps),
+            returned=reached[start].direct.returned,
+            reads=tuple(dict.fromkeys(read for step in steps for read in step.direct.reads)),
+        )
 
     def uses(self, origin: Origin) -> list[tuple[FunctionNode, Use]]:
         """All uses of an origin: in its function and in the functions nested in it."""
@@ -59,7 +70,12 @@ class Destinies:
                 found.extend((other, use) for use in sorted(self._flows.flow(other).uses.get(origin, ())))
         return found
 
-    def _follow(self, origin: Origin) -> Destiny:
+    def _step(self, origin: Origin) -> "_Step":
+        if origin not in self._steps:
+            self._steps[origin] = self._one_step(origin)
+        return self._steps[origin]
+
+    def _one_step(self, origin: Origin) -> "_Step":
         trained = stored = unknown = returned = False
         reads: list[tuple[Place, str]] = []
         for where, use in self.uses(origin):
@@ -77,32 +93,28 @@ class Destinies:
                     unknown = True
                 case "returned" | "yielded":
                     returned = True
-        if returned:
-            after = self._after_return(origin.function)
-            trained, stored = trained or after.trained, stored or after.stored
-            unknown = unknown or after.unknown
-            reads.extend(after.reads)
-        return Destiny(trained, stored, unknown, returned, tuple(dict.fromkeys(reads)))
+        onward, lost = self._callers_of(origin.function) if returned else ((), False)
+        return _Step(Destiny(trained, stored, unknown or lost, returned, tuple(dict.fromkeys(reads))), onward)
 
-    def _after_return(self, function: FunctionNode) -> Destiny:
+    def _callers_of(self, function: FunctionNode) -> tuple[tuple[Origin, ...], bool]:
+        """The calls a returned value comes out of; and whether some caller cannot be followed."""
         edges = self._calls.callers.get(function, [])
-        if not edges:
-            return Destiny(unknown=True)
-        trained = stored = unknown = False
-        reads: list[tuple[Place, str]] = []
+        followed: list[Origin] = []
         for edge in edges:
             event = self._flows.flow(edge.caller).calls.get(edge.at)
-            if event is None or Origin(edge.caller, edge.at) not in event.result.origins:
-                unknown = True  # handed over by name, or called in a way the flow did not follow
-                continue
-            after = self.of(edge.caller, edge.at)
-            trained, stored, unknown = (
-                trained or after.trained,
-                stored or after.stored,
-                unknown or after.unknown,
-            )
-            reads.extend(after.reads)
-        return Destiny(trained, stored, unknown, True, tuple(reads))
+            origin = Origin(edge.caller, edge.at)
+            # Handed over by name, or called in a way that the flow does not follow: not in the event's result.
+            if event is not None and origin in event.result.origins:
+                followed.append(origin)
+        return tuple(followed), len(followed) < len(edges) or not edges
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """One origin: what is done with it where it is, and the calls in callers that hand it on."""
+
+    direct: Destiny
+    onward: tuple[Origin, ...]
 
 
 def _is_nested(inner: FunctionNode, outer: FunctionNode) -> bool:

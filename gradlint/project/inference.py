@@ -146,14 +146,12 @@ class Inference:
         named = function.facts.name.startswith("forward")
         return named and (function.owner is None or self._calls.is_module_class(function.owner))
 
-    def _is_part_of_forward(self, function: FunctionNode) -> bool:
+    def _is_part_of_forward(self, function: FunctionNode, depth: int = 0) -> bool:
         """Whether a method of a module is called by a ``forward``: training runs it as well."""
-        if function.owner is None or not self._calls.is_module_class(function.owner):
+        if function.owner is None or not self._calls.is_module_class(function.owner) or depth > _LONGEST_WAY_UP:
             return False
-        return any(
-            edge.certain and edge.caller.facts.name.startswith("forward") and edge.caller.owner is not None
-            for edge in self._calls.callers.get(function, ())
-        )
+        callers = [edge.caller for edge in self._calls.callers.get(function, ()) if edge.certain]
+        return any(self._is_forward(c) or self._is_part_of_forward(c, depth + 1) for c in callers if c is not function)
 
     def uses_torch(self, module: ModuleNode) -> bool:
         """Whether a module works with torch: it imports it, or a module of the project that does."""

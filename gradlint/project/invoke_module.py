@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 
+from gradlint.model.code import Constant
 from gradlint.model.torch_calls import (
     FORWARD_METHODS,
     LOSS_LIKE,
@@ -52,6 +53,8 @@ def on_module(it: Invocation) -> Value:
 def named_alike(it: Invocation) -> tuple[FunctionNode, ...]:
     """The methods that an object of unknown class may have: the project's of this name, if there are a few."""
     if it.method in EVERYBODYS or it.method.startswith("__"):
+        return ()
+    if all(isinstance(argument.expression, Constant) for argument in it.arguments):  # ``text.encode("utf-8")``
         return ()
     named = it.run.flows.linker.methods_named.get(it.method, ())
     return tuple(named) if len(named) <= _MOST_CANDIDATES else ()

@@ -4,7 +4,15 @@ from dataclasses import replace
 
 from gradlint.model.code import Subscript, dotted
 from gradlint.model.inference_names import TORCH_PACKAGES
-from gradlint.model.torch_calls import GRADIENT_NAMES, LOSS_LIKE, MODEL_NAME, MODEL_ONLY_METHODS, READING_NAMES
+from gradlint.model.torch_calls import (
+    GRADIENT_NAMES,
+    LOSS_LIKE,
+    MODEL_NAME,
+    MODEL_ONLY_METHODS,
+    READING_NAMES,
+    TAKES_LOSS,
+    TRAINING_NAMES,
+)
 from gradlint.project.invocation import Invocation, last_part
 from gradlint.project.invoke_module import forward, named_alike, result_of_forward
 from gradlint.project.invoke_project import on_project
@@ -23,6 +31,9 @@ def on_unknown(it: Invocation) -> Value:
         it.run.note_gradient(it.at)
         it.run.flow.used(it.given, "trained", it.at, last)
         return plain(it.carried)
+    if it.given and (TRAINING_NAMES.search(last) or _takes_a_loss(it)):
+        it.run.flow.used(it.given, "trained", it.at, last)
+        return plain(it.carried)
     if it.receiver is not None and it.callee.kind == "unknown" and (targets := named_alike(it)):
         it.targets = targets
         return on_project(it, targets)
@@ -36,6 +47,14 @@ def on_unknown(it: Invocation) -> Value:
     if it.callee.kind == "unknown" and it.arguments and LOSS_LIKE.search(it.name):
         return replace(result_of_forward(it, plain(it.carried)), kind="tensor")
     return plain(it.carried)
+
+
+def _takes_a_loss(it: Invocation) -> bool:
+    """``self.optim.step(loss)``, ``self._update(critic_loss)``: somebody else calls ``backward()``."""
+    if not TAKES_LOSS.search(it.method or it.name):
+        return False
+    names = (dotted(argument.expression) or "" for argument in it.arguments)
+    return any("loss" in last_part(name).lower() for name in names)
 
 
 def _runs_part_of_model(it: Invocation) -> bool:
