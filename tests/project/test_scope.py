@@ -1,0 +1,89 @@
+"""What stands where in a function's own scope."""
+
+from collections.abc import Iterable
+
+from gradlint.model.code import Expression, dotted
+from gradlint.model.extract import extract
+from gradlint.project import Project, scope
+from gradlint.project.nodes import FunctionNode
+from gradlint.source import Source
+
+
+def body_of(text: str) -> FunctionNode:
+    return Project([extract(Source("main.py", text))]).modules[0].body
+
+
+def names(found: Iterable[Expression]) -> list[str | None]:
+    return [dotted(expression) for expression in found]
+
+
+def test_decorators_defaults_and_bases_are_evaluated_outside() -> None:
+    body = body_of("@mark\ndef f(x=default):\n    inside\n@cls_mark\nclass C(Base):\n    attribute = value\n")
+    found = names(scope.evaluated(body))
+    assert {"mark", "default", "cls_mark", "Base", "value"} <= set(found)
+    assert "inside" not in found
+
+
+def test_with_and_exit_stacks_enter() -> None:
+    body = body_of("with a, b as c:\n    stack.enter_context(d)\n    stack.push(e)\n")
+    assert names(scope.entered(body)) == ["a", "b", "d"]
+
+
+def test_every_kind_of_condition_tests() -> None:
+    text = """
+if a and (b or not c): ...
+elif d: ...
+while e: ...
+assert f
+x = g if h else i
+y = j or k
+z = [l for l in m if n]
+o == True
+p is None
+q(r)
+"""
+    assert sorted(filter(None, names(scope.tested(body_of(text))))) == [
+        "a",
+        "b",
+        "c",
+        "d",
+        "e",
+        "f",
+        "h",
+        "j",
+        "n",
+        "o",
+    ]
+
+
+def test_the_result_of_or_and_conditionals_may_be_each_operand() -> None:
+    (first, *_) = scope.entered(body_of("with a if b else (c or d and e): ..."))
+    assert names(scope.outcomes(first)) == ["a", "c", "e"]
+
+
+def test_what_should_raise_and_what_is_only_tried() -> None:
+    text = """
+with pytest.raises(TypeError):
+    expected
+try:
+    probed
+except AttributeError:
+    handled
+try:
+    one; two; three; four
+except KeyboardInterrupt:
+    pass
+"""
+    body = body_of(text)
+    where = {dotted(e): e.at for e in scope.evaluated(body) if dotted(e)}
+    assert where["expected"] in scope.expected_to_fail(body)
+    assert where["probed"] not in scope.expected_to_fail(body)
+    tried = scope.tried(body)
+    assert [name for name in ("probed", "handled", "one", "expected") if where[name] in tried] == ["probed"]
+
+
+def test_withs_around_a_place_come_from_the_inside() -> None:
+    body = body_of("with a:\n    with b:\n        here\n    with c:\n        there\n")
+    at = next(e.at for e in scope.evaluated(body) if dotted(e) == "here")
+    contexts = [statement.items[0].context for statement in scope.enclosing_withs(body, at)]
+    assert names(contexts) == ["b", "a"]
