@@ -30,7 +30,9 @@ from gradlint.model.traverse import all_expressions, statements, within
 from gradlint.project import Forward, FunctionNode, Project, scope
 from gradlint.project.effects import GRAD
 from gradlint.project.flags import Misspelling
+from gradlint.project.flow import AttributeEvent, CallEvent
 from gradlint.project.leaks import Leak
+from gradlint.project.values import COMPUTED, LEAF, PLAIN, Loss, Value
 
 Check = Callable[[Project], Iterator[Finding]]
 
@@ -87,12 +89,17 @@ def rule(code: str, *, severity: Severity, since: str) -> Callable[[Check], Rule
 
 
 __all__ = [
+    "COMPUTED",
     "GRAD",
+    "LEAF",
+    "PLAIN",
     "Applicability",
     "Argument",
     "Assign",
     "Attribute",
+    "AttributeEvent",
     "Call",
+    "CallEvent",
     "Check",
     "Conditional",
     "Constant",
@@ -108,6 +115,7 @@ __all__ = [
     "Forward",
     "FunctionNode",
     "Leak",
+    "Loss",
     "Misspelling",
     "Name",
     "Note",
@@ -118,6 +126,7 @@ __all__ = [
     "RuleError",
     "Severity",
     "Statement",
+    "Value",
     "With",
     "Yield",
     "all_expressions",

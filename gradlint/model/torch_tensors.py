@@ -37,12 +37,16 @@ RESHAPING = frozenset("reshape reshape_as".split())
 # The tensor itself, a view or a copy, as it turns out.
 KEEPING = frozenset(
     "to cpu cuda xpu mps npu float double half bfloat16 type type_as contiguous pin_memory coalesce to_dense dequantize "
-    "positive resolve_conj resolve_neg conj conj_physical sum_to_size real flatten ravel view adjoint "
+    "positive resolve_conj resolve_neg conj conj_physical sum_to_size real flatten ravel adjoint "
     "atleast_1d atleast_2d atleast_3d dropout alpha_dropout feature_dropout feature_alpha_dropout as_tensor asarray "
     "diag to_sparse to_mkldnn unique cfloat chalf imag".split()
 )
 # Those of them that may be asked for integers.
-CONVERTING = frozenset("to type type_as view as_tensor asarray".split())
+CONVERTING = frozenset("to type type_as as_tensor asarray".split())
+# Conversions away from the default type.
+OTHER_FLOATS = frozenset("double half bfloat16".split())
+# Factories whose result has the default type unless they are told otherwise.
+DEFAULT_FLOATS = frozenset("rand randn zeros ones eye linspace empty".split())
 # Integers and booleans: nothing of a graph goes on from here.
 INDEXING = frozenset(
     "all any argmax argmin argsort argwhere bincount bool bucketize byte char count_nonzero eq ge greater greater_equal "

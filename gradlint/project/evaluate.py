@@ -278,7 +278,8 @@ def _operation(node: Operation, run: "Run") -> Value:
         run.flow.used(origins, "read", node.at, node.operator)
         if node.operator in _QUESTIONS or not any(value.kind == "tensor" for value in values):
             return NUMBER
-        return tensors.index(node.operator, node.at, run)
+        shadow = frozenset().union(*(value.traces for value in values))
+        return tensors.index(node.operator, shadow, node.at, run)
     if node.operator in ("and", "or"):
         found = values[0]
         for value in values[1:]:
@@ -289,7 +290,8 @@ def _operation(node: Operation, run: "Run") -> Value:
     for value in values:
         run.reads.dereferenced(value)
     if values and all(value.kind == "number" for value in values):
-        return replace(NUMBER, lost=next((value.lost for value in values if value.lost), None))
+        lost = next((value for value in values if value.lost), NUMBER)
+        return replace(NUMBER, lost=lost.lost, shadow=lost.shadow)
     if node.operator == "+" and len(values) == 1 and values[0].kind == "tensor":
         return tensors.kept(values[0], node.at, run)
     return tensors.operated(tuple(values), origins, node.at, run)

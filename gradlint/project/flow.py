@@ -7,6 +7,7 @@ and remembers. Branches meet, loops run twice, calls into the project use the ca
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import count
 
 from gradlint.model.code import Expression
@@ -35,7 +36,7 @@ class Passed:
 class CallEvent:
     """A call as it was met. ``forward`` tells that it runs a module; ``in_loop`` that it stands in a loop.
 
-    ``evaluating`` is where some module the function holds was put into evaluation mode, if one is in it here.
+    ``opaque`` tells that nobody knows what it does with its arguments; ``evaluating`` is where some module the function holds was put into evaluation mode, if one is in it here.
     """
 
     at: int
@@ -48,6 +49,7 @@ class CallEvent:
     forward: bool
     in_loop: bool
     evaluating: tuple[FunctionNode, int] | None = None
+    opaque: bool = False
 
     @property
     def method(self) -> str:
@@ -59,7 +61,8 @@ class CallEvent:
 class AttributeEvent:
     """An attribute that was read, or assigned (``stored``).
 
-    ``fresh``: no ``backward()`` can have run since the owner was made, the first time this place is reached.
+    ``fresh``: no ``backward()`` can have run since the owner was made, the first time this place is reached;
+    ``unretained``: none since its gradient was retained, if it was.
     ``tested``: this very read asks whether it is None, ``guarded``: it stands behind such a question.
     ``dereferenced``: what was read is used in a way that raises on None.
     """
@@ -70,6 +73,7 @@ class AttributeEvent:
     path: str | None
     stored: Value | None = None
     fresh: bool = False
+    unretained: bool = True
     tested: bool = False
     guarded: bool = False
     dereferenced: bool = False
@@ -230,6 +234,12 @@ class Flows:
             return trains and any(name in m.facts.words for m in methods if m is not function)
         readers = [f for f in function.module.functions if name in f.facts.words]
         return any(not TRAINING_WORDS.isdisjoint(reader.facts.words) for reader in readers)
+
+    @cached_property
+    def sets_default_type(self) -> bool:
+        """Whether some module chooses another default precision for floats."""
+        words = {"set_default_dtype", "set_default_tensor_type"}
+        return any(not words.isdisjoint(f.facts.words) for m in self.linker.modules for f in m.functions)
 
     def self_class(self, function: FunctionNode) -> ClassNode | None:
         """The class that ``self`` has inside a function."""

@@ -7,6 +7,7 @@ from gradlint.model.code import (
     Assign,
     Augment,
     Block,
+    Call,
     Constant,
     DefineClass,
     DefineFunction,
@@ -92,6 +93,7 @@ class Run(Memory):
             case Evaluate(value=value, discarded=discarded):
                 if discarded:
                     evaluate.value_of(value, self)
+                    self._discard(value)
                 else:
                     self.test(value, asserted=True)
             case Assign(targets=targets, value=value):
@@ -146,6 +148,13 @@ class Run(Memory):
         self.reads.question(condition, asserted=asserted)
         evaluate.value_of(condition, self)
 
+    def _discard(self, value: Expression) -> None:
+        """A call for its effect alone, of something unknown: it may keep what it is given."""
+        event = self.flow.calls.get(value.at) if isinstance(value, Call) else None
+        if event is not None and event.opaque:
+            for argument in event.arguments:
+                self.flow.used(argument.value.origins, "escaped", value.at, event.name)
+
     def _return(self, value: Expression | None, at: int) -> None:
         found = evaluate.value_of(value, self) if value is not None else Value("none")
         self.flow.used(found.origins, "returned", at)
@@ -196,34 +205,42 @@ class Run(Memory):
         return bool(ends)
 
     def _loop(self, enter: Callable[[], None], body: Block, *, runs: bool) -> _Jumps:
-        """Run a loop's body until nothing changes; afterwards this run stands where the loop is over."""
-        outer = self.loops, self.first_round, self.branches
+        """Run a loop's body: the first round, then all later ones until nothing changes.
+
+        Kept apart, because what holds in the first round need not hold in any other. Afterwards this run stands
+        where the loop is over.
+        """
+        outer = self.loops, self.round, self.branches
         if not self.loops:
             self.branches = 0
         self.loops += 1
         branches = self.branches
         head = self.point()
+        jumps, ends = _Jumps(), [] if runs else [head]
         for round_ in range(_MOST_ROUNDS + 1):
-            if round_ == _MOST_ROUNDS:
-                head = Point({name: elsewhere(value) for name, value in head.env.items()}, head.epoch)
-            self.first_round, self.branches = round_ == 0, branches
-            self.resume(head)
-            enter()
-            jumps = _Jumps()
-            self._jumps.append(jumps)
-            reached = self.block(body)
-            self._jumps.pop()
-            ends = [*jumps.continues, *([self.point()] if reached else [])]
-            after = self.join([head, *ends])
-            # After one round the epoch is a new one in which nothing was born: it changes no more.
-            settled = after.env == head.env and (round_ > 0 or after.epoch == head.epoch)
-            over = self.join(ends) if runs and ends else after
-            if settled:
+            self.round, self.branches = round_, branches
+            self.resume(head if round_ < _MOST_ROUNDS else _given_up(head))
+            reached = self._once(enter, body, jumps)
+            if not reached:
+                break
+            ends.extend(reached)
+            # After a later round the epoch is a new one in which nothing was born: it changes no more.
+            after = self.join([head, *reached] if round_ else reached)
+            if round_ and after.env == head.env:
                 break
             head = after
-        self.loops, self.first_round, self.branches = outer
-        self.resume(over)
+        self.loops, self.round, self.branches = outer
+        self._arrive(ends)
         return jumps
+
+    def _once(self, enter: Callable[[], None], body: Block, jumps: _Jumps) -> list[Point]:
+        """One round; gives the points from which there may be another."""
+        own = _Jumps(jumps.breaks)
+        self._jumps.append(own)
+        enter()
+        reached = self.block(body)
+        self._jumps.pop()
+        return [*own.continues, *([self.point()] if reached else [])]
 
     def _with(self, statement: With) -> bool:
         for item in statement.items:
@@ -251,6 +268,10 @@ class Run(Memory):
         else:
             self.resume(during)
         return self.block(statement.final) and bool(ends)
+
+
+def _given_up(point: Point) -> Point:
+    return Point({name: elsewhere(value) for name, value in point.env.items()}, point.epoch)
 
 
 def run(flows: Flows, flow: Flow) -> None:

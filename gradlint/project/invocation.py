@@ -45,6 +45,7 @@ class Invocation:
         self.carried = self.given | (self.receiver.origins if self.receiver is not None else frozenset())
         self.targets: tuple[FunctionNode, ...] = ()
         self.forward = False
+        self.opaque = False
         self.effects: SideEffects | None = None  # of what is called, where that is known
 
     @property
@@ -79,6 +80,11 @@ class Invocation:
         """What is called on and what is passed: all that the call has hold of."""
         given = [argument.value for argument in self.arguments]
         return given if self.receiver is None else [self.receiver, *given]
+
+    @property
+    def traces(self) -> frozenset[Origin]:
+        """The origins of all it is called on and given, whether their graph is still there or not."""
+        return frozenset[Origin]().union(*(value.traces for value in self.tensors))
 
     def has(self, keyword: str) -> bool:
         """Whether a keyword argument is given, or may be."""

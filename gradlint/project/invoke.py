@@ -13,7 +13,7 @@ from gradlint.project.invoke_project import on_project
 from gradlint.project.invoke_unknown import on_unknown
 from gradlint.project.nodes import ClassNode, External, FunctionNode
 from gradlint.project.side_effects import suffer
-from gradlint.project.values import UNKNOWN, Value, plain
+from gradlint.project.values import UNKNOWN, Value, meet, plain
 
 if TYPE_CHECKING:
     from gradlint.project.interpret import Run
@@ -26,7 +26,7 @@ def call(node: Call, run: "Run") -> Value:
     run.flow.calls[node.at] = CallEvent(
         node.at,
         invocation.name,
-        invocation.receiver,
+        _receiver(invocation),
         invocation.callee,
         invocation.arguments,
         invocation.targets,
@@ -34,8 +34,18 @@ def call(node: Call, run: "Run") -> Value:
         invocation.forward,
         run.loops > 0,
         _evaluating(run) if invocation.forward else None,
+        invocation.opaque,
     )
     return suffer(invocation, result)
+
+
+def _receiver(it: Invocation) -> Value | None:
+    """What is called on; in a later round of a loop, where the call may be for the first round only, in any."""
+    run, receiver = it.run, it.receiver
+    before = run.flow.calls.get(it.at) if run.loops and run.round and run.branches else None
+    if receiver is None or before is None or before.receiver is None or receiver.lost == before.receiver.lost:
+        return receiver
+    return meet(before.receiver, receiver)
 
 
 def _evaluating(run: "Run") -> tuple[FunctionNode, int] | None:
@@ -85,6 +95,8 @@ def _trained(it: Invocation) -> Value:
     if it.receiver is not None and it.receiver.kind == "module" and it.method == "scale":
         return plain(it.carried)
     it.run.flow.used(it.carried, "trained", it.at, it.method)
+    if it.receiver is not None:  # in vain, but meant so
+        it.run.flow.used(it.receiver.shadow, "trained", it.at, it.method)
     return plain(it.carried) if it.method == "scale" else UNKNOWN
 
 

@@ -10,6 +10,7 @@ from gradlint.model.torch_calls import (
     MODULE_TUPLE_FACTORIES,
     NOT_A_MODULE,
     OPTIMIZERS,
+    PARAMETER_FREE,
     READING_FUNCTIONS,
     VALUES_AND_INDICES,
     WRAPPED_TENSORS,
@@ -18,6 +19,7 @@ from gradlint.model.torch_names import MODULE_WRAPPERS
 from gradlint.model.torch_tensors import (
     COMPUTING,
     COPYING_FACTORIES,
+    DEFAULT_FLOATS,
     INDEXING,
     KEEPING,
     RESHAPING,
@@ -30,7 +32,6 @@ from gradlint.project.invoke_unknown import on_unknown
 from gradlint.project.nodes import External
 from gradlint.project.values import ANY, LEAF, NUMBER, PLAIN, UNKNOWN, Loss, Value, plain, without_graph
 
-_GRAD = ("'grad'", '"grad"')
 _NUMBERS = frozenset({"builtins.float", "builtins.int", "builtins.bool"})
 _ALGEBRA = frozenset({"torch.linalg", "torch.fft", "torch.special"})
 
@@ -93,7 +94,7 @@ def on_external(it: Invocation, name: str) -> Value:
 def _asked_for_attribute(it: Invocation, name: str) -> Value:
     """``getattr(x, "grad", None)``, ``hasattr(x, "grad")``."""
     attribute, first = it.argument(1), it.argument(0)
-    if first is None or attribute is None or attribute.constant not in _GRAD:
+    if first is None or attribute is None or attribute.constant != "grad":
         return NUMBER if name.endswith("hasattr") else plain(it.given)
     tested = name.endswith("hasattr") or len(it.arguments) > 2
     it.run.reads.note(it.at, "grad", first, None, tested=tested)
@@ -108,9 +109,9 @@ def _looked_at(it: Invocation, name: str) -> Value:
     if name.startswith("numpy."):
         return Value("array")  # as a rule: of a tensor numpy makes a tensor here and there
     if name in _NUMBERS:
-        return replace(NUMBER, lost=lost)
+        return replace(NUMBER, lost=lost, shadow=it.traces)
     if name.startswith("torch.") and last in INDEXING:
-        return tensors.index(name, it.at, it.run)
+        return tensors.index(last, it.traces, it.at, it.run)
     return NUMBER if name.startswith("builtins.") else Value(target=External(name))
 
 
@@ -168,7 +169,19 @@ def made_of_data(it: Invocation, name: str) -> Value:
     if it.has("out"):
         return Value("tensor")
     lost = Loss(name, it.run.function.place(it.at)) if tensor == PLAIN else None
-    return tensors.made("tensor", tensor, it.at, it.run, lost=lost)
+    made = tensors.made("tensor", tensor, it.at, it.run, lost=lost)
+    made = replace(made, shadow=it.traces)
+    return replace(made, default_float=True) if _is_default_float(it, name) else made
+
+
+def _is_default_float(it: Invocation, name: str) -> bool:
+    if it.has("dtype") or it.run.flows.sets_default_type:
+        return False
+    last, first = last_part(name), it.argument(0)
+    if last == "tensor" and first is not None:
+        items = first.items if first.items is not None else (first,)
+        return all(isinstance(item.constant, float) for item in items)
+    return last in DEFAULT_FLOATS
 
 
 def _wrapped(it: Invocation, name: str) -> Value:
@@ -200,4 +213,4 @@ def values_and_indices(it: Invocation, owner: Value) -> Value:
     if not owner.is_tensor:
         return Value(origins=it.carried, items=(plain(it.carried), NUMBER))
     values = tensors.computed((owner,), it.carried, it.at, it.run)
-    return Value(origins=it.carried, items=(values, tensors.index("indices", it.at, it.run)))
+    return Value(origins=it.carried, items=(values, tensors.index(last_part(it.name), it.traces, it.at, it.run)))

@@ -17,6 +17,7 @@ from gradlint.model.torch_tensors import (
     INDEXING_ANYTHING,
     KEEPING,
     MAKING,
+    OTHER_FLOATS,
     RESHAPING,
     VIEWING,
 )
@@ -26,7 +27,7 @@ from gradlint.project.invoke_external import made_of_data, values_and_indices
 from gradlint.project.invoke_module import module_method, training_after
 from gradlint.project.nodes import External
 from gradlint.project.uses import UseKind
-from gradlint.project.values import NEVER, NUMBER, UNKNOWN, Loss, Value, plain, without_graph
+from gradlint.project.values import NEVER, NUMBER, PLAIN, UNKNOWN, Loss, Value, plain, without_graph
 
 _CONTAINER_METHODS = frozenset(
     {"append", "extend", "add", "put", "insert", "appendleft", "push", "update", "setdefault"}
@@ -77,9 +78,9 @@ def _read(it: Invocation, owner: Value) -> Value:
     it.run.flow.used(owner.shadow, "read", it.at, method)
     lost = Loss(method, it.run.function.place(it.at))
     if method in ("item", "tolist"):
-        return replace(NUMBER, lost=lost)
+        return replace(NUMBER, lost=lost, shadow=owner.traces)
     if method in INDEXING and (owner.is_tensor or method in INDEXING_ANYTHING):
-        return tensors.index(method, it.at, it.run)
+        return tensors.index(method, owner.traces, it.at, it.run)
     if method in COMPUTING and owner.is_tensor:  # ``sign()``: of use to nobody, but recorded
         return replace(of_tensor(it, owner), origins=frozenset())
     return NUMBER
@@ -91,7 +92,7 @@ def _detached(it: Invocation, owner: Value) -> Value:
     if method == "numpy":
         it.run.flow.used(owner.shadow, "read", it.at, "detach().numpy")
     if method in ("numpy", "__array__"):
-        return Value("array", lost=lost)
+        return Value("array", lost=lost, shadow=owner.traces)
     result = without_graph(owner, lost)
     if method == "detach_":
         it.run.change(it.receiver_path, owner, result)
@@ -104,8 +105,12 @@ def of_tensor(it: Invocation, owner: Value) -> Value:
     values = [owner, *(argument.value for argument in it.arguments)]
     if method in COMPUTING:
         return tensors.computed(values, it.carried, at, run, dtype=it.has("dtype"))
-    if method in VIEWING:
-        return tensors.viewed(owner, at, run)
+    if method in VIEWING or method == "view":
+        view = tensors.viewed(owner, at, run)
+        may_convert = method == "view" and any(value.kind not in ("number", "container") for value in values[1:])
+        return replace(view, tensor=view.tensor | PLAIN) if may_convert else view
+    if method in OTHER_FLOATS and owner.default_float:
+        return tensors.computed((owner,), owner.origins, at, run)
     if method in RESHAPING:
         return tensors.either(tensors.viewed(owner, at, run), tensors.computed((owner,), owner.origins, at, run))
     if method in KEEPING:

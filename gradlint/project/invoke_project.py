@@ -4,6 +4,7 @@ import re
 from dataclasses import replace
 
 from gradlint.model.code import Call, dotted
+from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.project import tensors
 from gradlint.project.effects import GRAD, apply
 from gradlint.project.flow import CallEvent, Flow, SideEffects, is_bound, matched
@@ -137,7 +138,7 @@ def _returned(it: Invocation, flow: Flow, passed: dict[str, Value], into: frozen
     if result.items is not None:
         items = tuple(_returned_item(it, item, into) for item in result.items)
     if not result.origins and (result.tensor == PLAIN or (result.kind != "unknown" and not into)):
-        return replace(result, parameter=None, items=items, read_at=None)
+        return replace(result, parameter=None, items=items, read_at=None, made_at=it.at)
     return _with_flags(replace(it.fresh(into), items=items), result)
 
 
@@ -161,6 +162,8 @@ def _returned_item(it: Invocation, item: Value, into: frozenset[Origin]) -> Valu
 def runs_module(it: Invocation, flow: Flow) -> bool:
     """Whether a function, called with grad on, runs a forward unguarded and hands back part of its graph."""
     function, calls = flow.function, it.run.flows.calls
+    if not TRAINING_WORDS.isdisjoint(function.facts.words):
+        return False  # it takes its derivatives itself
     if function.facts.name == "forward" and function.owner is not None and calls.is_module_class(function.owner):
         return bool(apply(calls.effect_at(function, function.facts.at), GRAD) & GRAD)
     return any(

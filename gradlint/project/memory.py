@@ -41,7 +41,7 @@ class Memory:
         self.effects = SideEffects(False, False, False, self._switches_on())
         self.reads = Reads(self)
         self.loops = 0
-        self.first_round = False  # of the innermost loop
+        self.round = 0  # of the innermost loop, the first is 0
         self.branches = 0  # conditions around this place, or jumps before it, since the outermost loop began
         self.follows = not _FOLLOWED.isdisjoint(self.function.facts.words)
 

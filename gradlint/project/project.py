@@ -11,6 +11,7 @@ from gradlint.project.consumers import Consumers
 from gradlint.project.destiny import Destinies
 from gradlint.project.flags import Flags
 from gradlint.project.flow import Flow, Flows
+from gradlint.project.gradients import Gradients
 from gradlint.project.inference import Inference
 from gradlint.project.leaks import Leaks
 from gradlint.project.link import Linker
@@ -36,7 +37,8 @@ class Project:
 
     ``linker`` knows names, ``modes`` those of torch's grad modes, ``states`` the effect of guards,
     ``calls`` who calls whom in which grad states, ``leaks`` what is left switched off, ``consumers``
-    what is done with generators, ``flows`` what names hold, ``flags`` how ``requires_grad`` is
+    what is done with generators, ``flows`` what names hold, ``gradients`` where they are read
+    and what for, ``flags`` how ``requires_grad`` is
     misspelt, ``inference`` what speaks for a call being inference.
     """
 
@@ -51,6 +53,7 @@ class Project:
         self.leaks = Leaks(self.linker, self.bindings, self.modes, self.states, self.calls)
         self.flows = Flows(self.linker, self.bindings, self.calls, names.models)
         self.consumers = Consumers(self.modes, self.calls, self.flows)
+        self.gradients = Gradients(self.flows)
         self.flags = Flags(self.linker, self.modes, self.calls, self.flows)
         self.destinies = Destinies(self.calls, self.flows)
         self.inference = Inference(self.linker, self.calls, self.flows, self.destinies, names.inference_functions)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gradlint.model.code import Attribute, Call, Constant, Expression, Name, Operation, dotted
 from gradlint.project.flow import AttributeEvent
-from gradlint.project.values import Value
+from gradlint.project.values import NEVER, Value, meet
 
 if TYPE_CHECKING:
     from gradlint.project.memory import Memory
@@ -49,17 +49,28 @@ class Reads:
             return
         run = self._run
         fresh = owner.born == run.epoch
-        if fresh and run.first_round and not run.branches:
-            self._settled.add(at)
-        run.flow.attributes[(at, False)] = AttributeEvent(
+        event = AttributeEvent(
             at,
             name,
             owner,
             path,
             fresh=fresh,
+            unretained=owner.retained == NEVER or (owner.retained == run.epoch and not fresh),
             tested=tested or at in self._testing,
             guarded=at in self._asserted or self._is_asked(path, at),
         )
+        if run.loops and not run.branches:
+            if fresh and run.round == 0:
+                self._settled.add(at)
+        elif run.round and (before := run.flow.attributes.get((at, False))) is not None:
+            # Nobody knows whether it is reached in the first round, or in a later one.
+            event = replace(
+                event,
+                owner=meet(before.owner, owner),
+                fresh=before.fresh and fresh,
+                unretained=before.unretained and event.unretained,
+            )
+        run.flow.attributes[(at, False)] = event
 
     def dereferenced(self, value: Value) -> None:
         """A value is used in a way that raises if it is None."""

@@ -43,7 +43,8 @@ def computed(
     lost = None
     if tensor == PLAIN:
         lost = (inherited(values) if needed is False else None) or lost_here(at, run)
-    return made("tensor", tensor, at, run, origins=origins, lost=lost)
+    shadow = frozenset[Origin]().union(*(value.shadow for value in values))
+    return replace(made("tensor", tensor, at, run, origins=origins, lost=lost), shadow=shadow)
 
 
 def made(
@@ -119,9 +120,9 @@ def flagged(owner: Value, wanted: bool | None) -> Value:
     return replace(owner, tensor=tensor or ANY, lost=None)
 
 
-def index(how: str, at: int, run: "Memory") -> Value:
+def index(how: str, shadow: frozenset[Origin], at: int, run: "Memory") -> Value:
     """Integers or booleans, computed: no graph leads through them."""
-    return made("tensor", PLAIN, at, run, lost=Loss(how, run.function.place(at)))
+    return replace(made("tensor", PLAIN, at, run, lost=Loss(how, run.function.place(at))), shadow=shadow)
 
 
 def inherited(values: Iterable[Value]) -> Loss | None:

@@ -53,7 +53,8 @@ class Value:
     Tensors: ``tensor`` is the set of what it may be to autograd, if it is a tensor; ``retained`` the epoch (see
     :class:`gradlint.project.interpret.Run`) in which ``retain_grad()`` was called, ``born`` the one in which it was
     made, ``read_at`` the read of ``.grad`` it came from. ``origins`` are the calls and parameters whose graph it
-    carries, ``shadow`` those it was detached from; ``lost`` says how a graph was cut off it.
+    carries, ``shadow`` those it was detached from; ``lost`` says how a graph was cut off it; ``default_float`` tells
+    that its elements are floats of the default precision.
     Modules: ``training`` and the place ``mode_at`` where that was set, ``frozen``, ``certainty``, ``target`` (its
     class). ``parameter`` names the function's own parameter a value came from; ``of`` the variable that a
     collection of parameters belongs to.
@@ -67,6 +68,7 @@ class Value:
     born: int | None = field(default=None, compare=False)
     read_at: int | None = None
     made_at: int | None = None
+    default_float: bool | None = None
     lost: Loss | None = None
     training: bool | None = None
     mode_at: tuple[FunctionNode, int] | None = None
@@ -82,6 +84,11 @@ class Value:
     def is_module(self) -> bool:
         """Whether it holds a module, a method's own ``self`` of a Module class included."""
         return self.kind == "module"
+
+    @property
+    def traces(self) -> frozenset[Origin]:
+        """The origins of what went into it, whether it still carries their graph or not."""
+        return self.origins | self.shadow
 
     @property
     def leaf(self) -> bool | None:
@@ -141,7 +148,7 @@ def plain(origins: frozenset[Origin]) -> Value:
 
 def without_graph(value: Value, lost: Loss) -> Value:
     """What ``detach()`` and its kind give."""
-    return Value("tensor", shadow=value.origins, tensor=PLAIN, lost=lost)
+    return Value("tensor", shadow=value.traces, tensor=PLAIN, lost=lost)
 
 
 def elsewhere(value: Value) -> Value:

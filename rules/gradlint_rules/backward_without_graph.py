@@ -44,13 +44,69 @@ Setting `loss.requires_grad = True` silences the error, and then trains nothing.
 
 from collections.abc import Iterator
 
-from gradlint.rule import Finding, Project, rule
+from gradlint.rule import PLAIN, CallEvent, Finding, FunctionNode, Loss, Note, Project, Value, rule, scope
 
 
 @rule("GL401", severity="error", since="0.1.0")
 def backward_without_graph(project: Project) -> Iterator[Finding]:
     """Find ``backward()`` on values that are proved to carry no graph."""
-    yield from ()
+    for function in project.functions():
+        found = {event.at: (event, value) for event, value in project.gradients.walks(function) if _is_bare(value)}
+        if found:
+            silent = scope.expected_to_fail(function) | scope.tried(function)
+            yield from (_finding(function, *each) for at, each in found.items() if at not in silent)
+
+
+def _is_bare(value: Value) -> bool:
+    if value.lost is None:
+        return False
+    return value.kind in ("number", "array") or (value.is_tensor and value.tensor == PLAIN)
+
+
+def _finding(function: FunctionNode, event: CallEvent, value: Value) -> Finding:
+    lost = value.lost
+    assert lost is not None
+    on = event.name.removesuffix(".backward") if event.method == "backward" and event.receiver is value else ""
+    what = f"`{on}`" if on and not on.startswith("?") else "what it starts from"
+    return Finding(
+        function.place(event.at),
+        function.name,
+        f"`{event.name.removeprefix('?.')}(...)` raises: {what} {_has_no_graph(value, lost)}",
+        (Note(lost.place, _how(lost)),),
+        help=_remedy(lost),
+    )
+
+
+def _has_no_graph(value: Value, lost: Loss) -> str:
+    if value.kind == "array":
+        return "is an array, not a tensor"
+    if value.kind == "number":
+        return f"is a Python number, from `{lost.how}()`"
+    if lost.how in _MODES:
+        return f"has no graph, it was computed under `{lost.how}`"
+    return f"has no graph, `{lost.how}` cut it off" if lost.how in _CUTS else "has no graph"
+
+
+_MODES = ("no_grad", "inference_mode")
+_CUTS = ("detach", "detach_", "data")
+
+
+def _how(lost: Loss) -> str:
+    if lost.how in _MODES:
+        return f"computed here, under `{lost.how}`"
+    if lost.how in _CUTS:
+        return f"`{lost.how}` gives it without its graph"
+    if lost.how in ("item", "tolist", "float", "int", "bool", "numpy"):
+        return f"`{lost.how}` keeps the number alone"
+    if lost.how.startswith("torch."):
+        return f"`{lost.how}` makes a new tensor, without `requires_grad=True`"
+    return f"`{lost.how}` has no derivative: its result carries no graph"
+
+
+def _remedy(lost: Loss) -> str:
+    if lost.how in _MODES:
+        return f"compute it outside of `{lost.how}`"
+    return "call `backward()` on the tensor it was taken from"
 
 
 CASES = r"""

@@ -49,13 +49,38 @@ none yet. Ask `if weight.grad is not None`, or zero it after the step.
 
 from collections.abc import Iterator
 
-from gradlint.rule import Finding, Project, rule
+from gradlint.rule import PLAIN, AttributeEvent, Finding, FunctionNode, Note, Project, rule, scope
 
 
 @rule("GL202", severity="warning", since="0.1.0")
 def grad_read_before_backward(project: Project) -> Iterator[Finding]:
     """Find reads of ``.grad`` that no ``backward()`` can have preceded."""
-    yield from ()
+    for function in project.functions():
+        found = [event for event in project.gradients.reads(function) if _is_early(event)]
+        if found:
+            silent = scope.expected_to_fail(function) | scope.tried(function)
+            yield from (_finding(function, event) for event in found if event.at not in silent)
+
+
+def _is_early(event: AttributeEvent) -> bool:
+    if not event.fresh or event.tested or event.guarded:
+        return False
+    # What does not require grad is often shown to have no gradient; to use one is another matter.
+    return event.dereferenced or not (event.owner.is_tensor and event.owner.tensor == PLAIN)
+
+
+def _finding(function: FunctionNode, event: AttributeEvent) -> Finding:
+    name = (event.path or "").removesuffix(".grad")
+    made = event.owner.made_at
+    what, raises = (f"`{name}.grad`" if name else "`.grad`"), " and using it raises" if event.dereferenced else ""
+    return Finding(
+        function.place(event.at),
+        function.name,
+        f"{what} is None here{raises}: no `backward()` can have run since `{name or 'the tensor'}` was made",
+        (Note(function.place(made), "it is made here"),) if made is not None else (),
+        help=f"read it after `backward()`, or ask `if {name or 'x'}.grad is not None`",
+        severity="error" if event.dereferenced else None,
+    )
 
 
 CASES = r"""

@@ -41,13 +41,60 @@ If the leaf was meant, read the leaf. If this very gradient is wanted, call `y.r
 
 from collections.abc import Iterator
 
-from gradlint.rule import Finding, Project, rule
+from gradlint.rule import (
+    COMPUTED,
+    LEAF,
+    AttributeEvent,
+    Edit,
+    Finding,
+    Fix,
+    FunctionNode,
+    Note,
+    Project,
+    rule,
+    scope,
+)
 
 
 @rule("GL201", severity="warning", since="0.1.0")
 def non_leaf_grad_read(project: Project) -> Iterator[Finding]:
     """Find reads of ``.grad`` on tensors that an operation made."""
-    yield from ()
+    for function in project.functions():
+        found = [event for event in project.gradients.reads(function) if _is_lost(event)]
+        if found:
+            silent = scope.expected_to_fail(function)
+            yield from (_finding(project, function, event) for event in found if event.at not in silent)
+
+
+def _is_lost(event: AttributeEvent) -> bool:
+    owner = event.owner
+    computed = owner.is_tensor and owner.tensor & COMPUTED and not owner.tensor & LEAF
+    return bool(computed) and event.unretained and not event.guarded
+
+
+def _finding(project: Project, function: FunctionNode, event: AttributeEvent) -> Finding:
+    name = (event.path or "").removesuffix(".grad")
+    what = f"`{name}.grad`" if name else "`.grad` of a computed tensor"
+    made = event.owner.made_at
+    return Finding(
+        function.place(event.at),
+        function.name,
+        f"{what} is always None: it was computed, and `backward()` fills the `.grad` of leaves only",
+        (Note(function.place(made), "it is computed here"),) if made is not None else (),
+        help=f"call `{name or 'y'}.retain_grad()` before `backward()`, or read the leaf it was computed from",
+        fix=_retained(project, function, event, name),
+    )
+
+
+def _retained(project: Project, function: FunctionNode, event: AttributeEvent, name: str) -> Fix | None:
+    """The offer to retain it, where one ``backward()`` stands between the making and the read."""
+    made = event.owner.made_at
+    calls = project.flow(function).calls.values()
+    between = [call for call in calls if call.method == "backward" and made is not None and made < call.at < event.at]
+    if len(between) != 1 or not name.isidentifier():
+        return None
+    edit = Edit(function.place(between[0].at), "line-above", f"{name}.retain_grad()")
+    return Fix("unsafe", f"call `{name}.retain_grad()` before `backward()`", (edit,))
 
 
 CASES = r"""
@@ -117,8 +164,8 @@ def step(model, images):
 
 ### the activation of Grad-CAM
 ```python
-def grad_cam(features, head, image):
-    activation = features(image)
+def grad_cam(backbone, head, image):
+    activation = backbone(image)
     head(activation).max().backward()
     return (activation.grad * activation).sum(1)  # GL201
 

@@ -1,0 +1,56 @@
+"""Where gradients are read, and what ``backward()`` is called on."""
+
+from collections.abc import Iterator
+
+from gradlint.model.code import Constant
+from gradlint.model.traverse import all_expressions
+from gradlint.project.flow import AttributeEvent, CallEvent, Flows
+from gradlint.project.nodes import External, FunctionNode
+from gradlint.project.values import Value
+
+_ASKING = frozenset({"getattr", "hasattr"})
+_STARTING = {  # functions that walk a graph, and the argument they start at
+    "torch.autograd.backward": "tensors",
+    "torch.autograd.grad": "outputs",
+}
+
+
+class Gradients:
+    """Finds reads and walks; a function whose words speak of neither is not run."""
+
+    def __init__(self, flows: Flows) -> None:
+        self._flows = flows
+
+    def reads(self, function: FunctionNode) -> list[AttributeEvent]:
+        """The reads of ``.grad`` in a function, in order."""
+        if not _mentions_grad(function):
+            return []
+        events = self._flows.flow(function).attributes.values()
+        return sorted((e for e in events if e.name == "grad" and e.stored is None), key=lambda event: event.at)
+
+    def walks(self, function: FunctionNode) -> Iterator[tuple[CallEvent, Value]]:
+        """The calls in a function that walk a graph back, each with a value it starts from."""
+        if function.facts.words.isdisjoint({"backward", "grad"}):
+            return
+        for event in self._flows.flow(function).calls.values():
+            target = event.callee.target
+            if event.callee.kind == "callable" and isinstance(target, External):
+                if (name := _STARTING.get(target.name)) is not None:
+                    yield from ((event, value) for value in _started_at(event, name))
+            elif event.method == "backward" and event.receiver is not None:
+                yield event, event.receiver
+
+
+def _mentions_grad(function: FunctionNode) -> bool:
+    words = function.facts.words
+    if "grad" in words:
+        return True
+    expressions = () if words.isdisjoint(_ASKING) else all_expressions(function.facts.body)
+    return any(isinstance(e, Constant) and e.value == "grad" for e in expressions)
+
+
+def _started_at(event: CallEvent, name: str) -> Iterator[Value]:
+    found = [a.value for a in event.arguments if a.keyword == name]
+    found.extend(a.value for a in event.arguments[:1] if a.keyword is None and not a.stars)
+    for value in found:
+        yield from value.items if value.kind == "container" and value.items else (value,)
