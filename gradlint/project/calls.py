@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gradlint.finding import Place
-from gradlint.model.code import Call, Expression, Lambda, dotted
-from gradlint.model.torch_calls import NEVER_MODULES, PARAMETER_FREE
+from gradlint.model.code import Call, Constant, Evaluate, Expression, Lambda, Raise, dotted
+from gradlint.model.torch_calls import NEVER_MODULES, PARAMETER_FREE, WRAPPED_TENSORS
 from gradlint.model.torch_names import (
     GUARDED_HOOKS,
     LIGHTNING_ROOTS,
@@ -162,7 +162,8 @@ class CallGraph:
             own = self._linker.find_method(cls, each)
             overriding = (sub.method(each) for sub in self._linker.subclasses.get(cls, ()))
             found.update(method for method in (own, *overriding) if method is not None)
-        yield from sorted(found, key=lambda method: method.key)
+        real = [method for method in found if not is_stub(method)]
+        yield from sorted(real or found, key=lambda method: method.key)
 
     def _method_of_variable(self, function: FunctionNode, name: str) -> FunctionNode | None:
         owner, _, method = name.rpartition(".")
@@ -348,7 +349,7 @@ class CallGraph:
                 handed = method is constructor and any(dotted(value) in given for value in values)
                 if name.startswith("self.") and handed and self._is_called(cls, name):
                     return True  # a module may have been handed over
-            if any(self._makes_parameter(method, call.callee) for call in method.facts.calls):
+            if any(self._makes_parameter(method, call.callee, call.at) for call in method.facts.calls):
                 return True
         return False
 
@@ -357,10 +358,18 @@ class CallGraph:
             call.callee == name or call.callee.startswith(f"{name}.") for m in cls.methods for call in m.facts.calls
         )
 
-    def _makes_parameter(self, method: FunctionNode, name: str) -> bool:
+    def _is_frozen_parameter(self, method: FunctionNode, at: int) -> bool:
+        """``nn.Parameter(window, requires_grad=False)``."""
+        made = next((e for e in all_expressions(method.facts.body) if e.at == at and isinstance(e, Call)), None)
+        flags = [a.value for a in made.arguments if a.keyword == "requires_grad"] if made is not None else []
+        return any(isinstance(flag, Constant) and flag.value is False for flag in flags)
+
+    def _makes_parameter(self, method: FunctionNode, name: str, at: int) -> bool:
         match self._linker.resolve(method, name) if name else None:
             case External(name=full):
                 root = full.partition(".")[0]
+                if full in WRAPPED_TENSORS:
+                    return not self._is_frozen_parameter(method, at)
                 if root == "torch":
                     return full.startswith("torch.nn.") and PARAMETER_FREE.search(full) is None
                 return root not in NEVER_MODULES and root not in sys.stdlib_module_names
@@ -383,6 +392,13 @@ def _closure(
                 found.add(function)
                 pending.append(function)
     return found
+
+
+def is_stub(function: FunctionNode) -> bool:
+    """Whether a function only says that somebody else defines it: ``pass``, ``...``, ``raise NotImplementedError``."""
+    body = function.facts.body
+    only = body[0] if len(body) == 1 else None
+    return not body or isinstance(only, Raise) or (isinstance(only, Evaluate) and isinstance(only.value, Constant))
 
 
 def _lambdas(function: FunctionNode) -> Iterator[Lambda]:

@@ -4,6 +4,7 @@ Each cue that speaks for inference carries points and a sentence for the user. A
 on, or whose function works on gradients, is never inference, whatever its name.
 """
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,11 +25,12 @@ from gradlint.model.inference_names import (
     TRAINING_FUNCTION,
 )
 from gradlint.model.torch_calls import TRAINING_WORDS
-from gradlint.model.traverse import statements
+from gradlint.model.traverse import parts, statements
 from gradlint.project.calls import CallGraph, Edge
 from gradlint.project.destiny import Destinies, Destiny
 from gradlint.project.effects import GRAD, apply
 from gradlint.project.flow import CallEvent, Flows
+from gradlint.project.guards import returned
 from gradlint.project.link import Linker
 from gradlint.project.nodes import ClassNode, External, FunctionNode, ModuleNode
 from gradlint.project.uses import Use
@@ -36,6 +38,10 @@ from gradlint.project.values import Origin, Value
 
 ENOUGH = 3
 _DETACHING = frozenset({"detach", "detach_", "data", "shape", "size", "dtype", "device"})
+_SHOWN = frozenset(
+    {"shape", "size", "print", "dtype", "device", "f-string", "format", "len", "dim", "ndim", "type", "=="}
+)
+_SMOKE = re.compile(r"^_*(test|main|demo|debug|check|smoke|example)(_|$)|_test$")
 _OPTIMIZING = frozenset({"zero_grad", "step"})
 _LONGEST_WAY_UP = 4  # callers of callers
 
@@ -101,10 +107,18 @@ class Inference:
             return None
         if any(argument.value.requires_grad for argument in event.arguments):
             return None
+        if self._is_smoke_test(function, module, destiny):
+            return None
         cues = (*self._cues(function, event, module, destiny),)
         if sum(cue.points for cue in cues) < ENOUGH:
             return None
         return Forward(function, event, cues, destiny, self._unguarded_caller(function))
+
+    def _is_smoke_test(self, function: FunctionNode, module: Value, destiny: Destiny) -> bool:
+        """A fresh model run once to see that it runs: only its output's shape is looked at, nothing is evaluated."""
+        shown = {detail for _, detail in destiny.reads} <= _SHOWN and not destiny.unknown
+        scripted = function.is_module_body or _SMOKE.search(function.facts.name) is not None
+        return shown and scripted and module.training is not False and not destiny.dropped
 
     def _derives(self, module: Value) -> bool:
         """Whether the module takes derivatives in its own forward, as models of energies and forces do."""
@@ -205,7 +219,7 @@ class Inference:
             return True
         callers = self._calls.callers.get(function, ())
         if not callers and function.owner is None:
-            return self._is_inference_name(function)
+            return self._is_inference_name(function) and "eval" in function.facts.words
         return any(
             edge.certain
             and edge.caller not in seen
@@ -320,6 +334,8 @@ class Inference:
                 yield Cue(-1, "")
         if trains and module.training is not False:
             yield Cue(-2, "")
+        if destiny.returned and module.training is not False and _returns_loss(function):
+            yield Cue(-3, "")
 
     def _loop_cues(self, function: FunctionNode, event: CallEvent) -> Iterator[Cue]:
         """``x = step(model(x))`` in a loop: what was computed goes in again, as in sampling and decoding."""
@@ -360,3 +376,9 @@ def _module_of(event: CallEvent) -> Value:
 
 def _how(detail: str) -> str:
     return f"`.{detail}`" if detail.isidentifier() else f"`{detail}`"
+
+
+def _returns_loss(function: FunctionNode) -> bool:
+    """Whether what a function returns is called a loss."""
+    names = (dotted(part) or "" for value in returned(function) for part in (value, *parts(value)))
+    return any("loss" in name.rpartition(".")[2].lower() for name in names)

@@ -14,7 +14,7 @@ from gradlint.model.torch_calls import (
 from gradlint.model.torch_names import GUARDED_METHODS
 from gradlint.model.torch_tensors import UNCLEAR_MODULES
 from gradlint.project import tensors
-from gradlint.project.calls import EVERYBODYS
+from gradlint.project.calls import EVERYBODYS, is_stub
 from gradlint.project.flow import Flow, SideEffects
 from gradlint.project.invocation import Invocation
 from gradlint.project.invoke_project import on_project, runs_module
@@ -56,7 +56,7 @@ def named_alike(it: Invocation) -> tuple[FunctionNode, ...]:
         return ()
     if all(isinstance(argument.expression, Constant) for argument in it.arguments):  # ``text.encode("utf-8")``
         return ()
-    named = it.run.flows.linker.methods_named.get(it.method, ())
+    named = [m for m in it.run.flows.linker.methods_named.get(it.method, ()) if not is_stub(m)]
     return tuple(named) if len(named) <= _MOST_CANDIDATES else ()
 
 

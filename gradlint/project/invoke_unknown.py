@@ -15,7 +15,7 @@ from gradlint.model.torch_calls import (
 )
 from gradlint.project.invocation import Invocation, last_part
 from gradlint.project.invoke_module import forward, named_alike, result_of_forward
-from gradlint.project.invoke_project import on_project
+from gradlint.project.invoke_project import on_project, runs_module
 from gradlint.project.nodes import External
 from gradlint.project.values import NO_CONSTANT, Value, plain
 
@@ -34,9 +34,12 @@ def on_unknown(it: Invocation) -> Value:
     if it.given and (TRAINING_NAMES.search(last) or _takes_a_loss(it)):
         it.run.flow.used(it.given, "trained", it.at, last)
         return plain(it.carried)
-    if it.receiver is not None and it.callee.kind == "unknown" and (targets := named_alike(it)):
+    if it.receiver_path is not None and it.callee.kind == "unknown" and (targets := named_alike(it)):
         it.targets = targets
-        return on_project(it, targets)
+        result = on_project(it, targets)
+        # Only the name connects them: unless all of them run a module unguarded, nothing is known.
+        it.forward = it.forward and all(runs_module(it, it.run.flows.flow(target)) for target in targets)
+        return result
     if it.callee.kind != "callable" and _looks_like_model(it):
         return forward(it, replace(it.callee, kind="module", certainty="named"))
     if _runs_part_of_model(it):
@@ -46,6 +49,7 @@ def on_unknown(it: Invocation) -> Value:
         return it.read(last)
     if it.callee.kind == "unknown" and it.arguments and LOSS_LIKE.search(it.name):
         return replace(result_of_forward(it, plain(it.carried)), kind="tensor")
+    it.opaque = True
     return plain(it.carried)
 
 
