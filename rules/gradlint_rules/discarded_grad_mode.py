@@ -38,7 +38,9 @@ object is entered by `with`, or when it decorates a function. On a line of its o
 and PyTorch says nothing: the lines below record a graph as before, and what they save for backward
 is kept as long as their result lives.
 
-`torch.set_grad_enabled(False)` is the exception: it acts at once, also as a statement.
+`torch.set_grad_enabled(False)` is the exception: it acts at once, also as a statement. Entering by
+hand is none: `torch.inference_mode().__enter__()` ends with the object that was made, which nothing
+holds, so it ends on the same line.
 """
 
 from collections.abc import Iterator

@@ -203,6 +203,21 @@ def embed(encoder, images):
 # shows: out.requires_grad
 ```
 
+### handed on to somebody's with
+```python
+import torch
+
+def modes():
+    return torch.no_grad() and torch.autocast("cpu")  # GL303
+
+def embed(encoder, images):
+    with modes():
+        return encoder(images)
+
+# run: out = embed(model, images)
+# shows: out.requires_grad
+```
+
 ### on an exit stack
 ```python
 import torch
@@ -247,6 +262,20 @@ def embed(encoder, images, training):
         return encoder(images)
 
 # run: on, off = embed(model, images, True), embed(model, images, False)
+# shows: on.requires_grad and not off.requires_grad
+```
+
+### a condition that decides later
+```python
+import contextlib
+import torch
+
+def embed(encoder, images, frozen):
+    guard = frozen and torch.no_grad()
+    with guard or contextlib.nullcontext():
+        return encoder(images)
+
+# run: on, off = embed(model, images, False), embed(model, images, True)
 # shows: on.requires_grad and not off.requires_grad
 ```
 

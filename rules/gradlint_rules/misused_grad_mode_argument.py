@@ -51,7 +51,7 @@ def embed(encoder, images):
 ## Why
 
 `no_grad` and `enable_grad` take no argument; `set_grad_enabled` and `inference_mode` take one
-`bool`. Since these classes also work as decorators without a call, any other argument is taken for
+`bool`, and `set_grad_enabled` cannot do without. Since these classes also work as decorators without a call, any other argument is taken for
 the function to decorate: `no_grad(True)` and `inference_mode(0)` make a function that would call
 `True` and `0`, and `with` refuses it: `TypeError: 'function' object does not support the context
 manager protocol`. `set_grad_enabled(1)` raises `TypeError: set_grad_enabled(): argument 'enabled'
@@ -283,6 +283,40 @@ def d(x):
 # raises: TypeError: set_grad_enabled(): argument 'enabled' (position 1) must be bool, not
 ```
 
+### nothing at all, or too much
+```python
+import torch
+
+def a(x):
+    with torch.set_grad_enabled():  # GL304
+        return x
+
+def b(x):
+    with torch.inference_mode(enabled=True):  # GL304
+        return x
+
+def c(x, model):
+    with torch.inference_mode(True, model):  # GL304
+        return x
+
+# run: a(images)
+# run: b(images)
+# run: c(images, model)
+# raises: TypeError: set_grad_enabled.__init__() missing, or TypeError: inference_mode.__new__()
+```
+
+### a function to decorate, entered
+```python
+import torch
+
+def embed(encoder, images):
+    with torch.no_grad(encoder):  # GL304
+        return encoder(images)
+
+# run: embed(model, images)
+# raises: TypeError: 'function' object does not support the context manager, or AttributeError: __enter__
+```
+
 ### a number in either branch
 ```python
 import torch
@@ -370,6 +404,22 @@ def forward(model, images, grad=True):
 
 # run: out = forward(model, images, grad=False)
 # shows: not out.requires_grad
+```
+
+### arguments that nobody sees, and a test that it raises
+```python
+import pytest
+import torch
+
+def under(mode, *arguments):
+    with torch.set_grad_enabled(*arguments):
+        return mode(*arguments)
+
+def test_numbers_are_refused():
+    with pytest.raises(TypeError):
+        torch.set_grad_enabled(1)
+
+# run: out = under(torch.set_grad_enabled, True)
 ```
 
 ### a project's own guard of that name

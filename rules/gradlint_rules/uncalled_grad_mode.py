@@ -278,6 +278,34 @@ def modes(x):
 # shows: seen == ["and", "train", "while"]
 ```
 
+### the query handed to a mode
+```python
+import torch
+
+def frozen(encoder, images):
+    before = torch.is_grad_enabled
+    torch.set_grad_enabled(False)
+    out = encoder(images)
+    torch.set_grad_enabled(before)  # GL302
+    return out
+
+# run: frozen(model, images)
+# raises: TypeError: set_grad_enabled(): argument 'enabled' (position 1) must be bool, not builtin_function
+```
+
+### one branch of a conditional
+```python
+import contextlib
+import torch
+
+def embed(encoder, images, frozen):
+    with torch.no_grad if frozen else contextlib.nullcontext():  # GL302
+        return encoder(images)
+
+# run: embed(model, images, True)
+# raises: TypeError: 'type' object does not support the context manager, or AttributeError: __enter__
+```
+
 ### the query chosen as the mode
 ```python
 import torch
@@ -362,6 +390,19 @@ def report(query=torch.is_grad_enabled):
 
 # run: with torch.no_grad(): answer = report()
 # shows: answer == (False, True)
+```
+
+### asked whether it exists
+```python
+import torch
+
+def recording():
+    if torch.is_grad_enabled is not None and hasattr(torch, "is_grad_enabled"):
+        return torch.is_grad_enabled()
+    return True
+
+# run: answer = recording()
+# shows: answer
 ```
 
 ### called in conditions
