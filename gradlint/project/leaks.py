@@ -88,7 +88,7 @@ class Leaks:
         """The last call that switches grad off, if it is one to be blamed."""
         found: Call | None = None
         for statement in _outside_main(function.facts.body):
-            for call in _for_effect(statement):
+            for call in _for_effect(function, statement):
                 if self._switches_off(function, call):
                     found = call
         return found
@@ -132,7 +132,7 @@ class Leaks:
         return any(
             (isinstance(call.function, Attribute) and call.function.name == "__exit__") or self._sets_on(function, call)
             for statement in statements(function.facts.body)
-            for call in _for_effect(statement)
+            for call in _for_effect(function, statement)
         )
 
     def _sets_on(self, function: FunctionNode, call: Call) -> bool:
@@ -205,15 +205,23 @@ def _outside_main(block: Block) -> Iterator[Statement]:
             yield from _outside_main(inner)
 
 
-def _for_effect(statement: Statement) -> Iterator[Call]:
+def _for_effect(function: FunctionNode, statement: Statement) -> Iterator[Call]:
     """The calls of a statement that are not made for their result."""
     match statement:
-        case Evaluate(value=Call() as call) | Assign(targets=(Name(id="_"),), value=Call() as call):
+        case Evaluate(value=Call() as call) | Assign(value=Call(function=Attribute(name="__enter__")) as call):
             yield call
-        case Assign(value=Call(function=Attribute(name="__enter__")) as call):
+        case Assign(targets=(Name(id=name),), value=Call() as call) if _is_unread(function, name):
             yield call
         case _:
             pass
+
+
+def _is_unread(function: FunctionNode, name: str) -> bool:
+    """Whether a local variable is assigned once and never looked at."""
+    if function.is_module_body or name not in function.facts.local:
+        return name == "_"
+    seen = (e for e in all_expressions(function.facts.body) if isinstance(e, Name) and e.id == name)
+    return sum(1 for _ in seen) == 1
 
 
 def _outermost_loop(function: FunctionNode, at: int) -> int:

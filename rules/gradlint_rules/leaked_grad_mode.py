@@ -161,6 +161,18 @@ def warm_up(model, images):
 # shows: not loss.requires_grad
 ```
 
+### kept in a variable that nobody looks at
+```python
+import torch
+
+def predict(model, images):
+    guard = torch.set_grad_enabled(False)  # GL311
+    return model(images).argmax(1)
+
+# run: predict(model, images)
+# shows: not torch.is_grad_enabled()
+```
+
 ### in a method
 ```python
 import torch
@@ -406,6 +418,19 @@ def count(model, images):
         return len(model(images).argmax(1))
 
 # run: count(model, images)
+# shows: torch.is_grad_enabled()
+```
+
+### kept in a variable and entered later
+```python
+import torch
+
+def predict(model, images):
+    guard = torch.set_grad_enabled(False)
+    with guard:
+        return model(images).argmax(1)
+
+# run: predict(model, images)
 # shows: torch.is_grad_enabled()
 ```
 

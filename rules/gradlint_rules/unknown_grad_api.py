@@ -65,6 +65,7 @@ Use `with torch.no_grad():` instead.``, and the forward below it records a graph
 
 import re
 from collections.abc import Iterator
+from functools import cache
 
 from gradlint.rule import (
     Attribute,
@@ -112,21 +113,26 @@ def unknown_grad_api(project: Project) -> Iterator[Finding]:
 
 
 def _names(project: Project, function: FunctionNode) -> Iterator[Finding]:
-    if not any(map(_ATTEMPT.fullmatch, function.facts.words)):
+    if not any(map(_is_attempt, function.facts.words)):
         return
     looked_for = _looked_for(function)
     for found in function.facts.imports:
         if found.name is not None and not found.level and _is_unknown(found.module, found.name):
             yield _unknown(function, found.at, found.module, found.name)
     for expression in scope.evaluated(function):
-        if isinstance(expression, Attribute) and _ATTEMPT.fullmatch(expression.name):
+        if isinstance(expression, Attribute) and _is_attempt(expression.name):
             home = project.modes.full_name(function, expression.value) or ""
             if _is_unknown(home, expression.name) and expression.name not in looked_for:
                 yield _unknown(function, expression.at, home, expression.name)
 
 
 def _is_unknown(home: str, name: str) -> bool:
-    return home in _EXISTING and name not in _EXISTING[home] and _ATTEMPT.fullmatch(name) is not None
+    return home in _EXISTING and name not in _EXISTING[home] and _is_attempt(name)
+
+
+@cache
+def _is_attempt(name: str) -> bool:
+    return _ATTEMPT.fullmatch(name) is not None
 
 
 def _looked_for(function: FunctionNode) -> frozenset[object]:

@@ -74,14 +74,15 @@ _LOADERS = frozenset({"torch.utils.data.DataLoader", "torch.utils.data.dataloade
 def yield_under_no_grad(project: Project) -> Iterator[Finding]:
     """Find yields inside a grad mode region of the same function."""
     for function in project.functions():
-        if not function.facts.is_generator or _hands_on(project, function):
-            continue
-        # Nothing leaks under a decorator, which is left at each yield, nor where all callers hold a guard.
-        if project.calls.entry(function) & GRAD:
+        if function.facts.is_generator and not _hands_on(project, function):
             leaking = [y.at for y in _yields(function) if project.states.disables(function, y.at)]
-            if leaking and project.consumers.only_keep(function):
-                continue
-            yield from (_finding(project, function, at, at == leaking[0]) for at in leaking)
+            if leaking and _is_felt(project, function):
+                yield from (_finding(project, function, at, at == leaking[0]) for at in leaking)
+
+
+def _is_felt(project: Project, function: FunctionNode) -> bool:
+    """Nothing leaks under a decorator, which is left at each yield, nor where all callers hold a guard."""
+    return bool(project.calls.entry(function) & GRAD) and not project.consumers.only_keep(function)
 
 
 def _yields(function: FunctionNode) -> Iterator[Yield]:
