@@ -61,7 +61,9 @@ def on_external(it: Invocation, name: str) -> Value:
     if name == "torch.hub.load" and first is not None and GUARDED_HUBS.search(str(first.constant)):
         return Value("callable", target=External("ultralytics.YOLO.instance"))
     if MODULE_FACTORIES.search(name):
-        return Value("module", target=External(name), certainty="known", born=it.run.epoch)
+        return Value("module", target=External(name), certainty="known", born=it.run.epoch, frozen=_is_bare(it, name))
+    if name == "builtins.getattr" and first is not None and first.kind == "callable":
+        return Value("callable", target=External("?.attribute"))
     if name in ("torch.load", "copy.deepcopy", "copy.copy"):
         return first if name != "torch.load" and first is not None else UNKNOWN
     last = name.rpartition(".")[2]
@@ -143,6 +145,13 @@ def _function_of_torch(it: Invocation, name: str, first: Value) -> Value:
 
 def _computed(it: Invocation, values: list[Value]) -> Value:
     return tensors.computed(values, it.given, it.at, it.run, dtype=it.has("dtype"))
+
+
+def _is_bare(it: Invocation, name: str) -> bool | None:
+    """True for a module of torch without parameters, or a Sequential of such; None for all others."""
+    parts = [argument.value for argument in it.arguments]
+    bare = name == "torch.nn.Sequential" and parts and all(part.kind == "module" and part.frozen for part in parts)
+    return True if bare or PARAMETER_FREE.search(name) else None
 
 
 def _factory(it: Invocation, name: str) -> Value:
