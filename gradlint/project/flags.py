@@ -35,7 +35,7 @@ _TAIL = re.compile(r"(gradients?|grads?|gradd|gard|grda|grd|gad|gra)$")
 _TENSORS: tuple[Kind, ...] = ("tensor", "parameters")
 # What such an object holds are settings of the program's own.
 _SETTINGS = re.compile(r"(args?|opts?|options?|flags|cfg|conf|config\w*|h?params|settings|kwargs)$", re.I)
-_OF_TENSORS = re.compile(r"new_(tensor|zeros|ones|full|empty)|requires_grad_")
+_METHODS = frozenset({"new_tensor", "new_zeros", "new_ones", "new_full", "new_empty", _METHOD})
 _TAKING = FACTORIES | WRAPPED_TENSORS
 
 
@@ -131,8 +131,11 @@ class Flags:
 
     @cached_property
     def _taking(self) -> frozenset[str]:
-        names = {name.rpartition(".")[2] for name in _TAKING}
-        return self._modes.spellings(names | {"new_tensor", "new_zeros", "new_ones", "new_full", "new_empty", _METHOD})
+        """The names of what takes the flag, renaming imports included."""
+        names = {name.rpartition(".")[2] for name in _TAKING} | _METHODS
+        functions = (function for module in self._linker.modules for function in module.functions)
+        imports = (found for function in functions for found in function.facts.imports)
+        return frozenset(names | {found.binding for found in imports if found.name in names})
 
     def _keywords(self, function: FunctionNode) -> Iterator[Misspelling]:
         for call in all_expressions(function.facts.body):
@@ -146,8 +149,9 @@ class Flags:
         """Whether what is called is a torch function or tensor method that takes ``requires_grad``."""
         if (name := self._modes.full_name(function, called)) is not None:
             return name in _TAKING
-        is_method = isinstance(called, Attribute) and _OF_TENSORS.fullmatch(called.name)
-        return bool(is_method) and isinstance(called, Attribute) and called.name not in self._linker.methods_named
+        if not isinstance(called, Attribute) or called.name not in _METHODS:
+            return False
+        return called.name not in self._linker.methods_named
 
     def _set_by_name(self, function: FunctionNode) -> Iterator[Misspelling]:
         texts = {_text(expression) for expression in all_expressions(function.facts.body)}

@@ -51,11 +51,11 @@ def embed(encoder, images):
 ## Why
 
 `no_grad` and `enable_grad` take no argument; `set_grad_enabled` and `inference_mode` take one
-`bool`, and `set_grad_enabled` cannot do without. Since these classes also work as decorators without a call, any other argument is taken for
-the function to decorate: `no_grad(True)` and `inference_mode(0)` make a function that would call
-`True` and `0`, and `with` refuses it: `TypeError: 'function' object does not support the context
-manager protocol`. `set_grad_enabled(1)` raises `TypeError: set_grad_enabled(): argument 'enabled'
-(position 1) must be bool, not int`.
+`bool`, and `set_grad_enabled` cannot do without. Since these classes also work as decorators
+without a call, any other argument is taken for the function to decorate: `no_grad(True)` and
+`inference_mode(0)` make a function that would call `True` and `0`, and `with` refuses it:
+`TypeError: 'function' object does not support the context manager protocol`. `set_grad_enabled(1)`
+raises `TypeError: set_grad_enabled(): argument 'enabled' (position 1) must be bool, not int`.
 
 All of them are loud, but only when the line is reached. `no_grad(False)` is never a way to say
 "keep grad on": that is `set_grad_enabled(True)`.
