@@ -79,7 +79,7 @@ GRADIENT_FUNCTIONS = re.compile(
 GRADIENT_NAMES = re.compile(r"^(grad|jacobian|hessian|vjp|jvp|autograd_grad)$")
 TRAINING_WORDS = frozenset({"backward", "manual_backward", "autograd", "training_step"})
 # Calls of unknown origin that train: by their name, or when they are given a loss.
-TRAINING_NAMES = re.compile(r"(^|_)(backward|backprop\w*|backpropagate)(_|$)")
+TRAINING_NAMES = re.compile(r"^(?!save_for)(\w*_)?(backward|backprop\w*|backpropagate)(_|$)")
 TAKES_LOSS = re.compile(r"(^|_)(step|minimi[sz]e|optimi[sz]e\w*|update\w*|train\w*|learn|apply_gradients|descend)(_|$)")
 BACKWARD_METHODS = frozenset({"backward", "manual_backward", "backward_step"})
 TRAINING_WORDS = BACKWARD_METHODS | {"fit", "zero_grad"}  # code that says them trains something
@@ -153,7 +153,7 @@ MODEL_NAME = re.compile(
     r"|define|construct|select|find|download|resume|restore|reset|copy|clone|freeze|add|compare|count|print|test|eval|validate|run|push"
     r"|apply|configure|pull|delete|remove|list|is|has|quantize|trace|script|optimize|merge|split|check|use|new|num|fit|from|to|on|plot"
     r"|log)_|.*(cls|class|Class)$)"
-    r"(([a-z]\w*_)?(model|net|network|encoder|decoder|generator|discriminator|backbone|critic|actor|policy|classifier|unet|vae|gan|agent"
+    r"(_*([a-z]\w*_)?(model|net|network|encoder|decoder|generator|discriminator|backbone|critic|actor|policy|classifier|unet|vae|gan|agent"
     r"|bert|gpt|resnet\d*|vgg\d*|student|teacher|embedder|transformer|vocoder|lm|dqn|q_?net|gen|disc|feature_extractor|inception"
     r"|autoencoder|rnn|lstm|gru|cnn|mlp|dit|siren|nerf|q_?network|denoiser|reward_model|tacotron2?|waveglow|hifigan|facenet|seq2seq)"
     r"(_?[A-Za-z0-9]{1,2}|_ema|_eval|_\d+)?"

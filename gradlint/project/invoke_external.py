@@ -26,7 +26,7 @@ from gradlint.model.torch_tensors import (
     UNCLEAR_FUNCTIONALS,
     VIEWING,
 )
-from gradlint.project import tensors
+from gradlint.project import evaluate, tensors
 from gradlint.project.invocation import Invocation, last_part
 from gradlint.project.invoke_unknown import on_unknown
 from gradlint.project.nodes import External
@@ -73,9 +73,9 @@ def on_external(it: Invocation, name: str) -> Value:
         return _looked_at(it, name)
     if name.startswith("torch.") and first is not None:
         return _function_of_torch(it, name, first)
+    if name in ("builtins.zip", "builtins.enumerate"):
+        return _side_by_side(it, name)
     if name in (
-        "builtins.zip",
-        "builtins.enumerate",
         "builtins.reversed",
         "builtins.list",
         "builtins.iter",
@@ -145,6 +145,18 @@ def _function_of_torch(it: Invocation, name: str, first: Value) -> Value:
 
 def _computed(it: Invocation, values: list[Value]) -> Value:
     return tensors.computed(values, it.given, it.at, it.run, dtype=it.has("dtype"))
+
+
+def _side_by_side(it: Invocation, name: str) -> Value:
+    """What ``zip`` and ``enumerate`` iterate over: tuples that keep their items apart."""
+    given = [argument for argument in it.arguments if argument.keyword is None]
+    if any(argument.stars for argument in given):
+        return plain(it.given)
+    items = [evaluate.element_of(argument.value, argument.expression, it.run) for argument in given]
+    if name == "builtins.enumerate":
+        items = [NUMBER, *items[:1]]
+    pair = Value("container", origins=it.given, items=tuple(items))
+    return Value("container", origins=it.given, items=(pair,))
 
 
 def _is_bare(it: Invocation, name: str) -> bool | None:
