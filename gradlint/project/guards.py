@@ -133,7 +133,14 @@ class Guards:
         ]
         if found:
             return either(found)
-        return MAYBE_DISABLE if GUARD_LIKE.search(name.rpartition(".")[2]) else None
+        return self._unseen(name, scope)
+
+    def _unseen(self, name: str, scope: FunctionNode) -> Effect | None:
+        """A guard that we cannot look into: by its name, or because its file is not among those we were given."""
+        first = name.partition(".")[0]
+        imports = (*scope.facts.imports, *scope.module.body.facts.imports)
+        missing = any(i.binding == first and i.level for i in imports) and self._linker.resolve(scope, name) is None
+        return MAYBE_DISABLE if missing or GUARD_LIKE.search(name.rpartition(".")[2]) else None
 
     def mode(self, mode: GradModeName, call: Call, scope: FunctionNode) -> Effect:
         """What a call of one of torch's own grad modes does, by its argument."""
@@ -242,7 +249,7 @@ class Guards:
                 found = self._bindings.values(scope, name)
                 if found:
                     return either(self.decorator(value, where, depth + 1) for where, value in found)
-                return MAYBE_DISABLE if GUARD_LIKE.search(name.rpartition(".")[2]) else None
+                return self._unseen(name, scope)
 
     def _called_decorator(self, call: Call, scope: FunctionNode, depth: int) -> Effect | None:
         name = dotted(call.function)

@@ -60,15 +60,15 @@ from collections.abc import Iterator
 
 from gradlint.rule import Edit, Finding, Fix, Forward, FunctionNode, Note, Project, rule
 
+_MOST_OTHERS = 5
+
 
 @rule("GL101", severity="warning", since="0.1.0")
 def grad_enabled_inference(project: Project) -> Iterator[Finding]:
     """Find forwards of inference code that can run with grad on."""
     flagged: set[FunctionNode] = set()
     found = [
-        forwards
-        for function in project.functions()
-        if (forwards := [*project.inference.wasteful_forwards(function)])
+        forwards for function in project.functions() if (forwards := [*project.inference.wasteful_forwards(function)])
     ]
     flagged.update(forwards[0].function for forwards in found)
     for forwards in found:
@@ -80,25 +80,33 @@ def grad_enabled_inference(project: Project) -> Iterator[Finding]:
 
 def _finding(first: Forward, others: list[Forward]) -> Finding:
     function = first.function
-    notes = [Note(cue.place, cue.message) for cue in first.cues if cue.place is not None and cue.message]
-    notes.extend(Note(function.place(other.event.at), "so does this one") for other in others)
-    if first.caller is not None:
-        notes.append(Note(first.caller.place, f"called from `{first.caller.caller.name}` with grad on"))
+    called = f"`{first.event.name}(...)`" if not first.event.name.startswith("?") else "this call"
     return Finding(
         function.place(first.event.at),
         function.name,
-        f"`{first.event.name}(...)` records a graph in inference code, and nothing will use it",
-        tuple(notes),
+        f"{called} records a graph in inference code, and nothing will use it",
+        tuple(_notes(first, others)),
         help="put it under `with torch.no_grad():`",
         fix=_decorate(function),
     )
 
 
+def _notes(first: Forward, others: list[Forward]) -> Iterator[Note]:
+    """The evidence, the forwards beside it, and who gets there with grad on; each place once."""
+    caller = first.caller
+    for cue in first.cues:
+        if cue.place is not None and cue.message and (caller is None or cue.place != caller.place):
+            yield Note(cue.place, cue.message)
+    for other in others[:_MOST_OTHERS]:
+        yield Note(first.function.place(other.event.at), "so does this one")
+    if caller is not None:
+        name = "the module" if caller.caller.is_module_body else f"`{caller.caller.name}`"
+        yield Note(caller.place, f"{name} calls it with grad on")
+
+
 def _decorate(function: FunctionNode) -> Fix | None:
     facts = function.facts
-    imports_torch = any(
-        found.binding == found.module == "torch" for found in function.module.body.facts.imports
-    )
+    imports_torch = any(found.binding == found.module == "torch" for found in function.module.body.facts.imports)
     if function.is_module_body or facts.is_async or "backward" in facts.words or not imports_torch:
         return None
     edit = Edit(function.place(facts.keyword_at), "line-above", "@torch.no_grad()")
