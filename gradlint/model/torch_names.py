@@ -55,7 +55,10 @@ _EVALUATION = frozenset(
 GUARDED_HOOKS: dict[str, frozenset[str]] = {
     "LightningModule": _EVALUATION,
     "Callback": _EVALUATION,
-    "LightningLite": frozenset(),
+    # transformers' ``generate`` (decorated with no_grad) calls these by name.
+    "GenerationMixin": frozenset(
+        "_sample _beam_search _assisted_decoding _contrastive_search _group_beam_search _greedy_search".split()
+    ),
     "BaseModel": frozenset({"val_step", "test_step"}),
     "BasePredictionWriter": frozenset({"write_on_batch_end", "write_on_epoch_end"}),
 }

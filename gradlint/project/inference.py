@@ -341,8 +341,11 @@ class Inference:
         """``x = step(model(x))`` in a loop: what was computed goes in again, as in sampling and decoding."""
         own = Origin(function, event.at)
         if event.in_loop and any(own in argument.value.origins for argument in event.arguments):
+            in_module = function.owner is not None and self._calls.is_module_class(function.owner)
             if self._is_inference_name(function) and not function.is_module_body:
-                yield Cue(3, "its result goes into it again, step by step", function.place(event.at))
+                yield Cue(
+                    1 if in_module else 3, "its result goes into it again, step by step", function.place(event.at)
+                )
 
     def _caller_cues(self, function: FunctionNode) -> Iterator[Cue]:
         callers = self._calls.callers.get(function, [])

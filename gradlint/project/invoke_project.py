@@ -36,6 +36,9 @@ def on_project(it: Invocation, targets: tuple[FunctionNode, ...]) -> Value:
     found = results[0]
     for result in results[1:]:
         found = meet(found, result)
+    # The first is what the code names, the others are what subclasses put in its place: one of many is no evidence.
+    runs = [runs_module(it, it.run.flows.flow(target)) for target in targets]
+    it.forward = it.forward or runs[0] or all(runs[1:] or [False])
     it.effects = it.run.effects_of(targets)
     if any(not _is_transparent(target) for target in targets):
         it.effects = SideEffects()
@@ -87,7 +90,6 @@ def _summary(it: Invocation, callee: FunctionNode) -> Value:
     _change_self(it, flow)
     if any(argument.stars for argument in it.arguments) or running:
         into |= it.given
-    it.forward = it.forward or (not flow.derives and runs_module(it, flow))
     return _returned(it, flow, passed, into)
 
 
@@ -162,7 +164,7 @@ def _returned_item(it: Invocation, item: Value, into: frozenset[Origin]) -> Valu
 def runs_module(it: Invocation, flow: Flow) -> bool:
     """Whether a function, called with grad on, runs a forward unguarded and hands back part of its graph."""
     function, calls = flow.function, it.run.flows.calls
-    if not TRAINING_WORDS.isdisjoint(function.facts.words):
+    if flow.derives or not TRAINING_WORDS.isdisjoint(function.facts.words):
         return False  # it takes its derivatives itself
     if function.facts.name == "forward" and function.owner is not None and calls.is_module_class(function.owner):
         return bool(apply(calls.effect_at(function, function.facts.at), GRAD) & GRAD)
