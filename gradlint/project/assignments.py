@@ -79,7 +79,8 @@ def hold(run: "Run", path: str, held: Value, value: Value, at: int) -> None:
         return
     if held.kind != "container" or held.parameter is not None:
         run.effects.changes = True
-    run.env[path] = Value("container", origins=held.origins | value.origins, parameter=held.parameter)
+    origins, memory = held.origins | value.origins, held.memory | value.memory
+    run.env[path] = Value("container", origins=origins, memory=memory, parameter=held.parameter)
     _keep(run, path, held, value, at)
 
 

@@ -156,8 +156,15 @@ def _of_module(name: str, owner: Value, run: "Run") -> Value:
         if (method := run.flows.linker.find_method(owner.target, name)) is not None:
             return Value("callable", target=method)
     if MODEL_NAME.search(name):
-        return Value("module", born=owner.born, training=owner.training, mode_at=owner.mode_at, frozen=owner.frozen, certainty="named",
-                     parameter=owner.parameter)  # fmt: skip
+        return Value(
+            "module",
+            born=owner.born,
+            training=owner.training,
+            mode_at=owner.mode_at,
+            frozen=owner.frozen,
+            certainty="named",
+            parameter=owner.parameter,
+        )
     return Value(born=owner.born) if owner.born is not None else UNKNOWN
 
 
@@ -205,7 +212,7 @@ def part_of(owner: Value) -> Value:
     """Something that a value holds. What a guarded forward gives has no graph in any part."""
     if owner.kind == "unknown" and owner.tensor == PLAIN and owner.lost is not None:
         return Value(origins=owner.origins, tensor=PLAIN, lost=owner.lost)
-    return plain(owner.origins)
+    return plain(owner.origins, owner.memory)
 
 
 def _subscript(node: Subscript, run: "Run") -> Value:
@@ -217,12 +224,14 @@ def _subscript(node: Subscript, run: "Run") -> Value:
         return UNKNOWN if owner.kind == "number" else owner
     if owner.items is not None and isinstance(node.index, Constant) and isinstance(node.index.value, int):
         return item_of(owner, node.index.value, len(owner.items))
+    if owner.items:
+        return _any_of(owner.items)
     if owner.kind == "module":  # nn.Sequential, nn.ModuleList
         return replace(owner, target=None)
     if owner.kind == "tensor":
         view = tensors.viewed(owner, node.at, run)
         copy = tensors.computed((owner,), owner.origins, node.at, run)  # by a list or a mask
-        return replace(view, tensor=view.tensor | copy.tensor)
+        return tensors.either(view, copy)
     return part_of(owner)
 
 
@@ -247,14 +256,18 @@ def element_of(value: Value, iterable: Expression, run: "Run") -> Value:
     if value.kind == "parameters":
         return value
     if value.items:
-        first = value.items[0]
-        for item in value.items[1:]:
-            first = meet(first, item)
-        return first
+        return _any_of(value.items)
     if value.kind == "module":
         return replace(value, target=None)
     run.reads.dereferenced(value)
     return part_of(value)
+
+
+def _any_of(items: tuple[Value, ...]) -> Value:
+    found = items[0]
+    for item in items[1:]:
+        found = meet(found, item)
+    return found
 
 
 def _display(node: Display, run: "Run") -> Value:
@@ -266,7 +279,8 @@ def _display(node: Display, run: "Run") -> Value:
     fixed = node.kind in ("tuple", "list") and not any(
         isinstance(i, Operation) and i.operator == "*" for i in node.items
     )
-    return Value("container", origins=origins, items=items if fixed and items else None)
+    memory = frozenset().union(*(item.memory for item in items))
+    return Value("container", origins=origins, memory=memory, items=items if fixed and items else None)
 
 
 def _operation(node: Operation, run: "Run") -> Value:
@@ -340,7 +354,7 @@ def _comprehension(node: Comprehension, run: "Run") -> Value:
             run.env[name] = inner[name]
     if element.kind in ("module", "parameters"):
         return element
-    return Value("container", origins=element.origins)
+    return Value("container", origins=element.origins, memory=element.memory)
 
 
 def _lambda(node: Lambda, run: "Run") -> Value:

@@ -134,6 +134,8 @@ def _function_of_torch(it: Invocation, name: str, first: Value) -> Value:
         return plain(it.given)
     if last == "detach":
         return without_graph(first, Loss("detach", it.run.function.place(it.at)))
+    if last in VALUES_AND_INDICES and len(it.arguments) == 1:
+        return _computed(it, values)
     if last in VIEWING:
         return tensors.viewed(first, it.at, it.run)
     if last in RESHAPING:

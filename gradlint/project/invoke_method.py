@@ -5,6 +5,7 @@ from dataclasses import replace
 from gradlint.model.torch_calls import (
     DETACHING_METHODS,
     INTEGER_TYPES,
+    MODEL_NAME,
     MODULE_METHODS,
     READING_METHODS,
     READING_NAMES,
@@ -50,13 +51,15 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
         return owner
     if owner.kind in ("array", "number"):
         return owner
+    if method == "requires_grad_" and _is_no_module(it, owner):
+        return _flagged(it, owner)
     if method in MODULE_METHODS and not (method in ("eval", "train") and it.arguments and method == "eval"):
         return _becomes_module(it, owner)
     if method in READING_METHODS or _to_integers(it):
         return _read(it, owner)
     if method in DETACHING_METHODS:
         return _detached(it, owner)
-    if method in ("requires_grad_", "retain_grad"):
+    if method == "retain_grad":
         return _flagged(it, owner)
     if method in VALUES_AND_INDICES and it.arguments and (owner.origins or owner.kind == "tensor"):
         return values_and_indices(it, owner)
@@ -69,6 +72,15 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
     if owner.is_tensor:
         return of_tensor(it, owner)
     return None
+
+
+def _is_no_module(it: Invocation, owner: Value) -> bool:
+    """Whether ``x.requires_grad_()`` asks for the gradient of a tensor: a module is rather told not to have one."""
+    if owner.is_tensor:
+        return True
+    path, flag = it.receiver_path, it.argument(0, "requires_grad")
+    named = path is None or not path.isidentifier() or MODEL_NAME.search(path) is not None
+    return owner.kind == "unknown" and not named and (flag is None or flag.constant is True)
 
 
 def _read(it: Invocation, owner: Value) -> Value:
@@ -152,7 +164,7 @@ def _becomes_module(it: Invocation, owner: Value) -> Value:
 
 def _flagged(it: Invocation, owner: Value) -> Value:
     if it.method == "retain_grad":
-        it.run.effects.retains = True
+        it.run.effects.retains |= owner.born is None
         changed = replace(owner, retained=it.run.epoch if owner.retained == NEVER else owner.retained)
     else:
         flag = it.argument(0, "requires_grad")
@@ -165,14 +177,17 @@ def _flagged(it: Invocation, owner: Value) -> Value:
 
 
 def _collected(it: Invocation, owner: Value) -> Value:
-    if not it.given:
-        return UNKNOWN
     path = it.container_path
     assert path is not None
+    memory = frozenset[int]().union(*(argument.value.memory for argument in it.arguments))
+    if not it.given:
+        if owner.kind == "container" and path in it.run.env:
+            it.run.env[path] = replace(owner, items=None, memory=owner.memory | memory)
+        return UNKNOWN
     known = it.run.env.get(path)
     local = path in it.run.function.facts.local and known is not None and known.parameter is None
     if (local and it.method != "update") or (local and owner.kind == "container"):
-        assignments.hold(it.run, path, owner, plain(it.given), it.at)
+        assignments.hold(it.run, path, owner, plain(it.given, memory), it.at)
     elif READING_NAMES.search(path.rpartition(".")[2]):
         it.read(path)
     else:

@@ -114,11 +114,13 @@ def forward(it: Invocation, module: Value) -> Value:
         it.effects = it.run.effects_of(it.targets) if it.targets else None
     if TRIVIAL_MODULES.search(name) or LOSS_LIKE.search(it.name) or is_loss:
         return _loss(it, name)
+    bare = isinstance(module.target, ClassNode) and not it.run.flows.calls.has_parameters(module.target)
+    if bare or module.frozen:  # on plain input it records nothing
+        return plain(it.given)
+    if module.certainty == "named" and any(argument.value.kind == "array" for argument in it.arguments):
+        return Value("array")  # what takes numpy arrays is no module of torch
     it.forward = True
     if isinstance(module.target, ClassNode):
-        if not it.run.flows.calls.has_parameters(module.target):  # on plain input it records nothing
-            it.forward = False
-            return plain(it.given)
         it.forward = any(runs_module(it, _flow_of(it, t)) for t in it.targets) if it.targets else True
     return result_of_forward(it, it.fresh(it.given))
 
@@ -150,10 +152,10 @@ def result_of_forward(it: Invocation, result: Value) -> Value:
             tensor |= returned.tensor if known and returned is not None else ANY
     lost = tensors.lost_here(it.at, run)
     if lost is not None and not tensor & LEAF and not (it.effects is not None and it.effects.records):
-        return replace(result, tensor=PLAIN, lost=lost, born=run.epoch)
+        return replace(result, tensor=PLAIN, lost=lost, born=run.epoch, own_memory=True)
     if run.records(it.at) is False:
         return result
-    return replace(result, tensor=tensor, born=run.epoch)
+    return replace(result, tensor=tensor, born=run.epoch, own_memory=True)
 
 
 def _flow_of(it: Invocation, target: FunctionNode) -> Flow:

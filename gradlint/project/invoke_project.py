@@ -32,6 +32,7 @@ _TRANSPARENT = re.compile(
 
 def on_project(it: Invocation, targets: tuple[FunctionNode, ...]) -> Value:
     """A call of functions of the project: their own flows tell what happens."""
+    it.effects = it.run.effects_of(targets)
     results = [_summary(it, target) for target in targets]
     found = results[0]
     for result in results[1:]:
@@ -39,11 +40,10 @@ def on_project(it: Invocation, targets: tuple[FunctionNode, ...]) -> Value:
     # The first is what the code names, the others are what subclasses put in its place: one of many is no evidence.
     runs = [runs_module(it, it.run.flows.flow(target)) for target in targets]
     it.forward = it.forward or runs[0] or all(runs[1:] or [False])
-    it.effects = it.run.effects_of(targets)
     if any(not _is_transparent(target) for target in targets):
         it.effects = SideEffects()
         return elsewhere(found)
-    return _under_guard(it, found)
+    return found
 
 
 def _is_transparent(callee: FunctionNode) -> bool:
@@ -56,7 +56,7 @@ def _is_transparent(callee: FunctionNode) -> bool:
 
 def _under_guard(it: Invocation, result: Value) -> Value:
     """What a function computes has no graph when it is called under a guard, unless it switches recording on."""
-    if not result.is_tensor or result.tensor & LEAF or it.effects is None or it.effects.records:
+    if not (result.is_tensor and result.own_memory) or result.tensor & LEAF or it.effects is None or it.effects.records:
         return result
     lost = tensors.lost_here(it.at, it.run)
     return result if lost is None else replace(result, tensor=PLAIN, lost=result.lost or lost)
@@ -140,16 +140,26 @@ def _returned(it: Invocation, flow: Flow, passed: dict[str, Value], into: frozen
     if result.items is not None:
         items = tuple(_returned_item(it, item, into) for item in result.items)
     if not result.origins and (result.tensor == PLAIN or (result.kind != "unknown" and not into)):
-        return replace(result, parameter=None, items=items, read_at=None, made_at=it.at)
-    return _with_flags(replace(it.fresh(into), items=items), result)
+        memory = frozenset({it.at})
+        found = replace(result, parameter=None, items=items, read_at=None, made_at=it.at, memory=memory)
+        return _under_guard(it, found)
+    return _with_flags(it, replace(it.fresh(into), items=items), result)
 
 
-def _with_flags(fresh: Value, result: Value) -> Value:
+def _with_flags(it: Invocation, fresh: Value, result: Value) -> Value:
     """A callee's result with what the callee knows of it."""
     if not result.is_tensor:
         return fresh
     retained = NEVER if result.retained == NEVER else PERHAPS
-    return replace(fresh, kind=result.kind, tensor=result.tensor, lost=result.lost, retained=retained)
+    flagged = replace(
+        fresh,
+        kind=result.kind,
+        tensor=result.tensor,
+        lost=result.lost,
+        retained=retained,
+        own_memory=result.own_memory,
+    )
+    return _under_guard(it, flagged)
 
 
 def _returned_item(it: Invocation, item: Value, into: frozenset[Origin]) -> Value:
@@ -157,7 +167,7 @@ def _returned_item(it: Invocation, item: Value, into: frozenset[Origin]) -> Valu
         return replace(item, origins=frozenset(), parameter=None)
     own = {origin for origin in item.origins if origin.at < 0}
     if own or item.origins or (item.kind == "unknown" and item.tensor != PLAIN):
-        return _with_flags(it.fresh(into), item)
+        return _with_flags(it, it.fresh(into), item)
     return item
 
 

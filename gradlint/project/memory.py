@@ -4,14 +4,14 @@ An *epoch* is a stretch of the run in which no ``backward()`` can have run: its 
 that may run one, and where paths of different epochs meet. A tensor born in the present epoch has no gradient yet.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from gradlint.project.effects import GRAD, INFERENCE, NO_GRAD, apply
 from gradlint.project.flow import Flow, Flows, SideEffects
 from gradlint.project.nodes import FunctionNode
 from gradlint.project.reads import Reads
-from gradlint.project.values import ANY, COMPUTED, NUMBER, PERHAPS, UNKNOWN, Value, elsewhere, meet
+from gradlint.project.values import ANY, NUMBER, PERHAPS, UNKNOWN, Value, elsewhere, meet
 
 Env = dict[str, Value]
 
@@ -124,11 +124,21 @@ class Memory:
 
     def change(self, path: str | None, old: Value, new: Value) -> None:
         """A tensor that a dotted name holds was changed in place; so was what other names call it."""
-        if old.parameter is not None or old.origins or not old.is_tensor:
-            self.effects.changes = True
+        own = path is None or path.partition(".")[0] in self.function.facts.local
+        if old.born is None or not own:
+            self.effects.changes = True  # others hold it too
+        if (flags := new.tensor != old.tensor) or new.retained != old.retained:
+            self._touch_views(old, flags=flags)
         self.replace_everywhere(old, new)
         if path is not None:
             self.env[path] = new
+
+    def _touch_views(self, changed: Value, *, flags: bool) -> None:
+        """What may be the same tensor, or a view of it, shares its flags."""
+        if changed.memory:
+            held = (item for value in self.env.values() for item in _held(value) if item is not changed)
+            found = [value for value in held if value.memory & changed.memory and value.items is None]
+            self.touch(found, flags=flags, retained=not flags)
 
     def begin_epoch(self) -> None:
         """From here on gradients may be there that were not there before."""
@@ -161,13 +171,19 @@ class Memory:
         return changes
 
 
+def _held(value: Value) -> Iterator[Value]:
+    yield value
+    for item in value.items or ():
+        yield from _held(item)
+
+
 def _touched(value: Value, flags: bool, retained: bool, changes: dict[int, Value]) -> None:
     for item in value.items or ():
         _touched(item, flags, retained, changes)
     if not value.is_tensor or any(value is shared for shared in _SHARED):
         return
     new = value
-    if flags and value.tensor not in (ANY, COMPUTED):
+    if flags and value.tensor != ANY:
         new = replace(new, tensor=ANY, lost=None)
     if retained and value.retained != PERHAPS:
         new = replace(new, retained=PERHAPS)

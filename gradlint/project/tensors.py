@@ -63,6 +63,8 @@ def made(
         tensor=tensor,
         born=run.epoch,
         made_at=at,
+        memory=frozenset({at}),
+        own_memory=True,
         lost=lost,
     )
 
@@ -73,6 +75,8 @@ def operated(values: tuple[Value, ...], origins: frozenset[Origin], at: int, run
         return computed(values, origins, at, run)
     if any(value.is_tensor for value in values):
         return replace(computed(values, origins, at, run), kind="unknown")
+    if run.records(at) is False and (lost := lost_here(at, run)) is not None:
+        return made("unknown", PLAIN, at, run, origins=origins, lost=lost)  # if they are tensors, so is this
     return plain(origins)
 
 
@@ -81,8 +85,10 @@ def viewed(owner: Value, at: int, run: "Memory") -> Value:
     records = run.records(at)
     tensor = owner.tensor & PLAIN
     if owner.tensor & (LEAF | COMPUTED):
-        tensor |= COMPUTED if records else LEAF if records is False else LEAF | COMPUTED
-    return made("tensor", tensor, at, run, origins=owner.origins, lost=owner.lost)
+        unrecorded = LEAF if owner.own_memory else LEAF | PLAIN  # a view of a view has the flag of what is below
+        tensor |= COMPUTED if records else unrecorded if records is False else unrecorded | COMPUTED
+    view = made("tensor", tensor, at, run, origins=owner.origins, lost=owner.lost)
+    return replace(view, memory=owner.memory, own_memory=False)
 
 
 def kept(owner: Value, at: int, run: "Memory", *, may_convert: bool = False) -> Value:
@@ -91,14 +97,13 @@ def kept(owner: Value, at: int, run: "Memory", *, may_convert: bool = False) -> 
     tensor = owner.tensor | copied.tensor | viewed(owner, at, run).tensor
     if may_convert:
         tensor |= PLAIN
-    if tensor == owner.tensor:
-        return owner
-    return replace(owner, tensor=tensor, lost=None, parameter=None, read_at=None)
+    lost = owner.lost if tensor == owner.tensor else None
+    return replace(owner, tensor=tensor, lost=lost, parameter=None, read_at=None, own_memory=None)
 
 
 def either(left: Value, right: Value) -> Value:
     """One of two results of the same operation."""
-    return replace(left, tensor=left.tensor | right.tensor)
+    return replace(left, tensor=left.tensor | right.tensor, memory=left.memory | right.memory, own_memory=None)
 
 
 def changed(owner: Value, values: Iterable[Value], at: int, run: "Memory") -> Value:

@@ -54,7 +54,8 @@ class Value:
     :class:`gradlint.project.interpret.Run`) in which ``retain_grad()`` was called, ``born`` the one in which it was
     made, ``read_at`` the read of ``.grad`` it came from. ``origins`` are the calls and parameters whose graph it
     carries, ``shadow`` those it was detached from; ``lost`` says how a graph was cut off it; ``default_float`` tells
-    that its elements are floats of the default precision.
+    that its elements are floats of the default precision. ``memory`` names, by the places where they were made, the
+    tensors it may be or be a view of: they share their flags; ``own_memory`` tells that it is no view.
     Modules: ``training`` and the place ``mode_at`` where that was set, ``frozen``, ``certainty``, ``target`` (its
     class). ``parameter`` names the function's own parameter a value came from; ``of`` the variable that a
     collection of parameters belongs to.
@@ -68,6 +69,8 @@ class Value:
     born: int | None = field(default=None, compare=False)
     read_at: int | None = None
     made_at: int | None = None
+    memory: frozenset[int] = frozenset()
+    own_memory: bool | None = None
     default_float: bool | None = None
     lost: Loss | None = None
     training: bool | None = None
@@ -125,6 +128,7 @@ def meet(left: Value, right: Value) -> Value:
         kind=kind,
         origins=left.origins | right.origins,
         shadow=left.shadow | right.shadow,
+        memory=left.memory | right.memory,
         tensor=_tensor(left) | _tensor(right) or ANY,
         retained=left.retained if left.retained == right.retained else PERHAPS,
         constant=left.constant if left.constant is right.constant else NO_CONSTANT,
@@ -141,9 +145,9 @@ def _mixed(left: Value, right: Value) -> Kind:
     return "module" if "module" in (left.kind, right.kind) else "unknown"
 
 
-def plain(origins: frozenset[Origin]) -> Value:
+def plain(origins: frozenset[Origin], memory: frozenset[int] = frozenset()) -> Value:
     """An unknown value that carries the graphs of others."""
-    return Value(origins=origins) if origins else UNKNOWN
+    return Value(origins=origins, memory=memory) if origins or memory else UNKNOWN
 
 
 def without_graph(value: Value, lost: Loss) -> Value:
@@ -160,5 +164,5 @@ def elsewhere(value: Value) -> Value:
     return replace(value, tensor=ANY, born=None, read_at=None, lost=None, items=items)
 
 
-_SPECIAL = ("kind", "origins", "shadow", "tensor", "retained", "constant")
+_SPECIAL = ("kind", "origins", "shadow", "memory", "tensor", "retained", "constant")
 _AGREED = [f.name for f in fields(Value) if f.name not in _SPECIAL]
