@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from gradlint.finding import Place
-from gradlint.model.code import Call, Constant, Evaluate, Expression, Lambda, Raise, dotted
+from gradlint.model.code import Call, Constant, Evaluate, Expression, Lambda, Name, Raise, dotted
 from gradlint.model.torch_calls import NEVER_MODULES, PARAMETER_FREE, WRAPPED_TENSORS
 from gradlint.model.torch_names import (
     GUARDED_HOOKS,
@@ -362,7 +362,9 @@ class CallGraph:
         """``nn.Parameter(window, requires_grad=False)``."""
         made = next((e for e in all_expressions(method.facts.body) if e.at == at and isinstance(e, Call)), None)
         flags = [a.value for a in made.arguments if a.keyword == "requires_grad"] if made is not None else []
-        return any(isinstance(flag, Constant) and flag.value is False for flag in flags)
+        defaults = {p.name: p.default for p in method.facts.parameters}
+        values = [defaults.get(flag.id) if isinstance(flag, Name) else flag for flag in flags]
+        return any(isinstance(value, Constant) and value.value is False for value in values)
 
     def _makes_parameter(self, method: FunctionNode, name: str, at: int) -> bool:
         match self._linker.resolve(method, name) if name else None:
@@ -378,7 +380,7 @@ class CallGraph:
             case FunctionNode() as factory:
                 return any(isinstance(value, Call) for value in returned(factory))
             case _:
-                return name.rpartition(".")[2][:1].isupper() or name.endswith(("register_parameter", "add_module"))
+                return name.rpartition(".")[2][:1].isupper()
 
 
 def _closure(

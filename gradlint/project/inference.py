@@ -5,7 +5,7 @@ on, or whose function works on gradients, is never inference, whatever its name.
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -33,7 +33,6 @@ from gradlint.project.flow import CallEvent, Flows
 from gradlint.project.guards import returned
 from gradlint.project.link import Linker
 from gradlint.project.nodes import ClassNode, External, FunctionNode, ModuleNode
-from gradlint.project.uses import Use
 from gradlint.project.values import Origin, Value
 
 ENOUGH = 3
@@ -101,8 +100,8 @@ class Inference:
     def _weigh(self, function: FunctionNode, event: CallEvent) -> Forward | None:
         destiny = self._destinies.of(function, event.at)
         module = _module_of(event)
-        if destiny.trained or any(use.detail == "numpy" for use in self._own_uses(function, event)):
-            return None  # .numpy() on a graph raises: whoever runs this has a guard that we don't see
+        if destiny.trained or self._meets_numpy(function, event, module):
+            return None
         if self._joined(function, module, "frozen") or self._derives(module):
             return None
         if any(argument.value.requires_grad for argument in event.arguments):
@@ -142,8 +141,14 @@ class Inference:
             and self._calls.is_module_class(cls)
         )
 
-    def _own_uses(self, function: FunctionNode, event: CallEvent) -> Collection[Use]:
-        return self._flows.flow(function).uses.get(Origin(function, event.at), ())
+    def _meets_numpy(self, function: FunctionNode, event: CallEvent, module: Value) -> bool:
+        """Whether the result becomes an array as it is, which raises for a graph.
+
+        Whoever runs such code has a guard that we do not see, or a model of another kind.
+        """
+        uses = self._flows.flow(function).uses.get(Origin(function, event.at), ())
+        guessed = module.certainty == "named"
+        return any(use.detail == "numpy" or (guessed and use.detail.startswith("numpy.")) for use in uses)
 
     # What a function must be
 

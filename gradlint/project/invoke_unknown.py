@@ -25,6 +25,8 @@ _FREEZING = ("freeze", "requires_grad", "set_grad", "toggle_grad")
 def on_unknown(it: Invocation) -> Value:
     """A call of a variable, a parameter or something that is imported from nobody knows where."""
     last = it.method or it.name
+    if last == "astype":  # numpy's, not torch's
+        return Value("array")
     if any(word in last.lower() for word in _FREEZING):
         _frozen_by_name(it)
     if GRADIENT_NAMES.search(last):

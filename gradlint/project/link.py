@@ -63,10 +63,8 @@ class Linker:
         return 0 if name.partition(".")[0] not in _LIBRARIES else -1
 
     def _relative(self, importer: ModuleNode, found: ImportName) -> ModuleNode | None:
-        base = importer.parts if importer.is_package else importer.parts[:-1]
-        base = base[: len(base) - (found.level - 1)]
-        parts = (*base, *found.module.split(".")) if found.module else base
-        return next((m for m in self._by_suffix.get(".".join(parts), ()) if m.parts == parts), None)
+        parts = _relative_parts(importer, found)
+        return self._submodule(parts) if parts is not None else None
 
     def source(self, importer: ModuleNode, found: ImportName) -> ModuleNode | None:
         """The project's module that an import statement runs, or imports from."""
@@ -79,9 +77,9 @@ class Linker:
             return source or External(found.module)
         if source is not None:
             return self.member(source, found.name, depth + 1)
-        if found.level:
-            parts = (*importer.parts[: -found.level], *found.module.split("."), found.name)
-            return self._submodule(parts)
+        if found.level:  # a folder without ``__init__``, perhaps
+            parts = _relative_parts(importer, found)
+            return self._submodule((*parts, found.name)) if parts is not None else None
         whole = self.find_module(importer, f"{found.module}.{found.name}")
         return whole or External(f"{found.module}.{found.name}")
 
@@ -146,6 +144,8 @@ class Linker:
             if target is None:
                 return None
             target = self.attribute(target, attribute, depth)
+            if isinstance(target, External) and target.name in self._by_suffix:  # behind folders without ``__init__``
+                target = self.find_module(scope.module, target.name) or target
         return target
 
     def attribute(self, target: Target, name: str, depth: int = 0) -> Target | None:
@@ -245,6 +245,15 @@ def _inner(expression: Expression) -> Expression | None:
             return inner
         case _:
             return getattr(expression, "value", None)
+
+
+def _relative_parts(importer: ModuleNode, found: ImportName) -> tuple[str, ...] | None:
+    """The path that a relative import names; None if that lies outside the project."""
+    base = importer.parts if importer.is_package else importer.parts[:-1]
+    if found.level - 1 > len(base):
+        return None
+    base = base[: len(base) - (found.level - 1)]
+    return (*base, *found.module.split(".")) if found.module else base
 
 
 def _node(facts: ModuleFacts) -> ModuleNode:
