@@ -75,9 +75,7 @@ def table(rules: Iterable[Rule], link: str = "") -> str:
 def catalogue(rules: Iterable[Rule]) -> str:
     """All pages, one after another, under a table of contents."""
     rules = tuple(rules)
-    pages = (
-        f"\n## {rule.code} {rule.name}\n\n*{_standing(rule)}*\n\n{demoted(rule.page)}\n" for rule in rules
-    )
+    pages = (f"\n## {rule.code} {rule.name}\n\n*{_standing(rule)}*\n\n{demoted(rule.page)}\n" for rule in rules)
     return f"{_INTRODUCTION}\n{table(rules)}{''.join(pages)}"
 
 

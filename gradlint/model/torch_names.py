@@ -69,7 +69,15 @@ GUARDED_HOOKS: dict[str, frozenset[str]] = {
 GUARDED_METHODS = frozenset({"generate", "generate_batch", "beam_search", "greedy_search", "contrastive_search"})
 
 # Calls that give back the module they are given, or called on.
-MODULE_WRAPPERS = frozenset({"DataParallel", "DistributedDataParallel", "DDP", "FullyShardedDataParallel", "FSDP",
-    "compile", "convert_sync_batchnorm", "data_parallel", "prepare", "prepare_model", "unwrap_model", "script"})  # fmt: skip
-SELF_RETURNING = frozenset({"to", "cuda", "cpu", "eval", "train", "half", "float", "double", "bfloat16", "xpu", "npu",
-    "requires_grad_", "to_empty", "share_memory", "apply", "type", "mps", "to_device"})  # fmt: skip
+MODULE_WRAPPERS = frozenset(
+    (
+        "DataParallel DistributedDataParallel DDP FullyShardedDataParallel FSDP compile convert_sync_batchnorm "
+        "data_parallel prepare prepare_model unwrap_model script"
+    ).split()
+)
+SELF_RETURNING = frozenset(
+    (
+        "to cuda cpu eval train half float double bfloat16 xpu npu requires_grad_ to_empty share_memory apply type mps "
+        "to_device"
+    ).split()
+)

@@ -8,18 +8,19 @@ import re
 
 # A new tensor, part of the graph if an operand is; under no_grad one that does not require grad.
 COMPUTING = frozenset(
-    "abs absolute acos acosh add addbmm addcdiv addcmul addmm addmv addr amax amin angle arccos arccosh arcsin arcsinh "
-    "arctan arctan2 arctanh asin asinh atan atan2 atanh baddbmm bernoulli bmm cdouble ceil chalf cholesky "
-    "cholesky_inverse cholesky_solve clamp clamp_max clamp_min clip clone copysign corrcoef cos cosh cov cross cumprod "
-    "cumsum deg2rad det diag_embed diagflat diff digamma dist div divide dot erf erfc erfinv exp exp2 expm1 fix flip "
-    "fliplr flipud float_power floor floor_divide fmax fmin fmod frac gather ger hardshrink heaviside hypot i0 igamma "
-    "igammac index_add index_copy index_fill index_put index_select inner inverse kron ldexp lerp lgamma log log10 log1p "
-    "log2 log_softmax logaddexp logaddexp2 logcumsumexp logdet logit logsumexp masked_fill masked_scatter masked_select "
-    "matmul matrix_exp matrix_power maximum mean minimum mm msort mul multiply mv nan_to_num nanmean nanquantile nansum "
-    "neg negative norm outer pinverse polygamma pow prelu prod put quantile rad2deg reciprocal relu remainder repeat "
-    "repeat_interleave roll rot90 round rsqrt rsub scatter scatter_add scatter_reduce select_scatter sgn sigmoid sign sin "
-    "sinc sinh slice_scatter softmax sqrt square std sub subtract sum take take_along_dim tan tanh tile trace tril triu "
-    "true_divide trunc unique_consecutive var vdot where xlogy "
+    "abs absolute acos acosh add addbmm addcdiv addcmul addmm addmv addr amax amin angle arccos arccosh arcsin "
+    "arcsinh arctan arctan2 arctanh asin asinh atan atan2 atanh baddbmm bernoulli bmm cdouble ceil chalf cholesky "
+    "cholesky_inverse cholesky_solve clamp clamp_max clamp_min clip clone copysign corrcoef cos cosh cov cross "
+    "cumprod cumsum deg2rad det diag_embed diagflat diff digamma dist div divide dot erf erfc erfinv exp exp2 expm1 "
+    "fix flip fliplr flipud float_power floor floor_divide fmax fmin fmod frac gather ger hardshrink heaviside "
+    "hypot i0 igamma igammac index_add index_copy index_fill index_put index_select inner inverse kron ldexp lerp "
+    "lgamma log log10 log1p log2 log_softmax logaddexp logaddexp2 logcumsumexp logdet logit logsumexp masked_fill "
+    "masked_scatter masked_select matmul matrix_exp matrix_power maximum mean minimum mm msort mul multiply mv "
+    "nan_to_num nanmean nanquantile nansum neg negative norm outer pinverse polygamma pow prelu prod put quantile "
+    "rad2deg reciprocal relu remainder repeat repeat_interleave roll rot90 round rsqrt rsub scatter scatter_add "
+    "scatter_reduce select_scatter sgn sigmoid sign sin sinc sinh slice_scatter softmax sqrt square std sub "
+    "subtract sum take take_along_dim tan tanh tile trace tril triu true_divide trunc unique_consecutive var vdot "
+    "where xlogy "
     # functions of torch only
     "bilinear block_diag cat cdist celu chain_matmul column_stack complex concat concatenate cosine_similarity "
     "cosine_embedding_loss ctc_loss dstack einsum embedding group_norm hstack instance_norm layer_norm batch_norm "
@@ -29,15 +30,15 @@ COMPUTING = frozenset(
 )
 # A view of the first operand, with its graph. Under no_grad a view of what requires grad requires grad too, as a leaf.
 VIEWING = frozenset(
-    "as_strided broadcast_to diagonal expand expand_as mH mT H T movedim moveaxis narrow permute select squeeze swapaxes "
-    "swapdims t transpose unflatten unfold unsqueeze view_as view_as_real view_as_complex".split()
+    "as_strided broadcast_to diagonal expand expand_as mH mT H T movedim moveaxis narrow permute select squeeze "
+    "swapaxes swapdims t transpose unflatten unfold unsqueeze view_as view_as_real view_as_complex".split()
 )
 # A view or a copy, as it turns out.
 RESHAPING = frozenset("reshape reshape_as".split())
 # The tensor itself, a view or a copy, as it turns out.
 KEEPING = frozenset(
-    "to cpu cuda xpu mps npu float double half bfloat16 type type_as contiguous pin_memory coalesce to_dense dequantize "
-    "positive resolve_conj resolve_neg conj conj_physical sum_to_size real flatten ravel adjoint "
+    "to cpu cuda xpu mps npu float double half bfloat16 type type_as contiguous pin_memory coalesce to_dense "
+    "dequantize positive resolve_conj resolve_neg conj conj_physical sum_to_size real flatten ravel adjoint "
     "atleast_1d atleast_2d atleast_3d dropout alpha_dropout feature_dropout feature_alpha_dropout as_tensor asarray "
     "diag to_sparse to_mkldnn unique cfloat chalf imag".split()
 )
@@ -49,9 +50,9 @@ OTHER_FLOATS = frozenset("double half bfloat16".split())
 DEFAULT_FLOATS = frozenset("rand randn zeros ones eye linspace empty".split())
 # Integers and booleans: nothing of a graph goes on from here.
 INDEXING = frozenset(
-    "all any argmax argmin argsort argwhere bincount bool bucketize byte char count_nonzero eq ge greater greater_equal "
-    "gt histc int isclose isfinite isinf isnan isneginf isposinf isreal le less less_equal logical_and logical_not "
-    "logical_or logical_xor long lt multinomial ne nonzero not_equal searchsorted short signbit".split()
+    "all any argmax argmin argsort argwhere bincount bool bucketize byte char count_nonzero eq ge greater "
+    "greater_equal gt histc int isclose isfinite isinf isnan isneginf isposinf isreal le less less_equal logical_and "
+    "logical_not logical_or logical_xor long lt multinomial ne nonzero not_equal searchsorted short signbit".split()
 )
 # Those of them that nothing but a tensor or an array has.
 INDEXING_ANYTHING = frozenset("argmax argmin argsort argwhere nonzero long eq ne gt lt ge le".split())
@@ -59,8 +60,8 @@ INDEXING_ANYTHING = frozenset("argmax argmin argsort argwhere nonzero long eq ne
 MAKING = frozenset("new_zeros new_ones new_full new_empty new_tensor".split())
 # Python numbers.
 COUNTING = frozenset(
-    "size dim numel ndimension nelement element_size stride is_floating_point is_complex is_contiguous data_ptr get_device "
-    "storage_offset equal allclose is_nonzero is_set_to is_same_size".split()
+    "size dim numel ndimension nelement element_size stride is_floating_point is_complex is_contiguous data_ptr "
+    "get_device storage_offset equal allclose is_nonzero is_set_to is_same_size".split()
 )
 
 # Factories whose result is data, whatever they are given.

@@ -1,27 +1,24 @@
 """Who calls whom: the project's call graph, with the grad state each call is made in."""
 
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
 from gradlint.finding import Place
-from gradlint.model.code import Call, Constant, Evaluate, Expression, Lambda, Name, Raise, dotted
-from gradlint.model.torch_calls import NEVER_MODULES, PARAMETER_FREE, WRAPPED_TENSORS
+from gradlint.model.code import Call, Constant, Evaluate, Expression, Lambda, Raise, dotted
 from gradlint.model.torch_names import (
     GUARDED_HOOKS,
-    LIGHTNING_ROOTS,
-    MODULE_BASES,
     MODULE_WRAPPERS,
     SELF_RETURNING,
     THREAD_STARTERS,
 )
 from gradlint.model.traverse import all_expressions
 from gradlint.project.bindings import Bindings, owner_class
-from gradlint.project.effects import GRAD, IDENTITY, NO_GRAD, Effect, States, apply, then
+from gradlint.project.effects import GRAD, NO_GRAD, Effect, States, apply, then
 from gradlint.project.guards import returned
 from gradlint.project.link import Linker
+from gradlint.project.modules import Modules
 from gradlint.project.nodes import ClassNode, External, FunctionNode
 from gradlint.project.state import GradStates
 
@@ -60,7 +57,7 @@ class CallGraph:
         self._linker = linker
         self._bindings = bindings
         self._states = states
-        self._with_parameters: dict[ClassNode, bool] = {}
+        self.modules = Modules(linker, bindings)
         self._classes: dict[tuple[FunctionNode, str], ClassNode | None] = {}
         self._products: dict[FunctionNode, ClassNode | None] = {}
 
@@ -314,73 +311,6 @@ class CallGraph:
             if hooks is not None and function.facts.name in hooks:
                 return NO_GRAD
         return 0
-
-    def is_module_class(self, cls: ClassNode) -> bool:
-        """Whether instances are ``torch.nn.Module``: by a base, or by having ``forward`` under an unknown base."""
-        outside = [a.name for a in self._linker.ancestors(cls) if isinstance(a, External)]
-        if any(name in MODULE_BASES or name.startswith(LIGHTNING_ROOTS) for name in outside):
-            return True
-        unknown = [name for name in outside if name.rpartition(".")[2] not in ("object", "ABC", "Generic", "Protocol")]
-        return bool(unknown) and self._linker.find_method(cls, "forward") is not None
-
-    def has_parameters(self, cls: ClassNode) -> bool:
-        """Whether a module class may have parameters; False only when all it is made of can be seen to have none."""
-        if cls not in self._with_parameters:
-            self._with_parameters[cls] = False  # a class that is part of itself adds nothing
-            self._with_parameters[cls] = any(
-                self._base_has_parameters(a) if isinstance(a, External) else self._makes_parameters(a)
-                for a in self._linker.ancestors(cls)
-            )
-        return self._with_parameters[cls]
-
-    def _base_has_parameters(self, base: External) -> bool:
-        return base.name not in MODULE_BASES and base.name.rpartition(".")[2] not in (
-            "object",
-            "ABC",
-            "Generic",
-            "Protocol",
-        )
-
-    def _makes_parameters(self, cls: ClassNode) -> bool:
-        constructor = cls.method("__init__")
-        given = {p.name for p in constructor.facts.parameters} - {"self"} if constructor is not None else set()
-        for method in cls.methods:
-            for name, values in self._bindings.assigned(method).items():
-                handed = method is constructor and any(dotted(value) in given for value in values)
-                if name.startswith("self.") and handed and self._is_called(cls, name):
-                    return True  # a module may have been handed over
-            if any(self._makes_parameter(method, call.callee, call.at) for call in method.facts.calls):
-                return True
-        return False
-
-    def _is_called(self, cls: ClassNode, name: str) -> bool:
-        return any(
-            call.callee == name or call.callee.startswith(f"{name}.") for m in cls.methods for call in m.facts.calls
-        )
-
-    def _is_frozen_parameter(self, method: FunctionNode, at: int) -> bool:
-        """``nn.Parameter(window, requires_grad=False)``."""
-        made = next((e for e in all_expressions(method.facts.body) if e.at == at and isinstance(e, Call)), None)
-        flags = [a.value for a in made.arguments if a.keyword == "requires_grad"] if made is not None else []
-        defaults = {p.name: p.default for p in method.facts.parameters}
-        values = [defaults.get(flag.id) if isinstance(flag, Name) else flag for flag in flags]
-        return any(isinstance(value, Constant) and value.value is False for value in values)
-
-    def _makes_parameter(self, method: FunctionNode, name: str, at: int) -> bool:
-        match self._linker.resolve(method, name) if name else None:
-            case External(name=full):
-                root = full.partition(".")[0]
-                if full in WRAPPED_TENSORS:
-                    return not self._is_frozen_parameter(method, at)
-                if root == "torch":
-                    return full.startswith("torch.nn.") and PARAMETER_FREE.search(full) is None
-                return root not in NEVER_MODULES and root not in sys.stdlib_module_names
-            case ClassNode() as inner:
-                return self.is_module_class(inner) and self.has_parameters(inner)
-            case FunctionNode() as factory:
-                return any(isinstance(value, Call) for value in returned(factory))
-            case _:
-                return name.rpartition(".")[2][:1].isupper()
 
 
 def _closure(

@@ -125,7 +125,7 @@ class Flags:
         return owner.kind == "unknown" and name not in self._kept and _imports_torch(function)
 
     def _is_module(self, owner: Value) -> bool:
-        return isinstance(owner.target, ClassNode) and self._calls.is_module_class(owner.target)
+        return isinstance(owner.target, ClassNode) and self._calls.modules.is_module_class(owner.target)
 
     # Keywords and setattr
 

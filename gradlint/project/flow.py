@@ -36,7 +36,8 @@ class Passed:
 class CallEvent:
     """A call as it was met. ``forward`` tells that it runs a module; ``in_loop`` that it stands in a loop.
 
-    ``opaque`` tells that nobody knows what it does with its arguments; ``evaluating`` is where some module the function holds was put into evaluation mode, if one is in it here.
+    ``opaque`` tells that nobody knows what it does with its arguments; ``evaluating`` is where some module the
+    function holds was put into evaluation mode, if one is in it here.
     """
 
     at: int

@@ -65,9 +65,13 @@ _NOT_GRAD = (
 class Walk(Protocol):
     """Where in a function's body which effect holds; see :mod:`gradlint.project.state`."""
 
-    def effect_at(self, function: FunctionNode, at: int) -> Effect: ...
+    def effect_at(self, function: FunctionNode, at: int) -> Effect:
+        """What the guards around a node do, seen from the function's entry."""
+        ...
 
-    def effect_after(self, function: FunctionNode) -> Effect: ...
+    def effect_after(self, function: FunctionNode) -> Effect:
+        """What a call of the function leaves behind."""
+        ...
 
 
 class Guards:

@@ -138,7 +138,7 @@ class Inference:
                 name.callee.endswith(("autograd.grad", ".grad")) or name.callee == "grad"
                 for name in forward.facts.calls
             )
-            and self._calls.is_module_class(cls)
+            and self._calls.modules.is_module_class(cls)
         )
 
     def _meets_numpy(self, function: FunctionNode, event: CallEvent, module: Value) -> bool:
@@ -163,11 +163,11 @@ class Inference:
 
     def _is_forward(self, function: FunctionNode) -> bool:
         named = function.facts.name.startswith("forward")
-        return named and (function.owner is None or self._calls.is_module_class(function.owner))
+        return named and (function.owner is None or self._calls.modules.is_module_class(function.owner))
 
     def _is_part_of_forward(self, function: FunctionNode, depth: int = 0) -> bool:
         """Whether a method of a module is called by a ``forward``: training runs it as well."""
-        if function.owner is None or not self._calls.is_module_class(function.owner) or depth > _LONGEST_WAY_UP:
+        if function.owner is None or not self._calls.modules.is_module_class(function.owner) or depth > _LONGEST_WAY_UP:
             return False
         callers = [edge.caller for edge in self._calls.callers.get(function, ()) if edge.certain]
         return any(self._is_forward(c) or self._is_part_of_forward(c, depth + 1) for c in callers if c is not function)
@@ -335,7 +335,7 @@ class Inference:
             return
         if destiny.unknown or destiny.stored or (destiny.only_read and trains):
             yield Cue(-1, "")
-            if function.owner is not None and self._calls.is_module_class(function.owner):
+            if function.owner is not None and self._calls.modules.is_module_class(function.owner):
                 yield Cue(-1, "")
         if trains and module.training is not False:
             yield Cue(-2, "")
@@ -346,7 +346,7 @@ class Inference:
         """``x = step(model(x))`` in a loop: what was computed goes in again, as in sampling and decoding."""
         own = Origin(function, event.at)
         if event.in_loop and any(own in argument.value.origins for argument in event.arguments):
-            in_module = function.owner is not None and self._calls.is_module_class(function.owner)
+            in_module = function.owner is not None and self._calls.modules.is_module_class(function.owner)
             if self._is_inference_name(function) and not function.is_module_body:
                 yield Cue(
                     1 if in_module else 3, "its result goes into it again, step by step", function.place(event.at)

@@ -63,7 +63,7 @@ class Run(Memory):
         if index == 0 and name == "cls" and owner is not None:
             return Value("callable", target=owner)
         if name != "self" and (cls := calls.class_of(self.function, name)) is not None:
-            if calls.is_module_class(cls):
+            if calls.modules.is_module_class(cls):
                 return Value("module", target=cls, certainty="known", parameter=name)
             return Value(origins=origins, target=cls, parameter=name)
         return Value(origins=origins, parameter=name)

@@ -105,7 +105,9 @@ def _instance(it: Invocation, cls: ClassNode) -> Value:
     if constructor is not None:
         it.targets = (constructor,)
     it.effects = it.run.effects_of(it.targets)
-    if it.run.flows.calls.is_module_class(cls):
-        frozen = None if it.run.flows.calls.has_parameters(cls) else True  # nothing to train: nothing is recorded
+    if it.run.flows.calls.modules.is_module_class(cls):
+        frozen = (
+            None if it.run.flows.calls.modules.has_parameters(cls) else True
+        )  # nothing to train: nothing is recorded
         return Value("module", target=cls, certainty="known", born=it.run.epoch, frozen=frozen)
     return Value("unknown", origins=it.given, target=cls)

@@ -106,7 +106,7 @@ def _asked_for_attribute(it: Invocation, name: str) -> Value:
 def _looked_at(it: Invocation, name: str) -> Value:
     """A function that only looks: printing, metrics, comparisons, other libraries."""
     last = last_part(name)
-    it.read(last)
+    it.read(name if name.startswith("numpy.") else last)
     lost = Loss(last, it.run.function.place(it.at))
     if name.startswith("numpy."):
         return Value("array")  # as a rule: of a tensor numpy makes a tensor here and there

@@ -114,7 +114,7 @@ def forward(it: Invocation, module: Value) -> Value:
         it.effects = it.run.effects_of(it.targets) if it.targets else None
     if TRIVIAL_MODULES.search(name) or LOSS_LIKE.search(it.name) or is_loss:
         return _loss(it, name)
-    bare = isinstance(module.target, ClassNode) and not it.run.flows.calls.has_parameters(module.target)
+    bare = isinstance(module.target, ClassNode) and not it.run.flows.calls.modules.has_parameters(module.target)
     if bare or module.frozen:  # on plain input it records nothing
         return plain(it.given)
     if module.certainty == "named" and any(argument.value.kind == "array" for argument in it.arguments):

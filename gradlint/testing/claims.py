@@ -92,9 +92,7 @@ class Raises:
         for number, raised in enumerate(runs or [body], 1):
             if raised is None or not any(event.fits(raised) for event in self.either):
                 which = f"run {number}" if runs else "the example"
-                yield f"{which} should raise {expected}, but " + (
-                    f"raised `{raised}`" if raised else "did not"
-                )
+                yield f"{which} should raise {expected}, but " + (f"raised `{raised}`" if raised else "did not")
 
 
 @dataclass(frozen=True, slots=True)

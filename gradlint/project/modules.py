@@ -1,0 +1,94 @@
+"""Which classes are modules, and which modules have anything to train."""
+
+import sys
+
+from gradlint.model.code import Call, Constant, Name, dotted
+from gradlint.model.torch_calls import NEVER_MODULES, PARAMETER_FREE, WRAPPED_TENSORS
+from gradlint.model.torch_names import LIGHTNING_ROOTS, MODULE_BASES
+from gradlint.model.traverse import all_expressions
+from gradlint.project.bindings import Bindings
+from gradlint.project.guards import returned
+from gradlint.project.link import Linker
+from gradlint.project.nodes import ClassNode, External, FunctionNode
+
+_PLAIN_BASES = frozenset({"object", "ABC", "Generic", "Protocol"})
+
+
+class Modules:
+    """Answers about classes of the project, remembered."""
+
+    def __init__(self, linker: Linker, bindings: Bindings) -> None:
+        self._linker = linker
+        self._bindings = bindings
+        self._with_parameters: dict[ClassNode, bool] = {}
+
+    def is_module_class(self, cls: ClassNode) -> bool:
+        """Whether instances are ``torch.nn.Module``: by a base, or by having ``forward`` under an unknown base."""
+        outside = [a.name for a in self._linker.ancestors(cls) if isinstance(a, External)]
+        if any(name in MODULE_BASES or name.startswith(LIGHTNING_ROOTS) for name in outside):
+            return True
+        unknown = [name for name in outside if name.rpartition(".")[2] not in _PLAIN_BASES]
+        return bool(unknown) and self._linker.find_method(cls, "forward") is not None
+
+    def has_parameters(self, cls: ClassNode) -> bool:
+        """Whether a module class may have parameters; False only when all it is made of can be seen to have none."""
+        if cls not in self._with_parameters:
+            self._with_parameters[cls] = False  # a class that is part of itself adds nothing
+            self._with_parameters[cls] = any(
+                self._base_has_parameters(a) if isinstance(a, External) else self._makes_parameters(a)
+                for a in self._linker.ancestors(cls)
+            )
+        return self._with_parameters[cls]
+
+    def _base_has_parameters(self, base: External) -> bool:
+        return base.name not in MODULE_BASES and base.name.rpartition(".")[2] not in _PLAIN_BASES
+
+    def _makes_parameters(self, cls: ClassNode) -> bool:
+        constructor = cls.method("__init__")
+        given = {p.name for p in constructor.facts.parameters} - {"self"} if constructor is not None else set()
+        for method in cls.methods:
+            for name, values in self._bindings.assigned(method).items():
+                handed = method is constructor and any(dotted(value) in given for value in values)
+                if name.startswith("self.") and handed and self._is_called(cls, name):
+                    return True  # a module may have been handed over
+            if any(self._makes_parameter(method, call.callee, call.at) for call in method.facts.calls):
+                return True
+        return False
+
+    def _is_called(self, cls: ClassNode, name: str) -> bool:
+        return any(
+            call.callee == name or call.callee.startswith(f"{name}.") for m in cls.methods for call in m.facts.calls
+        )
+
+    def _is_frozen_parameter(self, method: FunctionNode, at: int) -> bool:
+        """``nn.Parameter(window, requires_grad=False)``."""
+        made = next((e for e in all_expressions(method.facts.body) if e.at == at and isinstance(e, Call)), None)
+        flags = [a.value for a in made.arguments if a.keyword == "requires_grad"] if made is not None else []
+        defaults = {p.name: p.default for p in method.facts.parameters}
+        values = [defaults.get(flag.id) if isinstance(flag, Name) else flag for flag in flags]
+        return any(isinstance(value, Constant) and value.value is False for value in values)
+
+    def _returns_parameters(self, factory: FunctionNode) -> bool:
+        """Whether a function returns a module with parameters; factories of factories are not followed."""
+        for value in returned(factory):
+            name = dotted(value.function) if isinstance(value, Call) else None
+            target = self._linker.resolve(factory, name) if name is not None else None
+            if name and isinstance(target, ClassNode | External) and self._makes_parameter(factory, name, value.at):
+                return True
+        return False
+
+    def _makes_parameter(self, method: FunctionNode, name: str, at: int) -> bool:
+        match self._linker.resolve(method, name) if name else None:
+            case External(name=full):
+                root = full.partition(".")[0]
+                if full in WRAPPED_TENSORS:
+                    return not self._is_frozen_parameter(method, at)
+                if root == "torch":
+                    return full.startswith("torch.nn.") and PARAMETER_FREE.search(full) is None
+                return root not in NEVER_MODULES and root not in sys.stdlib_module_names
+            case ClassNode() as inner:
+                return self.is_module_class(inner) and self.has_parameters(inner)
+            case FunctionNode() as factory:
+                return factory is not method and self._returns_parameters(factory)
+            case _:
+                return name.rpartition(".")[2][:1].isupper()
