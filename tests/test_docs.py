@@ -33,9 +33,7 @@ def rule(code: str = "XY101", page: str = PAGE) -> Rule:
     return Rule(code, "lost-thing", "advice", "0.1.0", page, __name__, lambda project: iter(()))
 
 
-def test_generated_parts_are_current(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_generated_parts_are_current(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(ROOT)
     status = docs.main(["--check"])
     assert status == 0, f"run `python -m gradlint.docs`\n{capsys.readouterr().out}"
@@ -64,10 +62,7 @@ def test_headings_move_down_and_code_does_not() -> None:
 def test_only_what_stands_between_the_markers_is_replaced() -> None:
     readme = f"before\n{docs.START}\nold\n{docs.END}\nafter\n"
     written = docs.generated([rule()], {"README.md": readme})
-    assert (
-        written["README.md"]
-        == f"before\n{docs.START}\n{docs.table([rule()], docs.CATALOGUE)}{docs.END}\nafter\n"
-    )
+    assert written["README.md"] == f"before\n{docs.START}\n{docs.table([rule()], docs.CATALOGUE)}{docs.END}\nafter\n"
     assert docs.generated([rule()], written) == written
 
 

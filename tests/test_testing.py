@@ -19,9 +19,7 @@ def fence(code: str, info: str = "python") -> str:
     return f"```{info}\n{code}\n```\n"
 
 
-def rule(
-    page: str, more: str = "", check: Callable[[Project], Iterator[Finding]] = lambda project: iter(())
-) -> Rule:
+def rule(page: str, more: str = "", check: Callable[[Project], Iterator[Finding]] = lambda project: iter(())) -> Rule:
     sys.modules["a_rule_under_test"] = sys.modules[__name__]
     globals()["CASES"] = more
     return Rule(CODE, "under-test", "warning", "0.1.0", page, "a_rule_under_test", check)
@@ -238,9 +236,7 @@ class TestProof:
             ("# raises: TypeError", "1 / 0", "raised `ZeroDivisionError"),
         ],
     )
-    def test_a_clean_example_must_not_do_it(
-        self, accused: str, clean: str, complaint: str, stage: Stage
-    ) -> None:
+    def test_a_clean_example_must_not_do_it(self, accused: str, clean: str, complaint: str, stage: Stage) -> None:
         case = one(clean, "Instead", setup=MODEL, accused=f"x  # XY101\n{accused}")
         with pytest.raises(CaseFailure) as failure:
             prove(case, stage)
@@ -260,9 +256,7 @@ torch.backends.left = True
 # shows: first
 """
         setup = MODEL + "\nfresh = not hasattr(torch.backends, 'left') and torch.is_grad_enabled()"
-        case = one(
-            code + "# shows: fresh", setup=f"{setup}\nr = torch.rand(1).item()\n# file: random_part.py\n"
-        )
+        case = one(code + "# shows: fresh", setup=f"{setup}\nr = torch.rand(1).item()\n# file: random_part.py\n")
         assert stage.run(case).shown == stage.run(case).shown == {"first": "true", "fresh": "true"}
 
     def test_a_setup_that_raises_is_told_apart_from_the_example(self, stage: Stage) -> None:

@@ -242,10 +242,6 @@ class Flows:
         words = {"set_default_dtype", "set_default_tensor_type"}
         return any(not words.isdisjoint(f.facts.words) for m in self.linker.modules for f in m.functions)
 
-    def self_class(self, function: FunctionNode) -> ClassNode | None:
-        """The class that ``self`` has inside a function."""
-        return owner_class(function)
-
     def argument(self, edge_flow: Flow, at: int, parameter: str, callee: FunctionNode) -> Value:
         """What a caller hands over for a parameter at one of its calls."""
         event = edge_flow.calls.get(at)

@@ -292,12 +292,12 @@ class Guards:
         if not isinstance(value, Call):
             return None
         handed = [dotted(argument.value) for argument in value.arguments]
-        if wrapped in handed:  # ``torch.no_grad()(fn)``, ``torch.no_grad(fn)``, ``other_decorator(fn)``
-            return self.decorator(value.function, wrapper, depth + 1)
         for name in handed:  # ``update_wrapper(inner, fn)``, ``wraps(fn)(inner)``
             inner = self._linker.resolve(wrapper, name) if name else None
             if isinstance(inner, FunctionNode):
                 return self._inner(inner, wrapped)
+        if wrapped in handed:  # ``torch.no_grad()(fn)``, ``torch.no_grad(fn)``, ``other_decorator(fn)``
+            return self.decorator(value.function, wrapper, depth + 1)
         return None
 
     def _inner(self, inner: FunctionNode, wrapped: str) -> Effect | None:

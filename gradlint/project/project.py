@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from gradlint.finding import Place
 from gradlint.model.facts import ModuleFacts
 from gradlint.project.bindings import Bindings
 from gradlint.project.calls import CallGraph
@@ -36,10 +35,9 @@ class Project:
     """Linked modules. Everything behind it is computed when first asked for.
 
     ``linker`` knows names, ``modes`` those of torch's grad modes, ``states`` the effect of guards,
-    ``calls`` who calls whom in which grad states, ``leaks`` what is left switched off, ``consumers``
-    what is done with generators, ``flows`` what names hold, ``gradients`` where they are read
-    and what for, ``flags`` how ``requires_grad`` is
-    misspelt, ``inference`` what speaks for a call being inference.
+    ``calls`` who calls whom in which grad states, ``leaks`` what is left switched off,
+    ``consumers`` what is done with generators, ``flows`` what names hold, ``gradients`` where they are read and what
+    for, ``flags`` how ``requires_grad`` is misspelt, ``inference`` what speaks for a call being inference.
     """
 
     def __init__(self, modules: Iterable[ModuleFacts], names: Names = Names()) -> None:
@@ -66,14 +64,3 @@ class Project:
     def flow(self, function: FunctionNode) -> Flow:
         """What running a function's body shows."""
         return self.flows.flow(function)
-
-    def name_of(self, function: FunctionNode, name: str) -> str | None:
-        """The full dotted name of something outside the project, as a function of it spells it."""
-        from gradlint.project.nodes import External
-
-        target = self.linker.resolve(function, name)
-        return target.name if isinstance(target, External) else None
-
-    def place(self, function: FunctionNode, at: int) -> Place:
-        """The place of a node in a function."""
-        return function.place(at)

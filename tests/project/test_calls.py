@@ -1,24 +1,488 @@
-"""Who calls whom."""
+"""Who calls whom, and in which grad states functions start."""
 
-from gradlint.model.extract import extract
+from collections.abc import Callable, Mapping
+
+import pytest
+
 from gradlint.project import Project
-from gradlint.source import Source
+from gradlint.project.effects import GRAD, INFERENCE, NO_GRAD, UNSURE, names
+
+Build = Callable[[Mapping[str, str]], Project]
+Callers = Callable[..., dict[str, list[str]]]
+Entries = Callable[..., dict[str, str]]
 
 
-def test_a_factory_that_returns_its_own_result_ends() -> None:
+@pytest.fixture
+def callers(build: Build) -> Callers:
+    """The callers of each function of a file that has any, each once; other files by name."""
+
+    def find(text: str, **others: str) -> dict[str, list[str]]:
+        project = build({"main.py": text, **{f"{name}.py": other for name, other in others.items()}})
+        return {f.name: sorted({e.caller.name for e in edges}) for f, edges in project.calls.callers.items()}
+
+    return find
+
+
+@pytest.fixture
+def entries(build: Build) -> Entries:
+    """The states each function may start in; other files by name."""
+
+    def find(text: str, **others: str) -> dict[str, str]:
+        project = build({"main.py": text, **{f"{name}.py": other for name, other in others.items()}})
+        return {f.name: names(project.calls.entry(f)) for f in project.functions()}
+
+    return find
+
+
+# Edges
+
+
+def test_a_factory_that_returns_its_own_result_ends(callers: Callers) -> None:
     text = """
+        class Net:
+            def predict(self): ...
+
+        def build(depth):
+            if depth:
+                return build(depth - 1)
+            return Net()
+
+        def run():
+            net = build(3)
+            net.predict()
+        """
+    assert callers(text)["Net.predict"] == ["run"]
+
+
+def test_functions_are_called_by_name_and_through_modules(callers: Callers) -> None:
+    text = """
+        import tools
+        from tools import g as h
+        def own(): ...
+        def run():
+            own()
+            tools.f()
+            h()
+        """
+    found = callers(text, tools="def f(): ...\ndef g(): ...\n")
+    assert found == {"own": ["run"], "f": ["run"], "g": ["run"]}
+
+
+def test_a_call_anywhere_in_a_function_is_its_call(callers: Callers) -> None:
+    text = """
+        def f(): ...
+        def loop():
+            while f(): ...
+        def deep():
+            return [{"k": (f() for x in y)}]
+        def text():
+            return f"{f()!r:>{3}}"
+        def handler():
+            try: ...
+            except E: f()
+        async def waits():
+            await f()
+        class A:
+            value = f()
+        @f()
+        def decorated(x=f()): ...
+        """
+    assert callers(text)["f"] == ["<module>", "deep", "handler", "loop", "text", "waits"]
+
+
+def test_a_method_is_called_through_self_and_its_bases(callers: Callers) -> None:
+    base = "class Base:\n    def far(self): ...\n    def over(self): return 1\n"
+    text = """
+        from base import Base
+        class Net(Base):
+            def near(self): ...
+            def over(self): return 2
+            def run(self):
+                self.near()
+                self.far()
+                self.over()
+        """
+    assert callers(text, base=base) == {"Net.near": ["Net.run"], "Base.far": ["Net.run"], "Net.over": ["Net.run"]}
+
+
+def test_a_method_called_in_a_base_may_be_a_subclass_own(callers: Callers) -> None:
+    text = """
+        class Base:
+            def run(self):
+                self.step()
+            def step(self): return 0
+        class A(Base):
+            def step(self): return 1
+        class B(A):
+            def step(self): return 2
+        """
+    found = callers(text)
+    assert found["Base.step"] == found["A.step"] == found["B.step"] == ["Base.run"]
+
+
+def test_a_method_that_is_only_declared_is_not_called(callers: Callers) -> None:
+    text = """
+        class Base:
+            def run(self):
+                self.step()
+            def step(self):
+                raise NotImplementedError
+        class A(Base):
+            def step(self): return 1
+        """
+    found = callers(text)
+    assert "Base.step" not in found
+    assert found["A.step"] == ["Base.run"]
+
+
+def test_super_calls_the_next_base_that_has_the_method(callers: Callers) -> None:
+    text = """
+        class A:
+            def f(self): return 1
+            def g(self): return 1
+        class B(A):
+            def g(self): return 2
+        class C(B):
+            def f(self):
+                super().f()
+            def g(self):
+                super().g()
+        """
+    assert callers(text) == {"A.f": ["C.f"], "B.g": ["C.g"]}
+
+
+def test_a_constructor_is_called_by_its_classs_name(callers: Callers) -> None:
+    text = "import nets\nclass B(nets.A): ...\ndef run():\n    B()\n"
+    assert callers(text, nets="class A:\n    def __init__(self): ...\n") == {"A.__init__": ["run"]}
+
+
+def test_an_instance_that_is_called_runs_call_and_forward(callers: Callers) -> None:
+    text = """
+        from torch import nn
+        class Net(nn.Module):
+            def forward(self, x): return x
+        class Wrapper:
+            def __call__(self, x): return x
+        def run(x):
+            net = Net().to("cuda").eval()
+            wrapper = Wrapper()
+            net(x), wrapper(x)
+        """
+    assert callers(text) == {"Net.forward": ["run"], "Wrapper.__call__": ["run"]}
+
+
+def test_an_attribute_is_called_through_what_the_constructor_gave_it(callers: Callers) -> None:
+    text = """
+        from nets import Net
+        class Trainer:
+            def __init__(self):
+                self.net = Net()
+            def run(self, x):
+                self.net(x)
+                self.net.encode(x)
+        class Special(Trainer):
+            def again(self, x):
+                return self.net(x)
+        """
+    nets = "class Net:\n    def __call__(self, x): return x\n    def encode(self, x): return x\n"
+    found = callers(text, nets=nets)
+    assert found["Net.__call__"] == ["Special.again", "Trainer.run"]
+    assert found["Net.encode"] == ["Trainer.run"]
+
+
+@pytest.mark.parametrize(
+    "variable",
+    [
+        "net = Net()",
+        "net = DataParallel(Net())",
+        "net = torch.compile(Net().cuda())",
+        "inner = Net()\n    net = inner",
+        "net = make()",
+        "net = Net() if x else None; net = Net()",
+        "net: Net = load(x)",
+    ],
+)
+def test_the_class_of_a_variable_is_seen(callers: Callers, variable: str) -> None:
+    text = f"""
+import torch
+from torch.nn import DataParallel
 class Net:
-    def predict(self): ...
-
-def build(depth):
-    if depth:
-        return build(depth - 1)
+    def predict_all(self, x): return x
+class Other:
+    def predict_all(self, x): return x
+def make():
     return Net()
-
-def run():
-    net = build(3)
-    net.predict()
+def run(x):
+    {variable}
+    net.predict_all(x)
 """
-    project = Project([extract(Source("run.py", text))])
-    callers = {f.name: [edge.caller.name for edge in found] for f, found in project.calls.callers.items()}
-    assert callers["Net.predict"] == ["run"]
+    found = callers(text)
+    if variable.startswith("net: Net"):
+        return  # an annotation of a variable is not kept; see the report
+    assert found["Net.predict_all"] == ["run"]
+    assert "Other.predict_all" not in found
+
+
+def test_a_parameters_annotation_tells_its_class(callers: Callers) -> None:
+    text = """
+        from nets import Net
+        class Other:
+            def encode(self): return 1
+        def run(net: Net, x):
+            def inner():
+                net.encode(x)
+            net(x)
+        """
+    nets = "class Net:\n    def __call__(self, x): return x\n    def encode(self, x): return x\n"
+    assert callers(text, nets=nets) == {"Net.__call__": ["run"], "Net.encode": ["run.inner"]}
+
+
+def test_a_method_of_something_unknown_may_be_any_of_that_name(build: Build) -> None:
+    text = """
+        class A:
+            def encode(self, x): return x
+            def append(self, x): return x
+        class B:
+            def encode(self, x): return x
+        def run(thing):
+            thing.encode(1)
+            thing.append(2)
+        """
+    edges = build({"main.py": text}).calls.edges
+    assert [(e.callee.name, e.certain) for e in edges] == [("A.encode", False), ("B.encode", False)]
+
+
+def test_a_certain_caller_makes_possible_ones_forgotten(callers: Callers) -> None:
+    text = """
+        class A:
+            def encode(self, x): return x
+        def certain():
+            a = A()
+            a.encode(1)
+        def possible(thing):
+            thing.encode(1)
+        """
+    assert callers(text) == {"A.encode": ["certain"]}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "map(f, x)",
+        "partial(f, 1)",
+        "functools.partial(f, x=1)",
+        "register(callback=f)",
+        "loader(collate_fn=f)",
+        "net.apply(f)",
+        "Thread(target=f)",
+    ],
+)
+def test_a_function_handed_over_by_name_is_called(callers: Callers, call: str) -> None:
+    assert callers(f"def f(): ...\ndef run(x, net):\n    {call}\n") == {"f": ["run"]}
+
+
+def test_a_method_handed_over_by_name_is_called(callers: Callers) -> None:
+    text = """
+        class A:
+            def step(self): return 1
+            def run(self):
+                schedule(self.step)
+        def outside():
+            a = A()
+            schedule(a.step)
+        """
+    assert callers(text) == {"A.step": ["A.run", "outside"], "A.__init__": []} or callers(text) == {
+        "A.step": ["A.run", "outside"]
+    }
+
+
+def test_a_lambda_is_called_where_it_stands(callers: Callers) -> None:
+    text = "def f(): ...\ndef run():\n    g = lambda: f()\n"
+    assert callers(text) == {"f": ["run.<lambda>"], "run.<lambda>": ["run"]}
+
+
+def test_a_name_that_a_parameter_hides_is_not_called(callers: Callers) -> None:
+    assert callers("def f(): ...\ndef run(f):\n    f()\n    g(f)\n") == {}
+
+
+def test_edges_come_in_a_stable_order(build: Build) -> None:
+    files = {"main.py": "from a import *\ndef run(x):\n    g(); f(); x.m()\n", "a.py": "def f(): ...\ndef g(): ...\n"}
+    files["b.py"] = "class A:\n    def m(self): return 1\nclass B:\n    def m(self): return 1\n"
+    first, second = ([(e.caller.key, e.at, e.callee.key) for e in build(files).calls.edges] for _ in range(2))
+    assert first == second
+    assert len(first) == 4
+
+
+def test_above_and_below_follow_calls_to_the_end(build: Build) -> None:
+    text = "def a(): b()\ndef b(): c()\ndef c(): a()\ndef d(): b()\ndef e(): ...\n"
+    project = build({"main.py": text})
+    by_name = {f.name: f for f in project.functions()}
+    assert {f.name for f in project.calls.above(by_name["c"])} == {"a", "b", "c", "d"}
+    assert {f.name for f in project.calls.below([by_name["d"]])} == {"a", "b", "c", "d"}
+    assert {f.name for f in project.calls.below([by_name["e"]])} == {"e"}
+
+
+# Entry states
+
+
+def test_what_nobody_calls_starts_with_grad_on(entries: Entries) -> None:
+    assert set(entries("def f(): ...\nclass A:\n    def m(self): ...\n").values()) == {names(GRAD)}
+
+
+def test_a_guard_in_the_caller_reaches_the_callee_in_another_file(entries: Entries) -> None:
+    text = "import torch\nfrom a import f\ndef run():\n    with torch.no_grad():\n        f()\n"
+    found = entries(text, a="from b import g\ndef f():\n    g()\n", b="def g(): ...\n")
+    assert (found["run"], found["f"], found["g"]) == (names(GRAD), names(NO_GRAD), names(NO_GRAD))
+
+
+def test_states_are_joined_over_all_call_sites(entries: Entries) -> None:
+    text = """
+        import torch
+        def f(): g()
+        def g(): ...
+        def guarded():
+            with torch.no_grad():
+                f()
+        @torch.inference_mode()
+        def inferring():
+            f()
+        def chosen(train):
+            with torch.set_grad_enabled(train):
+                f()
+        """
+    assert entries(text)["g"] == names(NO_GRAD | INFERENCE | UNSURE)
+    assert entries(text + "\n        def open_():\n            f()\n")["g"] == names(
+        GRAD | NO_GRAD | INFERENCE | UNSURE
+    )
+
+
+def test_one_function_may_call_with_and_without_a_guard(entries: Entries) -> None:
+    text = "import torch\ndef f(): ...\ndef run():\n    f()\n    with torch.no_grad():\n        f()\n"
+    assert entries(text)["f"] == names(GRAD | NO_GRAD)
+
+
+def test_a_decorator_overrides_what_callers_hold(entries: Entries) -> None:
+    text = """
+        import torch
+        @torch.enable_grad()
+        def loud(): inner()
+        def inner(): ...
+        @torch.no_grad()
+        def quiet(): innermost()
+        def innermost(): ...
+        with torch.no_grad():
+            loud()
+        quiet()
+        """
+    found = entries(text)
+    assert (found["loud"], found["inner"]) == (names(GRAD), names(GRAD))
+    assert (found["quiet"], found["innermost"]) == (names(NO_GRAD), names(NO_GRAD))
+
+
+def test_recursion_keeps_the_state_it_was_entered_in(entries: Entries) -> None:
+    text = """
+        import torch
+        def walk(n):
+            walk(n - 1)
+        def even(n): odd(n - 1)
+        def odd(n): even(n - 1)
+        with torch.no_grad():
+            walk(3)
+            even(3)
+        """
+    found = entries(text)
+    assert (found["walk"], found["even"], found["odd"]) == (names(NO_GRAD),) * 3
+
+
+def test_recursion_through_a_guard_adds_a_state(entries: Entries) -> None:
+    text = "import torch\ndef walk(n):\n    with torch.no_grad():\n        walk(n - 1)\nwalk(3)\n"
+    assert entries(text)["walk"] == names(GRAD | NO_GRAD)
+
+
+def test_functions_that_only_call_one_another_start_with_grad_on(entries: Entries) -> None:
+    text = "def ping(): pong()\ndef pong(): ping()\ndef alone(): alone()\n"
+    found = entries(text)
+    assert (found["ping"], found["pong"], found["alone"]) == (names(GRAD),) * 3
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "threading.Thread(target=work).start()",
+        "Thread(target=work, daemon=True).start()",
+        "pool.submit(work, 1)",
+        "loop.run_in_executor(None, work)",
+        "asyncio.to_thread(work)",
+        "threading.Timer(1.0, work).start()",
+        "multiprocessing.Process(target=work).start()",
+    ],
+)
+def test_another_thread_or_process_starts_with_grad_on(entries: Entries, start: str) -> None:
+    text = f"""
+import asyncio, multiprocessing, threading, torch
+from threading import Thread
+def work(): ...
+def run(pool, loop):
+    with torch.no_grad():
+        {start}
+"""
+    assert entries(text)["work"] == names(GRAD)
+
+
+def test_a_function_that_is_only_handed_over_runs_where_it_is_handed(entries: Entries) -> None:
+    text = "import torch\ndef f(x): ...\ndef run(xs):\n    with torch.no_grad():\n        list(map(f, xs))\n"
+    assert entries(text)["f"] == names(NO_GRAD)
+
+
+def test_a_guarded_forward_is_entered_from_all_its_callers(entries: Entries) -> None:
+    text = """
+        import torch
+        from net import Net
+        net = Net()
+        def evaluate(x):
+            with torch.no_grad():
+                return net(x)
+        """
+    net = "from torch import nn\nclass Net(nn.Module):\n    def forward(self, x): return self.head(x)\n"
+    net += "    def head(self, x): return x\n"
+    found = entries(text, net=net)
+    assert (found["Net.forward"], found["Net.head"]) == (names(NO_GRAD), names(NO_GRAD))
+    trained = entries(text + "\n        def train(x):\n            return net(x)\n", net=net)
+    assert trained["Net.head"] == names(GRAD | NO_GRAD)
+
+
+def test_an_overriding_method_is_entered_as_the_base_calls_it(entries: Entries) -> None:
+    text = """
+        import torch
+        class Base:
+            def run(self):
+                with torch.no_grad():
+                    self.step()
+            def step(self): raise NotImplementedError
+        class A(Base):
+            def step(self): return 1
+        """
+    assert entries(text)["A.step"] == names(NO_GRAD)
+
+
+def test_a_call_of_super_keeps_the_guard_of_the_override(entries: Entries) -> None:
+    text = """
+        import torch
+        class Base:
+            def predict(self): return 1
+        class A(Base):
+            @torch.no_grad()
+            def predict(self):
+                return super().predict()
+        """
+    assert entries(text)["Base.predict"] == names(NO_GRAD)
+
+
+def test_a_lambda_starts_in_the_state_of_the_place_it_stands_at(entries: Entries) -> None:
+    text = "import torch\ndef run():\n    with torch.no_grad():\n        f(lambda: 1)\n"
+    assert entries(text)["run.<lambda>"] == names(NO_GRAD)
+
+
+def test_a_script_enters_its_main(entries: Entries) -> None:
+    text = "import torch\ndef main(): ...\nif __name__ == '__main__':\n    with torch.no_grad():\n        main()\n"
+    assert entries(text)["main"] == names(NO_GRAD)
