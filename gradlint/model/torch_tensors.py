@@ -11,22 +11,22 @@ COMPUTING = frozenset(
     "abs absolute acos acosh add addbmm addcdiv addcmul addmm addmv addr amax amin angle arccos arccosh arcsin "
     "arcsinh arctan arctan2 arctanh asin asinh atan atan2 atanh baddbmm bernoulli bmm cdouble ceil chalf cholesky "
     "cholesky_inverse cholesky_solve clamp clamp_max clamp_min clip clone copysign corrcoef cos cosh cov cross "
-    "cumprod cumsum deg2rad det diag_embed diagflat diff digamma dist div divide dot erf erfc erfinv exp exp2 expm1 "
-    "fix flip fliplr flipud float_power floor floor_divide fmax fmin fmod frac gather ger hardshrink heaviside "
-    "hypot i0 igamma igammac index_add index_copy index_fill index_put index_select inner inverse kron ldexp lerp "
-    "lgamma log log10 log1p log2 log_softmax logaddexp logaddexp2 logcumsumexp logdet logit logsumexp masked_fill "
-    "masked_scatter masked_select matmul matrix_exp matrix_power maximum mean minimum mm msort mul multiply mv "
-    "nan_to_num nanmean nanquantile nansum neg negative norm outer pinverse polygamma pow prelu prod put quantile "
-    "rad2deg reciprocal relu remainder repeat repeat_interleave roll rot90 round rsqrt rsub scatter scatter_add "
-    "scatter_reduce select_scatter sgn sigmoid sign sin sinc sinh slice_scatter softmax sqrt square std sub "
-    "subtract sum take take_along_dim tan tanh tile trace tril triu true_divide trunc unique_consecutive var vdot "
-    "where xlogy "
+    "cumprod cumsum deg2rad det diag_embed diagflat diff digamma dist div divide dot erf erfc erfinv exp exp2 "
+    "expm1 fix flip fliplr flipud float_power floor floor_divide fmax fmin fmod frac gather ger hardshrink "
+    "heaviside hypot i0 igamma igammac index_add index_copy index_fill index_put index_select inner inverse kron "
+    "ldexp lerp lgamma log log10 log1p log2 log_softmax logaddexp logaddexp2 logcumsumexp logdet logit logsumexp "
+    "masked_fill masked_scatter masked_select matmul matrix_exp matrix_power maximum mean minimum mm msort mul "
+    "multiply mv nan_to_num nanmean nanquantile nansum neg negative norm outer pinverse polygamma pow prelu prod "
+    "put quantile rad2deg reciprocal relu remainder repeat repeat_interleave roll rot90 round rsqrt rsub scatter "
+    "scatter_add scatter_reduce select_scatter sgn sigmoid sign sin sinc sinh slice_scatter softmax sqrt square "
+    "std sub subtract sum take take_along_dim tan tanh tile trace tril triu true_divide trunc unique_consecutive "
+    "var vdot where xlogy "
     # functions of torch only
     "bilinear block_diag cat cdist celu chain_matmul column_stack complex concat concatenate cosine_similarity "
     "cosine_embedding_loss ctc_loss dstack einsum embedding group_norm hstack instance_norm layer_norm batch_norm "
     "max_pool1d max_pool2d max_pool3d pairwise_distance pixel_shuffle polar rms_norm row_stack rrelu selu stack "
-    "std_mean tensordot threshold trapezoid trapz var_mean vstack conv1d conv2d conv3d "
-    "conv_transpose1d conv_transpose2d conv_transpose3d dsmm".split()
+    "std_mean tensordot threshold trapezoid trapz var_mean vstack conv1d conv2d conv3d conv_transpose1d "
+    "conv_transpose2d conv_transpose3d dsmm".split()
 )
 # A view of the first operand, with its graph. Under no_grad a view of what requires grad requires grad too, as a leaf.
 VIEWING = frozenset(
@@ -39,8 +39,8 @@ RESHAPING = frozenset("reshape reshape_as".split())
 KEEPING = frozenset(
     "to cpu cuda xpu mps npu float double half bfloat16 type type_as contiguous pin_memory coalesce to_dense "
     "dequantize positive resolve_conj resolve_neg conj conj_physical sum_to_size real flatten ravel adjoint "
-    "atleast_1d atleast_2d atleast_3d dropout alpha_dropout feature_dropout feature_alpha_dropout as_tensor asarray "
-    "diag to_sparse to_mkldnn unique cfloat chalf imag".split()
+    "atleast_1d atleast_2d atleast_3d dropout alpha_dropout feature_dropout feature_alpha_dropout as_tensor "
+    "asarray diag to_sparse to_mkldnn unique cfloat chalf imag".split()
 )
 # Those of them that may be asked for integers.
 CONVERTING = frozenset("to type type_as as_tensor asarray".split())
@@ -51,8 +51,9 @@ DEFAULT_FLOATS = frozenset("rand randn zeros ones eye linspace empty".split())
 # Integers and booleans: nothing of a graph goes on from here.
 INDEXING = frozenset(
     "all any argmax argmin argsort argwhere bincount bool bucketize byte char count_nonzero eq ge greater "
-    "greater_equal gt histc int isclose isfinite isinf isnan isneginf isposinf isreal le less less_equal logical_and "
-    "logical_not logical_or logical_xor long lt multinomial ne nonzero not_equal searchsorted short signbit".split()
+    "greater_equal gt histc int isclose isfinite isinf isnan isneginf isposinf isreal le less less_equal "
+    "logical_and logical_not logical_or logical_xor long lt multinomial ne nonzero not_equal searchsorted short "
+    "signbit".split()
 )
 # Those of them that nothing but a tensor or an array has.
 INDEXING_ANYTHING = frozenset("argmax argmin argsort argwhere nonzero long eq ne gt lt ge le".split())
@@ -64,10 +65,17 @@ COUNTING = frozenset(
     "get_device storage_offset equal allclose is_nonzero is_set_to is_same_size".split()
 )
 
+# What is called on unknown things under these names is done by tensors, as a rule, and does nothing besides.
+TENSOR_METHODS = (COMPUTING | VIEWING | RESHAPING | KEEPING | INDEXING | MAKING | COUNTING | {"view", "max", "min"}) - {
+    "put",
+    "where",
+}
+
 # Factories whose result is data, whatever they are given.
 COPYING_FACTORIES = frozenset(
-    "tensor rand randn randint zeros ones full empty arange linspace eye rand_like randn_like randint_like zeros_like "
-    "ones_like full_like empty_like from_numpy randperm logspace range empty_strided hann_window hamming_window".split()
+    "tensor rand randn randint zeros ones full empty arange linspace eye rand_like randn_like randint_like "
+    "zeros_like ones_like full_like empty_like from_numpy randperm logspace range empty_strided hann_window "
+    "hamming_window".split()
 )
 # Factories that hand a tensor on if they are given one.
 LENIENT_FACTORIES = frozenset("as_tensor Tensor FloatTensor normal asarray".split())
@@ -93,8 +101,8 @@ HARMLESS_FUNCTIONS = re.compile(
 )
 # Methods of what we know nothing of that a tensor, a list, a string or a module has, and that never run ``backward()``.
 HARMLESS_METHODS = frozenset(
-    "append extend insert add update items keys values get pop index count copy split join strip lower upper format "
-    "startswith endswith replace item tolist numpy detach zero_grad parameters named_parameters state_dict "
+    "append extend insert add update items keys values get pop index count copy split join strip lower upper "
+    "format startswith endswith replace item tolist numpy detach zero_grad parameters named_parameters state_dict "
     "load_state_dict children modules named_modules buffers eval info debug warning error setdefault sort reverse "
     "encode add_scalar add_image set_postfix set_description write flush close seed manual_seed".split()
 )

@@ -79,6 +79,8 @@ def hold(run: "Run", path: str, held: Value, value: Value, at: int) -> None:
         return
     if held.kind != "container" or held.parameter is not None:
         run.effects.changes = True
+    if held.kind == "unknown":  # a tensor, for all we know
+        run.touch_views(held, flags=True)
     origins, memory = held.origins | value.origins, held.memory | value.memory
     run.env[path] = Value("container", origins=origins, memory=memory, parameter=held.parameter)
     _keep(run, path, held, value, at)
@@ -115,6 +117,7 @@ def _augmented(run: "Run", path: str, held: Value, added: Value, at: int) -> Non
     elif held.kind == "number":
         run.env[path] = tensors.operated((held, added), origins, at, run)
     else:
+        run.touch_views(held, flags=True)
         if held.is_tensor:
             run.replace_everywhere(held, elsewhere(held))
         run.effects.changes |= held.kind == "unknown"

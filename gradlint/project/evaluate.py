@@ -93,6 +93,7 @@ def attribute_of(node: Attribute, owner: Value, run: "Run") -> Value:
     run.reads.dereferenced(owner)
     path = dotted(node)
     if path is not None and path in run.env:
+        run.reads.withdraw(node.at)
         return _inherit(run.env[path], owner)
     run.reads.note(node.at, node.name, owner, path)
     if owner.kind == "callable":

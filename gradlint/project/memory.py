@@ -128,12 +128,12 @@ class Memory:
         if old.born is None or not own:
             self.effects.changes = True  # others hold it too
         if (flags := new.tensor != old.tensor) or new.retained != old.retained:
-            self._touch_views(old, flags=flags)
+            self.touch_views(old, flags=flags)
         self.replace_everywhere(old, new)
-        if path is not None:
+        if path is not None and (path in self.env or "." not in path):
             self.env[path] = new
 
-    def _touch_views(self, changed: Value, *, flags: bool) -> None:
+    def touch_views(self, changed: Value, *, flags: bool) -> None:
         """What may be the same tensor, or a view of it, shares its flags."""
         if changed.memory:
             held = (item for value in self.env.values() for item in _held(value) if item is not changed)

@@ -72,6 +72,11 @@ class Reads:
             )
         run.flow.attributes[(at, False)] = event
 
+    def withdraw(self, at: int) -> None:
+        """What is read is known after all, in a later round of a loop: it was assigned there."""
+        if at not in self._settled:
+            self._run.flow.attributes.pop((at, False), None)
+
     def dereferenced(self, value: Value) -> None:
         """A value is used in a way that raises if it is None."""
         if value.read_at is not None:

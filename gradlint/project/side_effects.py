@@ -1,7 +1,7 @@
 """What a call may do to tensors and gradients beyond giving a result."""
 
 from gradlint.model.torch_calls import BACKWARD_METHODS, MODULE_METHODS, SELF_RETURNING_MODULE_METHODS
-from gradlint.model.torch_tensors import FLAGGING_NAMES, HARMLESS_FUNCTIONS, HARMLESS_METHODS
+from gradlint.model.torch_tensors import FLAGGING_NAMES, HARMLESS_FUNCTIONS, HARMLESS_METHODS, TENSOR_METHODS
 from gradlint.project.flow import SideEffects
 from gradlint.project.invocation import Invocation, last_part
 from gradlint.project.nodes import External, FunctionNode
@@ -16,6 +16,8 @@ def suffer(it: Invocation, result: Value) -> Value:
     if it.method in BACKWARD_METHODS:
         run.may_run_backward()
         return result
+    if it.receiver is not None and it.receiver.kind == "unknown" and it.method.endswith("_"):
+        run.touch_views(it.receiver, flags=True)
     if it.effects is not None:
         return _known(it, it.effects, result)
     if is_harmless(it):
@@ -74,7 +76,7 @@ def is_harmless(it: Invocation) -> bool:
         return known and it.method in (MODULE_METHODS | SELF_RETURNING_MODULE_METHODS)
     if receiver.kind == "optimizer":
         return not it.arguments
-    return receiver.kind in _INERT or receiver.is_tensor or it.method in HARMLESS_METHODS
+    return receiver.kind in _INERT or receiver.is_tensor or it.method in (HARMLESS_METHODS | TENSOR_METHODS)
 
 
 def _of_handed(it: Invocation) -> SideEffects | None:

@@ -66,47 +66,41 @@ def _is_bare(value: Value) -> bool:
 def _finding(function: FunctionNode, event: CallEvent, value: Value) -> Finding:
     lost = value.lost
     assert lost is not None
-    on = event.name.removesuffix(".backward") if event.method == "backward" and event.receiver is value else ""
-    what = f"`{on}`" if on and not on.startswith("?") else "what it starts from"
+    name = event.name.removesuffix(".backward") if value is event.receiver else ""
+    what = f"`{name}`" if name and not name.startswith("?") else "the tensor it starts from"
+    call = f"{event.name.removeprefix('?.')}({'...' if event.arguments else ''})"
+    reason, place, remedy = _explained(lost, value, what)
     return Finding(
         function.place(event.at),
         function.name,
-        f"`{event.name.removeprefix('?.')}(...)` raises: {what} {_has_no_graph(value, lost)}",
-        (Note(lost.place, _how(lost)),),
-        help=_remedy(lost),
+        f"`{call}` raises: {reason}",
+        (Note(lost.place, place),),
+        help=remedy,
     )
 
 
-def _has_no_graph(value: Value, lost: Loss) -> str:
-    if value.kind == "array":
-        return "is an array, not a tensor"
-    if value.kind == "number":
-        return f"is a Python number, from `{lost.how}()`"
-    if lost.how in _MODES:
-        return f"has no graph, it was computed under `{lost.how}`"
-    return f"has no graph, `{lost.how}` cut it off" if lost.how in _CUTS else "has no graph"
-
-
-_MODES = ("no_grad", "inference_mode")
-_CUTS = ("detach", "detach_", "data")
-
-
-def _how(lost: Loss) -> str:
-    if lost.how in _MODES:
-        return f"computed here, under `{lost.how}`"
-    if lost.how in _CUTS:
-        return f"`{lost.how}` gives it without its graph"
-    if lost.how in ("item", "tolist", "float", "int", "bool", "numpy"):
-        return f"`{lost.how}` keeps the number alone"
+def _explained(lost: Loss, value: Value, what: str) -> tuple[str, str, str]:
+    """What is wrong, what happened at the place of the loss, and what to do."""
+    if lost.how == "data":
+        lost = Loss(".data", lost.place)
+    how = f"`{lost.how}`" if lost.how in _BARE or not lost.how.isidentifier() else f"`.{lost.how}()`"
+    before = "call `backward()` on what still has its graph"
+    if lost.how in ("no_grad", "inference_mode"):
+        reason = f"{what} was computed under {how}, so it has no graph"
+        return reason, "nothing is recorded here", f"compute it outside of {how}"
+    if value.kind in ("number", "array"):
+        kind = "a Python number" if value.kind == "number" else "an array"
+        return f"{what} is {kind}, from {how}", f"{how} takes the values alone", before
+    if lost.how in ("detach", "detach_", ".data"):
+        return f"{what} was cut off its graph by {how}", f"{how} leaves the graph behind", before
     if lost.how.startswith("torch."):
-        return f"`{lost.how}` makes a new tensor, without `requires_grad=True`"
-    return f"`{lost.how}` has no derivative: its result carries no graph"
+        reason = f"{what} was computed from data alone, nothing of it requires grad"
+        return reason, f"{how} makes plain data", "compute it from parameters, or from leaves with `requires_grad=True`"
+    reason = f"{what} comes from {how}, which has no derivative"
+    return reason, "no graph leads through here", "compute a loss from the scores, not from what was decided by them"
 
 
-def _remedy(lost: Loss) -> str:
-    if lost.how in _MODES:
-        return f"compute it outside of `{lost.how}`"
-    return "call `backward()` on the tensor it was taken from"
+_BARE = frozenset({"no_grad", "inference_mode", "float", "int", "bool"})
 
 
 CASES = r"""
@@ -240,6 +234,29 @@ def b(model, images):
 
 # run: a(model, images)
 # run: b(model, images)
+# raises: RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn
+```
+
+### from the second round on
+```python
+import torch
+
+loss = torch.ones(3, requires_grad=True).sum()
+for step in range(2):
+    loss.backward()  # GL401
+    loss = loss.detach()
+# raises: RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn
+```
+
+### of data alone
+```python
+import torch
+
+def penalty(size):
+    total = torch.zeros(size)
+    return (total**2).mean()
+
+penalty(3).backward()  # GL401
 # raises: RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn
 ```
 
@@ -396,5 +413,102 @@ def finish(loss, batch):
     batch["loss"].backward()
 
 # run: finish(model(images).sum(), {"loss": model(images).mean()})
+```
+
+### summed up in place
+```python
+import torch
+
+def add(total, part):
+    total += part
+
+def a(model, images):
+    total = torch.zeros(())
+    for image in images:
+        total += model(image).sum()
+    total.backward()
+
+def b(model, images):
+    total = torch.zeros(())
+    add(total, model(images).sum())
+    total.backward()
+
+def c(model, images, terms):
+    total = torch.zeros(())
+    for term in terms:
+        total = total + term(model, images)
+    total.backward()
+
+# run: a(model, images)
+# run: b(model, images)
+# run: c(model, images, [lambda model, images: model(images).sum()])
+```
+
+### a number until the loop has run
+```python
+def train_step(model, criterion, images, labels):
+    loss = 0.0
+    for image, label in zip(images, labels):
+        loss += criterion(model(image), label)
+    loss.backward()
+
+# run: train_step(model, criterion, images, labels)
+```
+
+### replaced by a subclass
+```python
+import torch
+
+class Objective:
+    def loss(self, model, images):
+        return torch.zeros(())
+
+    def step(self, model, images):
+        self.loss(model, images).backward()
+
+class Sum(Objective):
+    def loss(self, model, images):
+        return model(images).sum()
+
+# run: Sum().step(model, images)
+```
+
+### meant to fail
+```python
+import pytest
+import torch
+
+def test_no_graph_no_backward():
+    x = torch.ones(3, requires_grad=True)
+    with pytest.raises(RuntimeError):
+        x.sum().detach().backward()
+
+# run: test_no_graph_no_backward()
+```
+
+### a leaf again
+```python
+import torch
+
+def attack(model, images):
+    images = images.detach().clone()
+    for tensor in (images,):
+        tensor.requires_grad_()
+    model(images).sum().backward()
+    images.sum().backward()
+    return images.grad
+
+# run: attack(model, images)
+```
+
+### data of another kind
+```python
+from torch.nn.utils import rnn
+
+def flat(model, rows, lengths):
+    packed = rnn.pack_padded_sequence(model(rows), lengths, batch_first=True)
+    packed.data.sum().backward()
+
+# run: flat(model, torch.randn(2, 3, 8), torch.tensor([3, 2]))
 ```
 """

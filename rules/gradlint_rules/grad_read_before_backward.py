@@ -198,6 +198,32 @@ print(x.grad)  # GL202
 # shows: x.grad is None
 ```
 
+### all parameters of a model that was just made
+```python
+from torch import nn
+
+def first_norms(rows):
+    net = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 1))
+    loss = net(rows).pow(2).mean()
+    return [param.grad.norm() for param in net.parameters()], loss  # GL202
+
+# run: first_norms(rows)
+# raises: AttributeError: 'NoneType' object has no attribute 'norm'
+```
+
+### a function of the project that runs no backward
+```python
+import torch
+
+def squared(tensor):
+    return (tensor**2).sum()
+
+x = torch.ones(3, requires_grad=True)
+loss = squared(x)
+print(x.grad)  # GL202
+# shows: x.grad is None
+```
+
 ## Silent
 
 ### after backward, also of something else
@@ -385,5 +411,97 @@ import torch
 x = torch.ones(3, requires_grad=True)
 x.grad = None
 del x.grad
+```
+
+### not in the first round
+```python
+import torch
+
+def fit(rows, targets, lr=0.1):
+    weight = torch.zeros(4, requires_grad=True)
+    for step in range(3):
+        if step > 0:
+            weight.grad.zero_()
+        loss = ((rows @ weight - targets) ** 2).mean()
+        loss.backward()
+    return weight
+
+def skip(rows, targets):
+    weight = torch.zeros(4, requires_grad=True)
+    for step in range(3):
+        ((rows @ weight - targets) ** 2).mean().backward()
+        if step == 0:
+            continue
+        weight.grad.zero_()
+
+# run: fit(rows, targets)
+# run: skip(rows, targets)
+```
+
+### tried
+```python
+import torch
+
+def fit(rows, targets):
+    weight = torch.zeros(4, requires_grad=True)
+    for _ in range(3):
+        try:
+            weight.grad.zero_()
+        except AttributeError:
+            pass
+        ((rows @ weight - targets) ** 2).mean().backward()
+
+# run: fit(rows, targets)
+```
+
+### asked by another name
+```python
+import torch
+
+def fit(rows, targets):
+    weight = torch.zeros(4, requires_grad=True)
+    for _ in range(3):
+        slope = weight.grad
+        if slope is not None:
+            slope.zero_()
+        ((rows @ weight - targets) ** 2).mean().backward()
+
+# run: fit(rows, targets)
+```
+
+### trained by whoever gets the model
+```python
+from torch import nn
+
+def report(trainer, rows):
+    net = nn.Linear(4, 1)
+    trainer.fit(net, rows)
+    print(net.weight.grad)
+
+# run: from types import SimpleNamespace as space
+# run: report(space(fit=lambda net, rows: net(rows).sum().backward()), rows)
+```
+
+### by the consumer of a generator
+```python
+import torch
+
+def losses(rows):
+    weight = torch.zeros(4, requires_grad=True)
+    yield (rows @ weight).sum()
+    print(weight.grad.norm())
+
+# run: for loss in losses(rows): loss.backward()
+```
+
+### of what needs no gradient
+```python
+import torch
+
+x = torch.ones(3, requires_grad=True)
+with torch.no_grad():
+    y = x * 2
+print(y.grad)
+# shows: y.grad is None
 ```
 """

@@ -236,6 +236,36 @@ print(y.grad)  # GL201 GL202
 # warns: UserWarning: The .grad attribute of a Tensor that is not a leaf Tensor is being accessed.
 ```
 
+### of what a function of the project computes
+```python
+# file: ops.py
+def scaled(tensor, factor):
+    return tensor * factor
+
+# file: main.py
+import torch
+from ops import scaled
+
+x = torch.ones(3, requires_grad=True)
+y = torch.relu(scaled(x, 2))
+y.sum().backward()
+print(y.grad)  # GL201
+# warns: UserWarning: The .grad attribute of a Tensor that is not a leaf Tensor is being accessed.
+```
+
+### of one round's result, in the next round
+```python
+import torch
+
+state = torch.ones(3, requires_grad=True)
+for step in range(2):
+    loss = (state**2).sum()
+    loss.backward()
+    print(state.grad)  # GL201
+    state = state - 0.1
+# warns: UserWarning: The .grad attribute of a Tensor that is not a leaf Tensor is being accessed.
+```
+
 ## Silent
 
 ### the leaf itself
@@ -367,5 +397,105 @@ z = x.to("cpu").contiguous()
 (y + z).sum().backward()
 print(y.grad, z.grad)
 # shows: y is x and z is x
+```
+
+### a view made under no_grad
+```python
+import torch
+
+x = torch.ones(3, requires_grad=True)
+with torch.no_grad():
+    flat = x.view(-1)
+flat.sum().backward()
+print(flat.grad)
+# shows: flat.is_leaf
+```
+
+### retained by a function that gets it
+```python
+# file: probes.py
+def watch(*tensors):
+    for tensor in tensors:
+        tensor.retain_grad()
+
+# file: main.py
+import torch
+from probes import watch
+
+x = torch.ones(3, requires_grad=True)
+y = x.exp()
+watch(x, y)
+y.sum().backward()
+print(y.grad)
+# shows: y.grad is not None
+```
+
+### retained by another name
+```python
+import torch
+
+x = torch.ones(3, requires_grad=True)
+y = x.exp()
+kept = {"y": y}
+for tensor in (x, y):
+    tensor.retain_grad()
+y.sum().backward()
+print(y.grad, kept["y"].grad)
+# shows: y.grad is not None
+```
+
+### handed back by a function, or by a module
+```python
+import torch
+from torch import nn
+
+class Skip(nn.Module):
+    def forward(self, x):
+        return x
+
+def checked(x):
+    assert x.dim() == 1
+    return x
+
+x = torch.ones(3, requires_grad=True)
+y = checked(x)
+z = Skip()(x)
+(y + z).sum().backward()
+print(y.grad, z.grad)
+# shows: y is x and z is x
+```
+
+### shown to be None on purpose
+```python
+import torch
+
+def test_only_leaves_have_gradients():
+    x = torch.ones(3, requires_grad=True)
+    y = x.exp()
+    y.sum().backward()
+    assert x.grad is not None
+    assert y.grad is None
+
+# run: test_only_leaves_have_gradients()
+```
+
+### a scalar of one's own
+```python
+class Scalar:
+    def __init__(self, data):
+        self.data, self.grad = data, 0.0
+
+    def __mul__(self, other):
+        return Scalar(self.data * other.data)
+
+    def backward(self):
+        self.grad = 1.0
+
+def slope(a, b):
+    c = a * b
+    c.backward()
+    return c.grad
+
+# run: print(slope(Scalar(2), Scalar(3)))
 ```
 """
