@@ -9,49 +9,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from gradlint.finding import Place
-from gradlint.model.code import Call, For, dotted
 from gradlint.model.inference_names import (
-    EVALUATION_DATA,
-    GRADIENT_FILE,
-    INFERENCE_FILE,
-    INFERENCE_FUNCTION,
     OTHER_FRAMEWORKS,
-    SERVICE_DECORATOR,
     TEST_FILE,
     TEST_FUNCTION,
     TORCH_PACKAGES,
     TORCH_WORDS,
-    TRAINING_FUNCTION,
 )
-from gradlint.model.torch_calls import TRAINING_WORDS
-from gradlint.model.traverse import parts, statements
 from gradlint.project.calls import CallGraph, Edge
+from gradlint.project.cues import ENOUGH, Cue, Cues
 from gradlint.project.destiny import Destinies, Destiny
 from gradlint.project.effects import GRAD, apply
 from gradlint.project.flow import CallEvent, Flows
-from gradlint.project.guards import returned
 from gradlint.project.link import Linker
 from gradlint.project.nodes import ClassNode, External, FunctionNode, ModuleNode
 from gradlint.project.values import Origin, Value
 
-ENOUGH = 3
-_DETACHING = frozenset({"detach", "detach_", "data", "shape", "size", "dtype", "device"})
-_SHOWN = frozenset(
-    {"shape", "size", "print", "dtype", "device", "f-string", "format", "len", "dim", "ndim", "type", "=="}
-)
-_SMOKE = re.compile(r"^_*(test|main|demo|debug|check|smoke|example)(_|$)|_test$")
-_OPTIMIZING = frozenset({"zero_grad", "step"})
 _LONGEST_WAY_UP = 4  # callers of callers
-
-
-@dataclass(frozen=True, slots=True)
-class Cue:
-    """One piece of evidence. ``place`` is None for what the user sees anyway (a name)."""
-
-    points: int
-    message: str
-    place: Place | None = None
+_OPTIMIZING = frozenset({"zero_grad", "step"})
+_SHOWN = frozenset("shape size print dtype device f-string format len dim ndim type ==".split())
+_SMOKE = re.compile(r"^_*(test|main|demo|debug|check|smoke|example)(_|$)|_test$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +57,7 @@ class Inference:
         self._calls = calls
         self._flows = flows
         self._destinies = destinies
-        self._configured = configured
+        self._cues = Cues(calls, flows, configured)
         self._torch: dict[ModuleNode, bool] = {}
 
     def wasteful_forwards(self, function: FunctionNode) -> Iterator[Forward]:
@@ -102,13 +79,13 @@ class Inference:
         module = _module_of(event)
         if destiny.trained or self._meets_numpy(function, event, module):
             return None
-        if self._joined(function, module, "frozen") or self._derives(module):
+        if self._cues.is_frozen(function, module) or self._derives(module):
             return None
         if any(argument.value.requires_grad for argument in event.arguments):
             return None
         if self._is_smoke_test(function, module, destiny):
             return None
-        cues = (*self._cues(function, event, module, destiny),)
+        cues = tuple(self._cues.of(function, event, module, destiny))
         if sum(cue.points for cue in cues) < ENOUGH:
             return None
         return Forward(function, event, cues, destiny, self._unguarded_caller(function))
@@ -224,7 +201,7 @@ class Inference:
             return True
         callers = self._calls.callers.get(function, ())
         if not callers and function.owner is None:
-            return self._is_inference_name(function) and "eval" in function.facts.words
+            return self._cues.is_inference_name(function) and "eval" in function.facts.words
         return any(
             edge.certain
             and edge.caller not in seen
@@ -232,139 +209,6 @@ class Inference:
             and self._is_live(edge.caller, seen | {function})
             for edge in callers
         )
-
-    # Cues
-
-    def _cues(self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny) -> Iterator[Cue]:
-        yield from self._mode_cues(function, event, module)
-        yield from self._name_cues(function, destiny)
-        yield from self._data_cues(function)
-        yield from self._destiny_cues(function, event, module, destiny)
-        yield from self._loop_cues(function, event)
-        yield from self._caller_cues(function)
-
-    def _mode_cues(self, function: FunctionNode, event: CallEvent, module: Value) -> Iterator[Cue]:
-        training, at = module.training, module.mode_at
-        if training is None and module.parameter is not None:
-            training, at = self._joined_mode(function, module)
-        if training is None and at is None and event.evaluating is not None:
-            training, at = False, event.evaluating
-        if training is False and at is not None:
-            where, node = at
-            near = where is function
-            yield Cue(
-                3 if near else 2,
-                "evaluation mode is set here; it does not turn recording off",
-                where.place(node),
-            )
-        elif training is True:
-            yield Cue(-2, "")
-        if module.certainty == "named":
-            yield Cue(-1, "")
-
-    def _joined_mode(
-        self, function: FunctionNode, module: Value
-    ) -> tuple[bool | None, tuple[FunctionNode, int] | None]:
-        found = self._handed(function, module)
-        modes = {value.training for value in found}
-        if modes == {False}:
-            return False, found[0].mode_at
-        return None, None
-
-    def _joined(self, function: FunctionNode, module: Value, field: str) -> bool:
-        if getattr(module, field) is not None:
-            return bool(getattr(module, field))
-        found = self._handed(function, module)
-        return bool(found) and all(bool(getattr(value, field)) for value in found)
-
-    def _handed(self, function: FunctionNode, module: Value, depth: int = 0) -> list[Value]:
-        """What the callers hand over for the parameter that a module came in by."""
-        name = module.parameter
-        if name is None or depth > _LONGEST_WAY_UP:
-            return []
-        found: list[Value] = []
-        for edge in self._calls.callers.get(function, ()):
-            value = self._flows.argument(self._flows.flow(edge.caller), edge.at, name, function)
-            deeper = self._handed(edge.caller, value, depth + 1) if value.training is None else []
-            found.extend(deeper or [value])
-        return found
-
-    def _name_cues(self, function: FunctionNode, destiny: Destiny) -> Iterator[Cue]:
-        name = function.facts.name
-        if name in self._configured or function.name in self._configured:
-            yield Cue(ENOUGH, f"the configuration names `{name}` an inference function")
-        if TRAINING_FUNCTION.search(name):
-            yield Cue(0 if destiny.only_read else -2, "")
-        elif not function.is_module_body and INFERENCE_FUNCTION.search(name):
-            yield Cue(2, f"`{name}` is called like a function that does not train")
-        if GRADIENT_FILE.search(function.module.path.lower()):
-            yield Cue(-3, "")
-        if INFERENCE_FILE.search(function.module.path):
-            yield Cue(1, "so is its file")
-        scope = function.parent or function
-        for decorator in function.facts.decorators:
-            spelt = dotted(decorator.function if isinstance(decorator, Call) else decorator)
-            if spelt is not None and SERVICE_DECORATOR.search(spelt):
-                yield Cue(2, f"`@{spelt}` makes it answer requests", scope.place(decorator.at))
-
-    def _data_cues(self, function: FunctionNode) -> Iterator[Cue]:
-        for statement in statements(function.facts.body):
-            if isinstance(statement, For):
-                iterable = statement.iterable
-                while isinstance(iterable, Call) and iterable.arguments:
-                    iterable = iterable.arguments[0].value
-                name = dotted(iterable)
-                if name is not None and EVALUATION_DATA.search(name.lower()):
-                    yield Cue(1, f"`{name}` is data to evaluate on", function.place(statement.iterable.at))
-                    return
-
-    def _destiny_cues(self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny) -> Iterator[Cue]:
-        trains = not TRAINING_WORDS.isdisjoint(function.facts.words)
-        # In a training step a detached result may still be a target: that is wasted work, but not inference.
-        reads = [read for read in destiny.reads if not trains or read[1] not in _DETACHING]
-        if destiny.only_read and reads:
-            where, how = reads[-1]
-            yield Cue(3, f"only numbers are taken from the result ({_how(how)})", where)
-            return
-        if destiny.dropped and event.result.items is not None:
-            yield Cue(
-                3,
-                "nothing is done with the part of the result that carries the graph",
-                function.place(event.at),
-            )
-            return
-        if destiny.unknown or destiny.stored or (destiny.only_read and trains):
-            yield Cue(-1, "")
-            if function.owner is not None and self._calls.modules.is_module_class(function.owner):
-                yield Cue(-1, "")
-        if trains and module.training is not False:
-            yield Cue(-2, "")
-        if destiny.returned and module.training is not False and _returns_loss(function):
-            yield Cue(-3, "")
-
-    def _loop_cues(self, function: FunctionNode, event: CallEvent) -> Iterator[Cue]:
-        """``x = step(model(x))`` in a loop: what was computed goes in again, as in sampling and decoding."""
-        own = Origin(function, event.at)
-        if event.in_loop and any(own in argument.value.origins for argument in event.arguments):
-            in_module = function.owner is not None and self._calls.modules.is_module_class(function.owner)
-            if self._is_inference_name(function) and not function.is_module_body:
-                yield Cue(
-                    1 if in_module else 3, "its result goes into it again, step by step", function.place(event.at)
-                )
-
-    def _caller_cues(self, function: FunctionNode) -> Iterator[Cue]:
-        callers = self._calls.callers.get(function, [])
-        if callers and all(self._is_inference_name(edge.caller) for edge in callers):
-            edge = callers[0]
-            yield Cue(1, f"it is only called by code that does not train, such as `{edge.caller.name}`", edge.place)
-        elif any(TRAINING_FUNCTION.search(edge.caller.facts.name) for edge in callers):
-            yield Cue(-1, "")
-
-    def _is_inference_name(self, function: FunctionNode) -> bool:
-        if function.is_module_body:
-            return INFERENCE_FILE.search(function.module.path) is not None
-        name = function.facts.name
-        return INFERENCE_FUNCTION.search(name) is not None and TRAINING_FUNCTION.search(name) is None
 
     def _unguarded_caller(self, function: FunctionNode) -> Edge | None:
         """A caller that reaches the function with grad on."""
@@ -380,13 +224,3 @@ def _module_of(event: CallEvent) -> Value:
     if event.receiver is not None and event.receiver.kind in ("module", "self"):
         return event.receiver
     return next((a.value for a in event.arguments if a.value.kind == "module"), event.callee)
-
-
-def _how(detail: str) -> str:
-    return f"`.{detail}`" if detail.isidentifier() else f"`{detail}`"
-
-
-def _returns_loss(function: FunctionNode) -> bool:
-    """Whether what a function returns is called a loss."""
-    names = (dotted(part) or "" for value in returned(function) for part in (value, *parts(value)))
-    return any("loss" in name.rpartition(".")[2].lower() for name in names)
