@@ -7,6 +7,8 @@ from gradlint.model.traverse import expressions, statements, within
 from gradlint.project.link import Linker
 from gradlint.project.nodes import ClassNode, FunctionNode
 
+_LONGEST_CHAIN = 20  # imports of imports
+
 
 class Bindings:
     """Assigned expressions by dotted name, per function and per class; computed when first asked for."""
@@ -22,10 +24,11 @@ class Bindings:
             self._assigned[function] = _assignments(function)
         return self._assigned[function]
 
-    def values(self, scope: FunctionNode, name: str) -> list[tuple[FunctionNode, Expression]]:
+    def values(self, scope: FunctionNode, name: str, depth: int = 0) -> list[tuple[FunctionNode, Expression]]:
         """All expressions a dotted name is assigned, with the function each stands in.
 
-        ``self.x`` is looked up in all methods of the class and its bases, a bare name in the enclosing scopes.
+        ``self.x`` is looked up in all methods of the class and its bases, a bare name in the enclosing scopes and
+        in the file it is imported from.
         """
         if name.startswith("self.") and (cls := owner_class(scope)) is not None:
             return self.attribute(cls, name.removeprefix("self."))
@@ -35,9 +38,19 @@ class Bindings:
             found = self.assigned(function).get(name)
             if found:
                 return [(function, value) for value in found]
-            if first in function.facts.local and not function.is_module_body:
-                return []
+            if first in function.facts.local:
+                return self._imported(function, name, depth)
             function = function.parent
+        return []
+
+    def _imported(self, scope: FunctionNode, name: str, depth: int) -> list[tuple[FunctionNode, Expression]]:
+        """``from config import name`` and ``import config; config.name``: what that file assigns it."""
+        first, _, rest = name.partition(".")
+        for found in scope.facts.imports if depth < _LONGEST_CHAIN else ():
+            if found.binding == first:
+                source = self._linker.source(scope.module, found)
+                wanted = name.replace(first, found.name, 1) if found.name is not None else rest
+                return self.values(source.body, wanted, depth + 1) if source is not None and wanted else []
         return []
 
     def attribute(self, cls: ClassNode, name: str) -> list[tuple[FunctionNode, Expression]]:

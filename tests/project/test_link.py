@@ -433,3 +433,37 @@ def test_with_and_walrus_bind_too(build: Build) -> None:
     project = build({"main.py": "with open(p) as f: ...\nif (n := g()): ...\n"})
     body = project.modules[0].body
     assert [len(project.bindings.values(body, name)) for name in ("f", "n", "p")] == [1, 1, 0]
+
+
+def test_a_variable_of_another_file_has_the_values_it_is_given_there(build: Build) -> None:
+    project = build(
+        {
+            "config.py": "from deep import far as net\nguard = make()\nguard = again()\n",
+            "deep.py": "far = make()\n",
+            "main.py": """
+                import config
+                from config import guard, net as model
+                def run():
+                    from config import guard as own
+                    def inner(): ...
+                def hidden(guard, config): ...
+                """,
+        }
+    )
+    by_name = {f.name: f for f in project.functions() if f.module.path == "main.py"}
+
+    def values(function: str, name: str) -> list[str]:
+        return [scope.module.path for scope, _ in project.bindings.values(by_name[function], name)]
+
+    assert values("<module>", "guard") == ["config.py"] * 2
+    assert values("run.inner", "guard") == ["config.py"] * 2
+    assert values("run.inner", "own") == ["config.py"] * 2
+    assert values("run", "model") == ["deep.py"]
+    assert values("run", "config.guard") == ["config.py"] * 2
+    assert values("hidden", "guard") == []
+    assert values("hidden", "config.guard") == []
+
+
+def test_variables_imported_in_a_circle_have_no_values(build: Build) -> None:
+    project = build({"a.py": "from b import x", "b.py": "from a import x"})
+    assert project.bindings.values(project.modules[0].body, "x") == []
