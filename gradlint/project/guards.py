@@ -216,8 +216,8 @@ class Guards:
     def decorators(self, function: FunctionNode) -> Effect:
         """What all decorators of a function do to the state its body runs in."""
         effect = IDENTITY
-        if function.facts.is_async and not function.facts.is_generator:
-            return effect  # torch's decorators return before an async body runs
+        if function.facts.is_async:
+            return effect  # torch's decorators return before an async body runs, a generator's too
         scope = function.parent or function
         for decorator in function.facts.decorators:
             effect = then(effect, self.decorator(decorator, scope) or IDENTITY)

@@ -550,6 +550,7 @@ def test_a_guard_from_a_file_that_was_not_given_may_be_one(modes: Modes) -> None
         "def run():\n    with torch.no_grad():\n        def inner():\n            here()\n    return inner",
         "@torch.no_grad()\ndef run():\n    def inner():\n        here()\n    return inner",
         "@torch.no_grad()\nasync def run():\n    here()",
+        "@torch.no_grad()\nasync def run():\n    yield here()",
         "@torch.no_grad()\nclass A:\n    def run(self):\n        here()",
     ],
 )
