@@ -15,7 +15,7 @@ from gradlint.project.inference import Inference
 from gradlint.project.leaks import Leaks
 from gradlint.project.link import Linker
 from gradlint.project.modes import Modes
-from gradlint.project.nodes import FunctionNode
+from gradlint.project.nodes import External, FunctionNode
 from gradlint.project.state import GradStates
 
 
@@ -64,3 +64,8 @@ class Project:
     def flow(self, function: FunctionNode) -> Flow:
         """What running a function's body shows."""
         return self.flows.flow(function)
+
+    def name_of(self, function: FunctionNode, name: str) -> str | None:
+        """The full dotted name of something outside the project, as a function of it spells it."""
+        target = self.linker.resolve(function, name)
+        return target.name if isinstance(target, External) else None
