@@ -4,7 +4,7 @@ import re
 from typing import TYPE_CHECKING
 
 from gradlint.model.code import Argument, Attribute, Call, Expression, Subscript, dotted
-from gradlint.project import evaluate
+from gradlint.project import attributes, evaluate
 from gradlint.project.flow import Passed, SideEffects
 from gradlint.project.nodes import FunctionNode
 from gradlint.project.values import UNKNOWN, Origin, Value
@@ -31,7 +31,7 @@ class Invocation:
             self.receiver = evaluate.value_of(function.value, run)
             self.receiver_path = dotted(function.value)
             self.method = function.name
-            self.callee = evaluate.attribute_of(function, self.receiver, run)
+            self.callee = attributes.attribute_of(function, self.receiver, run)
         else:
             self.callee = evaluate.value_of(function, run)
         run.reads.dereferenced(self.callee)

@@ -165,6 +165,7 @@ def _becomes_module(it: Invocation, owner: Value) -> Value:
 def _flagged(it: Invocation, owner: Value) -> Value:
     if it.method == "retain_grad":
         it.run.effects.retains |= owner.born is None
+        it.run.touch_views(owner, flags=False)
         changed = replace(owner, retained=it.run.epoch if owner.retained == NEVER else owner.retained)
     else:
         flag = it.argument(0, "requires_grad")

@@ -11,7 +11,7 @@ from gradlint.project.effects import GRAD, INFERENCE, NO_GRAD, apply
 from gradlint.project.flow import Flow, Flows, SideEffects
 from gradlint.project.nodes import FunctionNode
 from gradlint.project.reads import Reads
-from gradlint.project.values import ANY, NUMBER, PERHAPS, UNKNOWN, Value, elsewhere, meet
+from gradlint.project.values import ANY, COMPUTED, LEAF, NUMBER, PERHAPS, PLAIN, UNKNOWN, Value, elsewhere, meet
 
 Env = dict[str, Value]
 
@@ -127,8 +127,9 @@ class Memory:
         own = path is None or path.partition(".")[0] in self.function.facts.local
         if old.born is None or not own:
             self.effects.changes = True  # others hold it too
-        if (flags := new.tensor != old.tensor) or new.retained != old.retained:
-            self.touch_views(old, flags=flags)
+        known = old.tensor in (PLAIN, LEAF, COMPUTED)
+        if new.tensor != old.tensor or not known:
+            self.touch_views(old, flags=True)
         self.replace_everywhere(old, new)
         if path is not None and (path in self.env or "." not in path):
             self.env[path] = new

@@ -125,6 +125,13 @@ def flagged(owner: Value, wanted: bool | None) -> Value:
     return replace(owner, tensor=tensor or ANY, lost=None)
 
 
+def part_of(owner: Value) -> Value:
+    """Something that a value holds. What a guarded forward gives has no graph in any part."""
+    if owner.kind == "unknown" and owner.tensor == PLAIN and owner.lost is not None:
+        return Value(origins=owner.origins, tensor=PLAIN, lost=owner.lost)
+    return plain(owner.origins, owner.memory)
+
+
 def index(how: str, shadow: frozenset[Origin], at: int, run: "Memory") -> Value:
     """Integers or booleans, computed: no graph leads through them."""
     return replace(made("tensor", PLAIN, at, run, lost=Loss(how, run.function.place(at))), shadow=shadow)
