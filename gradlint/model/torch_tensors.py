@@ -91,7 +91,7 @@ FLAGGING_NAMES = re.compile(r"grad|leaf|hook|retain|attach|watch|track|requires|
 
 # Code outside the project that never runs ``backward()``, and never changes a tensor's flags.
 HARMLESS_FUNCTIONS = re.compile(
-    r"^(builtins\.(?!map$|filter$|exec$|eval$|next$|__import__$|super$|__build_class__$).*"
+    r"^(builtins\.(?!map$|filter$|exec$|eval$|next$|setattr$|__import__$|super$|__build_class__$).*"
     r"|torch\.(?!autograd\.(backward|gradcheck|gradgradcheck|functional|profiler|function)|utils\.(checkpoint|data)"
     r"|func\.|_dynamo|compile|jit|fx|multiprocessing|distributed|export|onnx|vmap|hub|ao|quantization|testing|_C).*"
     r"|torchvision\.(utils|transforms|models|io)\..*"

@@ -7,7 +7,7 @@ from gradlint.model.code import Attribute, Augment, Display, Expression, Name, O
 from gradlint.project import evaluate, tensors
 from gradlint.project.flow import AttributeEvent
 from gradlint.project.nodes import FunctionNode
-from gradlint.project.values import NUMBER, PERHAPS, Value, elsewhere, plain
+from gradlint.project.values import NUMBER, Value, elsewhere, plain
 
 if TYPE_CHECKING:
     from gradlint.project.interpret import Run
@@ -41,9 +41,10 @@ def _bind_attribute(run: "Run", target: Attribute, value: Value) -> None:
     if target.name == "requires_grad":
         _set_requires_grad(run, holder, value, target.at, dotted(target.value))
         return
-    if target.name == "grad" and holder.is_tensor:
+    if target.name == "grad" and value.kind != "none":
         # Below, the gradient is known by this name; by other names of the tensor it is only not None.
-        run.replace_everywhere(holder, replace(holder, born=None, retained=PERHAPS))
+        run.may_run_backward()
+        run.touch((holder,), flags=False, retained=True)
     if path is None:
         return
     run.forget(path)

@@ -73,7 +73,7 @@ class Invocation:
     def fresh(self, *more: frozenset[Origin]) -> Value:
         """A new value with a graph of its own, and what else goes into it."""
         origins = frozenset({Origin(self.run.function, self.at)}).union(*more)
-        return Value(origins=origins, made_at=self.at)
+        return Value(origins=origins, made_at=self.at, memory=frozenset({self.at}))
 
     @property
     def tensors(self) -> list[Value]:

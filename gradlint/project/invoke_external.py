@@ -65,7 +65,7 @@ def on_external(it: Invocation, name: str) -> Value:
     if name == "builtins.getattr" and first is not None and first.kind == "callable":
         return Value("callable", target=External("?.attribute"))
     if name in ("torch.load", "copy.deepcopy", "copy.copy"):
-        return first if name != "torch.load" and first is not None else UNKNOWN
+        return _copied(it, first) if name != "torch.load" and first is not None else UNKNOWN
     last = name.rpartition(".")[2]
     if first and name.startswith("torch.") and last in VALUES_AND_INDICES and len(it.arguments) > 1:
         return values_and_indices(it, first)
@@ -91,6 +91,11 @@ def on_external(it: Invocation, name: str) -> Value:
         made = result.kind == "unknown" and result.target is None
         return replace(result, target=External(name)) if made else result
     return plain(it.given)
+
+
+def _copied(it: Invocation, value: Value) -> Value:
+    """``copy.deepcopy(x)``: another object, its flags and its ``.grad`` as they were."""
+    return replace(value, memory=frozenset({it.at})) if value.is_tensor else value
 
 
 def _asked_for_attribute(it: Invocation, name: str) -> Value:

@@ -152,10 +152,10 @@ def result_of_forward(it: Invocation, result: Value) -> Value:
             tensor |= returned.tensor if known and returned is not None else ANY
     lost = tensors.lost_here(it.at, run)
     if lost is not None and not tensor & LEAF and not (it.effects is not None and it.effects.records):
-        return replace(result, tensor=PLAIN, lost=lost, born=run.epoch, own_memory=True)
+        return replace(result, tensor=PLAIN, lost=lost, born=run.epoch, memory=frozenset({it.at}), own_memory=True)
     if run.records(it.at) is False:
         return result
-    return replace(result, tensor=tensor, born=run.epoch, own_memory=True)
+    return replace(result, tensor=tensor, born=run.epoch, memory=frozenset({it.at}), own_memory=True)
 
 
 def _flow_of(it: Invocation, target: FunctionNode) -> Flow:

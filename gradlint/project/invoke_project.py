@@ -151,8 +151,12 @@ def _with_flags(it: Invocation, fresh: Value, result: Value) -> Value:
     if not result.is_tensor:
         return fresh
     retained = NEVER if result.retained == NEVER else PERHAPS
+    memory = fresh.memory
+    if not result.own_memory:  # a view of what it was given, for all we know
+        memory = memory.union(*(value.memory for value in it.tensors))
     flagged = replace(
         fresh,
+        memory=memory,
         kind=result.kind,
         tensor=result.tensor,
         lost=result.lost,

@@ -134,6 +134,12 @@ class Memory:
         if path is not None and (path in self.env or "." not in path):
             self.env[path] = new
 
+    def touch_attributes(self) -> None:
+        """Other code ran that may have assigned attributes."""
+        for name, value in self.env.items():
+            if "." in name:
+                self.env[name] = elsewhere(value)
+
     def touch_views(self, changed: Value, *, flags: bool) -> None:
         """What may be the same tensor, or a view of it, shares its flags."""
         if changed.memory:

@@ -28,6 +28,7 @@ def suffer(it: Invocation, result: Value) -> Value:
 
 def _known(it: Invocation, effects: SideEffects, result: Value) -> Value:
     run = it.run
+    run.touch_attributes()
     if effects.backward:
         run.begin_epoch()
     if not (effects.changes or effects.retains):
@@ -41,6 +42,7 @@ def _unknown(it: Invocation, result: Value) -> Value:
     """Code we cannot see. It changes flags if its name says so, and may well add to a tensor it is given."""
     run = it.run
     run.may_run_backward()
+    run.touch_attributes()
     flagging = FLAGGING_NAMES.search(last_part(it.name)) is not None
     run.effects.changes |= flagging
     run.effects.retains |= flagging

@@ -128,7 +128,7 @@ def flagged(owner: Value, wanted: bool | None) -> Value:
 def part_of(owner: Value) -> Value:
     """Something that a value holds. What a guarded forward gives has no graph in any part."""
     if owner.kind == "unknown" and owner.tensor == PLAIN and owner.lost is not None:
-        return Value(origins=owner.origins, tensor=PLAIN, lost=owner.lost)
+        return Value(origins=owner.origins, tensor=PLAIN, lost=owner.lost, memory=owner.memory)
     return plain(owner.origins, owner.memory)
 
 

@@ -152,7 +152,8 @@ def plain(origins: frozenset[Origin], memory: frozenset[int] = frozenset()) -> V
 
 def without_graph(value: Value, lost: Loss) -> Value:
     """What ``detach()`` and its kind give."""
-    return Value("tensor", shadow=value.traces, tensor=PLAIN, lost=lost)
+    memory = frozenset({lost.place.node})
+    return Value("tensor", shadow=value.traces, tensor=PLAIN, lost=lost, memory=memory)
 
 
 def elsewhere(value: Value) -> Value:

@@ -511,4 +511,24 @@ def flat(model, rows, lengths):
 
 # run: flat(model, torch.randn(2, 3, 8), torch.tensor([3, 2]))
 ```
+
+### an attribute that a method computes again
+```python
+import torch
+
+class Trainer:
+    def __init__(self, model):
+        self.model = model
+
+    def compute(self, images):
+        self.loss = self.model(images).sum()
+
+    def step(self, images):
+        with torch.no_grad():
+            self.loss = self.model(images).sum()
+        self.compute(images)
+        self.loss.backward()
+
+# run: Trainer(model).step(images)
+```
 """

@@ -504,4 +504,20 @@ with torch.no_grad():
 print(y.grad)
 # shows: y.grad is None
 ```
+
+### given by hand to all parameters
+```python
+import torch
+from torch import nn
+
+def start(rows):
+    net = nn.Linear(4, 1)
+    for param in net.parameters():
+        param.grad = torch.zeros_like(param)
+    for weight in net.parameters():
+        weight.grad.add_(1)
+    return net
+
+# run: start(rows)
+```
 """
