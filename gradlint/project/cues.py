@@ -72,8 +72,8 @@ class Cues:
             )
         elif training is True:
             yield Cue(-2)
-        if module.certainty == "named":
-            yield Cue(-1)
+        if module.certainty == "named" and module.parameter is None and "." not in event.name:
+            yield Cue(-1)  # a variable made by who knows what, called like a model
 
     def _joined_mode(
         self, function: FunctionNode, module: Value

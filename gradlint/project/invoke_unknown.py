@@ -43,10 +43,12 @@ def on_unknown(it: Invocation) -> Value:
         it.forward = it.forward and all(runs_module(it, it.run.flows.flow(target)) for target in targets)
         return result
     if it.callee.kind != "callable" and _looks_like_model(it):
-        return forward(it, replace(it.callee, kind="module", certainty="named"))
+        it.callee = replace(it.callee, kind="module", certainty="named")
+        return forward(it, it.callee)
     if _runs_part_of_model(it):
         assert it.receiver is not None
-        return forward(it, replace(it.receiver, kind="module", certainty="named"))
+        it.receiver = replace(it.receiver, kind="module", certainty="named")
+        return forward(it, it.receiver)
     if it.given and (READING_NAMES.search(last) or READING_NAMES.search(last_part(it.receiver_path or ""))):
         return it.read(last)
     if it.callee.kind == "unknown" and it.arguments and LOSS_LIKE.search(it.name):
