@@ -47,9 +47,16 @@ def _bind_attribute(run: "Run", target: Attribute, value: Value) -> None:
         run.touch((holder,), flags=False, retained=True)
     if path is None:
         return
+    _remember(run, holder, value)
     run.forget(path)
     run.env[path] = value
     run.flow.used(value.origins, "stored", target.at, path)
+
+
+def _remember(run: "Run", holder: Value, value: Value) -> None:
+    """An object now holds a tensor: whoever gets the object gets the tensor."""
+    if not value.memory <= holder.memory and holder.kind in ("unknown", "self", "module", "container"):
+        run.replace_everywhere(holder, replace(holder, memory=holder.memory | value.memory))
 
 
 def _set_requires_grad(run: "Run", holder: Value, value: Value, at: int, path: str | None) -> None:

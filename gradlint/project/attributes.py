@@ -70,7 +70,8 @@ def _of_self(name: str, path: str | None, owner: Value, run: "Run") -> Value:
         value = UNKNOWN
     if value.parameter is not None:
         value = replace(value, parameter=None)
-    value = replace(value, origins=frozenset()) if value.origins else value
+    if value.origins or owner.memory:
+        value = replace(value, origins=frozenset(), memory=owner.memory)
     value = _inherit(value, owner)
     if path is not None and value.kind == "module":
         run.env[path] = value
@@ -82,7 +83,9 @@ def _of_instance(name: str, cls: ClassNode, owner: Value, run: "Run") -> Value:
     if (method := run.flows.linker.find_method(cls, name)) is not None:
         return Value("callable", target=method)
     value = run.flows.attribute(cls, name)
-    return replace(value, parameter=None, origins=owner.origins) if value is not None else plain(owner.origins)
+    if value is None:
+        return plain(owner.origins, owner.memory)
+    return replace(value, parameter=None, origins=owner.origins, memory=owner.memory)
 
 
 def _of_module(name: str, owner: Value, run: "Run") -> Value:

@@ -86,6 +86,11 @@ class Invocation:
         """The origins of all it is called on and given, whether their graph is still there or not."""
         return frozenset[Origin]().union(*(value.traces for value in self.tensors))
 
+    @property
+    def memory(self) -> frozenset[int]:
+        """The tensors it has hold of."""
+        return frozenset[int]().union(*(value.memory for value in self.tensors))
+
     def has(self, keyword: str) -> bool:
         """Whether a keyword argument is given, or may be."""
         return any(argument.keyword == keyword or argument.stars == 2 for argument in self.arguments)

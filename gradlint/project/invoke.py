@@ -1,5 +1,6 @@
 """The abstract run over calls: what a call gives, changes and does with what it is given."""
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gradlint.model.code import Call
@@ -13,7 +14,7 @@ from gradlint.project.invoke_project import on_project
 from gradlint.project.invoke_unknown import on_unknown
 from gradlint.project.nodes import ClassNode, External, FunctionNode
 from gradlint.project.side_effects import suffer
-from gradlint.project.values import UNKNOWN, Value, meet, plain
+from gradlint.project.values import ANY, UNKNOWN, Value, meet, plain
 
 if TYPE_CHECKING:
     from gradlint.project.interpret import Run
@@ -36,7 +37,15 @@ def call(node: Call, run: "Run") -> Value:
         _evaluating(run) if invocation.forward else None,
         invocation.opaque,
     )
-    return suffer(invocation, result)
+    return suffer(invocation, _remembering(invocation, result))
+
+
+def _remembering(it: Invocation, result: Value) -> Value:
+    """What comes out of unknown code may be what went in, or hold it."""
+    if result.memory or result.kind not in ("unknown", "container") or result.tensor != ANY:
+        return result
+    memory = it.memory
+    return replace(result, memory=memory) if memory else result
 
 
 def _receiver(it: Invocation) -> Value | None:
@@ -109,5 +118,6 @@ def _instance(it: Invocation, cls: ClassNode) -> Value:
         frozen = (
             None if it.run.flows.calls.modules.has_parameters(cls) else True
         )  # nothing to train: nothing is recorded
-        return Value("module", target=cls, certainty="known", born=it.run.epoch, frozen=frozen)
-    return Value("unknown", origins=it.given, target=cls)
+        born = it.run.epoch
+        return Value("module", target=cls, certainty="known", born=born, frozen=frozen, memory=it.memory)
+    return Value("unknown", origins=it.given, target=cls, memory=it.memory)

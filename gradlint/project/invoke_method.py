@@ -153,6 +153,9 @@ def _to_integers(it: Invocation) -> bool:
 
 def _becomes_module(it: Invocation, owner: Value) -> Value:
     """Something on which ``.eval()`` or ``.parameters()`` is called is a module."""
+    if it.method == "requires_grad_":  # or a tensor after all
+        it.run.effects.changes = True
+        it.run.touch_views(owner, flags=True)
     module = replace(owner, kind="module", certainty="used", origins=frozenset())
     path = it.receiver_path
     if path is not None:

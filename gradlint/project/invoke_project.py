@@ -153,7 +153,7 @@ def _with_flags(it: Invocation, fresh: Value, result: Value) -> Value:
     retained = NEVER if result.retained == NEVER else PERHAPS
     memory = fresh.memory
     if not result.own_memory:  # a view of what it was given, for all we know
-        memory = memory.union(*(value.memory for value in it.tensors))
+        memory |= it.memory
     flagged = replace(
         fresh,
         memory=memory,

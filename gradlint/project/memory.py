@@ -142,10 +142,36 @@ class Memory:
 
     def touch_views(self, changed: Value, *, flags: bool) -> None:
         """What may be the same tensor, or a view of it, shares its flags."""
-        if changed.memory:
-            held = (item for value in self.env.values() for item in _held(value) if item is not changed)
-            found = [value for value in held if value.memory & changed.memory and value.items is None]
-            self.touch(found, flags=flags, retained=not flags)
+        others = [value for value in self._sharing(changed.memory) if value is not changed]
+        self._alter(others, flags=flags, retained=not flags)
+
+    def touch(self, values: Iterable[Value], *, flags: bool, retained: bool) -> dict[int, Value]:
+        """Other code had hold of values and may have changed tensors' flags, or retained their gradients.
+
+        Returns what became of each, by ``id``.
+        """
+        held = [item for value in values for item in _held(value)]
+        memory = frozenset[int]().union(*(value.memory for value in held))
+        return self._alter([*held, *self._sharing(memory)], flags=flags, retained=retained)
+
+    def _sharing(self, memory: frozenset[int]) -> list[Value]:
+        if not memory:
+            return []
+        return [item for value in self.env.values() for item in _held(value) if item.memory & memory]
+
+    def _alter(self, values: Iterable[Value], *, flags: bool, retained: bool) -> dict[int, Value]:
+        changes: dict[int, Value] = {}
+        for value in values:
+            if value.is_tensor and not any(value is shared for shared in _SHARED):
+                new = replace(value, tensor=ANY, lost=None) if flags and value.tensor != ANY else value
+                if retained and value.retained != PERHAPS:
+                    new = replace(new, retained=PERHAPS)
+                if new is not value:
+                    changes[id(value)] = new
+        if changes:
+            for name, value in self.env.items():
+                self.env[name] = _replaced(value, changes)
+        return changes
 
     def begin_epoch(self) -> None:
         """From here on gradients may be there that were not there before."""
@@ -164,38 +190,11 @@ class Memory:
             found.include(self.flows.effects(callee) if self.follows else SideEffects())
         return found
 
-    def touch(self, values: Iterable[Value], *, flags: bool, retained: bool) -> dict[int, Value]:
-        """Other code had hold of tensors and may have changed their flags, or retained their gradients.
-
-        Returns what became of each, by ``id``.
-        """
-        changes: dict[int, Value] = {}
-        for value in values:
-            _touched(value, flags, retained, changes)
-        if changes:
-            for name, value in self.env.items():
-                self.env[name] = _replaced(value, changes)
-        return changes
-
 
 def _held(value: Value) -> Iterator[Value]:
     yield value
     for item in value.items or ():
         yield from _held(item)
-
-
-def _touched(value: Value, flags: bool, retained: bool, changes: dict[int, Value]) -> None:
-    for item in value.items or ():
-        _touched(item, flags, retained, changes)
-    if not value.is_tensor or any(value is shared for shared in _SHARED):
-        return
-    new = value
-    if flags and value.tensor != ANY:
-        new = replace(new, tensor=ANY, lost=None)
-    if retained and value.retained != PERHAPS:
-        new = replace(new, retained=PERHAPS)
-    if new is not value:
-        changes[id(value)] = new
 
 
 def _replaced(value: Value, changes: dict[int, Value]) -> Value:

@@ -255,7 +255,10 @@ def contradiction(value: Value, tensor: Any) -> str:
     if value.kind not in ("tensor", "unknown", "parameters"):
         return ""
     said = (value.leaf, value.requires_grad)
-    truth = (tensor.is_leaf, tensor.requires_grad)
+    try:
+        truth = (tensor.is_leaf, tensor.requires_grad)
+    except RuntimeError:  # a view made under no_grad of what was changed since: torch itself does not say
+        return ""
     true = all(a is None or a == b for a, b in zip(said, truth, strict=True))
     assert tensor.is_leaf == (tensor.grad_fn is None)
     return "" if true else f"said {said}, but it is {truth}"
@@ -299,12 +302,30 @@ def add(t, u):
 def cut(t):
     return t * 2
 
+class Box:
+    def __init__(self, t):
+        self.t = t
+
+    def put(self, t):
+        self.t = t
+
+    def mark(self):
+        self.t.requires_grad_()
+
+    def get(self):
+        return self.t
+
+def reset():
+    global d
+    d = torch.rand(3, requires_grad=True)
+
 torch.manual_seed(0)
 seen = []
 a = torch.rand(3, requires_grad=True)
 b = torch.rand(3)
 c = a * 2
 d = torch.rand(3)
+o = Box(d)
 """
 SIMPLE = """
 {r} = {s} * {t}
@@ -329,6 +350,14 @@ SIMPLE = """
 {r} = {s} if {flag} else {t}
 held = [{s}]; held.append({t}); {r} = held[{n} % 2]
 for t in ({s}, {t}): {r} = t
+held = {{"s": {s}, "t": {t}}}; {r} = held["st"[{n} % 2]]
+o.t = {s}
+o.put({s})
+o = Box({s})
+{r} = o.t
+{r} = o.get()
+o.mark()
+reset()
 {s}.requires_grad_()
 {s}.retain_grad()
 {s}.grad = None
