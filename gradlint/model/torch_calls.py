@@ -169,5 +169,5 @@ GUARDED_HUBS = re.compile(r"ultralytics|yolov5")
 FORCE_LIKE = re.compile(r"(^|_)(forces?|stress|virials?|gradients?|hessian)(_|$|key)", re.I)
 # Objects of other libraries that go by a model's name: processors, tokenizers.
 NOT_A_MODULE = re.compile(
-    r"(FeatureExtractor|Processor|Tokenizer\w*|Pipeline|Scheduler|SentenceTransformer|Config)(\.\w+)?$"
+    r"^ultralytics\.|(^|\.)pipeline$|(FeatureExtractor|Processor|Tokenizer\w*|Pipeline|Scheduler|SentenceTransformer|Config)(\.\w+)?$"
 )

@@ -778,6 +778,21 @@ def sentiments(texts):
     return [found["label"] for found in classify(texts)]
 ```
 
+### objects of libraries that guard themselves
+```python
+from transformers import pipeline
+from ultralytics import YOLO
+
+classifier = pipeline("sentiment-analysis")
+model = YOLO("yolo11n.pt")
+
+def predict(texts):
+    return [found["label"] for found in classifier(texts)]
+
+def detect(paths):
+    return [len(result.boxes) for result in model(paths)]
+```
+
 ### hooks of Lightning
 ```python
 import pytorch_lightning as pl
