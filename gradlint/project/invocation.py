@@ -4,10 +4,11 @@ import re
 from typing import TYPE_CHECKING
 
 from gradlint.model.code import Argument, Attribute, Call, Expression, Subscript, dotted
+from gradlint.model.torch_tensors import INDEXING, LABELS
 from gradlint.project import attributes, evaluate
 from gradlint.project.flow import Passed, SideEffects
 from gradlint.project.nodes import FunctionNode
-from gradlint.project.values import UNKNOWN, Origin, Value
+from gradlint.project.values import NUMBER, PLAIN, UNKNOWN, Origin, Value
 
 if TYPE_CHECKING:
     from gradlint.project.interpret import Run
@@ -91,9 +92,27 @@ class Invocation:
         """The tensors it has hold of."""
         return frozenset[int]().union(*(value.memory for value in self.tensors))
 
+    @property
+    def compared(self) -> list[Value]:
+        """The arguments of a loss. Next to decisions (``argmax``), labels are taken for the data that they are."""
+        values = [argument.value for argument in self.arguments]
+        if not any(value.tensor == PLAIN and value.lost and value.lost.how in INDEXING for value in values):
+            return values
+        return [
+            NUMBER if v.kind == "unknown" and not v.is_tensor and LABELS.search(_converted(a.expression)) else v
+            for a, v in zip(self.arguments, values, strict=True)
+        ]
+
     def has(self, keyword: str) -> bool:
         """Whether a keyword argument is given, or may be."""
         return any(argument.keyword == keyword or argument.stars == 2 for argument in self.arguments)
+
+
+def _converted(expression: Expression) -> str:
+    """What an expression is called, conversions left out: ``labels`` for ``labels.float()``."""
+    while isinstance(expression, Call) and isinstance(expression.function, Attribute):
+        expression = expression.function.value
+    return dotted(expression) or ""
 
 
 def passed_argument(argument: Argument, run: "Run") -> Passed:

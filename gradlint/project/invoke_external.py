@@ -132,7 +132,7 @@ def _function_of_torch(it: Invocation, name: str, first: Value) -> Value:
         return plain(it.given)
     if home == "torch.nn.functional":
         known = last.islower() and not UNCLEAR_FUNCTIONALS.search(last)
-        return _computed(it, values) if known else plain(it.given)
+        return _computed(it, it.compared) if known else plain(it.given)
     if home in _ALGEBRA or (last in COMPUTING and home == "torch"):
         return _computed(it, values)
     if home != "torch":

@@ -130,7 +130,7 @@ def _loss(it: Invocation, name: str) -> Value:
     if UNCLEAR_MODULES.search(name):
         return plain(it.given)
     if name and not _HOLDING.search(name):
-        return tensors.computed([a.value for a in it.arguments], it.given, it.at, it.run)
+        return tensors.computed(it.compared, it.given, it.at, it.run)
     result = result_of_forward(it, plain(it.given))
     return result if it.targets else replace(result, kind="tensor")
 

@@ -248,6 +248,26 @@ for step in range(2):
 # raises: RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn
 ```
 
+### the loss of a decision
+```python
+from torch import nn
+from torch.nn import functional as F
+
+loss_fn = nn.L1Loss()
+
+def a(model, images, labels):
+    decided = model(images).softmax(1).argmax(1).float()
+    loss = loss_fn(decided, labels)
+    loss.backward()  # GL401
+
+def b(model, images, labels):
+    F.mse_loss(model(images).argmax(1).float(), labels.float()).backward()  # GL401
+
+# run: a(model, images, labels)
+# run: b(model, images, labels)
+# raises: RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn
+```
+
 ### of data alone
 ```python
 import torch
