@@ -62,6 +62,21 @@ class Modes:
         """The grad mode that a call makes: ``torch.no_grad()``."""
         return self.mode(function, expression.function) if isinstance(expression, Call) else None
 
+    def held(self, function: FunctionNode, expression: Expression, depth: int = 0) -> GradModeName | None:
+        """The grad mode of the object that an expression gives: made on the spot, or by all that a name is assigned."""
+        if isinstance(expression, Call):
+            return self.made(function, expression)
+        name = dotted(expression)
+        if name is None or depth > _LONGEST_CHAIN:
+            return None
+        values = self._bindings.values(function, name)
+        found = {self.held(where, value, depth + 1) for where, value in values if dotted(value) != name}
+        return found.pop() if len(found) == 1 else None
+
+    def decorating(self, function: FunctionNode, decorator: Expression) -> GradModeName | None:
+        """The grad mode that a decorator in a function's scope applies: called, bare (since torch 2.1) or held."""
+        return self.mode(function, decorator) or self.held(function, decorator)
+
     def query(self, function: FunctionNode, expression: Expression) -> str | None:
         """The query of the current mode that an expression names without calling it."""
         return GRAD_QUERIES.get(self.full_name(function, expression) or "")

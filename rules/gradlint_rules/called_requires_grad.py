@@ -1,0 +1,248 @@
+"""The flag `requires_grad` is called, or the method `requires_grad_` is tested, one taken for the other.
+
+## Flagged
+
+```python
+def freeze(model):
+    for param in model.parameters():
+        param.requires_grad(False)  # GL503
+
+# run: freeze(model)
+# raises: TypeError: 'bool' object is not callable
+```
+
+```python
+def trainable(model):
+    return [param for param in model.parameters() if param.requires_grad_]  # GL503
+
+# run: model.requires_grad_(False)
+# run: found = trainable(model)
+# shows: len(found) == 2
+```
+
+## Instead
+
+```python
+def freeze(model):
+    for param in model.parameters():
+        param.requires_grad_(False)
+
+# run: freeze(model)
+# shows: not any(param.requires_grad for param in model.parameters())
+```
+
+```python
+def trainable(model):
+    return [param for param in model.parameters() if param.requires_grad]
+
+# run: model.requires_grad_(False)
+# run: found = trainable(model)
+# shows: found == []
+```
+
+## Fixed
+
+```python
+def freeze(model):
+    for param in model.parameters():
+        param.requires_grad_(False)
+```
+
+```python
+def trainable(model):
+    return [param for param in model.parameters() if param.requires_grad]
+```
+
+## Why
+
+`requires_grad` is an attribute that holds a bool: calling it raises `TypeError: 'bool' object is not
+callable`. On a module, which has no such attribute, it is `AttributeError: 'Linear' object has no
+attribute 'requires_grad'`. The method that sets the flag ends in an underscore.
+
+The other way round nothing is said: a method is always true, so a test of `requires_grad_` without
+a call takes its branch for every tensor, and a call in a test does not ask but switches the flag on.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import (
+    Applicability,
+    Attribute,
+    Call,
+    Edit,
+    Expression,
+    Finding,
+    Fix,
+    FunctionNode,
+    Project,
+    all_expressions,
+    dotted,
+    rule,
+    scope,
+)
+
+_FLAG, _METHOD = "requires_grad", "requires_grad_"
+_HOLDERS = frozenset({"tensor", "parameters", "module"})
+_PARAMETER_NAMES = frozenset({"param", "params", "parameter", "p"})
+
+
+@rule("GL503", severity="error", since="0.1.0")
+def called_requires_grad(project: Project) -> Iterator[Finding]:
+    """Find calls of the flag, and tests of the method."""
+    for function in project.functions():
+        if _FLAG in function.facts.words:
+            yield from _called(project, function)
+        if _METHOD in function.facts.words:
+            yield from _tested(project, function)
+
+
+def _called(project: Project, function: FunctionNode) -> Iterator[Finding]:
+    expected = scope.expected_to_fail(function) | scope.tried(function)
+    for call in all_expressions(function.facts.body):
+        match call:
+            case Call(function=Attribute(name="requires_grad", value=owner) as named) if call.at not in expected:
+                if _FLAG not in project.linker.methods_named and _holds(project, function, named, owner):
+                    yield Finding(
+                        function.place(call.at),
+                        function.name,
+                        "`requires_grad` is a flag and cannot be called",
+                        help=f"write `{_METHOD}(...)`",
+                        fix=_rename(function, named, _METHOD, "safe"),  # as it is, it raises
+                    )
+            case _:
+                pass
+
+
+def _holds(project: Project, function: FunctionNode, named: Attribute, owner: Expression) -> bool:
+    """Whether the flag's owner is a tensor, parameter or module."""
+    event = project.flow(function).attributes.get((named.at, False))
+    kind = event.owner.kind if event is not None else "unknown"
+    return kind in _HOLDERS or (kind == "unknown" and dotted(owner) in _PARAMETER_NAMES)
+
+
+def _tested(project: Project, function: FunctionNode) -> Iterator[Finding]:
+    for test in scope.tested(function):
+        match test:
+            case Attribute(name="requires_grad_"):
+                yield Finding(
+                    function.place(test.at),
+                    function.name,
+                    "a method is always true: this asks nothing about the flag",
+                    help=f"write `{_FLAG}`",
+                    fix=_rename(function, test, _FLAG, "unsafe"),  # another branch will be taken
+                )
+            case Call(function=Attribute(name="requires_grad_"), arguments=()):
+                yield Finding(
+                    function.place(test.at),
+                    function.name,
+                    "this test does not ask for the flag but switches it on",
+                    help=f"write `{_FLAG}`",
+                )
+            case _:
+                pass
+
+
+def _rename(function: FunctionNode, named: Attribute, text: str, applicability: Applicability) -> Fix:
+    return Fix(applicability, f"write `{text}`", (Edit(function.place(named.name_at), "replace", text),))
+
+
+CASES = r"""
+```python setup
+import torch
+from torch import nn
+
+model = nn.Linear(8, 3)
+```
+
+## Flagged
+
+### on tensors and modules
+```python
+import torch
+from torch import nn
+
+x = torch.ones(3)
+layer = nn.Linear(3, 1)
+
+def mark():
+    x.requires_grad(True)  # GL503
+
+def mark_weight():
+    layer.weight.requires_grad(False)  # GL503
+
+# run: mark()
+# run: mark_weight()
+# raises: TypeError: 'bool' object is not callable
+```
+
+### on a whole module
+```python
+from torch import nn
+
+def frozen():
+    layer = nn.Linear(3, 1)
+    layer.requires_grad(False)  # GL503
+    return layer
+
+# run: frozen()
+# raises: AttributeError: 'Linear' object has no attribute 'requires_grad'
+```
+
+### asked by a call that sets
+```python
+import torch
+
+def describe(x):
+    if x.requires_grad_():  # GL503
+        return "trained"
+    return "frozen"
+
+# run: x = torch.ones(1)
+# run: answer = describe(x)
+# shows: answer == "trained" and x.requires_grad
+```
+
+## Silent
+
+### read, set and called as they are meant
+```python
+import torch
+
+x = torch.ones(3).requires_grad_()
+y = torch.ones(3)
+y.requires_grad = x.requires_grad
+if x.requires_grad and not y.requires_grad:
+    y.requires_grad_(True)
+# shows: y.requires_grad
+```
+
+### a method of that name in the project
+```python
+class Flags:
+    def __init__(self, params):
+        self.params = params
+
+    def requires_grad(self, value):
+        for param in self.params:
+            param.requires_grad = value
+
+flags = Flags(())
+flags.requires_grad(True)
+```
+
+### a function that has its name
+```python
+def requires_grad(model, flag=True):
+    for param in model.parameters():
+        param.requires_grad = flag
+
+requires_grad(model, False)
+# shows: not model.weight.requires_grad
+```
+
+### of an object that is not known
+```python
+def describe(config):
+    return config.requires_grad("encoder")
+```
+"""
