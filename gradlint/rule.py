@@ -48,6 +48,7 @@ from gradlint.project import Forward, FunctionNode, Project, scope
 from gradlint.project.effects import GRAD
 from gradlint.project.flags import Misspelling
 from gradlint.project.flow import AttributeEvent, CallEvent
+from gradlint.project.growths import Kept
 from gradlint.project.leaks import Leak
 from gradlint.project.values import COMPUTED, LEAF, PLAIN, Loss, Value
 
@@ -139,6 +140,7 @@ __all__ = [
     "FunctionNode",
     "If",
     "Jump",
+    "Kept",
     "Lambda",
     "Leak",
     "Loss",

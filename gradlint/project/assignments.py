@@ -1,13 +1,13 @@
 """What assignments do to names, attributes and containers."""
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from gradlint.model.code import Attribute, Augment, Display, Expression, Name, Operation, Subscript, dotted
-from gradlint.project import evaluate, tensors
+from gradlint.project import evaluate, growth, tensors
 from gradlint.project.flow import AttributeEvent
 from gradlint.project.nodes import FunctionNode
-from gradlint.project.values import NUMBER, Value, elsewhere, plain
+from gradlint.project.values import NUMBER, UNKNOWN, Value, elsewhere, plain
 
 if TYPE_CHECKING:
     from gradlint.project.interpret import Run
@@ -111,6 +111,10 @@ def augment(run: "Run", statement: Augment) -> None:
         if isinstance(statement.target, Subscript):
             _bind_item(run, statement.target.value, added, statement.target.at)
         return
+    if growth.is_sum(statement):
+        how: Literal["sum", "container"] = "container" if added.kind == "container" else "sum"
+        own = growth.grown(run, how, path, held, added, statement.value, statement.at)
+        added = replace(added, origins=added.origins | own) if own else added
     _augmented(run, path, held, added, statement.target.at)
     if "." in path or path in run.function.facts.shared:
         run.flow.used(added.origins, "stored", statement.at, path)
@@ -130,6 +134,16 @@ def _augmented(run: "Run", path: str, held: Value, added: Value, at: int) -> Non
             run.replace_everywhere(held, elsewhere(held))
         run.effects.changes |= held.kind == "unknown"
         run.env[path] = plain(origins)
+
+
+def added_to(run: "Run", target: Expression, value: Expression, found: Value, at: int) -> Value:
+    """The value of ``total = total + loss``: a sum that goes on from what the target holds; others as they are."""
+    path = dotted(target)
+    if path is None or growth.adds_to(target, value) is None:
+        return found
+    held = run.env.get(path, UNKNOWN)
+    own = growth.grown(run, "sum", path, held, found, value, at)
+    return replace(found, origins=found.origins | own) if own else found
 
 
 def rebound_by_others(function: FunctionNode) -> frozenset[str]:

@@ -14,6 +14,7 @@ from gradlint.model.code import Expression
 from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.project.bindings import Bindings, owner_class
 from gradlint.project.calls import CallGraph
+from gradlint.project.growth import Growth
 from gradlint.project.link import Linker
 from gradlint.project.nodes import ClassNode, FunctionNode
 from gradlint.project.uses import Use, UseKind
@@ -108,6 +109,7 @@ class Flow:
     function: FunctionNode
     calls: dict[int, CallEvent] = field(default_factory=dict)
     attributes: dict[tuple[int, bool], AttributeEvent] = field(default_factory=dict)
+    growths: dict[int, Growth] = field(default_factory=dict)
     uses: dict[Origin, set[Use]] = field(default_factory=lambda: defaultdict(set))
     env: dict[str, Value] = field(default_factory=dict)
     returns: Value | None = None

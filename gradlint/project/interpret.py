@@ -99,7 +99,7 @@ class Run(Memory):
             case Assign(targets=targets, value=value):
                 found = evaluate.value_of(value, self)
                 for target in targets:
-                    self.bind(target, found)
+                    self.bind(target, assignments.added_to(self, target, value, found, statement.at))
             case Augment():
                 assignments.augment(self, statement)
             case Return(value=value):

@@ -42,6 +42,8 @@ def on_external(it: Invocation, name: str) -> Value:
         if "clip_grad" not in name:
             it.run.note_gradient(it.at)
             it.run.flow.used(it.given, "trained", it.at, name)
+        if name == "torch.autograd.grad" and not it.has("create_graph"):
+            return Value(tensor=PLAIN)
         return plain(it.given)
     if name in FACTORIES:
         return _factory(it, name)

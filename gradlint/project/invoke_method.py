@@ -22,7 +22,7 @@ from gradlint.model.torch_tensors import (
     RESHAPING,
     VIEWING,
 )
-from gradlint.project import assignments, tensors
+from gradlint.project import assignments, growth, tensors
 from gradlint.project.invocation import Invocation
 from gradlint.project.invoke_external import made_of_data, values_and_indices
 from gradlint.project.invoke_module import module_method, training_after
@@ -189,6 +189,10 @@ def _collected(it: Invocation, owner: Value) -> Value:
             it.run.env[path] = replace(owner, items=None, memory=owner.memory | memory)
         return UNKNOWN
     known = it.run.env.get(path)
+    if it.method not in ("update", "setdefault"):
+        value = it.arguments[-1]
+        own = growth.grown(it.run, "container", path, known or owner, value.value, value.expression, it.at)
+        it.given |= own
     local = path in it.run.function.facts.local and known is not None and known.parameter is None
     if (local and it.method != "update") or (local and owner.kind == "container"):
         assignments.hold(it.run, path, owner, plain(it.given, memory), it.at)

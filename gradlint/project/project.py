@@ -11,6 +11,7 @@ from gradlint.project.destiny import Destinies
 from gradlint.project.flags import Flags
 from gradlint.project.flow import Flow, Flows
 from gradlint.project.gradients import Gradients
+from gradlint.project.growths import Growths
 from gradlint.project.inference import Inference
 from gradlint.project.leaks import Leaks
 from gradlint.project.link import Linker
@@ -37,7 +38,8 @@ class Project:
     ``linker`` knows names, ``modes`` those of torch's grad modes, ``states`` the effect of guards,
     ``calls`` who calls whom in which grad states, ``leaks`` what is left switched off,
     ``consumers`` what is done with generators, ``flows`` what names hold, ``gradients`` where they are read and what
-    for, ``flags`` how ``requires_grad`` is misspelt, ``inference`` what speaks for a call being inference.
+    for, ``growths`` what keeps graphs, ``flags`` how ``requires_grad`` is misspelt, ``inference`` what speaks for a
+    call being inference.
     """
 
     def __init__(self, modules: Iterable[ModuleFacts], names: Names = Names()) -> None:
@@ -54,6 +56,7 @@ class Project:
         self.gradients = Gradients(self.flows)
         self.flags = Flags(self.linker, self.modes, self.calls, self.flows)
         self.destinies = Destinies(self.calls, self.flows)
+        self.growths = Growths(self.calls, self.flows, self.destinies)
         self.inference = Inference(self.linker, self.calls, self.flows, self.destinies, names.inference_functions)
 
     def functions(self) -> Iterator[FunctionNode]:

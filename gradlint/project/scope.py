@@ -12,6 +12,7 @@ from gradlint.model.code import (
     Constant,
     Evaluate,
     Expression,
+    For,
     If,
     Operation,
     Statement,
@@ -156,6 +157,15 @@ def tried(function: FunctionNode) -> frozenset[int]:
     """The places in a short ``try`` that has handlers: a question whether something exists."""
     found = (s for s in statements(function.facts.body) if isinstance(s, Try) and s.handlers)
     return frozenset(place for probe in found if len(probe.body) <= _LONGEST_PROBE for place in _places(probe.body))
+
+
+def innermost_loop(function: FunctionNode, at: int) -> frozenset[int] | None:
+    """The places in the body of the innermost loop around a place; None if there is no loop around it."""
+    found: frozenset[int] | None = None
+    for statement in statements(function.facts.body):
+        if isinstance(statement, For | While) and at in (places := frozenset(_places(statement.body))):
+            found = places
+    return found
 
 
 def _places(block: Block) -> Iterator[int]:

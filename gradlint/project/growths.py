@@ -1,0 +1,132 @@
+"""What keeps graphs from round to round, with the evidence that there are graphs and that nobody wants them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from gradlint.model.code import Augment, Call, dotted
+from gradlint.model.torch_calls import BACKWARD_METHODS, TRAINING_WORDS
+from gradlint.model.traverse import all_expressions, statements
+from gradlint.project import scope
+from gradlint.project.calls import CallGraph
+from gradlint.project.destiny import Destinies
+from gradlint.project.effects import GRAD
+from gradlint.project.flow import CallEvent, Flow, Flows, is_bound, matched
+from gradlint.project.growth import Growth
+from gradlint.project.nodes import FunctionNode
+from gradlint.project.values import COMPUTED, Origin, Value
+
+_COLLECTING = frozenset({"append", "extend", "add", "put", "insert", "appendleft", "push"})
+_CONVERTING = frozenset({"item", "detach", "data", "tolist", "numpy", "no_grad", "inference_mode", "detach_"})
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A growth that keeps graphs. ``walked``: ``backward()`` runs on what is added, and leaves little of it.
+
+    ``at`` is where it is seen in the function asked about, ``inside`` the function that holds the growth;
+    ``made_at`` is the forward whose graph it is.
+    """
+
+    at: int
+    growth: Growth
+    inside: FunctionNode
+    walked: bool
+    made_at: int | None
+
+
+class Growths:
+    """Judges what flows have noted."""
+
+    def __init__(self, calls: CallGraph, flows: Flows, destinies: Destinies) -> None:
+        self._calls = calls
+        self._flows = flows
+        self._destinies = destinies
+
+    def kept(self, function: FunctionNode) -> Iterator[Kept]:
+        """The growths in a function, and in what it hands its tensors to, that keep graphs for nothing."""
+        if function.facts.words.isdisjoint(BACKWARD_METHODS) and not _collects(function):
+            return
+        flow = self._flows.flow(function)
+        for growth in flow.growths.values():
+            found = self._judged(flow, growth.at, growth.added, {name for name, _ in growth.names})
+            if found is not None and not self._wanted(function, growth, walked=found[0]):
+                yield Kept(growth.at, growth, function, *found)
+        for event in flow.calls.values():
+            yield from self._handed(flow, event)
+
+    def _judged(self, flow: Flow, at: int, added: Value, names: set[str]) -> tuple[bool, int | None] | None:
+        """Whether ``backward()`` runs on what is added, and which forward made it; None if it may have no graph."""
+        loop = scope.innermost_loop(flow.function, at)
+        forwards = [o for o in added.origins if self._is_forward(flow, o) and (loop is None or o.at in loop)]
+        made_at = min((origin.at for origin in forwards), default=None)
+        if not added.tensor & COMPUTED:
+            return None
+        if names & backward_names(flow.function, loop):
+            return True, made_at
+        if not forwards or not (added.kind in ("tensor", "container") or added.made_at in {o.at for o in forwards}):
+            return None
+        if any(use.kind == "trained" for origin in forwards for use in flow.uses.get(origin, ())):
+            return True, made_at
+        trains = not flow.function.facts.words.isdisjoint(TRAINING_WORDS)
+        owner = flow.function.owner
+        if trains or (owner is not None and self._calls.modules.is_module_class(owner)):
+            return None
+        if any(self._calls.states_at(flow.function, origin.at) != GRAD for origin in forwards):
+            return None
+        return False, made_at
+
+    def _is_forward(self, flow: Flow, origin: Origin) -> bool:
+        event = flow.calls.get(origin.at) if origin.function is flow.function else None
+        return event is not None and event.forward
+
+    def _wanted(self, function: FunctionNode, growth: Growth, *, walked: bool) -> bool:
+        if growth.outlives and walked:
+            return False  # nobody walks these graphs again
+        destiny = self._destinies.of(function, growth.at)
+        if destiny.trained or (growth.outlives and self._flows.may_train_on(function, growth.path)):
+            return True
+        return not walked and not (destiny.only_read or destiny.dropped)
+
+    def _handed(self, flow: Flow, event: CallEvent) -> Iterator[Kept]:
+        """``meter.update(loss)``: what the method of the project does with it."""
+        for callee in event.targets:
+            if self._flows.is_running(callee) or not callee.facts.words.isdisjoint(_CONVERTING):
+                continue
+            found = (kept for growth in tuple(self._flows.flow(callee).growths.values()) if growth.outlives
+                     for kept in self._handed_to(flow, event, callee, growth))  # fmt: skip
+            yield from islice(found, 1)
+
+    def _handed_to(self, flow: Flow, event: CallEvent, callee: FunctionNode, growth: Growth) -> Iterator[Kept]:
+        passed = matched(event.arguments, callee, bound=is_bound(event, callee))
+        for name in {name for name, _ in growth.names}.intersection(passed):
+            value = passed[name]
+            given = next((dotted(a.expression) for a in event.arguments if a.value is value), None)
+            found = self._judged(flow, event.at, value, {given} if given else set())
+            if found is not None and not self._wanted(callee, growth, walked=found[0]):
+                yield Kept(event.at, growth, callee, *found)
+
+
+def backward_names(function: FunctionNode, loop: frozenset[int] | None) -> set[str]:
+    """The names that ``backward()`` is called on, or that are handed to it, in a function or in one of its loops."""
+    found: set[str] = set()
+    if function.facts.words.isdisjoint(BACKWARD_METHODS):
+        return found
+    for call in all_expressions(function.facts.body):
+        if loop is not None and call.at not in loop:
+            continue
+        if isinstance(call, Call) and (name := dotted(call.function)) is not None:
+            owner, _, method = name.rpartition(".")
+            if method in BACKWARD_METHODS:
+                found.add(owner)
+                found.update(dotted(argument.value) or "" for argument in call.arguments)
+    for call in all_expressions(function.facts.body):  # ``scaler.scale(loss).backward()``
+        if isinstance(call, Call) and (dotted(call.function) or "").endswith(".scale"):
+            found.update(dotted(argument.value) or "" for argument in call.arguments)
+    return found - {""}
+
+
+def _collects(function: FunctionNode) -> bool:
+    if not function.facts.words.isdisjoint(_COLLECTING):
+        return True
+    return any(isinstance(statement, Augment) for statement in statements(function.facts.body))

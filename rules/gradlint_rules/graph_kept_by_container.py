@@ -1,0 +1,256 @@
+"""A list of losses or outputs keeps the graph of every iteration.
+
+## Flagged
+
+```python
+import torch
+
+def train(model, criterion, optimizer, batches):
+    losses = []
+    for images, labels in batches:
+        loss = criterion(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss)  # GL103
+    return losses
+
+# run: losses = train(model, criterion, optimizer, batches)
+# shows: all(loss.grad_fn is not None for loss in losses)
+```
+
+## Instead
+
+```python
+import torch
+
+def train(model, criterion, optimizer, batches):
+    losses = []
+    for images, labels in batches:
+        loss = criterion(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+# run: losses = train(model, criterion, optimizer, batches)
+# shows: all(isinstance(loss, float) for loss in losses)
+```
+
+## Why
+
+A tensor in a list holds on to its graph as long as the list lives. Where `backward()` never runs on it, that is every
+activation the forward saved, batch after batch. Where it runs, the activations are freed and the nodes of the graph
+stay: kilobytes per iteration; an output of `softmax`, `sigmoid` or `exp` keeps a copy of itself besides.
+`.cpu()` and `.clone()` change nothing, their result is part of the graph too; that of `.detach()`, `.item()` and
+`.argmax()` is not.
+
+A list that is trained on, as in `torch.stack(log_probs).sum().backward()`, needs its graphs.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import Edit, Finding, Fix, FunctionNode, Kept, Note, Project, rule
+
+
+@rule("GL103", severity="warning", since="0.2.0")
+def graph_kept_by_container(project: Project) -> Iterator[Finding]:
+    """Find containers that live longer than an iteration and are given tensors with a graph."""
+    for function in project.functions():
+        for kept in project.growths.kept(function):
+            if kept.growth.how == "container":
+                yield _finding(function, kept)
+
+
+def _finding(function: FunctionNode, kept: Kept) -> Finding:
+    what = "the nodes of every iteration's graph" if kept.walked else "the activations of every iteration"
+    own = kept.inside is function
+    notes = [] if own else [Note(kept.inside.place(kept.growth.at), f"it is put into `{kept.growth.path}` here")]
+    if kept.made_at is not None:
+        notes.append(Note(function.place(kept.made_at), "this forward records the graph"))
+    names = kept.growth.names if own else ()
+    added = f"`{names[0][0]}`" if len(names) == 1 else "what is put into it"
+    return Finding(
+        function.place(kept.at),
+        function.name,
+        f"`{kept.growth.path}` keeps {what}: {added} has a graph, and nothing trains on the list",
+        tuple(notes),
+        help="put in `.item()` of a number, `.detach()` of a tensor",
+        fix=_detached(function, kept) if own else None,
+    )
+
+
+def _detached(function: FunctionNode, kept: Kept) -> Fix | None:
+    if len(kept.growth.names) != 1:
+        return None
+    ((name, at),) = kept.growth.names
+    return Fix("unsafe", f"put in `{name}.detach()`", (Edit(function.place(at), "after", ".detach()"),))
+
+
+CASES = r"""
+```python setup
+import torch
+from torch import nn
+
+model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+criterion = nn.MSELoss()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+batches = [(torch.randn(2, 4), torch.randn(2, 1)) for _ in range(3)]
+```
+
+## Flagged
+
+### the activations where backward never runs
+```python
+import torch
+
+def predict(model, batches):
+    model.eval()
+    outputs = []
+    for images, _ in batches:
+        outputs.append(model(images).cpu())  # GL101 GL103
+    print(torch.cat(outputs).argmax(1))
+
+# run: predict(model, batches)
+# keeps: > 0 bytes
+```
+
+### before backward, in a list in a dict
+```python
+def train(model, criterion, optimizer, batches):
+    history = {"loss": []}
+    for images, labels in batches:
+        optimizer.zero_grad()
+        loss = criterion(model(images), labels)
+        history["loss"].append(loss)  # GL103
+        loss.backward()
+        optimizer.step()
+    return history
+
+# run: history = train(model, criterion, optimizer, batches)
+# shows: history["loss"][0].grad_fn is not None
+```
+
+### on an object
+```python
+class Trainer:
+    def __init__(self, model, criterion, optimizer):
+        self.model, self.criterion, self.optimizer = model, criterion, optimizer
+        self.losses = []
+
+    def step(self, images, labels):
+        loss = self.criterion(self.model(images), labels)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.losses.append(loss)  # GL103
+
+# run: trainer = Trainer(model, criterion, optimizer)
+# run: trainer.step(*batches[0])
+# shows: trainer.losses[0].grad_fn is not None
+```
+
+### with its place in a tuple
+```python
+def train(model, criterion, optimizer, batches):
+    losses = []
+    for number, (images, labels) in enumerate(batches):
+        loss = criterion(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses += [loss]  # GL103
+    return losses
+
+# run: losses = train(model, criterion, optimizer, batches)
+# shows: losses[0].grad_fn is not None
+```
+
+## Silent
+
+### numbers, decisions, detached
+```python
+def train(model, criterion, optimizer, batches):
+    losses, outputs, best = [], [], []
+    for images, labels in batches:
+        out = model(images)
+        loss = criterion(out, labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+        outputs.append(out.detach().cpu())
+        best.append(out.argmax(1))
+    return losses, outputs, best
+
+# run: train(model, criterion, optimizer, batches)
+```
+
+### the list is trained on
+```python
+import torch
+
+def reinforce(policy, optimizer, states):
+    log_probs = []
+    for state, _ in states:
+        probabilities = torch.softmax(policy(state), dim=0)
+        log_probs.append(probabilities.log().sum())
+    loss = -torch.stack(log_probs).sum()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+# run: reinforce(model, optimizer, batches)
+```
+
+### begun anew with each batch
+```python
+def train(model, criterion, optimizer, batches):
+    for images, labels in batches:
+        parts = []
+        loss = criterion(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        parts.append(loss)
+        print(len(parts))
+
+# run: train(model, criterion, optimizer, batches)
+```
+
+### under no_grad
+```python
+import torch
+
+def predict(model, batches):
+    outputs = []
+    with torch.no_grad():
+        for images, _ in batches:
+            outputs.append(model(images))
+    return torch.cat(outputs)
+
+# run: out = predict(model.eval(), batches)
+# shows: not out.requires_grad
+```
+
+### returned to a caller that trains on it
+```python
+import torch
+
+def outputs_of(model, batches):
+    outputs = []
+    for images, _ in batches:
+        outputs.append(model(images))
+    return outputs
+
+def train(model, criterion, optimizer, batches):
+    out = torch.cat(outputs_of(model, batches))
+    loss = criterion(out, torch.cat([labels for _, labels in batches]))
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+# run: train(model, criterion, optimizer, batches)
+```
+"""
