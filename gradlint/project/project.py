@@ -8,6 +8,7 @@ from gradlint.project.bindings import Bindings
 from gradlint.project.calls import CallGraph
 from gradlint.project.consumers import Consumers
 from gradlint.project.destiny import Destinies
+from gradlint.project.evidence import Evidence
 from gradlint.project.flags import Flags
 from gradlint.project.flow import Flow, Flows
 from gradlint.project.gradients import Gradients
@@ -37,9 +38,9 @@ class Project:
 
     ``linker`` knows names, ``modes`` those of torch's grad modes, ``states`` the effect of guards,
     ``calls`` who calls whom in which grad states, ``leaks`` what is left switched off,
-    ``consumers`` what is done with generators, ``flows`` what names hold, ``gradients`` where they are read and what
-    for, ``growths`` what keeps graphs, ``flags`` how ``requires_grad`` is misspelt, ``inference`` what speaks for a
-    call being inference.
+    ``consumers`` what is done with generators, ``flows`` what names hold, ``evidence`` which of the others hold
+    tensors or modules, ``gradients`` where they are read and what for, ``growths`` what keeps graphs,
+    ``flags`` how ``requires_grad`` is misspelt, ``inference`` what speaks for a call being inference.
     """
 
     def __init__(self, modules: Iterable[ModuleFacts], names: Names = Names()) -> None:
@@ -53,6 +54,7 @@ class Project:
         self.leaks = Leaks(self.linker, self.bindings, self.modes, self.states, self.calls)
         self.flows = Flows(self.linker, self.bindings, self.calls, names.models)
         self.consumers = Consumers(self.modes, self.calls, self.flows)
+        self.evidence = Evidence(self.linker, self.bindings, self.flows)
         self.gradients = Gradients(self.flows)
         self.flags = Flags(self.linker, self.modes, self.calls, self.flows)
         self.destinies = Destinies(self.calls, self.flows)

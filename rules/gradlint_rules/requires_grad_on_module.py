@@ -1,0 +1,248 @@
+"""A module is given an attribute that only looks as if it froze or switched it.
+
+## Flagged
+
+```python
+from torchvision import models
+
+def build(classes):
+    model = models.resnet18()
+    model.requires_grad = False  # GL502
+    return model
+
+# run: model = build(3)
+# shows: all(parameter.requires_grad for parameter in model.parameters())
+```
+
+## Instead
+
+```python
+from torchvision import models
+
+def build(classes):
+    model = models.resnet18()
+    model.requires_grad_(False)
+    return model
+
+# run: model = build(3)
+# shows: not any(parameter.requires_grad for parameter in model.parameters())
+```
+
+## Why
+
+A module has no flag of its own: `model.requires_grad = False` stores an attribute that nothing
+reads. Every parameter still requires grad, is trained, and has its gradient computed and kept. The
+method `requires_grad_(False)` sets the flag of all parameters.
+
+`model.eval = True` and `model.train = False` likewise switch nothing; they hide the method of that
+name, so that the next `model.eval()` raises `TypeError: 'bool' object is not callable`. And
+`model.parameters()` is a generator: setting its `requires_grad` raises `AttributeError: 'generator'
+object has no attribute 'requires_grad'`.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import (
+    Assign,
+    Attribute,
+    Call,
+    Constant,
+    Edit,
+    Expression,
+    Finding,
+    Fix,
+    FunctionNode,
+    Project,
+    dotted,
+    rule,
+    scope,
+    statements,
+)
+
+_MODES = frozenset({"eval", "train"})
+_WORDS = _MODES | {"requires_grad"}
+_COLLECTIONS = frozenset({"parameters", "named_parameters"})
+
+
+@rule("GL502", severity="error", since="0.1.0")
+def requires_grad_on_module(project: Project) -> Iterator[Finding]:
+    """Find attributes of modules, and of generators of parameters, that are set in vain."""
+    for function in project.functions():
+        if _WORDS.isdisjoint(function.facts.words):
+            continue
+        expected = scope.expected_to_fail(function)
+        for statement in statements(function.facts.body):
+            match statement:
+                case Assign(targets=(Attribute() as target,), value=value) if target.at not in expected:
+                    yield from _findings(project, function, statement, target, value)
+                case _:
+                    pass
+
+
+def _findings(
+    project: Project, function: FunctionNode, statement: Assign, target: Attribute, value: Expression
+) -> Iterator[Finding]:
+    match target:
+        case Attribute(name="requires_grad", value=Call(function=Attribute(name=name))) if name in _COLLECTIONS:
+            message = f"`{name}()` gives a generator, which has no such attribute"
+            yield Finding(function.place(target.at), function.name, message, help="write `requires_grad_(...)`")
+        case Attribute(name="requires_grad") if _is_module(project, function, target):
+            message = "nothing reads this attribute of a module: its parameters keep their flags"
+            fix = _call(function, statement, target, f"requires_grad_({_text(value)})") if _text(value) else None
+            yield Finding(
+                function.place(target.at), function.name, message, help="write `requires_grad_(...)`", fix=fix
+            )
+        case Attribute(name=name) if name in _MODES and _text(value) and _is_module(project, function, target):
+            method = "train" if _text(value) == str(name == "train") else "eval"
+            yield Finding(
+                function.place(target.at),
+                function.name,
+                f"this hides the method `{name}`, and the module stays in the mode it is in",
+                help=f"write `{method}()`",
+                fix=_call(function, statement, target, f"{method}()"),
+            )
+        case _:
+            pass
+
+
+def _is_module(project: Project, function: FunctionNode, target: Attribute) -> bool:
+    """Whether the owner is a module, and none that makes something of the attribute by itself."""
+    makes_something = target.name == "requires_grad" and target.name in project.linker.methods_named
+    return not makes_something and project.evidence.owned_by_module(function, target, stored=True)
+
+
+def _text(value: Expression) -> str:
+    return str(value.value) if isinstance(value, Constant) and isinstance(value.value, bool) else ""
+
+
+def _call(function: FunctionNode, statement: Assign, target: Attribute, call: str) -> Fix | None:
+    owner = dotted(target.value)
+    if owner is None:
+        return None
+    edit = Edit(function.place(statement.at), "replace", f"{owner}.{call}")
+    return Fix("unsafe", f"write `{owner}.{call}`", (edit,))
+
+
+CASES = r"""
+```python setup
+# file: torchvision/__init__.py
+# file: torchvision/models.py
+from torch import nn
+
+def resnet18():
+    return nn.Sequential(nn.Linear(8, 8), nn.Dropout(), nn.Linear(8, 3))
+# file: example.py
+import torch
+from torch import nn
+
+model = nn.Sequential(nn.Linear(8, 8), nn.Dropout(), nn.Linear(8, 3))
+```
+
+## Flagged
+
+### part of a model, and a model named so
+```python
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Linear(8, 4)
+        self.head = nn.Linear(4, 2)
+        self.encoder.requires_grad = False  # GL502
+
+def freeze(model):
+    model.requires_grad = False  # GL502
+    model.eval()
+
+# run: net = Net()
+# run: freeze(net)
+# shows: net.encoder.weight.requires_grad and net.head.weight.requires_grad
+```
+
+### the generator of parameters
+```python
+from torch import nn
+
+def freeze(model):
+    model.parameters().requires_grad = False  # GL502
+
+# run: freeze(nn.Linear(2, 2))
+# raises: AttributeError: 'generator' object has no attribute 'requires_grad'
+```
+
+### methods hidden
+```python
+from torch import nn
+
+def evaluate():
+    net = nn.Sequential(nn.Linear(8, 8), nn.Dropout())
+    net.eval = True  # GL502
+    return net
+
+# run: net = evaluate()
+# shows: net.training
+```
+
+## Silent
+
+### the flag of parameters
+```python
+from torch import nn
+
+layer = nn.Linear(8, 3)
+layer.weight.requires_grad = False
+layer.bias.requires_grad_(False)
+for parameter in layer.parameters():
+    parameter.requires_grad = False
+# shows: not layer.weight.requires_grad
+```
+
+### a module that has such a setting
+```python
+from torch import nn
+
+class Norm(nn.Module):
+    def __init__(self, requires_grad=True):
+        super().__init__()
+        self.scale = nn.Linear(1, 1)
+        self.requires_grad = requires_grad
+
+    def forward(self, x):
+        return x if self.requires_grad else x.detach()
+
+norm = Norm()
+```
+
+### a property of the project
+```python
+from torch import nn
+
+class Frozen(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(8, 3)
+
+    @property
+    def requires_grad(self):
+        return self.head.weight.requires_grad
+
+    @requires_grad.setter
+    def requires_grad(self, value):
+        self.head.requires_grad_(value)
+
+frozen = Frozen()
+frozen.requires_grad = False
+# shows: not frozen.head.weight.requires_grad
+```
+
+### settings of a program
+```python
+import argparse
+
+args = argparse.Namespace()
+args.train = True
+args.eval = False
+args.requires_grad = False
+```
+"""
