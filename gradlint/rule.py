@@ -45,7 +45,7 @@ from gradlint.model.code import (
 )
 from gradlint.model.traverse import all_expressions, blocks, expressions, parts, statements, within
 from gradlint.project import Forward, FunctionNode, Project, scope
-from gradlint.project.effects import GRAD
+from gradlint.project.effects import GRAD, INFERENCE
 from gradlint.project.flags import Misspelling
 from gradlint.project.flow import AttributeEvent, CallEvent
 from gradlint.project.growths import Kept
@@ -109,6 +109,7 @@ def rule(code: str, *, severity: Severity, since: str) -> Callable[[Check], Rule
 __all__ = [
     "COMPUTED",
     "GRAD",
+    "INFERENCE",
     "LEAF",
     "PLAIN",
     "Applicability",

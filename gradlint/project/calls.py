@@ -300,6 +300,10 @@ class CallGraph:
         """What the function's own guards and decorators do at a node."""
         return then(self._states.guards.decorators(function), self._states.effect_at(function, at))
 
+    def own_states(self, function: FunctionNode, at: int) -> States:
+        """The states a node runs in by the function's own doing, if it is called with grad on."""
+        return apply(self.effect_at(function, at), GRAD)
+
     def hook_states(self, function: FunctionNode) -> States:
         """The states of a method that a framework calls under a guard of its own; 0 for all others."""
         cls = function.owner

@@ -39,6 +39,21 @@ class Modes:
         """Whether a function's scope may name a grad mode at all; costs next to nothing."""
         return not self._words.isdisjoint(function.facts.words)
 
+    @cached_property
+    def _holders(self) -> frozenset[str]:
+        """The last parts of the names that objects of a grad mode are kept under: ``quiet = torch.no_grad()``."""
+        found: set[str] = set()
+        for module in self._linker.modules:
+            for function in filter(self.mentioned, module.functions):
+                for statement in statements(function.facts.body):
+                    if isinstance(statement, Assign) and self.made(function, statement.value) is not None:
+                        found.update((dotted(target) or "").rpartition(".")[2] for target in statement.targets)
+        return self.spellings(found) if found else frozenset()
+
+    def involved(self, function: FunctionNode) -> bool:
+        """Whether a function's scope may name a grad mode, or a variable that holds an object of one."""
+        return self.mentioned(function) or not self._holders.isdisjoint(function.facts.words)
+
     def full_name(self, function: FunctionNode, expression: Expression, depth: int = 0) -> str | None:
         """The one dotted name outside the project that a name, attribute or variable stands for."""
         name = dotted(expression)

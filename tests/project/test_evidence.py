@@ -13,7 +13,8 @@ Build = Callable[[Mapping[str, str]], Project]
 def last_read(build: Build, body: str) -> tuple[bool, bool]:
     """Whether the owner of the attribute that a method named last reads is a tensor, and whether a module."""
     lines = "\n".join(f"        {line}" for line in body.splitlines())
-    head = "import torch\nimport torch.nn.functional as F\nclass A:\n    def other(self):\n        return self.seen.exp()\n"
+    head = "import torch\nimport torch.nn.functional as F\nclass A:\n"
+    head += "    def other(self):\n        return self.seen.exp()\n"
     project = build({"code.py": f"{head}    def run(self, x, model, settings):\n{lines}\n"})
     function = next(f for f in project.functions() if f.facts.name == "run")
     statement = function.facts.body[-1]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gradlint.model.code import Evaluate
+from gradlint.model.code import Evaluate, With
 from gradlint.model.extract import extract
 from gradlint.project import Project
 from gradlint.project.nodes import FunctionNode
@@ -67,3 +67,16 @@ def silent(): return no_gradient
     functions: dict[str, FunctionNode] = {f.name: f for f in project.functions()}
     assert modes.mentioned(functions["loud"])
     assert not modes.mentioned(functions["silent"])
+
+
+def test_objects_of_a_mode_are_known_where_they_are_used() -> None:
+    text = "import torch\nquiet = torch.no_grad()\nfrozen = quiet\n"
+    text += "def f():\n    with frozen: ...\ndef g():\n    with print: ..."
+    project = project_of({"main.py": text})
+    body, f, g = project.modules[0].functions
+    assert [project.modes.involved(each) for each in (body, f, g)] == [True, True, False]
+    assert not project.modes.mentioned(f)
+    (statement,) = f.facts.body
+    assert isinstance(statement, With)
+    assert project.modes.held(f, statement.items[0].context) == "no_grad"
+    assert project.modes.decorating(f, statement.items[0].context) == "no_grad"
