@@ -193,7 +193,7 @@ import torch
 
 x = torch.tensor(2.0, requires_grad=True)
 y = x * x
-y.backward
+y.backward  # GL408
 print(x.grad)  # GL202
 # shows: x.grad is None
 ```
