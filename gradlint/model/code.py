@@ -4,10 +4,12 @@ Expressions and statements are small frozen records. ``at`` numbers the node wit
 of extraction; :func:`gradlint.model.locate.locate` turns it into lines and columns.
 """
 
-from dataclasses import dataclass
+from gradlint.model.record import record
+
+LONGEST_STRING = 80
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Name:
     """A bare name that is read, or bound when it stands as a target."""
 
@@ -15,7 +17,7 @@ class Name:
     id: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Attribute:
     """``value.name``. The name by itself has a place too, for edits: the number after the attribute's."""
 
@@ -29,7 +31,7 @@ class Attribute:
         return self.at + 1
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Constant:
     """A literal. Long strings are cut: nobody asks what a docstring says."""
 
@@ -37,7 +39,7 @@ class Constant:
     value: object
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Argument:
     """One argument of a call; ``stars`` is 1 for ``*args`` and 2 for ``**kwargs``.
 
@@ -50,7 +52,7 @@ class Argument:
     keyword_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Call:
     """``function(arguments)``."""
 
@@ -59,7 +61,7 @@ class Call:
     arguments: tuple[Argument, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Subscript:
     """``value[index]``."""
 
@@ -68,7 +70,7 @@ class Subscript:
     index: "Expression"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Display:
     """A tuple, list, set or dict display. A dict's items are its values; ``keys`` runs beside them."""
 
@@ -78,7 +80,7 @@ class Display:
     keys: tuple["Expression | None", ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Operation:
     """An operator with its operands: arithmetic, comparison, ``and``/``or``/``not``, ``*`` for a starred item.
 
@@ -91,7 +93,7 @@ class Operation:
     operator_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Conditional:
     """``then if test else otherwise``."""
 
@@ -101,7 +103,7 @@ class Conditional:
     otherwise: "Expression"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Iteration:
     """One ``for target in iterable if conditions`` of a comprehension."""
 
@@ -110,7 +112,7 @@ class Iteration:
     conditions: tuple["Expression", ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Comprehension:
     """``kind`` is list, set, dict or generator; a dict comprehension has its value in ``element``."""
 
@@ -121,7 +123,7 @@ class Comprehension:
     key: "Expression | None" = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Lambda:
     """A lambda; its parameters and body stand in the module's functions."""
 
@@ -129,7 +131,7 @@ class Lambda:
     function: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Await:
     """``await value``."""
 
@@ -137,7 +139,7 @@ class Await:
     value: "Expression"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Yield:
     """``yield value`` or ``yield from value``."""
 
@@ -146,7 +148,7 @@ class Yield:
     delegates: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class NamedAssignment:
     """``target := value``."""
 
@@ -155,7 +157,7 @@ class NamedAssignment:
     value: "Expression"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Formatted:
     """The values of an f-string."""
 
@@ -181,7 +183,7 @@ Expression = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Assign:
     """``targets = value``; an annotation without a value is no assignment."""
 
@@ -190,7 +192,7 @@ class Assign:
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Augment:
     """``target operator= value``; ``operator`` is without the ``=``."""
 
@@ -200,7 +202,7 @@ class Augment:
     value: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Evaluate:
     """An expression statement; ``discarded`` is false where the value still decides something (``assert``)."""
 
@@ -209,7 +211,7 @@ class Evaluate:
     discarded: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Return:
     """``return value``."""
 
@@ -217,7 +219,7 @@ class Return:
     value: Expression | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Raise:
     """``raise value``."""
 
@@ -225,7 +227,7 @@ class Raise:
     value: Expression | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Delete:
     """``del targets``."""
 
@@ -233,7 +235,7 @@ class Delete:
     targets: tuple[Expression, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Jump:
     """``break`` or ``continue``."""
 
@@ -241,7 +243,7 @@ class Jump:
     kind: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class If:
     """``if``; an ``elif`` is an If in ``otherwise``."""
 
@@ -251,7 +253,7 @@ class If:
     otherwise: "Block"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class For:
     """``for target in iterable``."""
 
@@ -263,7 +265,7 @@ class For:
     is_async: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class While:
     """``while test``."""
 
@@ -273,7 +275,7 @@ class While:
     otherwise: "Block"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class WithItem:
     """``context as target``."""
 
@@ -281,7 +283,7 @@ class WithItem:
     target: Expression | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class With:
     """``with items``."""
 
@@ -291,7 +293,7 @@ class With:
     is_async: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Try:
     """``try``; each handler is a block of its own."""
 
@@ -302,7 +304,7 @@ class Try:
     final: "Block"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Switch:
     """``match subject``; each case is a block, its captured names bound to nothing known."""
 
@@ -311,7 +313,7 @@ class Switch:
     cases: tuple["Block", ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DefineFunction:
     """``def``: binds a name to one of the module's functions."""
 
@@ -320,7 +322,7 @@ class DefineFunction:
     function: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class DefineClass:
     """``class``: runs a body and binds a name to one of the module's classes."""
 
@@ -330,7 +332,7 @@ class DefineClass:
     body: "Block"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ImportName:
     """``import module`` or ``from module import name``; ``name`` is ``*`` for a star import.
 
@@ -363,6 +365,12 @@ Statement = (
     | ImportName
 )
 Block = tuple[Statement, ...]
+
+
+def shortened(text: str | bytes) -> str:
+    """A literal string as :class:`Constant` keeps it; bytes as the characters of the same numbers."""
+    text = text[:LONGEST_STRING]
+    return text if isinstance(text, str) else text.decode("latin-1")
 
 
 def dotted(expression: Expression) -> str | None:

@@ -1,14 +1,13 @@
 """The facts of one module, ready to be linked with others: small, frozen and picklable."""
 
-from dataclasses import dataclass
-
 from gradlint.model.code import Block, Expression, ImportName
+from gradlint.model.record import record
 
 MODULE_BODY = 0  # the module's own statements are its first function
 MODULE_NAME = "<module>"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Parameter:
     """A parameter; ``kind`` is positional, keyword, args or kwargs."""
 
@@ -18,7 +17,7 @@ class Parameter:
     annotation: Expression | None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class CallFact:
     """A call as the linker needs it: who is called, with which functions handed over by name.
 
@@ -30,7 +29,7 @@ class CallFact:
     handed: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Function:
     """A function, lambda or module body.
 
@@ -60,7 +59,7 @@ class Function:
     imports: tuple[ImportName, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Class:
     """A class with its methods by name and the function (usually the module body) that defines it."""
 
@@ -75,7 +74,7 @@ class Class:
     body: Block
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ModuleFacts:
     """All facts of one file. ``functions[0]`` is the module body."""
 

@@ -40,7 +40,8 @@ from gradlint.model.code import (
     Yield,
     dotted,
 )
-from gradlint.model.extract import extract, walk
+from gradlint.model.concrete.read import walk
+from gradlint.model.extract import extract
 from gradlint.model.facts import Function, ModuleFacts
 from gradlint.model.locate import locate
 from gradlint.model.traverse import all_expressions, statements

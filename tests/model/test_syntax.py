@@ -3,7 +3,7 @@
 import libcst
 import pytest
 
-from gradlint.model.extract import parse
+from gradlint.model.concrete.read import parse
 from gradlint.model.syntax import explained
 from gradlint.source import Source, SourceError
 

@@ -1,7 +1,7 @@
 """Lowering of statements: one small function per LibCST node kind, chosen by type."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import libcst as cst
 
@@ -27,15 +27,12 @@ from gradlint.model.code import (
     With,
     WithItem,
 )
-from gradlint.model.expressions import OPERATORS, lower
+from gradlint.model.concrete.expressions import OPERATORS, Walk, lower, parameters
 
-if TYPE_CHECKING:
-    from gradlint.model.extract import Extraction
-
-_Lowering = Callable[[Any, "Extraction"], Iterator[Statement]]
+_Lowering = Callable[[Any, Walk], Iterator[Statement]]
 
 
-def block(body: Sequence[cst.CSTNode], out: "Extraction") -> Block:
+def block(body: Sequence[cst.CSTNode], out: Walk) -> Block:
     """The statements of a body, in order; those without meaning for us (``pass``) are left out."""
     found: list[Statement] = []
     for node in body:
@@ -47,17 +44,23 @@ def block(body: Sequence[cst.CSTNode], out: "Extraction") -> Block:
     return tuple(found)
 
 
-def _suite(node: cst.BaseSuite, out: "Extraction") -> Block:
+def _suite(node: cst.BaseSuite, out: Walk) -> Block:
     return block(node.body, out)
 
 
-def _expr(node: cst.Expr, out: "Extraction") -> Iterator[Statement]:
+def _expr(node: cst.Expr, out: Walk) -> Iterator[Statement]:
     at = out.number(node)
-    if not isinstance(node.value, cst.SimpleString):  # docstrings and other strings nobody reads
+    if not _is_text(node.value):  # docstrings and other strings nobody reads
         yield Evaluate(at, lower(node.value, out))
 
 
-def _assign(node: cst.Assign, out: "Extraction") -> Iterator[Statement]:
+def _is_text(node: cst.BaseExpression) -> bool:
+    if isinstance(node, cst.ConcatenatedString):
+        return _is_text(node.left) and _is_text(node.right)
+    return isinstance(node, cst.SimpleString)
+
+
+def _assign(node: cst.Assign, out: Walk) -> Iterator[Statement]:
     at = out.number(node)
     value = lower(node.value, out)
     targets = tuple(lower(target.target, out) for target in node.targets)
@@ -66,7 +69,7 @@ def _assign(node: cst.Assign, out: "Extraction") -> Iterator[Statement]:
     yield Assign(at, targets, value)
 
 
-def _annotated(node: cst.AnnAssign, out: "Extraction") -> Iterator[Statement]:
+def _annotated(node: cst.AnnAssign, out: Walk) -> Iterator[Statement]:
     at = out.number(node)
     target = lower(node.target, out)
     out.bind(target)
@@ -74,59 +77,66 @@ def _annotated(node: cst.AnnAssign, out: "Extraction") -> Iterator[Statement]:
         yield Assign(at, (target,), lower(node.value, out))
 
 
-def _augmented(node: cst.AugAssign, out: "Extraction") -> Iterator[Statement]:
+def _augmented(node: cst.AugAssign, out: Walk) -> Iterator[Statement]:
     at = out.number(node)
     target = lower(node.target, out)
     out.bind(target)
     yield Augment(at, target, OPERATORS[type(node.operator)], lower(node.value, out))
 
 
-def _optional(node: cst.BaseExpression | None, out: "Extraction") -> Expression | None:
+def _optional(node: cst.BaseExpression | None, out: Walk) -> Expression | None:
     return None if node is None else lower(node, out)
 
 
-def _return(node: cst.Return, out: "Extraction") -> Iterator[Statement]:
+def _return(node: cst.Return, out: Walk) -> Iterator[Statement]:
     yield Return(out.number(node), _optional(node.value, out))
 
 
-def _raise(node: cst.Raise, out: "Extraction") -> Iterator[Statement]:
+def _raise(node: cst.Raise, out: Walk) -> Iterator[Statement]:
     yield Raise(out.number(node), _optional(node.exc, out))
 
 
-def _delete(node: cst.Del, out: "Extraction") -> Iterator[Statement]:
+def _delete(node: cst.Del, out: Walk) -> Iterator[Statement]:
     at = out.number(node)
-    target = node.target
-    items = [e.value for e in target.elements] if isinstance(target, cst.Tuple | cst.List) else [target]
-    yield Delete(at, tuple(lower(item, out) for item in items))
+    yield Delete(at, tuple(lower(item, out) for item in _deleted(node.target)))
 
 
-def _assert(node: cst.Assert, out: "Extraction") -> Iterator[Statement]:
+def _deleted(target: cst.BaseExpression) -> Iterator[cst.BaseExpression]:
+    """What is deleted one by one: ``del (a, b)`` and ``del a, b`` are the same."""
+    if isinstance(target, cst.Tuple | cst.List):
+        for element in target.elements:
+            yield from _deleted(element.value)
+    else:
+        yield target
+
+
+def _assert(node: cst.Assert, out: Walk) -> Iterator[Statement]:
     yield Evaluate(out.number(node), lower(node.test, out), discarded=False)
 
 
-def _break(node: cst.Break, out: "Extraction") -> Iterator[Statement]:
+def _break(node: cst.Break, out: Walk) -> Iterator[Statement]:
     yield Jump(out.number(node), "break")
 
 
-def _continue(node: cst.Continue, out: "Extraction") -> Iterator[Statement]:
+def _continue(node: cst.Continue, out: Walk) -> Iterator[Statement]:
     yield Jump(out.number(node), "continue")
 
 
-def _nothing(node: cst.CSTNode, out: "Extraction") -> Iterator[Statement]:
+def _nothing(node: cst.CSTNode, out: Walk) -> Iterator[Statement]:
     yield from ()
 
 
-def _shared(node: cst.Global | cst.Nonlocal, out: "Extraction") -> Iterator[Statement]:
+def _shared(node: cst.Global | cst.Nonlocal, out: Walk) -> Iterator[Statement]:
     out.scope.shared.update(item.name.value for item in node.names)
     yield from ()
 
 
-def _type_alias(node: cst.TypeAlias, out: "Extraction") -> Iterator[Statement]:
+def _type_alias(node: cst.TypeAlias, out: Walk) -> Iterator[Statement]:
     out.scope.local.add(node.name.value)
     yield from ()
 
 
-def _if(node: cst.If, out: "Extraction") -> Iterator[Statement]:
+def _if(node: cst.If, out: Walk) -> Iterator[Statement]:
     at = out.number(node)
     test = lower(node.test, out)
     then = _suite(node.body, out)
@@ -140,11 +150,11 @@ def _if(node: cst.If, out: "Extraction") -> Iterator[Statement]:
     yield If(at, test, then, otherwise)
 
 
-def _else(node: cst.Else | cst.Finally | None, out: "Extraction") -> Block:
+def _else(node: cst.Else | cst.Finally | None, out: Walk) -> Block:
     return () if node is None else _suite(node.body, out)
 
 
-def _for(node: cst.For, out: "Extraction") -> Iterator[Statement]:
+def _for(node: cst.For, out: Walk) -> Iterator[Statement]:
     at = out.number(node)
     iterable = lower(node.iter, out)
     target = lower(node.target, out)
@@ -153,20 +163,20 @@ def _for(node: cst.For, out: "Extraction") -> Iterator[Statement]:
     yield For(at, target, iterable, body, _else(node.orelse, out), node.asynchronous is not None)
 
 
-def _while(node: cst.While, out: "Extraction") -> Iterator[Statement]:
+def _while(node: cst.While, out: Walk) -> Iterator[Statement]:
     at = out.number(node)
     test = lower(node.test, out)
     body = _suite(node.body, out)
     yield While(at, test, body, _else(node.orelse, out))
 
 
-def _with(node: cst.With, out: "Extraction") -> Iterator[Statement]:
+def _with(node: cst.With, out: Walk) -> Iterator[Statement]:
     at = out.number(node)
     items = tuple(_with_items(node, out))
     yield With(at, items, _suite(node.body, out), node.asynchronous is not None)
 
 
-def _with_items(node: cst.With, out: "Extraction") -> Iterator[WithItem]:
+def _with_items(node: cst.With, out: Walk) -> Iterator[WithItem]:
     for item in node.items:
         context = lower(item.item, out)
         target = lower(item.asname.name, out) if item.asname is not None else None
@@ -175,26 +185,26 @@ def _with_items(node: cst.With, out: "Extraction") -> Iterator[WithItem]:
         yield WithItem(context, target)
 
 
-def _try(node: cst.Try | cst.TryStar, out: "Extraction") -> Iterator[Statement]:
+def _try(node: cst.Try | cst.TryStar, out: Walk) -> Iterator[Statement]:
     at = out.number(node)
     body = _suite(node.body, out)
     handlers = tuple(_handler(handler, out) for handler in node.handlers)
     yield Try(at, body, handlers, _else(node.orelse, out), _else(node.finalbody, out))
 
 
-def _handler(node: cst.ExceptHandler | cst.ExceptStarHandler, out: "Extraction") -> Block:
+def _handler(node: cst.ExceptHandler | cst.ExceptStarHandler, out: Walk) -> Block:
     if node.name is not None and isinstance(node.name.name, cst.Name):
         out.scope.local.add(node.name.name.value)
     return _suite(node.body, out)
 
 
-def _match(node: cst.Match, out: "Extraction") -> Iterator[Statement]:
+def _match(node: cst.Match, out: Walk) -> Iterator[Statement]:
     at = out.number(node)
     subject = lower(node.subject, out)
     yield Switch(at, subject, tuple(_case(case, out) for case in node.cases))
 
 
-def _case(node: cst.MatchCase, out: "Extraction") -> Block:
+def _case(node: cst.MatchCase, out: Walk) -> Block:
     out.scope.local.update(_captures(node.pattern))
     if node.guard is not None:
         lower(node.guard, out)
@@ -210,49 +220,51 @@ def _captures(pattern: cst.CSTNode) -> Iterator[str]:
         yield from _captures(child)
 
 
-def _function(node: cst.FunctionDef, out: "Extraction") -> Iterator[Statement]:
-    index, at = out.define_function(node)
-    out.scope.local.add(node.name.value)
-    yield DefineFunction(at, node.name.value, index)
+def _function(node: cst.FunctionDef, out: Walk) -> Iterator[Statement]:
+    keyword_at = out.number(node)
+    at = out.number(node.name)
+    name = node.name.value
+    decorators = tuple(lower(decorator.decorator, out) for decorator in node.decorators)
+    taken = parameters(node.params, out)
+    is_async = node.asynchronous is not None
+    index = out.define_function(
+        name, at, keyword_at, taken, decorators, lambda: block(node.body.body, out), is_async=is_async
+    )
+    out.scope.local.add(name)
+    yield DefineFunction(at, name, index)
 
 
-def _class(node: cst.ClassDef, out: "Extraction") -> Iterator[Statement]:
-    index, at, body = out.define_class(node)
-    out.scope.local.add(node.name.value)
-    yield DefineClass(at, node.name.value, index, body)
+def _class(node: cst.ClassDef, out: Walk) -> Iterator[Statement]:
+    at = out.number(node.name)
+    name = node.name.value
+    decorators = tuple(lower(decorator.decorator, out) for decorator in node.decorators)
+    bases = tuple(lower(base.value, out) for base in node.bases)
+    index, body = out.define_class(name, at, bases, decorators, lambda: block(node.body.body, out))
+    out.scope.local.add(name)
+    yield DefineClass(at, name, index, body)
 
 
-def _import(node: cst.Import, out: "Extraction") -> Iterator[Statement]:
+def _import(node: cst.Import, out: Walk) -> Iterator[Statement]:
     for alias in node.names:
         at = out.number(alias)
         module = _spelt(alias.name)
         if alias.asname is None:
             module = module.partition(".")[0]
-        yield _imported(ImportName(at, _binding(alias, module), module, None, 0), out)
+        yield out.note_import(ImportName(at, _binding(alias, module), module, None, 0))
         if alias.asname is None and "." in (whole := _spelt(alias.name)):
-            # ``import a.b`` binds only ``a`` but loads ``a.b``: kept so that the linker sees the dependency.
-            out.scope.imports.append(ImportName(at, "", whole, None, 0))
+            out.note_loading(at, whole)
 
 
-def _import_from(node: cst.ImportFrom, out: "Extraction") -> Iterator[Statement]:
+def _import_from(node: cst.ImportFrom, out: Walk) -> Iterator[Statement]:
     at = out.number(node)
     module = _spelt(node.module) if node.module is not None else ""
     level = len(node.relative)
     if isinstance(node.names, cst.ImportStar):
-        yield _imported(ImportName(at, "*", module, "*", level), out)
+        yield out.note_import(ImportName(at, "*", module, "*", level))
         return
     for alias in node.names:
         name = _spelt(alias.name)
-        yield _imported(ImportName(out.number(alias), _binding(alias, name), module, name, level), out)
-
-
-def _imported(found: ImportName, out: "Extraction") -> ImportName:
-    out.scope.imports.append(found)
-    if found.binding != "*":
-        out.scope.local.add(found.binding)
-    out.scope.words.add(found.module.rpartition(".")[2])
-    out.scope.words.add(found.name or "")
-    return found
+        yield out.note_import(ImportName(out.number(alias), _binding(alias, name), module, name, level))
 
 
 def _binding(alias: cst.ImportAlias, name: str) -> str:
