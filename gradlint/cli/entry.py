@@ -13,6 +13,8 @@ from gradlint import __version__
 COMMANDS = {
     "check": "Find mistakes in files and folders.",
     "rule": "Show the page of a rule.",
+    "trace": "Run a script and report grad modes, graphs and memory.",
+    "report": "Show a trace again, as text or in other forms.",
 }
 FAILED = 2
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it

@@ -1,0 +1,211 @@
+"""From records to regions, threads and lines: a replay, in the order in which things happened."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from gradlint.trace.events import ABSORBS, Change, Device, Kind, Leak, Line, Mode, Process, Region, Sample, Site, Thread
+
+if TYPE_CHECKING:
+    from gradlint.trace.read import Raw
+
+UNKNOWN = Site("<unknown>", 0, "<unknown>", "")
+
+
+@dataclass(slots=True)
+class _Open:
+    """A region that is being replayed."""
+
+    site: Site
+    mode: Mode
+    before: Mode
+    lane: int
+    start: int
+    entered: dict[str, int]
+    peak: dict[str, int]
+
+
+@dataclass(slots=True)
+class _ThreadSoFar:
+    """The mode a thread is in, and who set it."""
+
+    name: str
+    began: Mode
+    mode: Mode
+    by: Site
+
+
+@dataclass(slots=True)
+class _Peak:
+    """The most memory of a device so far."""
+
+    size: int = 0
+    at: Site | None = None
+
+
+@dataclass(slots=True)
+class Replay:
+    """What the records of one process come to."""
+
+    sites: dict[int, Site]
+    lanes: dict[int, tuple[str, str]]
+    devices: dict[int, str]
+    regions: list[Region] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    samples: list[Sample] = field(default_factory=list)
+    peaks: dict[str, _Peak] = field(default_factory=dict)
+    threads: dict[str, _ThreadSoFar] = field(default_factory=dict)
+    open: dict[int, _Open] = field(default_factory=dict)
+    entered: int = 0
+    end: int = 0
+
+    def take(self, record: tuple[int, int, int, int, int, int, int]) -> None:
+        """Replay one record."""
+        time, live, peak, number, lane, modes, kind = record
+        thread, _ = self.lanes.get(lane, (f"thread {lane}", ""))
+        mode, before = _mode(modes), _mode(modes >> 2)
+        self.end = max(self.end, time)
+        if kind == Kind.DEVICE:
+            self._memory(self.devices.get(number, f"device {number}"), time, live, peak, thread, mode, None)
+            return
+        site = self.sites.get(number, UNKNOWN)
+        if kind == Kind.EXIT:
+            region = self.open.get(number)
+            site = region.site if region is not None else UNKNOWN
+        self._memory("cpu", time, live, peak, thread, mode, site)
+        self._mode(thread, mode, before, site)
+        match kind:
+            case Kind.ENTER:
+                if modes & ABSORBS:
+                    self._withdraw(thread)
+                self.open[self.entered] = _Open(site, mode, before, lane, time, {"cpu": live}, {"cpu": live})
+                self.entered += 1
+            case Kind.EXIT:
+                self._leave(number, time)
+            case Kind.SET | Kind.IMPLICIT:
+                self.changes.append(Change(site, mode, before, thread, time, kind == Kind.IMPLICIT))
+            case Kind.RESET:
+                self._withdraw(thread)
+
+    def _memory(self, device: str, time: int, live: int, peak: int, thread: str, mode: Mode, site: Site | None) -> None:
+        self.samples.append(Sample(time, device, live, peak, thread, mode))
+        most = self.peaks.setdefault(device, _Peak())
+        if peak > most.size or most.at is None:
+            most.size, most.at = max(peak, most.size), site or most.at
+        for region in self.open.values():
+            region.entered.setdefault(device, live)
+            if peak > region.peak.get(device, -1):
+                region.peak[device] = peak
+
+    def _mode(self, thread: str, mode: Mode, before: Mode, site: Site) -> None:
+        known = self.threads.setdefault(thread, _ThreadSoFar(thread, before, before, site))
+        if mode != known.mode:
+            known.mode, known.by = mode, site
+
+    def _withdraw(self, thread: str) -> None:
+        """Forget the thread's last statement: it was the making of a region or of a decorator."""
+        for number in range(len(self.changes) - 1, -1, -1):
+            if self.changes[number].thread == thread and not self.changes[number].implicit:
+                del self.changes[number]
+                return
+
+    def _leave(self, number: int, time: int | None) -> None:
+        region = self.open.pop(number, None)
+        if region is None:
+            return
+        thread, task = self.lanes.get(region.lane, (f"thread {region.lane}", ""))
+        self.regions.append(
+            Region(
+                region.site, region.mode, region.before, thread, task, region.start, time, region.entered, region.peak
+            )
+        )
+
+    def finish(self) -> None:
+        """Keep the regions that were never left too."""
+        for number in list(self.open):
+            self._leave(number, None)
+        self.regions.sort(key=lambda region: region.start)
+
+
+def process_of(raw: "Raw") -> Process:
+    """What the files of one process say."""
+    head = next((note for note in raw.notes if note.get("type") == "head"), {})
+    last = next((note for note in raw.notes if note.get("type") == "end"), None)
+    replay = Replay(_sites(raw), _lanes(raw), {note["id"]: note["name"] for note in _of(raw, "device")})
+    for record in raw.records:
+        replay.take(record)
+    replay.finish()
+    return Process(
+        pid=raw.pid,
+        parent=head.get("parent", 0),
+        rank=head.get("rank"),
+        argv=head.get("argv", []),
+        start=raw.monotonic,
+        end=max(replay.end, last["time"] if last else 0, raw.monotonic),
+        deep=bool(head.get("deep")),
+        complete=last is not None,
+        devices=list(_devices(raw, replay)),
+        regions=replay.regions,
+        changes=replay.changes,
+        samples=replay.samples,
+        lines=list(_lines(raw, replay.sites)),
+        leaks=list(_leaks(raw, replay.sites)),
+        threads=list(_threads(raw, replay)),
+        digests={note["path"]: note["digest"] for note in _of(raw, "file")},
+        notes=[note["text"] for note in _of(raw, "note")],
+    )
+
+
+def _of(raw: "Raw", kind: str) -> Iterator[dict[str, Any]]:
+    return (note for note in raw.notes if note.get("type") == kind)
+
+
+def _mode(bits: int) -> Mode:
+    """The mode in the low two bits; the fourth pattern only stands in damaged files."""
+    return Mode(min(bits & 3, Mode.INFERENCE))
+
+
+def _sites(raw: "Raw") -> dict[int, Site]:
+    return {
+        note["id"]: Site(note["file"], note["line"], note["function"], note["what"], bool(note.get("decorator")))
+        for note in _of(raw, "site")
+    }
+
+
+def _lanes(raw: "Raw") -> dict[int, tuple[str, str]]:
+    return {note["id"]: (note["thread"], note.get("task", "")) for note in _of(raw, "lane")}
+
+
+def _devices(raw: "Raw", replay: Replay) -> Iterator[Device]:
+    for note in _of(raw, "device"):
+        most = replay.peaks.get(note["name"], _Peak())
+        yield Device(note["name"], note["source"], note["exact"], most.size, most.at)
+
+
+def _lines(raw: "Raw", sites: dict[int, Site]) -> Iterator[Line]:
+    for note in _of(raw, "line"):
+        if note["row"] >= len(raw.rows):
+            continue
+        saved, wasted, calls, wasted_calls, alive, most, rises, _ = raw.rows[note["row"]]
+        site = sites.get(note["site"], UNKNOWN)
+        mode = _mode(note["mode"])
+        growing = alive > 0 and rises >= GROWING
+        yield Line(site.file, site.line, site.function, mode, saved, wasted, calls, wasted_calls, alive, most, growing)
+
+
+GROWING = 5  # so many times in a row a line must hold more than ever before
+
+
+def _leaks(raw: "Raw", sites: dict[int, Site]) -> Iterator[Leak]:
+    found: dict[tuple[str, int], Leak] = {}
+    for note in _of(raw, "leak"):
+        site = sites.get(note["site"], UNKNOWN)
+        found[note["kind"], note["site"]] = Leak(note["kind"], site, note["message"], note["times"])
+    yield from found.values()
+
+
+def _threads(raw: "Raw", replay: Replay) -> Iterator[Thread]:
+    internal = {note["thread"]: note["internal"] for note in _of(raw, "thread")}
+    for so_far in replay.threads.values():
+        left_by = so_far.by if so_far.mode != so_far.began else None
+        yield Thread(so_far.name, so_far.began, so_far.mode, left_by, internal.get(so_far.name, 0))

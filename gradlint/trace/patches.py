@@ -1,0 +1,120 @@
+"""Hooks into torch's grad modes: methods replaced and put back, nothing else.
+
+The classes and the C functions stay the ones they are (`torch.export` and `make_fx` compare them by identity), and
+each wrapper looks like what it wraps (`torch.jit.script` reads its source).
+"""
+
+import functools
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from gradlint.trace.torch_api import hide_from_dynamo, mode
+from gradlint.trace.tracer import Tracer
+
+Method = Callable[..., Any]
+
+
+class Patches:
+    """Attributes that were replaced, and what they were."""
+
+    def __init__(self) -> None:
+        self._undo: list[tuple[object, str, object]] = []
+
+    def replace(self, owner: Any, name: str, make: Callable[[Method], Method]) -> None:
+        """Put ``make(original)`` in the place of an attribute that ``owner`` itself has."""
+        original = vars(owner)[name]
+        wrapper = functools.wraps(original)(make(original))
+        hide_from_dynamo(wrapper)
+        setattr(owner, name, wrapper)
+        self._undo.append((owner, name, original))
+
+    def undo(self) -> None:
+        """Put everything back, last first."""
+        while self._undo:
+            owner, name, original = self._undo.pop()
+            setattr(owner, name, original)
+
+
+def install(tracer: Tracer) -> Patches:
+    """Watch the grad modes."""
+    patches = Patches()
+    for owner in (torch.no_grad, torch.enable_grad, torch.set_grad_enabled, torch.inference_mode):
+        patches.replace(owner, "__enter__", functools.partial(_enter, tracer, owner.__name__))
+        patches.replace(owner, "__exit__", functools.partial(_exit, tracer))
+    patches.replace(torch.set_grad_enabled, "__init__", functools.partial(_make, tracer))
+    patches.replace(torch.set_grad_enabled, "__call__", functools.partial(_decorate, tracer))
+    patches.replace(threading.Thread, "_bootstrap_inner", functools.partial(_thread, tracer))
+    return patches
+
+
+def _enter(tracer: Tracer, what: str, original: Method) -> Method:
+    threads, enter, frame = tracer.threads, tracer.enter, sys._getframe
+
+    def __enter__(self: object) -> object:
+        if threads.busy:
+            return original(self)
+        before = mode()
+        threads.busy = True  # no_grad goes through set_grad_enabled
+        try:
+            result = original(self)
+        finally:
+            threads.busy = False
+        enter(id(self), before, frame(1), what)
+        return result
+
+    return __enter__
+
+
+def _exit(tracer: Tracer, original: Method) -> Method:
+    threads, leave = tracer.threads, tracer.exit
+
+    def __exit__(self: object, *details: object) -> object:
+        if threads.busy:
+            return original(self, *details)
+        before = mode()
+        threads.busy = True
+        try:
+            result = original(self, *details)
+        finally:
+            threads.busy = False
+        leave(id(self), before)
+        return result
+
+    return __exit__
+
+
+def _make(tracer: Tracer, original: Method) -> Method:
+    threads, statement, frame = tracer.threads, tracer.statement, sys._getframe
+
+    def __init__(self: object, *args: object, **options: object) -> None:
+        if threads.busy:
+            original(self, *args, **options)
+            return
+        before = mode()
+        original(self, *args, **options)
+        statement(id(self), before, frame(1))
+
+    return __init__
+
+
+def _decorate(tracer: Tracer, original: Method) -> Method:
+    def __call__(self: object, *args: object, **options: object) -> object:
+        result = original(self, *args, **options)
+        tracer.undo(id(self))
+        return result
+
+    return __call__
+
+
+def _thread(tracer: Tracer, original: Method) -> Method:
+    def _bootstrap_inner(self: threading.Thread) -> None:
+        try:
+            original(self)
+        finally:
+            tracer.thread_ends()
+
+    return _bootstrap_inner

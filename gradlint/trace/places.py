@@ -1,0 +1,164 @@
+"""Which line of the program did something: frames are walked outwards past torch, contextlib and this package.
+
+A place is known by its code object and instruction, which costs a tenth of asking a frame for its line; the line
+is looked up once. Code objects are kept (their identity is the key), frames never.
+"""
+
+import contextlib
+import functools
+import hashlib
+import os
+import sys
+from types import CodeType, FrameType
+
+from gradlint.trace.log import Log
+
+USER, INTERNAL, THROUGH, DECORATED = range(4)
+_OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_WRAPPERS = {"decorate_context", "generator_context"}  # what torch's decorators put around a function
+_THROUGH = {contextlib.__file__, functools.__file__}
+
+
+class Places:
+    """Numbers for places, written to the log when first met. 0 is a place that is not the program's."""
+
+    def __init__(self, torch_folder: str) -> None:
+        self._log: Log | None = None
+        self._notes: list[dict[str, object]] = []
+        self._torch = torch_folder + os.sep
+        self._kinds: dict[int, int] = {}
+        self._kept: list[object] = []
+        self._numbers: dict[tuple[int, int, str], int] = {}
+        self._files: set[str] = set()
+        self._next = 1
+
+    def write_to(self, log: Log) -> None:
+        """Go on in another log, which must know what was met before."""
+        self._log = log
+        for fields in self._notes:
+            log.note(**fields)
+
+    def text(self, number: int) -> str:
+        """A place as ``file:line``."""
+        note = next((n for n in self._notes if n["type"] == "site" and n["id"] == number), None)
+        return f"{note['file']}:{note['line']}" if note else "<unknown>"
+
+    def kind(self, code: CodeType) -> int:
+        """Whose code it is."""
+        known = self._kinds.get(id(code))
+        if known is None:
+            known = self._kinds[id(code)] = self._judge(code)
+            self._kept.append(code)
+        return known
+
+    def _judge(self, code: CodeType) -> int:
+        file = code.co_filename
+        if file.startswith(self._torch):
+            return DECORATED if code.co_name in _WRAPPERS and file.endswith("_contextlib.py") else INTERNAL
+        if file in _THROUGH or file.startswith((_OURS, "<frozen", "<eval_with_key>", "<torch")):
+            return THROUGH
+        return USER
+
+    def caller(self, frame: FrameType | None, what: str) -> int:
+        """The place that changed a grad mode: 0 if torch did it for itself."""
+        while frame is not None:
+            code = frame.f_code
+            kind = self._kinds.get(id(code))
+            if kind is None:
+                kind = self.kind(code)
+            if kind == USER:
+                return self._numbers.get((id(code), frame.f_lasti, what)) or self._meet(code, frame.f_lasti, what)
+            if kind == INTERNAL:
+                return 0
+            if kind == DECORATED:
+                return self._decorated(frame, what)
+            frame = frame.f_back
+        return 0
+
+    def nearest(self, frame: FrameType | None, what: str) -> int:
+        """The innermost line of the program, whatever torch does between it and here; 0 if there is none."""
+        kinds = self._kinds
+        while frame is not None:
+            code = frame.f_code
+            kind = kinds.get(id(code))
+            if kind is None:
+                kind = self.kind(code)
+            if kind == USER:
+                return self._numbers.get((id(code), frame.f_lasti, what)) or self._meet(code, frame.f_lasti, what)
+            frame = frame.f_back
+        return 0
+
+    def _decorated(self, frame: FrameType, what: str) -> int:
+        """A function under a decorator stands for itself; one of torch's own counts as torch's doing.
+
+        What a line calls is looked at once: reading a frame's variables costs as much as all the rest.
+        """
+        back = frame.f_back
+        if back is None or self.kind(back.f_code) == INTERNAL:
+            return 0
+        key = (id(back.f_code), back.f_lasti, f"@{what}")
+        known = self._numbers.get(key)
+        if known is None:
+            code = getattr(frame.f_locals.get("func"), "__code__", None)
+            own = isinstance(code, CodeType) and self.kind(code) != INTERNAL
+            known = self._meet(code, -1, what) if own and code is not None else 0
+            self._numbers[key] = known
+            self._kept.append(back.f_code)
+        return known
+
+    def _meet(self, code: CodeType, instruction: int, what: str) -> int:
+        key = (id(code), instruction, what)
+        if key not in self._numbers:
+            self._numbers[key] = self._next
+            self._next += 1
+            self._kept.append(code)
+            self._write(code, instruction, what)
+        return self._numbers[key]
+
+    def _write(self, code: CodeType, instruction: int, what: str) -> None:
+        path = code.co_filename if code.co_filename.startswith("<") else os.path.abspath(code.co_filename)
+        self._digest(path)
+        line = code.co_firstlineno if instruction < 0 else line_of(code, instruction)
+        name = getattr(code, "co_qualname", code.co_name)
+        number = self._numbers[id(code), instruction, what]
+        self._note(type="site", id=number, file=path, line=line, function=name, what=what, decorator=instruction < 0)
+
+    def _digest(self, path: str) -> None:
+        if path in self._files:
+            return
+        self._files.add(path)
+        try:
+            with open(path, "rb") as file:
+                digest = hashlib.blake2b(file.read(), digest_size=16).hexdigest()
+        except OSError:  # typed at a prompt, generated, or gone: nothing to compare with later
+            return
+        self._note(type="file", path=path, digest=digest)
+
+    def _note(self, **fields: object) -> None:
+        self._notes.append(fields)
+        if self._log is not None:
+            self._log.note(**fields)
+
+
+def line_of(code: CodeType, instruction: int) -> int:
+    """The line of an instruction; the function's first if the code has none for it."""
+    for start, end, line in code.co_lines():
+        if start <= instruction < end and line is not None:
+            return line
+    return code.co_firstlineno
+
+
+def on_stack(code: CodeType) -> bool:
+    """Whether a function is being run by this thread just now."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code is code:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def managed(frame: FrameType) -> bool:
+    """Whether a generator is run as a context manager or a fixture, whose body is meant to be suspended."""
+    back = frame.f_back
+    return back is not None and (back.f_code.co_filename in _THROUGH or "pytest" in back.f_code.co_filename)

@@ -1,0 +1,90 @@
+"""Reading a trace back: a folder with a log, a table of lines and notes for each process."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gradlint.trace.analyse import process_of
+from gradlint.trace.events import Trace, TraceError
+from gradlint.trace.log import HEADER, MAGIC, RECORD, SLOT, VERSION
+
+Note = dict[str, Any]
+Row = tuple[int, ...]
+Record = tuple[int, int, int, int, int, int, int]
+
+
+@dataclass(slots=True)
+class Raw:
+    """One process's files, parsed but not understood."""
+
+    pid: int
+    wall: int
+    monotonic: int
+    records: list[Record]
+    notes: list[Note]
+    rows: list[Row] = field(default_factory=list)
+
+
+def load(*paths: str | Path) -> Trace:
+    """The trace in these folders, as one run.
+
+    Raises:
+        TraceError: when a folder holds no trace, or one that is damaged beyond a cut end.
+    """
+    trace = Trace()
+    for path in paths:
+        logs = sorted(Path(path).glob("*.log"))
+        if not logs:
+            raise TraceError(f"{path}: no trace here" if Path(path).is_dir() else f"{path}: no such trace")
+        trace.processes += [process_of(read(log)) for log in logs]
+    trace.processes.sort(key=lambda process: (process.rank is not None, process.rank or 0, process.start))
+    return trace
+
+
+def read(log: Path) -> Raw:
+    """The files of one process. A cut end, as a killed process or a full disk leaves, is no fault.
+
+    Raises:
+        TraceError: when the log cannot be read, or is no log.
+    """
+    try:
+        data = log.read_bytes()
+        notes = list(_notes(log.with_suffix(".jsonl")))
+        table = log.with_suffix(".lines")
+        rows = list(_rows(table.read_bytes())) if table.exists() else []
+    except OSError as error:
+        raise TraceError(f"cannot read {error.filename}: {error.strerror}") from error
+    if len(data) < HEADER.size or data[:8] != MAGIC:
+        raise TraceError(f"{log}: not a gradlint trace")
+    _, version, pid, wall, monotonic = HEADER.unpack_from(data)
+    if version != VERSION:
+        raise TraceError(f"{log}: version {version} of the format; this gradlint reads {VERSION}")
+    return Raw(pid, wall, monotonic, list(_records(data)), notes, rows)
+
+
+def _records(data: bytes) -> Iterator[Record]:
+    whole = len(data) - len(data) % RECORD.size
+    for record in RECORD.iter_unpack(data[HEADER.size : whole]):
+        if record[-1] == 0:  # nothing was written from here on
+            return
+        yield record
+
+
+def _rows(data: bytes) -> Iterator[Row]:
+    words = memoryview(data[: len(data) - len(data) % (8 * SLOT)]).cast("q")
+    for start in range(0, len(words), SLOT):
+        yield tuple(words[start : start + SLOT])
+
+
+def _notes(path: Path) -> Iterator[Note]:
+    if not path.exists():
+        return
+    for line in path.read_bytes().split(b"\n"):
+        try:
+            note = json.loads(line)
+        except ValueError:  # the end that was being written, or damage: the rest still counts
+            continue
+        if isinstance(note, dict):
+            yield note

@@ -1,0 +1,70 @@
+"""The one tracer that a process may have: started, and taken away without a trace."""
+
+import atexit
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from gradlint.trace.patches import Patches, install
+from gradlint.trace.sources import sources
+from gradlint.trace.tracer import Tracer
+
+
+@dataclass(slots=True)
+class Session:
+    """A tracer with its hooks."""
+
+    tracer: Tracer
+    patches: Patches
+
+    def stop(self) -> None:
+        """Remove the hooks and close the log."""
+        self.patches.undo()
+        self.tracer.finish()
+        for source in self.tracer.sources:
+            source.close()
+
+
+_active: list[Session] = []
+
+
+def active() -> Session | None:
+    """What traces this process just now."""
+    return _active[-1] if _active else None
+
+
+def start(folder: Path, *, deep: bool) -> Session:
+    """Trace this process into a folder until it ends.
+
+    Raises:
+        OSError: when the folder cannot be written.
+    """
+    tracer = Tracer(folder, sources(), deep=deep)
+    session = Session(tracer, install(tracer))
+    if not _active:
+        atexit.register(stop)
+        _follow_forks()
+    _active.append(session)
+    return session
+
+
+def stop() -> None:
+    """End the tracing of this process."""
+    atexit.unregister(stop)
+    if _active:
+        _active.pop().stop()
+
+
+_following: list[int] = []
+
+
+def _follow_forks() -> None:
+    if not _following and hasattr(os, "register_at_fork"):
+        _following.append(os.getpid())
+        os.register_at_fork(after_in_child=_continue_in_child)
+
+
+def _continue_in_child() -> None:
+    """A child must not write into its parent's log: it gets one of its own."""
+    if _active:
+        _active[-1].tracer.forked()

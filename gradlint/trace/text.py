@@ -1,0 +1,168 @@
+"""The report as text: what matters first, places that can be clicked, bytes a person can read."""
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from gradlint.trace.events import Line, Mode, Process, Region, Site, Trace
+
+MOST = 12  # rows of a table; the rest is counted
+
+
+def size(number: float) -> str:
+    """Bytes with a binary unit: ``1.5 MiB``."""
+    sign, number = ("-" if number < 0 else ""), abs(number)
+    if number < 1024:
+        return f"{sign}{number:.0f} B"
+    for unit in ("KiB", "MiB", "GiB"):
+        number /= 1024
+        if number < 1024:
+            return f"{sign}{number:.1f} {unit}"
+    return f"{sign}{number / 1024:.1f} TiB"
+
+
+def duration(nanoseconds: float) -> str:
+    """A time with a fitting unit: ``12.3 ms``."""
+    for unit, scale in (("s", 1e9), ("ms", 1e6)):
+        if nanoseconds >= scale:
+            return f"{nanoseconds / scale:.3g} {unit}" if nanoseconds < 1e12 else f"{nanoseconds / scale:.0f} s"
+    return f"{nanoseconds / 1e3:.3g} us"
+
+
+def place(site: Site | Line) -> str:
+    """The file, relative if it lies below the current folder, and the line."""
+    file = site.file
+    here = os.getcwd() + os.sep
+    return f"{file.removeprefix(here)}:{site.line}"
+
+
+def report(trace: Trace) -> str:
+    """The whole report, a newline after each line."""
+    return "".join(f"{line}\n" for line in _report(trace))
+
+
+def _report(trace: Trace) -> Iterator[str]:
+    if not trace.processes:
+        yield "nothing was recorded: no process of the run imported torch"
+        return
+    yield _headline(trace)
+    for process in trace.processes:
+        yield from _process(process, several=len(trace.processes) > 1)
+
+
+def _headline(trace: Trace) -> str:
+    seconds = max(p.end for p in trace.processes) - min(p.start for p in trace.processes)
+    count = len(trace.processes)
+    return f"gradlint trace: {duration(seconds)}, {count} process{'es' if count > 1 else ''}" + (
+        ", deep" if trace.deep else ""
+    )
+
+
+def _process(process: Process, *, several: bool) -> Iterator[str]:
+    if several:
+        yield ""
+        yield f"== {process.name} (pid {process.pid}): {' '.join(process.argv)}"
+    if not process.complete:
+        yield "  ended without a goodbye (killed, os._exit or exec): all that happened before is here"
+    yield from (f"  note: {note}" for note in process.notes)
+    yield from _leaks(process)
+    yield from _threads(process)
+    yield from _peaks(process)
+    yield from _regions(process)
+    yield from _lines(process)
+
+
+def _leaks(process: Process) -> Iterator[str]:
+    if process.leaks:
+        yield ""
+        yield "Grad modes that leaked"
+    for leak in sorted(process.leaks, key=lambda leak: (leak.site, leak.kind)):
+        yield f"  {place(leak.site)} {leak.site.what} in {leak.site.function}: {leak.message}{_times(leak.times)}"
+
+
+def _times(count: int) -> str:
+    return f" ({count:,} times)" if count > 1 else ""
+
+
+def _threads(process: Process) -> Iterator[str]:
+    yield ""
+    yield "Grad mode at the end"
+    for thread in process.threads:
+        changed = f", left so by {place(thread.left_by)}" if thread.left_by else ""
+        internal = f"; torch changed it {thread.internal:,} times for itself" if thread.internal else ""
+        yield f"  {thread.name}: {thread.ended}{changed}{internal}"
+    if not process.threads:
+        yield "  never changed"
+
+
+def _peaks(process: Process) -> Iterator[str]:
+    yield ""
+    yield "Peak memory"
+    for device in process.devices:
+        least = "" if device.exact else "at least "
+        where = f" near {place(device.at)}" if device.at is not None and device.at.line else ""
+        yield f"  {device.name}: {least}{size(device.peak)}{where}  [{device.source}]"
+
+
+@dataclass(slots=True)
+class Stays:
+    """All regions that one place opened in one mode."""
+
+    times: int = 0
+    inside: int = 0
+    unended: int = 0
+    peak: dict[str, int] = field(default_factory=dict)
+
+
+def stays(regions: Iterable[Region]) -> dict[tuple[Site, Mode], Stays]:
+    """Regions by place and mode, the longest stay first."""
+    found: dict[tuple[Site, Mode], Stays] = defaultdict(Stays)
+    for region in regions:
+        stay = found[region.site, region.mode]
+        stay.times += 1
+        if region.end is None:
+            stay.unended += 1
+        else:
+            stay.inside += region.end - region.start
+        for device, peak in region.peak.items():
+            stay.peak[device] = max(peak, stay.peak.get(device, 0))
+    return dict(sorted(found.items(), key=lambda item: (-item[1].inside, item[0])))
+
+
+def _regions(process: Process) -> Iterator[str]:
+    found = stays(process.regions)
+    if not found:
+        return
+    yield ""
+    yield "Where grad modes were entered"
+    for (site, mode), stay in list(found.items())[:MOST]:
+        peak = ", ".join(f"{size(most)} {device}" for device, most in stay.peak.items())
+        left = f", {stay.unended} never left" if stay.unended else ""
+        times = f"{stay.times:,} time{'s' if stay.times > 1 else ''}"
+        yield f"  {place(site)} {site.function}: {mode} {times}, {duration(stay.inside)} inside{left}, peak {peak}"
+    if len(found) > MOST:
+        yield f"  and {len(found) - MOST} more places"
+
+
+def _lines(process: Process) -> Iterator[str]:
+    lines = sorted(process.lines, key=lambda line: (-line.wasted, -line.most, line.file, line.line))
+    kept = [line for line in lines if line.growing]
+    wasted = [line for line in lines if line.wasted_calls]
+    if wasted:
+        yield ""
+        yield f"Saved for backward and never used: {size(sum(line.wasted for line in wasted))}"
+    for line in wasted[:MOST]:
+        share = line.wasted / line.saved if line.saved else 1
+        what = "tensors" if process.deep else "forwards"
+        yield (
+            f"  {place(line)} {line.function}: {size(line.wasted)} ({share:.0%} of what it saves), "
+            f"{line.wasted_calls:,} of {line.calls:,} {what}"
+        )
+    if len(wasted) > MOST:
+        yield f"  and {len(wasted) - MOST} more lines"
+    if kept:
+        yield ""
+        yield "Kept alive, more and more"
+    for line in kept[:MOST]:
+        yield f"  {place(line)} {line.function}: {size(line.alive)} at the end"

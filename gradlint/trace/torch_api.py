@@ -1,0 +1,35 @@
+"""What the tracer uses of torch beyond its documented interface, in one place: imported only once torch is.
+
+Each is looked up when it is needed and may be missing in another version; callers then do without.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+FOLDER = os.path.dirname(os.path.abspath(torch.__file__))
+is_grad_enabled: Callable[[], bool] = torch.is_grad_enabled
+is_inference: Callable[[], bool] = torch.is_inference_mode_enabled
+
+
+VERSION = str(torch.__version__)
+
+
+def mode() -> int:
+    """The mode this thread really is in, as `Mode`'s number."""
+    return 2 if is_inference() else int(is_grad_enabled())
+
+
+def hide_from_dynamo(function: Callable[..., object]) -> None:
+    """Have `torch.compile` run a function of ours as it is, instead of compiling it."""
+    frames: Any = getattr(getattr(torch._C, "_dynamo", None), "eval_frame", None)
+    skip = getattr(frames, "skip_code", None)
+    if skip is not None:
+        skip(function.__code__)
+        return
+    strategy = getattr(frames, "set_code_exec_strategy", None)
+    if strategy is not None:
+        action = frames._FrameAction
+        strategy(function.__code__, frames._FrameExecStrategy(action.SKIP, action.DEFAULT))
