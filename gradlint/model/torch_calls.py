@@ -15,6 +15,15 @@ READING_METHODS = frozenset(
         "count_nonzero sign"
     ).split()
 )
+# Looks at a tensor, or at whether it is one, but not at its values.
+LOOKING = frozenset(
+    (
+        "shape size dtype device len dim ndim ndimension numel nelement element_size stride layout type isinstance is "
+        "not bool in == != hasattr callable requires_grad grad_fn is_leaf is_cuda is_contiguous is_floating_point "
+        "get_device data_ptr torch.is_tensor torch.zeros_like torch.ones_like torch.full_like torch.empty_like "
+        "torch.rand_like torch.randn_like torch.numel"
+    ).split()
+) | {"is not", "not in"}
 INTEGER_TYPES = frozenset(
     f"torch.{name}" for name in ("uint8", "int8", "int16", "int32", "int64", "short", "int", "long", "bool")
 )
@@ -93,10 +102,16 @@ TRIVIAL_MODULES = re.compile(
 # What of torch.nn has no parameters, functions included.
 PARAMETER_FREE = re.compile(
     TRIVIAL_MODULES.pattern.removesuffix("$") + r"$|^torch\.nn\.(functional|init|utils)\.|^torch\.nn\.Module(\.\w+)?$"
+    r"|^torch(audio|vision)\.(transforms|functional)\."
 )
+# What only holds other modules.
+MODULE_CONTAINERS = re.compile(r"^torch\.nn\.(modules\.container\.)?(Sequential|ModuleList|ModuleDict)$")
 NEVER_MODULES = frozenset(
     {
         "builtins",
+        "librosa",
+        "soundfile",
+        "skimage",
         "numpy",
         "scipy",
         "cv2",
@@ -113,6 +128,7 @@ LOSS_LIKE = re.compile(
     r"(^|[._])(criterion\w*|criteria|loss\w*|\w*_loss|\w*loss_?(fn|func|function|module)?|ce|bce|mse|l1|nll|kl)$|loss\w*$|^crit$",
     re.I,
 )
+METRIC_LIKE = re.compile(r"(^|[._])\w*metrics?(\[|$)")  # modules without parameters, kept with the model
 
 # Constructors of modules outside the project.
 MODULE_FACTORIES = re.compile(

@@ -7,6 +7,8 @@ from functools import cached_property
 
 from gradlint.finding import Place
 from gradlint.model.code import Call, Constant, Evaluate, Expression, Lambda, Raise, dotted
+from gradlint.model.facts import CallFact
+from gradlint.model.torch_calls import BACKWARD_METHODS
 from gradlint.model.torch_names import (
     GUARDED_HOOKS,
     MODULE_WRAPPERS,
@@ -15,11 +17,12 @@ from gradlint.model.torch_names import (
 )
 from gradlint.model.traverse import all_expressions
 from gradlint.project.bindings import Bindings, owner_class
+from gradlint.project.callbacks import Callbacks
 from gradlint.project.effects import GRAD, NO_GRAD, Effect, States, apply, then
-from gradlint.project.guards import returned
 from gradlint.project.link import Linker
 from gradlint.project.modules import Modules
 from gradlint.project.nodes import ClassNode, External, FunctionNode
+from gradlint.project.returns import returned, returns_loss
 from gradlint.project.state import GradStates
 
 # A method called on something unknown may be any method of that name, unless the name is everybody's.
@@ -58,6 +61,7 @@ class CallGraph:
         self._bindings = bindings
         self._states = states
         self.modules = Modules(linker, bindings)
+        self._callbacks = Callbacks(linker, bindings, self.called)
         self._classes: dict[tuple[FunctionNode, str], ClassNode | None] = {}
         self._products: dict[FunctionNode, ClassNode | None] = {}
 
@@ -83,6 +87,30 @@ class CallGraph:
         return {**possible, **certain}
 
     @cached_property
+    def _words_of_training(self) -> frozenset[str]:
+        """All words of functions that call ``backward``."""
+        functions = (function for module in self._linker.modules for function in module.functions)
+        training = (f.facts.words for f in functions if not BACKWARD_METHODS.isdisjoint(f.facts.words))
+        return frozenset().union(*training)
+
+    @cached_property
+    def _possible_callers(self) -> dict[FunctionNode, list[FunctionNode]]:
+        """The functions that call a method of that name on something unknown."""
+        found: dict[FunctionNode, list[FunctionNode]] = defaultdict(list)
+        for edge in self.edges:
+            if not edge.certain:
+                found[edge.callee].append(edge.caller)
+        return found
+
+    def may_be_called_in_training(self, function: FunctionNode) -> bool:
+        """Whether a training step calls something of this name, on an object we know nothing of."""
+        callers = self._possible_callers.get(function, ())
+        if any(not BACKWARD_METHODS.isdisjoint(caller.facts.words) for caller in callers):
+            return True
+        # ``state["model"].loss(...)``: a call of something computed has no name of its own.
+        return function.owner is not None and returns_loss(function) and function.facts.name in self._words_of_training
+
+    @cached_property
     def callees(self) -> dict[FunctionNode, dict[int, list[FunctionNode]]]:
         """For each function, by call, the functions of the project it certainly calls there."""
         found: dict[FunctionNode, dict[int, list[FunctionNode]]] = defaultdict(lambda: defaultdict(list))
@@ -106,12 +134,24 @@ class CallGraph:
                 for callee, certain in self.called(function, call.callee):
                     yield Edge(function, call.at, callee, certain)
             for name in call.handed:
-                handed = self._linker.resolve(function, name) or self._method_of_variable(function, name)
-                if isinstance(handed, FunctionNode):
-                    elsewhere = THREAD_STARTERS.search(call.callee) is not None
-                    yield Edge(function, call.at, handed, True, elsewhere)
+                yield from self._edges_of_handed(function, call, name)
         for expression in _lambdas(function):
             yield Edge(function, expression.at, function.module.functions[expression.function])
+
+    def _edges_of_handed(self, function: FunctionNode, call: CallFact, name: str) -> Iterator[Edge]:
+        """Calls of a function that is handed over: from where it is called back, if that can be seen."""
+        handed = self._linker.resolve(function, name) or self._method_of_variable(function, name)
+        if not isinstance(handed, FunctionNode):
+            return
+        elsewhere = THREAD_STARTERS.search(call.callee) is not None
+        places = self._callbacks.calls_of(function, call, name) or [(function, call.at)]
+        for possible in self._in_its_place(handed):
+            for where, at in places:
+                yield Edge(where, at, possible, True, elsewhere)
+
+    def _in_its_place(self, handed: FunctionNode) -> Iterable[FunctionNode]:
+        """A method that is handed over may be a subclass's."""
+        return self.methods(handed.owner, handed.facts.name) if handed.owner is not None else (handed,)
 
     def called(self, function: FunctionNode, name: str) -> Iterator[tuple[FunctionNode, bool]]:
         """The functions that ``name(...)`` may run, each with whether that is certain."""
@@ -153,7 +193,8 @@ class CallGraph:
 
     def methods(self, cls: ClassNode, name: str) -> Iterator[FunctionNode]:
         """What ``instance.name()`` may run: the class's method and what its subclasses put in its place."""
-        names = (name, "forward") if name == "__call__" else (name,)
+        called_itself = self._linker.find_method(cls, name) is not None and not self.modules.is_module_class(cls)
+        names = (name, "forward") if name == "__call__" and not called_itself else (name,)
         found: set[FunctionNode] = set()
         for each in names:
             own = self._linker.find_method(cls, each)

@@ -13,17 +13,18 @@ from gradlint.model.inference_names import (
     SERVICE_DECORATOR,
     TRAINING_FUNCTION,
 )
-from gradlint.model.torch_calls import TRAINING_WORDS
-from gradlint.model.traverse import parts, statements
+from gradlint.model.torch_calls import LOOKING, TRAINING_WORDS
+from gradlint.model.traverse import statements
 from gradlint.project.calls import CallGraph
 from gradlint.project.destiny import Destiny
 from gradlint.project.flow import CallEvent, Flows
-from gradlint.project.guards import returned
 from gradlint.project.nodes import FunctionNode
+from gradlint.project.returns import returns_loss
 from gradlint.project.values import Origin, Value
 
 ENOUGH = 3
 _DETACHING = frozenset({"detach", "detach_", "data", "shape", "size", "dtype", "device"})
+_SIZES = frozenset({"shape", "size", "ndim", "dim", "numel", "stride"})
 _LONGEST_WAY_UP = 4  # callers of callers
 
 
@@ -136,8 +137,10 @@ class Cues:
         trains = not TRAINING_WORDS.isdisjoint(function.facts.words)
         # In a training step a detached result may still be a target: that is wasted work, but not inference.
         reads = [read for read in destiny.reads if not trains or read[1] not in _DETACHING]
-        if destiny.only_read and reads:
-            where, how = reads[-1]
+        measured = not destiny.returned and {how for _, how in reads} <= _SIZES  # a dry run, to see what comes out
+        values = [read for read in reads if measured or read[1] not in LOOKING]
+        if destiny.only_read and values:
+            where, how = values[-1]
             yield Cue(3, f"only numbers are taken from the result ({_how(how)})", where)
             return
         if destiny.dropped and event.result.items is not None:
@@ -147,13 +150,14 @@ class Cues:
                 function.place(event.at),
             )
             return
-        if destiny.unknown or destiny.stored or (destiny.only_read and trains):
+        only_looked_at = destiny.only_read and not values  # what its values are for, we have not seen
+        if destiny.unknown or destiny.stored or only_looked_at or (destiny.only_read and trains):
             yield Cue(-1)
             if function.owner is not None and self._calls.modules.is_module_class(function.owner):
                 yield Cue(-1)
         if trains and module.training is not False:
             yield Cue(-2)
-        if destiny.returned and module.training is not False and _returns_loss(function):
+        if destiny.returned and module.training is not False and returns_loss(function):
             yield Cue(-3)
 
     def _loop_cues(self, function: FunctionNode, event: CallEvent) -> Iterator[Cue]:
@@ -184,9 +188,3 @@ class Cues:
 
 def _how(detail: str) -> str:
     return f"`.{detail}`" if detail.isidentifier() else f"`{detail}`"
-
-
-def _returns_loss(function: FunctionNode) -> bool:
-    """Whether what a function returns is called a loss."""
-    names = (dotted(part) or "" for value in returned(function) for part in (value, *parts(value)))
-    return any("loss" in name.rpartition(".")[2].lower() for name in names)

@@ -82,6 +82,8 @@ class Destinies:
             match use.kind:
                 case "trained":
                     trained = True
+                case "read" if use.detail == "grad_fn":
+                    trained = True  # the graph itself is looked at
                 case "read":
                     reads.append((where.place(use.at), use.detail))
                 case "stored":
@@ -94,11 +96,15 @@ class Destinies:
                 case "returned" | "yielded":
                     returned = True
         onward, lost = self._callers_of(origin.function) if returned else ((), False)
+        trained = trained or (returned and self._calls.may_be_called_in_training(origin.function))
         return _Step(Destiny(trained, stored, unknown or lost, returned, tuple(dict.fromkeys(reads))), onward)
 
     def _callers_of(self, function: FunctionNode) -> tuple[tuple[Origin, ...], bool]:
-        """The calls a returned value comes out of; and whether some caller cannot be followed."""
-        edges = self._calls.callers.get(function, [])
+        """The calls a returned value comes out of; and whether some caller cannot be followed.
+
+        What a test does with it says nothing about what others do.
+        """
+        edges = [edge for edge in self._calls.callers.get(function, []) if not edge.caller.is_test]
         followed: list[Origin] = []
         for edge in edges:
             event = self._flows.flow(edge.caller).calls.get(edge.at)

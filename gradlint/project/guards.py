@@ -4,7 +4,6 @@ Follows names to the project's own wrappers: a function that returns ``torch.no_
 wraps its function in one, a ``@contextmanager`` that yields inside one, a class whose ``__enter__`` switches.
 """
 
-from collections.abc import Iterator
 from typing import Protocol
 
 from gradlint.model.code import (
@@ -16,7 +15,6 @@ from gradlint.model.code import (
     Lambda,
     Name,
     Operation,
-    Return,
     Yield,
     dotted,
 )
@@ -29,7 +27,7 @@ from gradlint.model.torch_names import (
     IS_GRAD_ENABLED,
     GradModeName,
 )
-from gradlint.model.traverse import all_expressions, statements
+from gradlint.model.traverse import all_expressions
 from gradlint.project.bindings import Bindings
 from gradlint.project.effects import (
     CHOOSE,
@@ -45,6 +43,7 @@ from gradlint.project.effects import (
 )
 from gradlint.project.link import Linker
 from gradlint.project.nodes import ClassNode, External, FunctionNode, Target
+from gradlint.project.returns import returned
 
 _DEEPEST = 8  # wrappers of wrappers
 _NOT_GRAD = (
@@ -315,10 +314,3 @@ def is_context_manager(function: FunctionNode) -> bool:
     """Whether a generator function is decorated with ``contextlib.contextmanager``."""
     names = (dotted(decorator) for decorator in function.facts.decorators)
     return any(name and name.rpartition(".")[2] in CONTEXT_MANAGER_DECORATORS for name in names)
-
-
-def returned(function: FunctionNode) -> Iterator[Expression]:
-    """The expressions a function returns."""
-    for statement in statements(function.facts.body):
-        if isinstance(statement, Return) and statement.value is not None:
-            yield statement.value

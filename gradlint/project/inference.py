@@ -11,8 +11,6 @@ from functools import cached_property
 
 from gradlint.model.inference_names import (
     OTHER_FRAMEWORKS,
-    TEST_FILE,
-    TEST_FUNCTION,
     TORCH_PACKAGES,
     TORCH_WORDS,
 )
@@ -77,7 +75,7 @@ class Inference:
     def _weigh(self, function: FunctionNode, event: CallEvent) -> Forward | None:
         destiny = self._destinies.of(function, event.at)
         module = _module_of(event)
-        if destiny.trained or self._meets_numpy(function, event, module):
+        if destiny.trained or self._meets_numpy(function, event, module, destiny):
             return None
         if self._cues.is_frozen(function, module) or self._derives(module):
             return None
@@ -118,14 +116,16 @@ class Inference:
             and self._calls.modules.is_module_class(cls)
         )
 
-    def _meets_numpy(self, function: FunctionNode, event: CallEvent, module: Value) -> bool:
+    def _meets_numpy(self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny) -> bool:
         """Whether the result becomes an array as it is, which raises for a graph.
 
         Whoever runs such code has a guard that we do not see, or a model of another kind.
         """
+        if any(how == "numpy" for _, how in destiny.reads):
+            return True
         uses = self._flows.flow(function).uses.get(Origin(function, event.at), ())
         guessed = module.certainty == "named"
-        return any(use.detail == "numpy" or (guessed and use.detail.startswith("numpy.")) for use in uses)
+        return guessed and any(use.detail.startswith("numpy.") for use in uses)
 
     # What a function must be
 
@@ -135,8 +135,7 @@ class Inference:
             return False
         if facts.name in ("training_step", "configure_optimizers", "backward") or self._is_forward(function):
             return False
-        tests = TEST_FILE.search(function.module.path) is not None and TEST_FUNCTION.search(facts.name) is not None
-        return not tests and not self._is_part_of_forward(function)
+        return not function.is_test and not self._is_part_of_forward(function)
 
     def _is_forward(self, function: FunctionNode) -> bool:
         named = function.facts.name.startswith("forward")

@@ -7,6 +7,7 @@ from gradlint.model.code import Constant
 from gradlint.model.torch_calls import (
     FORWARD_METHODS,
     LOSS_LIKE,
+    METRIC_LIKE,
     MODULE_METHODS,
     SELF_RETURNING_MODULE_METHODS,
     TRIVIAL_MODULES,
@@ -114,6 +115,8 @@ def forward(it: Invocation, module: Value) -> Value:
         it.effects = it.run.effects_of(it.targets) if it.targets else None
     if TRIVIAL_MODULES.search(name) or LOSS_LIKE.search(it.name) or is_loss:
         return _loss(it, name)
+    if METRIC_LIKE.search(it.name):
+        return plain(it.given)
     bare = isinstance(module.target, ClassNode) and not it.run.flows.calls.modules.has_parameters(module.target)
     if bare or module.frozen:  # on plain input it records nothing
         return plain(it.given)

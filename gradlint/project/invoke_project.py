@@ -70,7 +70,8 @@ def _summary(it: Invocation, callee: FunctionNode) -> Value:
     event = CallEvent(it.at, it.name, it.receiver, it.callee, it.arguments, (), UNKNOWN, False, False)
     passed = matched(it.arguments, callee, bound=is_bound(event, callee) and it.receiver is not None)
     running = it.run.flows.is_running(callee)
-    into: frozenset[Origin] = frozenset()
+    # An object made from a graph (a distribution, a batch) may give it back from any of its methods.
+    into = it.receiver.origins if it.receiver is not None else frozenset()
     for index, parameter in enumerate(callee.facts.parameters):
         value = passed.get(parameter.name)
         if value is None:

@@ -3,15 +3,15 @@
 import sys
 
 from gradlint.model.code import Call, Constant, Name, dotted
-from gradlint.model.torch_calls import NEVER_MODULES, PARAMETER_FREE, WRAPPED_TENSORS
+from gradlint.model.torch_calls import MODULE_CONTAINERS, NEVER_MODULES, PARAMETER_FREE, WRAPPED_TENSORS
 from gradlint.model.torch_names import LIGHTNING_ROOTS, MODULE_BASES
-from gradlint.model.traverse import all_expressions
+from gradlint.model.traverse import all_expressions, within
 from gradlint.project.bindings import Bindings
-from gradlint.project.guards import returned
 from gradlint.project.link import Linker
 from gradlint.project.nodes import ClassNode, External, FunctionNode
+from gradlint.project.returns import returned
 
-_PLAIN_BASES = frozenset({"object", "ABC", "Generic", "Protocol"})
+_PLAIN_BASES = frozenset({"object", "ABC", "Generic", "Protocol", "Function"})  # torch.autograd's has ``forward`` too
 
 
 class Modules:
@@ -60,6 +60,12 @@ class Modules:
             call.callee == name or call.callee.startswith(f"{name}.") for m in cls.methods for call in m.facts.calls
         )
 
+    def _holds_what_was_handed(self, method: FunctionNode, at: int) -> bool:
+        """``nn.Sequential(*layers)`` with ``layers`` from the caller; what is made here is looked at by itself."""
+        given = {p.name for p in method.facts.parameters}
+        made = next((e for e in all_expressions(method.facts.body) if e.at == at), None)
+        return made is not None and any(isinstance(part, Name) and part.id in given for part in within(made))
+
     def _is_frozen_parameter(self, method: FunctionNode, at: int) -> bool:
         """``nn.Parameter(window, requires_grad=False)``."""
         made = next((e for e in all_expressions(method.facts.body) if e.at == at and isinstance(e, Call)), None)
@@ -79,12 +85,16 @@ class Modules:
 
     def _makes_parameter(self, method: FunctionNode, name: str, at: int) -> bool:
         match self._linker.resolve(method, name) if name else None:
+            case External(name=full) if MODULE_CONTAINERS.search(full) is not None:
+                return self._holds_what_was_handed(method, at)
             case External(name=full):
                 root = full.partition(".")[0]
                 if full in WRAPPED_TENSORS:
                     return not self._is_frozen_parameter(method, at)
+                if PARAMETER_FREE.search(full) is not None:
+                    return False
                 if root == "torch":
-                    return full.startswith("torch.nn.") and PARAMETER_FREE.search(full) is None
+                    return full.startswith("torch.nn.")
                 return root not in NEVER_MODULES and root not in sys.stdlib_module_names
             case ClassNode() as inner:
                 return self.is_module_class(inner) and self.has_parameters(inner)

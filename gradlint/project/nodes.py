@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from gradlint.finding import Place
 from gradlint.model.facts import MODULE_BODY, Class, Function, ModuleFacts
+from gradlint.model.inference_names import TEST_FILE, TEST_FUNCTION
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +54,15 @@ class FunctionNode:
     def is_module_body(self) -> bool:
         """Whether these are a module's own statements."""
         return self.facts.parent is None
+
+    @property
+    def is_test(self) -> bool:
+        """Whether pytest or unittest would run it, or a check that tests share."""
+        if self.facts.name.startswith("assert_"):
+            return True
+        of_tests = TEST_FILE.search(self.module.path) is not None
+        in_class = self.owner is not None and self.owner.facts.name.startswith("Test")
+        return (of_tests or in_class) and TEST_FUNCTION.search(self.facts.name) is not None
 
     def place(self, at: int) -> Place:
         """The place of a node of this function's module."""

@@ -61,6 +61,10 @@ from collections.abc import Iterator
 from gradlint.rule import Edit, Finding, Fix, Forward, FunctionNode, Note, Project, rule
 
 _MOST_OTHERS = 5
+# Words of code that takes gradients, or runs something that may.
+_GRADIENTS = frozenset(
+    "backward manual_backward autograd grad zero_grad requires_grad_ enable_grad fit run learn".split()
+)
 
 
 @rule("GL101", severity="warning", since="0.1.0")
@@ -75,10 +79,10 @@ def grad_enabled_inference(project: Project) -> Iterator[Finding]:
         # One cause, one finding: a call of a helper that is itself reported adds nothing.
         own = [forward for forward in forwards if not flagged.intersection(forward.event.targets)]
         if own:
-            yield _finding(own[0], own[1:])
+            yield _finding(project, own[0], own[1:])
 
 
-def _finding(first: Forward, others: list[Forward]) -> Finding:
+def _finding(project: Project, first: Forward, others: list[Forward]) -> Finding:
     function = first.function
     called = f"`{first.event.name}(...)`" if not first.event.name.startswith("?") else "this call"
     return Finding(
@@ -87,7 +91,7 @@ def _finding(first: Forward, others: list[Forward]) -> Finding:
         f"{called} records a graph in inference code, and nothing will use it",
         tuple(_notes(first, others)),
         help="put it under `with torch.no_grad():`",
-        fix=_decorate(function),
+        fix=_decorate(project, function),
     )
 
 
@@ -104,10 +108,13 @@ def _notes(first: Forward, others: list[Forward]) -> Iterator[Note]:
         yield Note(caller.place, f"{name} calls it with grad on")
 
 
-def _decorate(function: FunctionNode) -> Fix | None:
+def _decorate(project: Project, function: FunctionNode) -> Fix | None:
+    """The decorator, unless somewhere under the function a gradient may be wanted after all."""
     facts = function.facts
     imports_torch = any(found.binding == found.module == "torch" for found in function.module.body.facts.imports)
-    if function.is_module_body or facts.is_async or "backward" in facts.words or not imports_torch:
+    if function.is_module_body or facts.is_async or not imports_torch:
+        return None
+    if any(not _GRADIENTS.isdisjoint(below.facts.words) for below in project.calls.below([function])):
         return None
     edit = Edit(function.place(facts.keyword_at), "line-above", "@torch.no_grad()")
     return Fix("unsafe", "decorate the function with `@torch.no_grad()`", (edit,))
@@ -567,6 +574,32 @@ class Net(nn.Module):
         return self.head(self.features(x))
 
 # run: Net(1, 8)
+# keeps: > 0 bytes
+```
+
+### the evaluation, not the loss method that training reaches through a dictionary
+```python
+class Prototypes(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Linear(8, 2)
+
+    def loss(self, sample):
+        distances = self.encoder.forward(sample) ** 2
+        loss_value = distances.mean()
+        return loss_value, {"loss": loss_value.item()}
+
+def evaluate(prototypes, loader):
+    prototypes.eval()
+    for sample, _ in loader:
+        _, output = prototypes.loss(sample)  # GL101
+        print(output["loss"])
+
+def train(state):
+    loss, _ = state["model"].loss(state["sample"])
+    loss.backward()
+
+# run: evaluate(Prototypes(), loader)
 # keeps: > 0 bytes
 ```
 
@@ -1342,6 +1375,201 @@ def discriminator_step(discriminator, generator, noise, criterion, optimizer):
 
 # run: step = torch.optim.SGD(model.parameters(), lr=0.1)
 # run: discriminator_step(model, nn.Linear(3, 8), torch.randn(4, 3), nn.MSELoss(), step)
+```
+
+### a method handed over and called back under a guard
+```python
+class Learner:
+    def __init__(self, model):
+        self.model = model
+
+    def returns(self, batch, predict_next):
+        with torch.no_grad():
+            return batch.mean() + predict_next(batch)
+
+    def targets(self, batch):
+        return self.returns(batch, predict_next=self.predict_values)
+
+    def predict_values(self, batch):
+        return torch.zeros(1)
+
+class DoubleLearner(Learner):
+    def predict_values(self, batch):
+        best = self.model(batch).argmax(1)
+        return self.model(batch)[range(len(best)), best].mean()
+
+# run: DoubleLearner(model).targets(images)
+# shows: True
+```
+
+### a function that a constructor keeps and a guarded method calls
+```python
+def extract_features(x):
+    features = model(x)
+    return features.tolist()
+
+class Index:
+    def __init__(self, extractor):
+        self.extractor = extractor
+
+    @torch.no_grad()
+    def add(self, x):
+        return self.extractor(x)
+
+Index(extract_features).add(images)
+```
+
+### a pyramid without parameters
+```python
+import torch
+from torch import nn
+
+class Halve(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("kernel", torch.ones(1, 1, 2))
+
+    def forward(self, x):
+        return nn.functional.conv1d(x, self.kernel, stride=2)
+
+class Pyramid(nn.Module):
+    def __init__(self, levels):
+        super().__init__()
+        steps = {}
+        for level in range(levels):
+            steps[str(level)] = Halve()
+        self.steps = nn.ModuleDict(steps)
+
+    def forward(self, x):
+        return {name: step(x) for name, step in self.steps.items()}
+
+pyramid = Pyramid(2)
+pyramid.eval()
+for name, value in pyramid(torch.randn(1, 1, 8)).items():
+    print(name, value.argmax().item())
+```
+
+### a function of autograd is no module
+```python
+import torch
+from torch import nn
+
+class Doubled(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x * 2
+
+    @staticmethod
+    def backward(ctx, grad):
+        return grad * 2
+
+class Scale(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.double = Doubled.apply
+
+    def forward(self, x):
+        return self.double(x)
+
+def evaluate(x):
+    scale = Scale().eval()
+    return scale(x).argmax().item()
+
+# run: evaluate(images)
+```
+
+### a metric that is kept like a module
+```python
+class Accuracy(nn.Module):
+    def forward(self, guess, truth):
+        return (guess.argmax(1) == truth).float().mean()
+
+class Evaluator(nn.Module):
+    def __init__(self, make_metric):
+        super().__init__()
+        self.test_metrics = nn.ModuleDict({"accuracy": make_metric()})
+
+    def evaluate(self, guess, truth):
+        for name in self.test_metrics:
+            value = self.test_metrics[name](guess, truth)
+            print(name, value.item())
+
+# run: Evaluator(Accuracy).evaluate(torch.randn(4, 3), labels)
+```
+
+### the graph itself is looked at
+```python
+def walk(node, depth=0):
+    if node is not None:
+        print(" " * depth, node)
+        for inner, _ in node.next_functions:
+            walk(inner, depth + 1)
+
+model.eval()
+y = model(images)
+walk(y.grad_fn)
+```
+
+### a distribution of one's own, made from the result
+```python
+class Squashed:
+    def __init__(self, mean):
+        self.mean = mean
+
+    def log_prob(self, action):
+        return -((action - self.mean) ** 2).sum()
+
+def create_distribution(output):
+    assert output.size()[1] == 3
+    return Squashed(output)
+
+def evaluate_actions(policy, states, actions):
+    output = policy.forward(states)
+    return create_distribution(output).log_prob(actions)
+
+def improve(policy, states, actions, optimizer):
+    loss = -evaluate_actions(policy, states, actions)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+# run: improve(model, images, torch.zeros(4, 3), torch.optim.SGD(model.parameters(), lr=0.1))
+```
+
+### what a test does with it says nothing of others
+```python
+class Flow(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 8)
+
+    def forward(self, x):
+        return x + self.net(x)
+
+    def inverse(self, z):
+        return z - self.net(z)
+
+class TestFlow:
+    def test_inverse(self):
+        flow = Flow()
+        assert (flow.inverse(images) < 100).all()
+
+# run: TestFlow().test_inverse()
+```
+
+### an array is made of it elsewhere, so nothing was recorded
+```python
+class Decoder:
+    def __call__(self, x):
+        return x * 2
+
+def decode(masks, stft_decoder):
+    return stft_decoder(masks)
+
+def metrics(masks):
+    return decode(masks, Decoder()).numpy().mean()
+
+# run: metrics(torch.ones(2, 2))
 ```
 
 ### counted and printed, not called

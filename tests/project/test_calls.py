@@ -492,3 +492,86 @@ def test_a_lambda_starts_in_the_state_of_the_place_it_stands_at(entries: Entries
 def test_a_script_enters_its_main(entries: Entries) -> None:
     text = "import torch\ndef main(): ...\nif __name__ == '__main__':\n    with torch.no_grad():\n        main()\n"
     assert entries(text)["main"] == names(NO_GRAD)
+
+
+# Callbacks
+
+
+def test_a_function_handed_over_is_called_where_its_parameter_is(entries: Entries) -> None:
+    text = """
+        import torch
+
+        def measure(f, x):
+            with torch.no_grad():
+                return f(x)
+
+        def score(x): ...
+
+        def main(x):
+            measure(score, x)
+        """
+    assert entries(text)["score"] == "no_grad"
+
+
+def test_a_parameter_handed_on_is_followed(entries: Entries) -> None:
+    text = """
+        import torch
+
+        def inner(g, x):
+            with torch.no_grad():
+                return g(x)
+
+        def outer(f, x):
+            return inner(g=f, x=x)
+
+        def score(x): ...
+
+        def main(x):
+            outer(score, x)
+        """
+    assert entries(text)["score"] == "no_grad"
+
+
+def test_a_function_kept_by_a_constructor_is_called_by_the_methods(entries: Entries) -> None:
+    text = """
+        import torch
+
+        class Loop:
+            def __init__(self, f):
+                self.f = f
+
+            @torch.no_grad()
+            def run(self, x):
+                return self.f(x)
+
+        def score(x): ...
+
+        loop = Loop(score)
+        """
+    assert entries(text)["score"] == "no_grad"
+
+
+def test_a_method_handed_over_may_be_a_subclass_s(callers: Callers) -> None:
+    text = """
+        def measure(f): return f()
+
+        class A:
+            def score(self): return 1
+            def run(self): return measure(self.score)
+
+        class B(A):
+            def score(self): return 2
+        """
+    assert callers(text)["B.score"] == callers(text)["A.score"] == ["measure"]
+
+
+def test_a_function_that_nobody_is_seen_to_call_counts_where_it_is_handed_over(callers: Callers) -> None:
+    text = """
+        def keep(f): return [f]
+
+        def score(x): ...
+
+        def main():
+            keep(score)
+        """
+    assert callers(text)["score"] == ["main"]
