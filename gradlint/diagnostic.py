@@ -80,12 +80,13 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """All that a run found, in report order."""
+    """All that a run found, in report order. ``mended``: findings that are gone because fixes were applied."""
 
     files: int
     diagnostics: tuple[Diagnostic, ...]
     failures: tuple[Failure, ...]
     suppressed: int
+    mended: int = 0
 
     def count(self, severity: Severity) -> int:
         """How many findings have this severity."""

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from gradlint.finding import Edit, Finding, Fix, Note, Severity
+from gradlint.finding import Applicability, Edit, Finding, Fix, Note, Severity
 from gradlint.project import Project
 from gradlint.rule import Rule
 
@@ -17,6 +17,7 @@ def flags(
     help: str = "",
     notes: str = "",
     edit: Edit | None = None,
+    applicability: Applicability = "safe",
     finding_severity: Severity | None = None,
 ) -> Rule:
     """A rule that flags every call of ``name``, with a note at every call of ``notes``.
@@ -35,7 +36,7 @@ def flags(
         seen = tuple(Note(found.place, f"`{notes}` is here") for found in calls(project, notes))
         for found in calls(project, name):
             edits = (Edit(found.place, edit.side, edit.text),) if edit is not None else ()
-            fix = Fix("safe", "mend it", edits) if edits else None
+            fix = Fix(applicability, "mend it", edits) if edits else None
             yield Finding(found.place, found.function, found.message, seen, help, fix, finding_severity)
 
     return Rule(code, name.replace("_", "-"), severity, "0.1.0", f"About {name}.", __name__, check)

@@ -6,11 +6,14 @@ import pytest
 
 from gradlint import registry, suppress
 from gradlint.rule import Rule
-from gradlint.testing import Case, Stage, cases, check_case, proofs, prove
+from gradlint.testing import Case, Stage, cases, check_case, check_fixed, fixed_pairs, proofs, prove, prove_safe_fixes
+from gradlint.testing.mending import mended
 
 PACK = registry.load()
 RULES = registry.load(suppress.RULES)
 BY_CODE = {rule.code: rule for rule in RULES}
+# Their safe fixes add a call: what it does is the difference that is wanted.
+CALL_WHAT_WAS_NOT = frozenset({"GL105", "GL408"})
 BY_DEFAULT = tuple(rule for rule in RULES if rule.severity != "advice")
 
 
@@ -28,6 +31,25 @@ def test_finds_what_is_marked_and_nothing_else(case: Case) -> None:
 @pytest.mark.parametrize("case", [case for rule in PACK for case in proofs(rule)], ids=str)
 def test_example_does_what_it_claims(case: Case, stage: Stage) -> None:
     prove(case, stage)
+
+
+@pytest.mark.parametrize(
+    ("rule", "flagged", "shown"),
+    [(rule, *pair) for rule in PACK for pair in fixed_pairs(rule)],
+    ids=lambda value: value.code if isinstance(value, Rule) else str(value),
+)
+def test_fixes_make_what_the_page_shows(rule: Rule, flagged: Case, shown: Case) -> None:
+    check_fixed(flagged, shown, rule)
+
+
+@pytest.mark.parametrize(
+    ("rule", "case"),
+    [(rule, case) for rule in PACK for case in proofs(rule) if case.kind == "flagged"],
+    ids=lambda value: value.code if isinstance(value, Rule) else str(value),
+)
+def test_fixes_keep_their_promise_and_safe_ones_the_values(rule: Rule, case: Case, stage: Stage) -> None:
+    mended(case, rule)
+    prove_safe_fixes(case, rule, stage, same_values=rule.code not in CALL_WHAT_WAS_NOT)
 
 
 def _default_and(rule: Rule) -> tuple[Rule, ...]:

@@ -25,6 +25,9 @@ def _selector_option(name: str, text: str) -> Callable[[Command], Command]:
 @_selector_option("--select", "Rules to run, instead of the configured ones: codes, prefixes or ALL.")
 @_selector_option("--ignore", "Rules not to run.")
 @_selector_option("--extend-select", "Rules to run besides the others.")
+@click.option("--fix", is_flag=True, help="Mend what can be mended safely, and report the rest.")
+@click.option("--unsafe-fixes", is_flag=True, help="With --fix or --diff: also fixes that may change what is computed.")
+@click.option("--diff", is_flag=True, help="Show what --fix would change as a patch, and change nothing.")
 @click.option("--output-format", type=click.Choice(FORMATS), help="How to show findings.  [default: full]")
 @click.option("--output-file", type=click.Path(dir_okay=False), help="Write the report here.")
 @click.option("--statistics", is_flag=True, help="Count findings per rule instead of listing them.")
@@ -43,6 +46,9 @@ def check(
     select: tuple[str, ...],
     ignore: tuple[str, ...],
     extend_select: tuple[str, ...],
+    fix: bool,
+    unsafe_fixes: bool,
+    diff: bool,
     output_format: str | None,
     output_file: str | None,
     statistics: bool,
@@ -68,6 +74,8 @@ def check(
 
     if isolated and config is not None:
         raise click.UsageError("--isolated reads no settings file, --config names one")
+    if unsafe_fixes and not (fix or diff):
+        raise click.UsageError("--unsafe-fixes says which fixes --fix applies or --diff shows, and needs one of them")
     status = checked(
         Request(
             paths=paths or (".",),
@@ -77,6 +85,9 @@ def check(
             output_format=output_format,
             output_file=output_file,
             statistics=statistics,
+            fix=fix,
+            unsafe_fixes=unsafe_fixes,
+            diff=diff,
             exit_zero=exit_zero,
             config=config,
             isolated=isolated,

@@ -12,8 +12,11 @@ from gradlint.cli.files import Found, discover
 from gradlint.cli.output import Failed, style_for, write
 from gradlint.cli.progress import Bar
 from gradlint.cli.request import STDIN, Request
+from gradlint.cli.saving import Result, save
 from gradlint.cli.settings import Settings, settle, shown
 from gradlint.diagnostic import ConfigError, Failure, Outcome
+from gradlint.finding import Applicability
+from gradlint.fix import unified
 from gradlint.report import FORMATS, Page
 from gradlint.report.statistics import statistics
 from gradlint.rule import RuleError
@@ -42,10 +45,15 @@ def checked(request: Request) -> int:
         _say(f"warning: {skipped.message}")
     if request.show_files:
         return _show_files(found)
-    outcome = _report(request, settings, found)
-    if outcome.failures:
+    result = _run(request, settings, found)
+    if request.diff:
+        return _show_diff(request, result)
+    if request.fix:
+        save(result, found)
+    _report(request, settings, result)
+    if result.outcome.failures:
         return FAILED
-    return FINDINGS if outcome.diagnostics and not request.exit_zero else CLEAN
+    return FINDINGS if result.outcome.diagnostics and not request.exit_zero else CLEAN
 
 
 def _say(text: str) -> None:
@@ -59,26 +67,54 @@ def _show_files(found: Found) -> int:
     return FAILED if found.failures else CLEAN
 
 
-def _report(request: Request, settings: Settings, found: Found) -> Outcome:
+def _run(request: Request, settings: Settings, found: Found) -> Result:
     started = time.monotonic()
     items = list(_read(found))
-    sources = {item.path: item for item in items if isinstance(item, Source)}
+    before = {item.path: item for item in items if isinstance(item, Source)}
     unread = [item for item in items if isinstance(item, Failure)]
     with Bar(sys.stderr, quiet=request.quiet) as bar:
-        outcome = engine.run(
-            sources.values(), settings.rules, settings.names, policy=settings.policy, progress=bar.show
+        mending = engine.mend(
+            before.values(),
+            settings.rules,
+            settings.names,
+            allowed=_allowed(request),
+            policy=settings.policy,
+            progress=bar.show,
         )
     outcome = replace(
-        outcome,
+        mending.outcome,
         files=len(found.files),
-        failures=tuple(sorted((*found.failures, *unread, *outcome.failures))),
+        failures=tuple(sorted((*found.failures, *unread, *mending.outcome.failures))),
     )
     if request.verbose:
         _say(_account(settings, outcome, time.monotonic() - started))
-    page = Page(outcome, sources, style_for(request.output_file), request.quiet)
+    return Result(before, mending.sources, outcome, mending.made)
+
+
+def _allowed(request: Request) -> tuple[Applicability, ...]:
+    if not (request.fix or request.diff):
+        return ()
+    return ("safe", "unsafe") if request.unsafe_fixes else ("safe",)
+
+
+def _show_diff(request: Request, result: Result) -> int:
+    """What would change; the exit status says whether anything would, or whether files could not be read."""
+    for failure in result.outcome.failures:
+        _say(f"{failure.path}:{failure.line}:{failure.column}: {failure.message}")
+    write(line for path in result.changed for line in unified(result.before[path], result.after[path]))
+    if result.outcome.failures:
+        return FAILED
+    return FINDINGS if result.changed and not request.exit_zero else CLEAN
+
+
+def _report(request: Request, settings: Settings, result: Result) -> None:
+    page = Page(result.outcome, result.after, style_for(request.output_file), request.quiet)
     name = settings.config.output_format
-    write(statistics(page, name) if request.statistics else FORMATS[name](page), request.output_file)
-    return outcome
+    text = statistics(page, name) if request.statistics else FORMATS[name](page)
+    if request.fix and STDIN in request.paths and request.output_file is None:
+        _say("".join(text).removesuffix("\n"))  # standard output has the mended source
+    else:
+        write(text, request.output_file)
 
 
 def _read(found: Found) -> Iterator[Source | Failure]:

@@ -51,6 +51,19 @@ def write(text: Iterable[str], output_file: str | None = None) -> None:
         raise Failed(f"cannot write {output_file}: {error.strerror or error}") from error
 
 
+def write_bytes(data: bytes) -> None:
+    """Write a file's bytes to standard output.
+
+    Raises:
+        PipeClosed: when nobody reads standard output any more.
+    """
+    try:
+        sys.stdout.buffer.write(data)
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        raise PipeClosed from error
+
+
 def _print(text: Iterable[str]) -> None:
     encoding = sys.stdout.encoding or "utf-8"
     try:

@@ -17,6 +17,9 @@ class Request:
     output_format: str | None = None
     output_file: str | None = None
     statistics: bool = False
+    fix: bool = False
+    unsafe_fixes: bool = False
+    diff: bool = False
     exit_zero: bool = False
     config: Path | None = None
     isolated: bool = False

@@ -1,6 +1,10 @@
-"""One run: sources and rules in, diagnostics out. Reads no file, prints nothing, never stops half way."""
+"""One run: sources and rules in, diagnostics out. Reads no file, prints nothing, never stops half way.
 
+:func:`mend` is the same with fixes applied, in memory.
+"""
+
+from gradlint.engine.mend import Mending, mend
 from gradlint.engine.policy import Policy
 from gradlint.engine.run import Progress, failure_of, run
 
-__all__ = ["Policy", "Progress", "failure_of", "run"]
+__all__ = ["Mending", "Policy", "Progress", "failure_of", "mend", "run"]

@@ -21,7 +21,7 @@ NO_NAMES = Names()
 NO_POLICY = Policy()
 
 
-def _unseen(done: int, total: int) -> None:
+def unseen(done: int, total: int) -> None:
     """Progress that nobody watches."""
 
 
@@ -32,7 +32,7 @@ def run(
     *,
     policy: Policy = NO_POLICY,
     report_only: Collection[str] | None = None,
-    progress: Progress = _unseen,
+    progress: Progress = unseen,
 ) -> Outcome:
     """Check sources with rules.
 

@@ -26,10 +26,11 @@ def summary(outcome: Outcome) -> str:
         _several(outcome.count("advice"), "piece", "of advice"),
     ]
     found = ", ".join(part for part in counts if part) or "No findings"
+    mended = f" ({outcome.mended} mended)" if outcome.mended else ""
     hidden = f" ({outcome.suppressed} suppressed)" if outcome.suppressed else ""
     failed = _several(len(outcome.failures), "failure")
     broken = f"; {failed}: the result is incomplete" if failed else ""
-    return f"{found} in {_several(outcome.files, 'file') or '0 files'}{hidden}{broken}."
+    return f"{found} in {_several(outcome.files, 'file') or '0 files'}{hidden}{mended}{broken}."
 
 
 def ending(page: Page) -> Iterator[str]:

@@ -19,7 +19,7 @@
 import operator
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 COMPARISONS = {
@@ -56,13 +56,17 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What happened when an example ran. ``raised``: by the example, then by each ``# run:`` line."""
+    """What happened when an example ran. ``raised``: by the example, then by each ``# run:`` line.
+
+    ``values`` are the numbers that its names hold at the end.
+    """
 
     raised: tuple[Event | None, ...]
     warned: tuple[Event, ...]
     peak: int
     held: int
     shown: dict[str, str]
+    values: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> "Record":
@@ -73,6 +77,7 @@ class Record:
             peak=data["peak"],
             held=data["held"],
             shown=data["shown"],
+            values=data["values"],
         )
 
 

@@ -143,6 +143,7 @@ def _measured(torch: Any, request: Answer, path: str, text: str, names: dict[str
         "peak": meter.peak,
         "held": held,
         "shown": {expression: _shown(expression, names) for expression in request["shows"]},
+        "values": {name: value for name in names if (value := _value(names[name], torch)) is not None},
     }
 
 
@@ -161,6 +162,16 @@ def _shown(expression: str, names: dict[str, Any]) -> str:
         return "true" if value else f"it is {value!r}"
     except Exception as error:  # noqa: BLE001 the same
         return f"it raised {type(error).__name__}: {error}"
+
+
+def _value(value: Any, torch: Any) -> Any:
+    """The numbers in a tensor, a number, or a list or tuple of such; None for everything else."""
+    if isinstance(value, torch.Tensor):
+        return value.detach().tolist()
+    if isinstance(value, list | tuple) and value:
+        values = [_value(item, torch) for item in value]
+        return None if None in values else values
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _main_module(path: str) -> dict[str, Any]:

@@ -36,6 +36,21 @@ def refine(model, image, steps):
 # shows: not refined.equal(image)
 ```
 
+## Fixed
+
+```python
+import torch
+
+@torch.inference_mode()
+def refine(model, image, steps):
+    for _ in range(steps):
+        with torch.inference_mode(False):
+            image = image.clone().requires_grad_()
+            (gradient,) = torch.autograd.grad(model(image).sum(), image)
+        image = image - 0.1 * gradient
+    return image
+```
+
 ## Why
 
 Inference mode is more than grad off: no operation inside it is recorded, whatever the grad mode

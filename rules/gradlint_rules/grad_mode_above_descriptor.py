@@ -9,7 +9,7 @@ class Encoder:
     @torch.no_grad()  # GL306
     @classmethod
     def width(cls, images):
-        return cls(images).shape[1]
+        return images.shape[1]
 
 # run: Encoder.width(images)
 # raises: TypeError: 'classmethod' object is not callable
@@ -39,7 +39,7 @@ class Encoder:
     @classmethod
     @torch.no_grad()
     def width(cls, images):
-        return cls(images).shape[1]
+        return images.shape[1]
 ```
 
 ## Why
@@ -147,10 +147,14 @@ class Encoder:
     def norm(weight):
         return weight.norm()
 
+def on_object(images):
+    try:
+        return Encoder().norm(images) > 0
+    except TypeError as error:
+        return str(error)
+
 # run: norm = Encoder.norm(images)
-# run: import pytest
-# run: with pytest.raises(TypeError): Encoder().norm(images)
-# shows: norm > 0
+# shows: norm > 0 and "positional argument" in on_object(images)
 ```
 
 ### a setter, a cached property

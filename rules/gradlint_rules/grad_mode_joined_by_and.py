@@ -30,6 +30,17 @@ def embed(encoder, images):
 # shows: features.dtype == torch.bfloat16
 ```
 
+## Fixed
+
+```python
+import torch
+
+def embed(encoder, images):
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        features = encoder(images)
+    return features
+```
+
 ## Why
 
 `a and b` is `b` when `a` is true, and a context manager is true. So `with a and b:` enters `b`
@@ -97,7 +108,7 @@ def _finding(project: Project, function: FunctionNode, joined: Operation, lost: 
         function.name,
         what,
         help="join context managers by a comma, and give conditions to `torch.set_grad_enabled(...)`",
-        fix=_separate(function, chain) if managers and _is_item(function, joined) else None,
+        fix=_separate(project, function, chain, operands[:-1]) if managers and _is_item(function, joined) else None,
     )
 
 
@@ -121,10 +132,12 @@ def _chain(joined: Operation) -> list[Operation]:
     return chain
 
 
-def _separate(function: FunctionNode, chain: list[Operation]) -> Fix:
+def _separate(project: Project, function: FunctionNode, chain: list[Operation], lost: list[Expression]) -> Fix:
     places = [operation.operator_at for operation in chain]
     edits = tuple(Edit(function.place(at), "replace", ", ") for at in places if at is not None)
-    return Fix("safe", "join them by a comma", edits)
+    # Another kind of context may change values (autocast), or wait (a lock), once it is entered.
+    is_safe = all(project.modes.made(function, operand) for operand in lost)
+    return Fix("safe" if is_safe else "unsafe", "join them by a comma", edits)
 
 
 CASES = r"""

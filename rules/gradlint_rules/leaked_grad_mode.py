@@ -30,6 +30,18 @@ def predict(model, images):
 
 or, for a fixed `False`, `torch.no_grad()`.
 
+## Fixed
+
+```python
+import torch
+
+@torch.no_grad()
+def predict(model, images):
+    model.eval()
+    torch.set_grad_enabled(False)
+    return model(images).argmax(1)
+```
+
 ## Why
 
 `torch.set_grad_enabled(False)` acts at once and for the whole thread; only leaving an enclosing

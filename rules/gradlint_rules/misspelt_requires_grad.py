@@ -33,6 +33,20 @@ def freeze(model):
 
 or `model.requires_grad_(False)` for the whole module.
 
+## Fixed
+
+```python
+def freeze(model):
+    for param in model.parameters():
+        param.requires_grad = False
+```
+
+```python
+def freeze(model):
+    for param in model.parameters():
+        param.requires_grad = False
+```
+
 ## Why
 
 A tensor accepts any attribute, as most Python objects do. `param.require_grad = False` stores an

@@ -48,6 +48,24 @@ def embed(encoder, images):
 # shows: not out.requires_grad
 ```
 
+## Fixed
+
+```python
+import torch
+
+def evaluate(model, images):
+    with torch.set_grad_enabled(False):
+        return model(images)
+```
+
+```python
+import torch
+
+def embed(encoder, images):
+    with torch.no_grad():
+        return encoder(images)
+```
+
 ## Why
 
 `no_grad` and `enable_grad` take no argument; `set_grad_enabled` and `inference_mode` take one
@@ -158,6 +176,10 @@ def _fix(function: FunctionNode, mode: str, arguments: tuple[Argument, ...]) -> 
     if argument is None or not isinstance(argument.value, Constant):
         return None
     place, value = function.place(argument.value.at), argument.value.value
+    if _takes_bool(mode) and isinstance(value, bool):  # then it is the keyword that is wrong
+        keyword_at = argument.keyword_at
+        edits = (Edit(function.place(keyword_at), "replace", "mode"),) if keyword_at is not None else ()
+        return Fix("safe", "call it `mode`", edits) if edits else None
     if _takes_bool(mode) and value in (0, 1):
         return Fix("safe", "write a bool", (Edit(place, "replace", str(bool(value))),))
     if not _takes_bool(mode) and value is True and argument.keyword is None:

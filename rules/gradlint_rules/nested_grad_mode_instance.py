@@ -36,6 +36,22 @@ def compare(encoder, left, right):
 # shows: torch.is_grad_enabled()
 ```
 
+## Fixed
+
+```python
+import torch
+
+frozen = torch.no_grad()
+
+def embed(encoder, images):
+    with torch.no_grad():
+        return encoder(images)
+
+def compare(encoder, left, right):
+    with frozen:
+        return (embed(encoder, left) - embed(encoder, right)).norm()
+```
+
 ## Why
 
 The object remembers one mode to go back to. Entered a second time while it is still in use, it

@@ -26,6 +26,18 @@ print(y.grad)
 # shows: y.grad.tolist() == [1.0, 1.0]
 ```
 
+## Fixed
+
+```python
+import torch
+
+x = torch.tensor([1.0, 2.0], requires_grad=True)
+y = x * x
+y.retain_grad()
+y.sum().backward()
+print(y.grad)
+```
+
 ## Why
 
 `backward()` stores gradients in leaves only: tensors made by you (with `requires_grad=True`, or a

@@ -28,6 +28,17 @@ def build(classes):
 # shows: not any(parameter.requires_grad for parameter in model.parameters())
 ```
 
+## Fixed
+
+```python
+from torchvision import models
+
+def build(classes):
+    model = models.resnet18()
+    model.requires_grad_(False)
+    return model
+```
+
 ## Why
 
 A module has no flag of its own: `model.requires_grad = False` stores an attribute that nothing

@@ -52,6 +52,26 @@ def attend(query, key):
 # shows: scores.dtype == torch.float16
 ```
 
+## Fixed
+
+```python
+import torch
+
+def embed(encoder, images):
+    with torch.no_grad():
+        return encoder(images)
+```
+
+```python
+import torch
+
+def attend(query, key):
+    scores = query @ key.T
+    if torch.is_grad_enabled():
+        return scores
+    return scores.half()
+```
+
 ## Why
 
 `torch.no_grad` is a class, and a class is no context manager: `with torch.no_grad:` raises

@@ -6,7 +6,6 @@
 import torch
 
 def embedded(encoder, loader):
-    encoder.eval()
     with torch.no_grad():
         for images, labels in loader:
             yield encoder(images), labels  # GL309
@@ -22,12 +21,23 @@ import torch
 
 @torch.no_grad()
 def embedded(encoder, loader):
-    encoder.eval()
     for images, labels in loader:
         yield encoder(images), labels
 
 # run: for inputs, labels in embedded(encoder, loader): criterion(head(inputs), labels).backward()
 # shows: head.weight.grad is not None
+```
+
+## Fixed
+
+```python
+import torch
+
+@torch.no_grad()
+def embedded(encoder, loader):
+    with torch.no_grad():
+        for images, labels in loader:
+            yield encoder(images), labels
 ```
 
 ## Why
