@@ -34,9 +34,7 @@ def test_fixes_inside_one_another_take_turns(flags: Flags) -> None:
     rules = [flags("outer", edit=replacing("inner()")), flags("inner", "XY102", edit=replacing("0"))]
     result = mend([Source("a.py", "outer(inner())\nouter()\n")], rules)
     assert texts(result) == ["0\nouter()\n"]
-    assert [offer.diagnostic.span.line for offer in result.refused] == [
-        2
-    ]
+    assert [offer.diagnostic.span.line for offer in result.refused] == [2]
 
 
 def test_a_fix_that_leaves_its_finding_is_refused(flags: Flags) -> None:
