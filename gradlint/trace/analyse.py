@@ -1,10 +1,25 @@
 """From records to regions, threads and lines: a replay, in the order in which things happened."""
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from gradlint.trace.events import ABSORBS, Change, Device, Kind, Leak, Line, Mode, Process, Region, Sample, Site, Thread
+from gradlint.trace.events import (
+    ABSORBS,
+    Change,
+    Device,
+    Kind,
+    Leak,
+    Line,
+    Mode,
+    Part,
+    Process,
+    Region,
+    Sample,
+    Site,
+    Thread,
+)
 
 if TYPE_CHECKING:
     from gradlint.trace.read import Raw
@@ -183,14 +198,27 @@ def _devices(raw: "Raw", replay: Replay) -> Iterator[Device]:
 
 
 def _lines(raw: "Raw", sites: dict[int, Site]) -> Iterator[Line]:
-    for note in _of(raw, "line"):
-        if note["row"] >= len(raw.rows):
-            continue
-        saved, wasted, calls, wasted_calls, alive, most, rises, _ = raw.rows[note["row"]]
-        site = sites.get(note["site"], UNKNOWN)
-        mode = _mode(note["mode"])
-        growing = alive > 0 and rises >= GROWING
-        yield Line(site.file, site.line, site.function, mode, saved, wasted, calls, wasted_calls, alive, most, growing)
+    """Lines of the program that ran forwards or saved tensors, each with the lines that did so on its behalf."""
+    inner: dict[int, list[Part]] = defaultdict(list)
+    notes = [note for note in _of(raw, "line") if note["row"] < len(raw.rows)]
+    for note in notes:
+        if note["outer"] is not None:
+            saved, wasted, *_ = raw.rows[note["row"]]
+            inner[note["outer"]].append(Part(sites.get(note["site"], UNKNOWN), saved, wasted))
+    for note in notes:
+        if note["outer"] is None:
+            site, mode = sites.get(note["site"], UNKNOWN), _mode(note["mode"])
+            parts = inner.get(note["site"], []) if mode == Mode.GRAD else []
+            yield _line(site, mode, raw.rows[note["row"]], parts)
+
+
+def _line(site: Site, mode: Mode, row: tuple[int, ...], parts: list[Part]) -> Line:
+    saved, wasted, calls, wasted_calls, alive, most, rises, _ = row
+    growing = rises >= GROWING and (alive > 0 or wasted > saved // 2)
+    inside = tuple(sorted(parts, key=lambda part: (-part.wasted, -part.saved, part.site)))
+    return Line(
+        site.file, site.line, site.function, mode, saved, wasted, calls, wasted_calls, alive, most, growing, inside
+    )
 
 
 GROWING = 5  # so many times in a row a line must hold more than ever before

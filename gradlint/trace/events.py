@@ -112,13 +112,23 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """What a line inside saved (and wasted) of what its caller is charged with."""
+
+    site: Site
+    saved: int
+    wasted: int
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
-    """What one line of the program recorded for backward.
+    """What one line of the program recorded for backward: the outermost that called into torch, such as `model(x)`.
 
     ``saved`` counts every byte saved, ``wasted`` those freed without any backward having used them, both over the
-    whole run; ``alive`` is what was still held at the end, ``most`` the most ever held at once. ``calls`` and
-    ``wasted_calls`` count forwards in a cheap trace (bytes are then estimates), saved tensors in a deep one.
-    ``growing`` if what it holds became more and more all through the run.
+    whole run; ``alive`` is what was still held at the end, ``most`` the most ever held at once. In a trace that is not
+    deep they are estimates. ``calls`` counts the modules' forwards that it ran in this mode, ``wasted_calls`` those
+    whose graph was dropped unused. ``growing`` if more was held from call to call; ``inside`` are the innermost
+    lines of the program that saved (deep only).
     """
 
     file: str
@@ -132,6 +142,7 @@ class Line:
     alive: int = 0
     most: int = 0
     growing: bool = False
+    inside: tuple[Part, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"

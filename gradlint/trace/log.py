@@ -87,7 +87,7 @@ class Log:
         HEADER.pack_into(self._view, 0, MAGIC, VERSION, os.getpid(), wall, monotonic)
         self._pack = RECORD.pack_into
         self._table = Mapped(folder / f"{name}.lines")
-        self._rows: list[memoryview] = []
+        self._rows: list[memoryview[int]] = []
 
     def record(self, time: int, live: int, peak: int, site: int, lane: int, modes: int, kind: int) -> None:
         """Append a record. ``modes`` holds the mode after in its low two bits, the mode before in the next two."""
@@ -119,7 +119,7 @@ class Log:
         except OSError:
             self.lost += 1
 
-    def row(self, number: int) -> memoryview | None:
+    def row(self, number: int) -> "memoryview[int] | None":
         """The words of a line's counters, or None if there is no room for them."""
         each = CHUNK // (8 * SLOT)
         while number // each >= len(self._rows):

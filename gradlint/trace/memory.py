@@ -5,16 +5,22 @@ from pathlib import Path
 from typing import Protocol
 
 
+class Unavailable(Exception):
+    """A source that does not work here, and why."""
+
+
 class Source(Protocol):
     """Memory of one device.
 
     ``label`` says what measures it, as reports show it; ``exact`` whether a peak between two looks can be missed
-    (False) or not (True).
+    (False) or not (True);
+    ``countable`` whether differences are tensors and nothing else.
     """
 
     name: str
     label: str
     exact: bool
+    countable: bool
 
     def take(self) -> tuple[int, int]:
         """Bytes in use now, and the most in use at any time since the last call."""
@@ -35,6 +41,7 @@ class Resident:
     name: str = "cpu"
     label: str = "resident memory of the process (no count of tensors could be had)"
     exact: bool = False
+    countable: bool = False
 
     def live(self) -> int:
         """Resident bytes."""

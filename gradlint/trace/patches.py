@@ -27,9 +27,10 @@ class Patches:
     def replace(self, owner: Any, name: str, make: Callable[[Method], Method]) -> None:
         """Put ``make(original)`` in the place of an attribute that ``owner`` itself has."""
         original = vars(owner)[name]
-        wrapper = functools.wraps(original)(make(original))
+        method = original.__func__ if isinstance(original, classmethod) else original
+        wrapper = functools.wraps(method)(make(method))
         hide_from_dynamo(wrapper)
-        setattr(owner, name, wrapper)
+        setattr(owner, name, classmethod(wrapper) if isinstance(original, classmethod) else wrapper)
         self._undo.append((owner, name, original))
 
     def undo(self) -> None:

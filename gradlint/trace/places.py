@@ -16,6 +16,7 @@ from gradlint.trace.log import Log
 USER, INTERNAL, THROUGH, DECORATED = range(4)
 _OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _WRAPPERS = {"decorate_context", "generator_context"}  # what torch's decorators put around a function
+_SEEN_THROUGH = {"decorate_autocast", "record", "_fn", "compile_wrapper"}  # they run a function of the program as it is
 _THROUGH = {contextlib.__file__, functools.__file__}
 
 
@@ -54,6 +55,8 @@ class Places:
     def _judge(self, code: CodeType) -> int:
         file = code.co_filename
         if file.startswith(self._torch):
+            if code.co_name in _SEEN_THROUGH:
+                return THROUGH
             return DECORATED if code.co_name in _WRAPPERS and file.endswith("_contextlib.py") else INTERNAL
         if file in _THROUGH or file.startswith((_OURS, "<frozen", "<eval_with_key>", "<torch")):
             return THROUGH
@@ -87,6 +90,27 @@ class Places:
                 return self._numbers.get((id(code), frame.f_lasti, what)) or self._meet(code, frame.f_lasti, what)
             frame = frame.f_back
         return 0
+
+    def entry(self, frame: FrameType | None, what: str) -> int:
+        """The outermost line of the program that called into torch; without one the innermost of the program."""
+        best: FrameType | None = None
+        inside, kinds = False, self._kinds
+        while frame is not None:
+            code = frame.f_code
+            kind = kinds.get(id(code))
+            if kind is None:
+                kind = self.kind(code)
+            if kind == USER:
+                if inside or best is None:
+                    best = frame
+                inside = False
+            elif kind == INTERNAL:
+                inside = True
+            frame = frame.f_back
+        if best is None:
+            return 0
+        code = best.f_code
+        return self._numbers.get((id(code), best.f_lasti, what)) or self._meet(code, best.f_lasti, what)
 
     def _decorated(self, frame: FrameType, what: str) -> int:
         """A function under a decorator stands for itself; one of torch's own counts as torch's doing.

@@ -5,8 +5,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from gradlint.trace.deep import Deep
 from gradlint.trace.patches import Patches, install
 from gradlint.trace.sources import sources
+from gradlint.trace.tokens import Forwards
 from gradlint.trace.tracer import Tracer
 
 
@@ -16,13 +18,24 @@ class Session:
 
     tracer: Tracer
     patches: Patches
+    forwards: Forwards
+    deep: Deep | None
 
     def stop(self) -> None:
         """Remove the hooks and close the log."""
+        self.forwards.remove()
+        if self.deep is not None:
+            self.deep.remove()
         self.patches.undo()
         self.tracer.finish()
         for source in self.tracer.sources:
             source.close()
+
+    def forked(self) -> None:
+        """Go on in a child."""
+        if self.deep is not None:
+            self.deep.account.forget()
+        self.tracer.forked()
 
 
 _active: list[Session] = []
@@ -39,8 +52,16 @@ def start(folder: Path, *, deep: bool) -> Session:
     Raises:
         OSError: when the folder cannot be written.
     """
-    tracer = Tracer(folder, sources(), deep=deep)
-    session = Session(tracer, install(tracer))
+    chosen, notes = sources()
+    tracer = Tracer(folder, chosen, deep=deep)
+    for text in notes:
+        tracer.log.note(type="note", text=text)
+    patches = install(tracer)
+    accounts = Deep(tracer) if deep else None
+    session = Session(tracer, patches, Forwards(tracer, counted=deep), accounts)
+    if accounts is not None:
+        accounts.install(patches)
+    session.forwards.install(patches)
     if not _active:
         atexit.register(stop)
         _follow_forks()
@@ -67,4 +88,4 @@ def _follow_forks() -> None:
 def _continue_in_child() -> None:
     """A child must not write into its parent's log: it gets one of its own."""
     if _active:
-        _active[-1].tracer.forked()
+        _active[-1].forked()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from gradlint.trace.events import Line, Mode, Process, Region, Site, Trace
 
+INSIDE = 3  # innermost lines shown of each
 MOST = 12  # rows of a table; the rest is counted
 
 
@@ -148,17 +149,18 @@ def _regions(process: Process) -> Iterator[str]:
 def _lines(process: Process) -> Iterator[str]:
     lines = sorted(process.lines, key=lambda line: (-line.wasted, -line.most, line.file, line.line))
     kept = [line for line in lines if line.growing]
-    wasted = [line for line in lines if line.wasted_calls]
+    wasted = [line for line in lines if line.wasted > line.saved // 2 or (line.wasted_calls and not line.saved)]
     if wasted:
         yield ""
         yield f"Saved for backward and never used: {size(sum(line.wasted for line in wasted))}"
     for line in wasted[:MOST]:
         share = line.wasted / line.saved if line.saved else 1
-        what = "tensors" if process.deep else "forwards"
+        about = "" if process.deep else "about "
         yield (
-            f"  {place(line)} {line.function}: {size(line.wasted)} ({share:.0%} of what it saves), "
-            f"{line.wasted_calls:,} of {line.calls:,} {what}"
+            f"  {place(line)} {line.function}: {about}{size(line.wasted)} ({share:.0%} of what it saves), "
+            f"{line.wasted_calls:,} of {line.calls:,} forwards"
         )
+        yield from _inside(line)
     if len(wasted) > MOST:
         yield f"  and {len(wasted) - MOST} more lines"
     if kept:
@@ -166,3 +168,10 @@ def _lines(process: Process) -> Iterator[str]:
         yield "Kept alive, more and more"
     for line in kept[:MOST]:
         yield f"  {place(line)} {line.function}: {size(line.alive)} at the end"
+
+
+def _inside(line: Line) -> Iterator[str]:
+    """The innermost lines that saved most of it, unless it is the line itself."""
+    parts = [part for part in line.inside if part.wasted and str(part.site) != str(line)]
+    for part in parts[:INSIDE]:
+        yield f"    {size(part.wasted)} at {place(part.site)} {part.site.function}"

@@ -22,6 +22,28 @@ def mode() -> int:
     return 2 if is_inference() else int(is_grad_enabled())
 
 
+def plain() -> bool:
+    """Whether operations really run: nothing is being compiled, exported, traced or transformed on this thread."""
+    return not (torch.compiler.is_compiling() or _tracing() or _transforming() or _modes())
+
+
+def _none() -> object:
+    return None
+
+
+_tracing: Callable[[], object] = getattr(torch._C, "_get_tracing_state", _none)
+_transforming: Callable[[], object] = getattr(torch._C, "_are_functorch_transforms_active", _none)
+_modes: Callable[[], object] = getattr(torch._C, "_len_torch_dispatch_stack", _none)
+
+
+def _unknown(storage: int) -> int:
+    return 1
+
+
+# How many tensors, and others, hold a storage (of this address, which must be alive).
+uses: Callable[[int], int] = getattr(torch._C, "_storage_Use_Count", _unknown)
+
+
 def hide_from_dynamo(function: Callable[..., object]) -> None:
     """Have `torch.compile` run a function of ours as it is, instead of compiling it."""
     frames: Any = getattr(getattr(torch._C, "_dynamo", None), "eval_frame", None)

@@ -14,6 +14,7 @@ from gradlint.trace.leaks import Leaks
 from gradlint.trace.log import Log
 from gradlint.trace.memory import Source
 from gradlint.trace.places import Places, managed, on_stack
+from gradlint.trace.rows import Row, Rows
 from gradlint.trace.tasks import current_task, task_name
 
 _GENERATOR = 0x20 | 0x200  # CO_GENERATOR, CO_ASYNC_GENERATOR
@@ -61,6 +62,8 @@ class ThreadState(threading.local):
         self.site = 0
         self.internal = 0
         self.suspending = 0
+        self.root: Row | None = None  # the line whose forward runs just now
+        self.start = 0  # bytes in use when it began
 
 
 class Tracer:
@@ -73,6 +76,7 @@ class Tracer:
         self.places = Places(torch_api.FOLDER)
         self.threads = ThreadState()
         self.leaks = Leaks()
+        self.rows = Rows()
         self._begin()
 
     def _begin(self) -> None:
@@ -86,6 +90,7 @@ class Tracer:
         self._entered = 0
         self.places.write_to(self.log)
         self.leaks.write_to(self.log)
+        self.rows.write_to(self.log)
         rank = os.environ.get("RANK")
         self.log.note(
             type="head",
@@ -179,6 +184,12 @@ class Tracer:
             after = state.mode = torch_api.mode()
             with self._lock:
                 self._write(state, made.site, after | after << 2, Kind.RESET)
+
+    def seen(self, site: int, kind: int) -> None:
+        """Something happened that changes no mode."""
+        state = self.threads
+        with self._lock:
+            self._write(state, site, torch_api.mode() * 5, kind)
 
     def finish(self) -> None:
         """Say how it ended, and close the log."""

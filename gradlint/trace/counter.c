@@ -1,0 +1,107 @@
+/* Counts bytes of CPU tensors: stands in the place of torch's own (dormant) bookkeeping calls and passes them on.
+
+   Sizes are kept by address, because a deletion is told without one. The table is split in shards so that
+   threads seldom wait for each other; a fork happens only while none is held. */
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef void (*new_t)(void *, void *, size_t);
+typedef void (*delete_t)(void *, void *);
+
+struct entry { uintptr_t key; int64_t size; };
+struct shard { atomic_flag lock; size_t room, used; struct entry *entries; };
+
+enum { SHARDS = 64 };
+static const uintptr_t GONE = 1;  /* a deleted entry: addresses of blocks are even */
+
+_Atomic int64_t gradlint_live, gradlint_peak;
+new_t gradlint_new;
+delete_t gradlint_delete;
+static struct shard shards[SHARDS];
+
+static size_t mixed(uintptr_t key) { return (size_t)((key >> 4) * 0x9E3779B97F4A7C15ull) >> 8; }
+
+static void hold(struct shard *s) { while (atomic_flag_test_and_set_explicit(&s->lock, memory_order_acquire)) sched_yield(); }
+static void let_go(struct shard *s) { atomic_flag_clear_explicit(&s->lock, memory_order_release); }
+
+/* Where a key is, or the first place where it may be put. */
+static struct entry *slot(struct entry *entries, size_t room, uintptr_t key) {
+    struct entry *free_one = NULL;
+    for (size_t i = mixed(key) & (room - 1);; i = (i + 1) & (room - 1)) {
+        struct entry *e = &entries[i];
+        if (e->key == key) return e;
+        if (e->key == GONE && !free_one) free_one = e;
+        if (!e->key) return free_one ? free_one : e;
+    }
+}
+
+static int grow(struct shard *s) {
+    size_t alive = 0;
+    for (size_t i = 0; i < s->room; i++) alive += s->entries[i].key > GONE;
+    size_t room = 64;
+    while (room < alive * 4) room *= 2;
+    struct entry *fresh = calloc(room, sizeof *fresh);
+    if (!fresh) return 0;
+    for (size_t i = 0; i < s->room; i++)
+        if (s->entries[i].key > GONE) *slot(fresh, room, s->entries[i].key) = s->entries[i];
+    free(s->entries);
+    s->entries = fresh, s->room = room, s->used = alive;
+    return 1;
+}
+
+static void add(int64_t size) {
+    int64_t now = atomic_fetch_add(&gradlint_live, size) + size, most = atomic_load(&gradlint_peak);
+    while (now > most && !atomic_compare_exchange_weak(&gradlint_peak, &most, now)) {}
+}
+
+void gradlint_on_new(void *self, void *block, size_t size) {
+    struct shard *s = &shards[mixed((uintptr_t)block) >> 40 & (SHARDS - 1)];
+    if (block && size) {
+        hold(s);
+        if (s->used * 2 < s->room || grow(s)) {
+            struct entry *e = slot(s->entries, s->room, (uintptr_t)block);
+            if (!e->key) s->used++;
+            if (e->key == (uintptr_t)block) atomic_fetch_sub(&gradlint_live, e->size);  /* its end was not told */
+            e->key = (uintptr_t)block, e->size = (int64_t)size;
+            add((int64_t)size);
+        }
+        let_go(s);
+    }
+    gradlint_new(self, block, size);
+}
+
+void gradlint_on_delete(void *self, void *block) {
+    struct shard *s = &shards[mixed((uintptr_t)block) >> 40 & (SHARDS - 1)];
+    hold(s);
+    if (s->room) {
+        struct entry *e = slot(s->entries, s->room, (uintptr_t)block);
+        if (e->key == (uintptr_t)block) {  /* older blocks are not known */
+            atomic_fetch_sub(&gradlint_live, e->size);
+            e->key = GONE;
+        }
+    }
+    let_go(s);
+    gradlint_delete(self, block);
+}
+
+/* The most since the last call; what is in use now starts the next period. */
+int64_t gradlint_take(void) { return atomic_exchange(&gradlint_peak, atomic_load(&gradlint_live)); }
+
+void gradlint_reset(void) {
+    for (int i = 0; i < SHARDS; i++) {
+        hold(&shards[i]);
+        memset(shards[i].entries, 0, shards[i].room * sizeof(struct entry));
+        shards[i].used = 0;
+        let_go(&shards[i]);
+    }
+    atomic_store(&gradlint_live, 0), atomic_store(&gradlint_peak, 0);
+}
+
+static void hold_all(void) { for (int i = 0; i < SHARDS; i++) hold(&shards[i]); }
+static void let_all_go(void) { for (int i = 0; i < SHARDS; i++) let_go(&shards[i]); }
+__attribute__((constructor)) static void prepare(void) { pthread_atfork(hold_all, let_all_go, let_all_go); }

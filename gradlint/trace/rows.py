@@ -1,0 +1,78 @@
+"""Counters of lines, kept where a killed process leaves them: words of a mapped table."""
+
+from gradlint.trace.log import SLOT, Log
+
+SAVED, WASTED, CALLS, WASTED_CALLS, ALIVE, MOST, RISES, LEAST = range(SLOT)
+
+
+class Row:
+    """The counters of a line in a mode, or of a line inside what another one called (``outer``)."""
+
+    __slots__ = ("outer", "site", "words")
+
+    def __init__(self, site: int, outer: "Row | None", words: "list[int] | memoryview[int]") -> None:
+        self.site = site
+        self.outer = outer
+        self.words = words
+
+    def save(self, size: int) -> None:
+        """Bytes are held for backward."""
+        words = self.words
+        words[SAVED] += size
+        alive = words[ALIVE] = words[ALIVE] + size
+        if alive > words[MOST]:
+            words[MOST] = alive
+
+    def free(self, size: int, wasted: int) -> None:
+        """Bytes are held no more; so many of them were never used."""
+        words = self.words
+        words[ALIVE] -= size
+        words[WASTED] += wasted
+
+    def call(self) -> None:
+        """A forward begins here. What earlier ones left alive tells whether it grows from call to call."""
+        words = self.words
+        words[CALLS] += 1
+        alive = words[ALIVE]
+        if alive > words[LEAST]:
+            words[LEAST] = alive
+            words[RISES] += 1
+        elif alive < words[LEAST]:
+            words[LEAST] = alive
+            if alive == 0:
+                words[RISES] = 0
+
+
+class Rows:
+    """All rows of this process."""
+
+    def __init__(self) -> None:
+        self._log: Log | None = None
+        self._rows: dict[tuple[int, int], Row] = {}
+        self._inner: dict[tuple[int, int], Row] = {}
+        self._count = 0
+
+    def write_to(self, log: Log) -> None:
+        """Go on in another log, from nothing; rows that are still held elsewhere count into the void."""
+        for row in (*self._rows.values(), *self._inner.values()):
+            row.words = [0] * SLOT
+        self._rows, self._inner, self._count, self._log = {}, {}, 0, log
+
+    def line(self, site: int, mode: int) -> Row:
+        """The row of a line of the program that runs in a mode."""
+        return self._rows.get((site, mode)) or self._add(self._rows, (site, mode), None)
+
+    def inner(self, site: int, outer: Row) -> Row:
+        """The row of a line that saves tensors on behalf of another one."""
+        key = (site, outer.site)
+        return self._inner.get(key) or self._add(self._inner, key, outer)
+
+    def _add(self, rows: dict[tuple[int, int], Row], key: tuple[int, int], outer: Row | None) -> Row:
+        words = self._log.row(self._count) if self._log is not None else None
+        row = rows[key] = Row(key[0], outer, words or [0] * SLOT)
+        if self._log is not None and words is not None:
+            mode = key[1] if outer is None else 1
+            outside = outer.site if outer is not None else None
+            self._log.note(type="line", row=self._count, site=key[0], mode=mode, outer=outside)
+            self._count += 1
+        return row

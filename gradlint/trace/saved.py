@@ -1,0 +1,183 @@
+"""What autograd saves for backward, tensor by tensor: how much, by which line, and whether it is ever used.
+
+Each saved tensor is wrapped in an object that its graph node holds, and frees when it would have freed the tensor.
+Freed without having been unpacked, it was saved for nothing; if nobody else held its storage, its bytes were in
+memory for nothing.
+"""
+
+import sys
+from collections.abc import Iterable
+from typing import cast
+
+import torch
+from torch.multiprocessing.reductions import StorageWeakRef
+
+from gradlint.trace.rows import Row
+from gradlint.trace.torch_api import plain, uses
+from gradlint.trace.tracer import Tracer
+
+_CHANGED = (
+    "one of the variables needed for gradient computation has been modified by an inplace operation: [{kind} {shape}], "
+    "is at version {now}; expected version {then} instead. Hint: enable anomaly detection to find the operation that "
+    "failed to compute its gradient, with torch.autograd.set_detect_anomaly(True)."
+)
+
+
+class Held:
+    """A storage that graphs hold: by how many saved tensors, for which line, used or not."""
+
+    __slots__ = ("count", "inner", "key", "row", "size", "used", "weak")
+
+    def __init__(self, key: int, size: int, row: Row, inner: Row) -> None:
+        self.key = key
+        self.size = size
+        self.row = row
+        self.inner = inner
+        self.count = 0
+        self.used = False
+        self.weak: object = None  # keeps the key valid where no `Saved` keeps the storage
+
+
+class Saved:
+    """What a graph node holds instead of a tensor."""
+
+    __slots__ = ("account", "held", "tensor", "version")
+
+    def __init__(self, tensor: torch.Tensor, version: int, held: Held, account: "Account") -> None:
+        self.tensor = tensor
+        self.version = version
+        self.held = held
+        self.account = account
+        held.count += 1
+
+    def __del__(self) -> None:
+        self.account.release(self.held)
+
+
+class Kept:
+    """Hangs on a custom function's node: a backward comes by, or the node dies without one."""
+
+    __slots__ = ("account", "held")
+
+    def __init__(self, account: "Account") -> None:
+        self.account = account
+        self.held: list[Held] = []
+
+    def __call__(self, gradients: object) -> None:
+        """A backward comes by."""
+        for held in self.held:
+            held.used = True
+        self.__del__()
+
+    def __del__(self) -> None:
+        while self.held:
+            self.account.release(self.held.pop())
+
+
+class Account:
+    """Keeps count of all storages that graphs hold."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+        self.storages: dict[int, Held] = {}
+
+    def pack(self, tensor: torch.Tensor) -> object:
+        """What autograd is to hold in place of a tensor that it saves."""
+        state = self._tracer.threads
+        if tensor.requires_grad and (tensor.is_leaf or _views_leaf(tensor)):
+            return tensor  # a parameter: its memory is there anyway
+        if state.busy or type(tensor) not in _KINDS or not plain():
+            return tensor.detach()
+        state.busy = True
+        try:
+            return self._hold(tensor)
+        finally:
+            state.busy = False
+
+    def _hold(self, tensor: torch.Tensor) -> object:
+        held, mine = self._held(tensor), tensor.detach()
+        return mine if held is None else Saved(mine, tensor._version, held, self)
+
+    def hold_node(self, saved: Iterable[torch.Tensor]) -> "Kept":
+        """Account for what a custom function's node saved: the node holds it, and the result is to hang on it."""
+        kept = Kept(self)
+        for tensor in saved:
+            held = self._held(tensor) if type(tensor) in _KINDS else None
+            if held is not None:
+                held.weak = held.weak or StorageWeakRef(tensor.untyped_storage())
+                held.count += 1
+                kept.held.append(held)
+        return kept
+
+    def _held(self, tensor: torch.Tensor) -> Held | None:
+        """The account of a tensor's storage; None for one without memory of its own (sparse, meta)."""
+        try:
+            storage = tensor.untyped_storage()
+        except (NotImplementedError, RuntimeError):
+            return None
+        key = storage._cdata
+        held = self.storages.get(key)
+        if held is None:
+            row, inner = self._rows()
+            held = self.storages[key] = Held(key, storage.nbytes(), row, inner)
+            row.save(held.size)
+            inner.save(held.size)
+        return held
+
+    def _rows(self) -> tuple[Row, Row]:
+        """The line that runs the forward, and the innermost one of the program in it."""
+        tracer = self._tracer
+        frame = sys._getframe(3)
+        row = tracer.threads.root or tracer.rows.line(tracer.places.entry(frame, "forward"), 1)
+        return row, tracer.rows.inner(tracer.places.nearest(frame, "saves"), row)
+
+    def unpack(self, packed: object) -> torch.Tensor:
+        """What a backward gets: the tensor, if nobody has written to it since."""
+        if not isinstance(packed, Saved):
+            return cast(torch.Tensor, packed)
+        packed.held.used = True
+        tensor = packed.tensor
+        if tensor._version != packed.version:
+            now, then = tensor._version, packed.version
+            raise RuntimeError(_CHANGED.format(kind=tensor.type(), shape=list(tensor.shape), now=now, then=then))
+        return tensor
+
+    def release(self, held: Held) -> None:
+        """One saved tensor less; the storage's last one tells what becomes of the bytes."""
+        held.count -= 1
+        if held.count:
+            return
+        if self.storages.get(held.key) is held:
+            del self.storages[held.key]
+        alone = uses(held.key) <= (ALONE if held.weak is None else 0)
+        wasted = held.size if alone and not held.used else 0
+        held.row.free(held.size, wasted)
+        held.inner.free(held.size, wasted)
+
+    def settle(self) -> None:
+        """At the end: what somebody else holds too is not kept alive by a graph."""
+        for held in self.storages.values():
+            if uses(held.key) > held.count + ALONE - 1:
+                held.row.free(held.size, 0)
+                held.inner.free(held.size, 0)
+
+    def forget(self) -> None:
+        """In a child that was forked: what its parent saved is the parent's to count."""
+        self.storages = {}
+
+
+_KINDS = (torch.Tensor, torch.nn.Parameter)
+
+
+def _alone() -> int:
+    """How often a storage counts as used that one tensor holds (and Python has looked at)."""
+    tensor = torch.empty(1)
+    return uses(tensor.untyped_storage()._cdata)
+
+
+ALONE = _alone()
+
+
+def _views_leaf(tensor: torch.Tensor) -> bool:
+    base = tensor._base
+    return base is not None and base.is_leaf and base.requires_grad

@@ -1,0 +1,143 @@
+"""Forwards of root modules: in which mode they run, and whether their graph is ever used.
+
+A root module is one that no other module is just calling. Its call is noticed by a global hook, which steps aside
+while the module runs (its children cost nothing) and comes back with a hook on that one instance. On the result's
+graph hangs a token: if it dies and no backward has come by, the graph was recorded for nothing.
+"""
+
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.nn.modules import module as modules
+
+from gradlint.trace.events import Kind
+from gradlint.trace.patches import Method, Patches
+from gradlint.trace.rows import WASTED_CALLS, Row
+from gradlint.trace.torch_api import mode, plain
+from gradlint.trace.tracer import Tracer
+
+KEY = -1  # torch numbers hooks from 0
+_DEPTH = 3  # how deep results are searched for tensors
+_before_hooks: Any = modules.__dict__["_global_forward_pre_hooks"]
+
+
+class Token:
+    """Hangs on a graph; ``size`` is what the graph holds as far as known."""
+
+    __slots__ = ("row", "size", "used")
+
+    def __init__(self, row: Row, size: int) -> None:
+        self.row = row
+        self.size = size
+        self.used = False
+        if size:
+            row.save(size)
+
+    def __call__(self, gradients: object) -> None:
+        """A backward comes by: what the graph holds is used, and then freed."""
+        if not self.used:
+            self.used = True
+            if self.size:
+                self.row.free(self.size, 0)
+
+    def __del__(self) -> None:
+        if not self.used:
+            self.row.words[WASTED_CALLS] += 1
+            if self.size:
+                self.row.free(self.size, self.size)
+
+
+class Forwards:
+    """Watches calls of root modules. ``counted`` if bytes are counted elsewhere, tensor by tensor."""
+
+    def __init__(self, tracer: Tracer, *, counted: bool) -> None:
+        self._tracer = tracer
+        self._counted = counted or not tracer.sources[0].countable
+        self._source = tracer.sources[0]
+        self._on = False
+
+    def install(self, patches: Patches) -> None:
+        """Begin to watch."""
+        self._on = True
+        patches.replace(modules, "_has_any_global_hook", self._not_ours)
+        _before_hooks[KEY] = self._before
+
+    def remove(self) -> None:
+        """Watch no more."""
+        self._on = False
+        _before_hooks.pop(KEY, None)
+
+    def _not_ours(self, original: Method) -> Method:
+        def _has_any_global_hook() -> object:
+            """What `torch.compile` warns of, without our own hook, which is harmless to it."""
+            ours = _before_hooks.pop(KEY, None)
+            try:
+                return original()
+            finally:
+                if ours is not None:
+                    _before_hooks[KEY] = ours
+
+        return _has_any_global_hook
+
+    def _before(self, module: torch.nn.Module, arguments: object) -> None:
+        if not plain():  # compiling, exporting, tracing, transforming: nothing runs for real
+            return
+        tracer = self._tracer
+        state = tracer.threads
+        if state.busy or state.root is not None:
+            return
+        state.busy = True
+        try:
+            site = tracer.places.entry(sys._getframe(1), "forward")
+            row = tracer.rows.line(site, mode())
+            row.call()
+            state.root = row
+            _before_hooks.pop(KEY, None)
+            module._forward_hooks[KEY] = self._after
+            module._forward_hooks_always_called[KEY] = True
+            state.start = self._source.live()
+        finally:
+            state.busy = False
+
+    def _after(self, module: torch.nn.Module, arguments: object, result: object) -> None:
+        module._forward_hooks.pop(KEY, None)
+        module._forward_hooks_always_called.pop(KEY, None)
+        if self._on:
+            _before_hooks[KEY] = self._before
+        state = self._tracer.threads
+        row, state.root = state.root, None
+        if row is None or result is None:
+            return
+        state.busy = True
+        try:
+            self._tracer.seen(row.site, Kind.FORWARD)
+            self._hang(row, list(_tensors(result, _DEPTH)), state.start)
+        finally:
+            state.busy = False
+
+    def _hang(self, row: Row, results: list[torch.Tensor], start: int) -> None:
+        """Put a token on what the results came from; what the forward left in use, but for them, the graph holds."""
+        graphs = [result.grad_fn for result in results if result.grad_fn is not None]
+        if not graphs:
+            return
+        size = 0
+        if not self._counted:
+            own = sum(result.nbytes for result in results if result.device.type == "cpu")
+            size = max(self._source.live() - start - own, 0)
+        token = Token(row, size)
+        for graph in graphs:
+            graph.register_prehook(token)
+
+
+def _tensors(value: object, depth: int) -> Iterator[torch.Tensor]:
+    """The tensors in a module's result."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif depth and isinstance(value, (tuple, list)):
+        for part in value:
+            yield from _tensors(part, depth - 1)
+    elif depth and isinstance(value, dict):
+        for part in value.values():
+            yield from _tensors(part, depth - 1)
