@@ -87,6 +87,12 @@ def choose(rules: Iterable[Rule], *layers: Selectors) -> tuple[Rule, ...]:
     return tuple(rule for rule in rules if rule.code in chosen)
 
 
+def named(rules: Iterable[Rule], *layers: Selectors) -> frozenset[str]:
+    """The codes of the rules that some layer selects, by their code, a prefix or ``ALL``."""
+    wanted = [selector for layer in layers for selector in (*(layer.select or ()), *layer.extend_select)]
+    return frozenset(rule.code for rule in rules if _exactness(rule, wanted) >= 0)
+
+
 def by_exactness(rules: Iterable[Rule], table: Mapping[str, Value], origin: str = "") -> dict[str, Value]:
     """For each rule's code what a table of selectors says about it; the most exact selector wins.
 

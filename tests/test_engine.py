@@ -57,6 +57,16 @@ def test_any_line_end_counts_as_one(flags: Flags, end: str) -> None:
     assert lines(run([Source("a.py", text)], [flags("flag_me")])) == [("a.py", 3, "XY101")]
 
 
+def test_advice_of_a_rule_of_more_weight_is_shown_where_it_is_selected(flags: Flags) -> None:
+    rules = [flags("flag_me", finding_severity="advice"), flags("advise", "XY201", "advice")]
+    source = Source("a.py", "flag_me()\nadvise()\nflag_me()  # gradlint: ignore[XY101] fine\n")
+    assert lines(run([source], rules)) == [("a.py", 2, "XY201")]
+    assert lines(run([source], rules, policy=Policy(advised=frozenset({"XY101"})))) == [
+        ("a.py", 1, "XY101"),
+        ("a.py", 2, "XY201"),
+    ]
+
+
 def test_a_file_that_does_not_parse_is_a_failure_and_the_others_are_checked(flags: Flags) -> None:
     sources = [Source("bad.py", "x = (\n"), Source("good.py", "flag_me()\n")]
     outcome = run(sources, [flags("flag_me")])

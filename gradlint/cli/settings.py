@@ -44,14 +44,12 @@ def settle(request: Request) -> Settings:
     }
     off = tuple(code for code, level in levels.items() if level not in _SEVERITIES)
     known = tuple(replace(rule, severity=severities.get(rule.code, rule.severity)) for rule in known)
-    rules = registry.choose(
-        known,
-        Selectors(config.select, config.extend_select, config.ignore, file),
-        Selectors(ignore=off),
-        Selectors(request.select or None, request.extend_select, request.ignore, "command line"),
-    )
+    by_file = Selectors(config.select, config.extend_select, config.ignore, file)
+    by_flags = Selectors(request.select or None, request.extend_select, request.ignore, "command line")
+    rules = registry.choose(known, by_file, Selectors(ignore=off), by_flags)
+    advised = registry.named(known, by_file, by_flags)
     names = Names(frozenset(config.guards), frozenset(config.models), frozenset(config.inference_functions))
-    return Settings(config, rules, names, Policy(severities, _ignored(config, known), known))
+    return Settings(config, rules, names, Policy(severities, _ignored(config, known), known, advised))
 
 
 def shown(settings: Settings) -> Iterator[str]:

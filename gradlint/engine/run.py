@@ -90,11 +90,13 @@ def _run(
     diagnostics = fingerprinted(distinct(result.diagnostics), texts)
     sources = [texts[module.path] for module in modules if module.path in reported]
     left = silenced(diagnostics, sources, answers.ran, policy)
+    by_code = {rule.code: rule for rule in rules}
+    kept = (found for found in left.kept if policy.shows(by_code[found.code], found.severity))
     complaints = fingerprinted(distinct(left.complaints), texts)
     failures = (failure for failure in (*unread, *result.failures) if failure.path in reported)
     return Outcome(
         files=len(reported),
-        diagnostics=tuple(sorted((*left.kept, *complaints), key=lambda found: found.order)),
+        diagnostics=tuple(sorted((*kept, *complaints), key=lambda found: found.order)),
         failures=tuple(sorted((*failures, *answers.failures))),
         suppressed=left.count,
     )

@@ -14,7 +14,10 @@ from gradlint.model.code import (
     Expression,
     For,
     If,
+    Jump,
     Operation,
+    Raise,
+    Return,
     Statement,
     Try,
     While,
@@ -125,6 +128,28 @@ def _truths(test: Expression) -> Iterator[Expression]:
             yield from _truths(operand)
     else:
         yield test
+
+
+def asked_before(function: FunctionNode, at: int, word: str) -> bool:
+    """Whether a place is reached only after a question about ``word``: in a branch of it, or behind an early return."""
+    for statement in statements(function.facts.body):
+        if isinstance(statement, If) and statement.at < at and _mentions(statement.test, word):
+            if at in _places(statement.then) or at in _places(statement.otherwise):
+                return True
+            if any(isinstance(last, Return | Raise | Jump) for last in statement.then[-1:]):
+                return True
+    for expression in all_expressions(function.facts.body):
+        match expression:
+            case Conditional(test=test) | Operation(operator="and" | "or", operands=(test, *_)):
+                if _mentions(test, word) and any(part.at == at for part in within(expression)):
+                    return True
+            case _:
+                pass
+    return False
+
+
+def _mentions(expression: Expression, word: str) -> bool:
+    return any(getattr(part, "name", getattr(part, "id", None)) == word for part in within(expression))
 
 
 def outcomes(expression: Expression) -> Iterator[Expression]:

@@ -19,7 +19,7 @@ def check_case(case: Case, rules: Sequence[Rule]) -> None:
         CaseFailure: for a finding that is missing or not marked, and for a file that could not be checked.
     """
     sources = [Source(file.path, file.text) for file in case.files]
-    outcome = run(sources, rules, policy=Policy(known=rules))
+    outcome = run(sources, rules, policy=Policy(known=rules, advised=frozenset({case.code})))
     if differences := [*_failed(outcome), *_differences(case, outcome)]:
         raise CaseFailure("\n".join([str(case), *differences, "", *_listing(case)]))
 

@@ -44,6 +44,18 @@ def test_a_finding_is_1(gradlint: Gradlint, write: Write, snapshot: Snapshot) ->
     assert result.stderr == ""
 
 
+def test_advice_of_a_warning_rule_is_off_unless_selected(
+    gradlint: Gradlint, write: Write, rules: list[Rule], flags: Callable[..., Rule]
+) -> None:
+    rules[:] = [flags("flag_me", finding_severity="advice")]
+    write({"a.py": "flag_me()\n"})
+    assert gradlint("check").exit_code == 0
+    for selector in ("XY101", "XY1", "ALL"):
+        assert codes(gradlint("check", "--extend-select", selector, "--output-format", "json")) == ["XY101"]
+    write({"gradlint.toml": 'select = ["XY"]\n'})
+    assert codes(gradlint("check", "--output-format", "json")) == ["XY101"]
+
+
 def test_a_file_that_cannot_be_checked_is_2_and_the_others_are_reported(gradlint: Gradlint, write: Write) -> None:
     write({"a.py": "flag_me()\n", "b.py": "x = (\n"})
     result = gradlint("check", "--output-format", "concise")
