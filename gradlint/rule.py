@@ -45,7 +45,7 @@ from gradlint.model.code import (
 )
 from gradlint.model.traverse import all_expressions, blocks, expressions, parts, statements, within
 from gradlint.project import Forward, FunctionNode, Project, scope
-from gradlint.project.effects import GRAD, INFERENCE
+from gradlint.project.effects import GRAD, INFERENCE, NO_GRAD
 from gradlint.project.flags import Misspelling
 from gradlint.project.flow import AttributeEvent, CallEvent
 from gradlint.project.growths import Kept
@@ -111,6 +111,7 @@ __all__ = [
     "GRAD",
     "INFERENCE",
     "LEAF",
+    "NO_GRAD",
     "PLAIN",
     "Applicability",
     "Argument",

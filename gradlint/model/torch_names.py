@@ -36,6 +36,8 @@ CONTEXT_MANAGER_DECORATORS = frozenset({"contextmanager", "asynccontextmanager"}
 
 # Calls that start their callable somewhere else, where grad mode is on again (thread-local state).
 THREAD_STARTERS = re.compile(r"(^|\.)(Thread|Timer|submit|to_thread|run_in_executor|Process)$")
+THREAD_POOLS = frozenset({"ThreadPoolExecutor", "ThreadPool"})
+THREAD_POOL_METHODS = frozenset({"map", "imap", "imap_unordered", "starmap", "apply", "apply_async", "map_async"})
 
 MODULE_BASES = frozenset({"torch.nn.Module", "torch.nn.modules.Module", "torch.nn.modules.module.Module"})
 LIGHTNING_ROOTS = ("pytorch_lightning", "lightning", "lightning.pytorch", "lightning_fabric")

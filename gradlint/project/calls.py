@@ -13,6 +13,8 @@ from gradlint.model.torch_names import (
     GUARDED_HOOKS,
     MODULE_WRAPPERS,
     SELF_RETURNING,
+    THREAD_POOL_METHODS,
+    THREAD_POOLS,
     THREAD_STARTERS,
 )
 from gradlint.model.traverse import all_expressions
@@ -143,7 +145,7 @@ class CallGraph:
         handed = self._linker.resolve(function, name) or self._method_of_variable(function, name)
         if not isinstance(handed, FunctionNode):
             return
-        elsewhere = THREAD_STARTERS.search(call.callee) is not None
+        elsewhere = self.starts_thread(function, call.callee)
         places = self._callbacks.calls_of(function, call, name) or [(function, call.at)]
         for possible in self._in_its_place(handed):
             for where, at in places:
@@ -152,6 +154,16 @@ class CallGraph:
     def _in_its_place(self, handed: FunctionNode) -> Iterable[FunctionNode]:
         """A method that is handed over may be a subclass's."""
         return self.methods(handed.owner, handed.facts.name) if handed.owner is not None else (handed,)
+
+    def starts_thread(self, function: FunctionNode, name: str) -> bool:
+        """Whether ``name(f)`` runs ``f`` in another thread, where grad mode is on again."""
+        owner, _, method = name.rpartition(".")
+        if THREAD_STARTERS.search(name):
+            return True
+        if method not in THREAD_POOL_METHODS or not owner:
+            return False
+        made = (value.function for _, value in self._bindings.values(function, owner) if isinstance(value, Call))
+        return any((dotted(called) or "").rpartition(".")[2] in THREAD_POOLS for called in made)
 
     def called(self, function: FunctionNode, name: str) -> Iterator[tuple[FunctionNode, bool]]:
         """The functions that ``name(...)`` may run, each with whether that is certain."""

@@ -49,10 +49,13 @@ class Evidence:
     def owned_by_module(self, function: FunctionNode, attribute: Attribute, *, stored: bool = False) -> bool:
         """Whether an attribute that is read or ``stored`` is a module's; a model's name is enough."""
         event = self._flows.flow(function).attributes.get((attribute.at, stored))
-        value = event.owner if event is not None else None
+        return self.is_module(attribute.value, event.owner if event is not None else None)
+
+    def is_module(self, expression: Expression, value: Value | None) -> bool:
+        """Whether an expression gives a module; ``value`` is what the flow knows of it."""
         if value is not None and (value.kind != "unknown" or value.target is not None):
             return value.kind == "module"
-        name = dotted(attribute.value) or ""
+        name = dotted(expression) or ""
         return MODEL_NAME.search(name.rpartition(".")[2]) is not None
 
     def _is_made(self, function: FunctionNode, name: str) -> bool:

@@ -575,3 +575,22 @@ def test_a_function_that_nobody_is_seen_to_call_counts_where_it_is_handed_over(c
             keep(score)
         """
     assert callers(text)["score"] == ["main"]
+
+
+def test_a_pool_of_threads_starts_with_grad_on_and_any_other_map_does_not(build: Build) -> None:
+    text = """
+        import torch
+        from concurrent.futures import ThreadPoolExecutor
+
+        def score(x): return x
+        def other(x): return x
+
+        def run(xs, pool):
+            with torch.no_grad():
+                with ThreadPoolExecutor() as threads:
+                    threads.map(score, xs)
+                pool.map(other, xs)
+        """
+    project = build({"main.py": text})
+    found = {f.facts.name: project.calls.entry(f) for f in project.functions()}
+    assert (found["score"], found["other"]) == (GRAD, NO_GRAD)
