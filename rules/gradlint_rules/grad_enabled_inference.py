@@ -630,7 +630,7 @@ def label(model, images):
 
 def evaluate(model, loader):
     with torch.no_grad(), ThreadPoolExecutor(2) as pool:
-        jobs = [pool.submit(label, model, images) for images, _ in loader]
+        jobs = [pool.submit(label, model, images) for images, _ in loader]  # GL312
         return [job.result() for job in jobs]
 
 # run: seen = []
