@@ -11,7 +11,7 @@ class Leaks:
 
     def __init__(self) -> None:
         self._log: Log | None = None
-        self._times: dict[tuple[str, int], int] = {}
+        self._times: dict[tuple[str, int], tuple[int, str]] = {}
 
     def write_to(self, log: Log) -> None:
         """Go on in another log, from nothing."""
@@ -48,7 +48,17 @@ class Leaks:
         self._found("open", site, "entered and never left")
 
     def _found(self, kind: str, site: int, message: str) -> None:
-        times = self._times[kind, site] = self._times.get((kind, site), 0) + 1
-        # not a note for each of thousands
-        if self._log is not None and (times & (times - 1) == 0 or times % 1000 == 0):
+        times = self._times.get((kind, site), (0, ""))[0] + 1
+        self._times[kind, site] = times, message
+        if times & (times - 1) == 0:  # not a note for each of thousands; the last count comes at the end
+            self._note(kind, site)
+
+    def _note(self, kind: str, site: int) -> None:
+        times, message = self._times[kind, site]
+        if self._log is not None:
             self._log.note(type="leak", kind=kind, site=site, message=message, times=times)
+
+    def finish(self) -> None:
+        """Note how often each was seen in the end."""
+        for kind, site in self._times:
+            self._note(kind, site)

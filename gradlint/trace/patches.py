@@ -4,10 +4,12 @@ The classes and the C functions stay the ones they are (`torch.export` and `make
 each wrapper looks like what it wraps (`torch.jit.script` reads its source).
 """
 
+import asyncio
 import functools
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import thread as futures
 from typing import Any
 
 import torch
@@ -49,6 +51,8 @@ def install(tracer: Tracer) -> Patches:
     patches.replace(torch.set_grad_enabled, "__init__", functools.partial(_make, tracer))
     patches.replace(torch.set_grad_enabled, "__call__", functools.partial(_decorate, tracer))
     patches.replace(threading.Thread, "_bootstrap_inner", functools.partial(_thread, tracer))
+    patches.replace(futures._WorkItem, "run", functools.partial(_job, tracer))
+    patches.replace(asyncio.Handle, "_run", functools.partial(_callback, tracer))
     return patches
 
 
@@ -119,3 +123,25 @@ def _thread(tracer: Tracer, original: Method) -> Method:
             tracer.thread_ends()
 
     return _bootstrap_inner
+
+
+def _job(tracer: Tracer, original: Method) -> Method:
+    def run(self: object) -> None:
+        before = mode()
+        original(self)
+        tracer.job_ends(before)
+
+    return run
+
+
+def _callback(tracer: Tracer, original: Method) -> Method:
+    threads = tracer.threads
+
+    def _run(self: Any) -> None:
+        if threads.stack:
+            task = getattr(self._callback, "__self__", None)
+            if isinstance(task, asyncio.Task):
+                tracer.task_runs(id(task))
+        original(self)
+
+    return _run

@@ -20,6 +20,10 @@ from gradlint.trace.tasks import current_task, task_name
 _GENERATOR = 0x20 | 0x200  # CO_GENERATOR, CO_ASYNC_GENERATOR
 
 
+# A script's mode is meant for all of it, and whoever writes a context manager sets the mode in these.
+_MEANT = {"<module>", "__enter__", "__exit__", "__init__", "__aenter__", "__aexit__"}
+
+
 class Open:
     """A region that a thread is in: which object opened it, from which mode, as which entry of the log."""
 
@@ -36,7 +40,8 @@ class Open:
 
 
 class Statement:
-    """A mode set by a statement, until something sets it back: by which code, from and to which mode, how deep."""
+    """A mode set by a statement, until something sets it back: by which code (None if it may stay), from and
+    to which mode, how deep."""
 
     __slots__ = ("after", "before", "code", "depth", "key", "site")
 
@@ -114,7 +119,7 @@ class Tracer:
                 state.internal += 1
                 state.mode = torch_api.mode()
                 return
-            if made is not None and made.key == key:
+            if made is not None and made.key == key and what == "set_grad_enabled":
                 before, absorbs, state.made = made.before, ABSORBS if made.site else 0, None
             else:
                 self._look(state, before, site)
@@ -169,7 +174,7 @@ class Tracer:
             self._look(state, before, site)
             with self._lock:
                 self._write(state, site, after | before << 2, Kind.SET)
-            code = frame.f_code if frame.f_code.co_name != "<module>" else None
+            code = frame.f_code if frame.f_code.co_name not in _MEANT else None
             state.made = Statement(key, site, (before, after), len(state.stack), code)
             state.mode, state.site = after, site
         finally:
@@ -198,6 +203,7 @@ class Tracer:
         with self._lock:
             self._write(state, 0, torch_api.mode() * 5, Kind.MARK)
         self._end(state)
+        self.leaks.finish()
         for name, count in self.internal.items():
             self.log.note(type="thread", thread=name, internal=count)
         self.log.note(type="end", time=time.monotonic_ns(), lost=self.log.lost)
@@ -209,6 +215,13 @@ class Tracer:
         """The running thread ends."""
         self.threads.busy = True
         self._end(self.threads)
+
+    def task_runs(self, task: int) -> None:
+        """A task is run by the event loop while this thread is in regions: are they all its own?"""
+        for region in self.threads.stack:
+            if region.task not in {0, task} and not region.ran_under:
+                region.ran_under = True
+                self.leaks.task(region.site)
 
     def job_ends(self, before: int) -> None:
         """A job of a pool's thread ends; ``before`` is the mode in which it began."""
@@ -279,11 +292,10 @@ class Tracer:
 
     def _settle(self, state: ThreadState) -> None:
         """Report modes that outlived the function that set them, and regions of generators that are suspended."""
-        for made in list(state.statements):
-            if made.code is None or not on_stack(made.code):
-                state.statements.remove(made)
-                if made.code is not None:  # at module level it is meant for the whole script
-                    self.leaks.statement(made.site, Mode(made.before), Mode(state.mode))
+        for made in state.statements:
+            if made.code is not None and not on_stack(made.code):
+                made.code = None  # said once; whoever sets it back later mends it
+                self.leaks.statement(made.site, Mode(made.before), Mode(made.after))
         for region in state.stack:
             if region.suspends is not None and not on_stack(region.suspends):
                 self.leaks.generator(region.site)

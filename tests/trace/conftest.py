@@ -20,21 +20,22 @@ class Ran:
 
     def __init__(self, done: subprocess.CompletedProcess[str], folder: Path) -> None:
         self.status, self.out, self.err = done.returncode, done.stdout, done.stderr
-        self._folder = folder
+        self.folder = folder
 
     @property
     def trace(self) -> Trace:
-        return load(self._folder)
+        return load(self.folder)
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """Runs a program's text with ``gradlint trace``; ``options`` stand before the script."""
 
-    def run_text(text: str, *arguments: str, options: tuple[str, ...] = (), **environment: str) -> Ran:
-        script = tmp_path / "script.py"
-        script.write_text(textwrap.dedent(text))
-        command = [sys.executable, "-m", "gradlint", "trace", "-o", "out", *options, "script.py", *arguments]
+    def run_text(
+        text: str, *arguments: str, options: tuple[str, ...] = (), script: str = "script.py", **environment: str
+    ) -> Ran:
+        (tmp_path / "script.py").write_text(textwrap.dedent(text))
+        command = [sys.executable, "-m", "gradlint", "trace", "-o", "out", *options, script, *arguments]
         env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "rules")]), **environment}
         done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=300, check=False)
         return Ran(done, tmp_path / "out")

@@ -93,7 +93,7 @@ def test_torch_imported_late_and_a_module_run_by_name(run: Run) -> None:
 
 
 def test_a_module_is_run_by_name(run: Run) -> None:
-    ran = run("", options=("-m", "this"))
+    ran = run("", options=("-m",), script="this")
     assert ran.status == 0
     assert "Beautiful is better than ugly." in ran.out
 

@@ -1,0 +1,120 @@
+"""What a run starts, it traces too: forks, workers, programs, ranks; each in a log of its own, merged in one report."""
+
+from pathlib import Path
+
+from gradlint.trace import Mode, load
+from tests.trace.conftest import Run
+
+
+def test_dataloader_workers_forked_and_spawned(run: Run) -> None:
+    ran = run(
+        """
+        import torch
+        from torch.utils.data import DataLoader, Dataset
+
+        class Data(Dataset):
+            def __len__(self):
+                return 4
+            def __getitem__(self, index):
+                with torch.inference_mode():
+                    return torch.ones(2).clone() * index
+
+        if __name__ == "__main__":
+            for context in ("fork", "spawn"):
+                with torch.no_grad():
+                    loader = DataLoader(Data(), num_workers=2, multiprocessing_context=context, collate_fn=len)
+                    print(context, list(loader))
+        """
+    )
+    assert (ran.status, ran.out) == (0, "fork [1, 1, 1, 1]\nspawn [1, 1, 1, 1]\n"), ran.err
+    main, *workers = ran.trace.processes
+    assert [region.mode for region in main.regions] == [Mode.NO_GRAD, Mode.NO_GRAD]
+    working = [worker for worker in workers if any(r.mode == Mode.INFERENCE for r in worker.regions)]
+    assert len(working) == 4
+    inside = [r for worker in working for r in worker.regions if r.mode == Mode.INFERENCE]
+    assert len(inside) == 8
+    assert {region.site.function.rpartition(".")[2] for region in inside} == {"__getitem__"}
+    # a forked worker begins in the mode of the thread that forked it, a spawned one in grad
+    assert sorted(worker.regions[-1].before for worker in working) == [
+        Mode.NO_GRAD,
+        Mode.NO_GRAD,
+        Mode.GRAD,
+        Mode.GRAD,
+    ]
+    assert "5 processes" in ran.err
+
+
+def test_a_fork_goes_on_in_a_log_of_its_own(run: Run) -> None:
+    ran = run(
+        """
+        import os
+        import torch
+
+        with torch.no_grad():
+            pid = os.fork()
+            with torch.enable_grad():
+                pass
+        if pid:
+            os.waitpid(pid, 0)
+        else:
+            with torch.inference_mode():
+                pass
+            os._exit(0)
+        """
+    )
+    assert ran.status == 0
+    parent, child = ran.trace.processes
+    assert [region.mode for region in parent.regions] == [Mode.NO_GRAD, Mode.GRAD]
+    assert [region.mode for region in child.regions] == [Mode.NO_GRAD, Mode.GRAD, Mode.INFERENCE]
+    assert all(region.end is not None for region in (*parent.regions, *child.regions))
+    assert child.parent == parent.pid
+    assert not ran.trace.leaks
+
+
+def test_programs_that_it_starts_and_becomes(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "other.py").write_text("import torch\nwith torch.inference_mode(): print('other')\n")
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.hello = 'chained'\n")
+    ran = run(
+        """
+        import os, subprocess, sys
+        print(sys.hello, [path for path in sys.path if path.endswith("trace/site")], flush=True)
+        subprocess.run([sys.executable, "other.py"], check=True)
+        import torch
+        with torch.no_grad():
+            pass
+        os.execv(sys.executable, [sys.executable, "other.py"])
+        """,
+        PYTHONPATH=f"{Path(__file__).parent.parent.parent}:{tmp_path}",
+    )
+    assert (ran.status, ran.out) == (0, "chained []\nother\nother\n"), ran.err
+    assert sorted(region.mode for region in ran.trace.regions) == [Mode.NO_GRAD, Mode.INFERENCE, Mode.INFERENCE]
+    pids = [process.pid for process in ran.trace.processes]
+    assert len(pids) == 3
+    assert len(set(pids)) == 2  # a program that becomes another keeps its number
+
+
+def test_ranks_merge(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "ranks.py").write_text(
+        "import os, torch, torch.distributed as dist\n"
+        "dist.init_process_group('gloo')\n"
+        "x = torch.ones(3)\n"
+        "with torch.no_grad():\n"
+        "    dist.all_reduce(x)\n"
+        "print(x.tolist(), os.environ['RANK'], flush=True)\n"
+        "dist.destroy_process_group()\n"
+    )
+    ran = run(
+        "",
+        "--nproc-per-node=2",
+        "--standalone",
+        "ranks.py",
+        options=("-m",),
+        script="torch.distributed.run",
+    )
+    assert ran.status == 0, ran.err
+    assert sorted(ran.out.splitlines()) == ["[2.0, 2.0, 2.0] 0", "[2.0, 2.0, 2.0] 1"]
+    ranks = [process for process in ran.trace.processes if process.rank is not None]
+    assert [process.rank for process in ranks] == [0, 1]
+    assert all([region.site.line for region in process.regions] == [4] for process in ranks)
+    assert "== rank 1" in ran.err
+    assert [p.rank for p in load(ran.folder).processes] == [p.rank for p in ran.trace.processes]
