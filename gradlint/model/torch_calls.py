@@ -128,6 +128,8 @@ LOSS_LIKE = re.compile(
     r"(^|[._])(criterion\w*|criteria|loss\w*|\w*_loss|\w*loss_?(fn|func|function|module)?|ce|bce|mse|l1|nll|kl)$|loss\w*$|^crit$",
     re.I,
 )
+# What tokenizers and processors are called with, and models never.
+PROCESSOR_KEYWORDS = frozenset({"return_tensors", "truncation", "padding", "add_special_tokens", "sampling_rate"})
 METRIC_LIKE = re.compile(r"(^|[._])\w*metrics?(\[|$)")  # modules without parameters, kept with the model
 
 # Constructors of modules outside the project.

@@ -48,6 +48,7 @@ class Edge:
     callee: FunctionNode
     certain: bool = True
     elsewhere: bool = False  # in another thread: grad mode is on there
+    handed: bool = False  # the callee came as an argument: one of perhaps many
 
     @property
     def place(self) -> Place:
@@ -114,11 +115,20 @@ class CallGraph:
 
     @cached_property
     def callees(self) -> dict[FunctionNode, dict[int, list[FunctionNode]]]:
-        """For each function, by call, the functions of the project it certainly calls there."""
+        """For each function, by call, the functions of the project that the call there is certainly one of."""
         found: dict[FunctionNode, dict[int, list[FunctionNode]]] = defaultdict(lambda: defaultdict(list))
         for edge in self.edges:
-            if edge.certain and not edge.elsewhere:
+            if edge.certain and not edge.elsewhere and not edge.handed:
                 found[edge.caller][edge.at].append(edge.callee)
+        return found
+
+    @cached_property
+    def _certain_callees(self) -> dict[FunctionNode, list[FunctionNode]]:
+        """The functions each function certainly calls, those handed over to it included."""
+        found: dict[FunctionNode, list[FunctionNode]] = defaultdict(list)
+        for edge in self.edges:
+            if edge.certain and not edge.elsewhere:
+                found[edge.caller].append(edge.callee)
         return found
 
     def above(self, function: FunctionNode) -> set[FunctionNode]:
@@ -127,8 +137,8 @@ class CallGraph:
 
     def below(self, functions: Iterable[FunctionNode]) -> set[FunctionNode]:
         """The functions and all that they certainly call, directly or not."""
-        callees = self.callees
-        return _closure(functions, lambda f: (c for found in callees.get(f, {}).values() for c in found))
+        outgoing = self._certain_callees
+        return _closure(functions, lambda f: outgoing.get(f, ()))
 
     def _edges_of(self, function: FunctionNode) -> Iterator[Edge]:
         for call in function.facts.calls:
@@ -149,7 +159,7 @@ class CallGraph:
         places = self._callbacks.calls_of(function, call, name) or [(function, call.at)]
         for possible in self._in_its_place(handed):
             for where, at in places:
-                yield Edge(where, at, possible, True, elsewhere)
+                yield Edge(where, at, possible, True, elsewhere, handed=True)
 
     def _in_its_place(self, handed: FunctionNode) -> Iterable[FunctionNode]:
         """A method that is handed over may be a subclass's."""
@@ -205,8 +215,7 @@ class CallGraph:
 
     def methods(self, cls: ClassNode, name: str) -> Iterator[FunctionNode]:
         """What ``instance.name()`` may run: the class's method and what its subclasses put in its place."""
-        called_itself = self._linker.find_method(cls, name) is not None and not self.modules.is_module_class(cls)
-        names = (name, "forward") if name == "__call__" and not called_itself else (name,)
+        names = (name, "forward") if name == "__call__" and not self._answers_itself(cls) else (name,)
         found: set[FunctionNode] = set()
         for each in names:
             own = self._linker.find_method(cls, each)
@@ -214,6 +223,11 @@ class CallGraph:
             found.update(method for method in (own, *overriding) if method is not None)
         real = [method for method in found if not is_stub(method)]
         yield from sorted(real or found, key=lambda method: method.key)
+
+    def _answers_itself(self, cls: ClassNode) -> bool:
+        """Whether a class has a ``__call__`` of its own, which runs no ``forward``."""
+        own = self._linker.find_method(cls, "__call__")
+        return own is not None and own.facts.words.isdisjoint(("forward", "__call__"))
 
     def _method_of_variable(self, function: FunctionNode, name: str) -> FunctionNode | None:
         owner, _, method = name.rpartition(".")

@@ -9,6 +9,7 @@ from gradlint.model.torch_calls import (
     LOSS_LIKE,
     METRIC_LIKE,
     MODULE_METHODS,
+    PROCESSOR_KEYWORDS,
     SELF_RETURNING_MODULE_METHODS,
     TRIVIAL_MODULES,
 )
@@ -41,7 +42,7 @@ def on_module(it: Invocation) -> Value:
         return forward(it, it.callee)
     if module.target is None and (targets := named_alike(it)):
         it.targets = targets
-        result = elsewhere(on_project(it, targets))
+        result = perhaps(it, elsewhere(on_project(it, targets)))
         it.effects = SideEffects()  # or another method of that name
         return result
     if it.method == "freeze":
@@ -59,6 +60,13 @@ def named_alike(it: Invocation) -> tuple[FunctionNode, ...]:
         return ()
     named = [m for m in it.run.flows.linker.methods_named.get(it.method, ()) if not is_stub(m)]
     return tuple(named) if len(named) <= _MOST_CANDIDATES else ()
+
+
+def perhaps(it: Invocation, result: Value) -> Value:
+    """The result of what only has the right name: if it is something else, what went in may come out."""
+    if result.kind not in ("unknown", "tensor", "container"):
+        return result
+    return replace(result, origins=result.origins | it.carried, items=None)
 
 
 def module_method(it: Invocation, module: Value) -> Value:
@@ -122,6 +130,8 @@ def forward(it: Invocation, module: Value) -> Value:
         return plain(it.given)
     if module.certainty == "named" and any(argument.value.kind == "array" for argument in it.arguments):
         return Value("array")  # what takes numpy arrays is no module of torch
+    if module.certainty != "known" and any(argument.keyword in PROCESSOR_KEYWORDS for argument in it.arguments):
+        return plain(it.given)
     it.forward = True
     if isinstance(module.target, ClassNode):
         it.forward = any(runs_module(it, _flow_of(it, t)) for t in it.targets) if it.targets else True

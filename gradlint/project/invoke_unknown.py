@@ -14,7 +14,7 @@ from gradlint.model.torch_calls import (
     TRAINING_NAMES,
 )
 from gradlint.project.invocation import Invocation, last_part
-from gradlint.project.invoke_module import forward, named_alike, result_of_forward
+from gradlint.project.invoke_module import forward, named_alike, perhaps, result_of_forward
 from gradlint.project.invoke_project import on_project, runs_module
 from gradlint.project.nodes import External
 from gradlint.project.values import NO_CONSTANT, Value, plain
@@ -38,7 +38,7 @@ def on_unknown(it: Invocation) -> Value:
         return plain(it.carried)
     if it.receiver_path is not None and it.callee.kind == "unknown" and (targets := named_alike(it)):
         it.targets = targets
-        result = on_project(it, targets)
+        result = perhaps(it, on_project(it, targets))
         # Only the name connects them: unless all of them run a module unguarded, nothing is known.
         it.forward = it.forward and all(runs_module(it, it.run.flows.flow(target)) for target in targets)
         return result

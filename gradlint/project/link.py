@@ -76,7 +76,9 @@ class Linker:
         if found.name is None:
             return source or External(found.module)
         if source is not None:
-            return self.member(source, found.name, depth + 1)
+            member = self.member(source, found.name, depth + 1)
+            lazy = member is None and not found.level and "__getattr__" in self.namespace(source)
+            return External(f"{found.module}.{found.name}") if lazy else member
         if found.level:  # a folder without ``__init__``, perhaps
             parts = _relative_parts(importer, found)
             return self._submodule((*parts, found.name)) if parts is not None else None
