@@ -19,7 +19,7 @@ else:
 LEVELS = ("error", "warning", "advice", "off")
 FORMATS = ("full", "concise", "json", "github")
 DEFAULT_EXCLUDE = (
-    ".bzr", ".direnv", ".eggs", ".git", ".hg", ".ipynb_checkpoints", ".mypy_cache", ".nox", ".pants.d",
+    ".bzr", ".cache", ".direnv", ".eggs", ".git", ".hg", ".ipynb_checkpoints", ".mypy_cache", ".nox", ".pants.d",
     ".pyenv", ".pytest_cache", ".ruff_cache", ".svn", ".tox", ".venv", ".vscode", "__pycache__",
     "__pypackages__", "_build", "build", "dist", "node_modules", "site-packages", "venv",
 )  # fmt: skip

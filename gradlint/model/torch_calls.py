@@ -96,7 +96,7 @@ TRAINING_WORDS = BACKWARD_METHODS | {"fit", "zero_grad"}  # code that says them 
 # Modules without parameters that keep nothing to speak of: a call of one is no forward worth a guard.
 TRIVIAL_MODULES = re.compile(
     r"^torch\.nn\.(modules\.\w+\.)?(\w*Loss|ReLU\w*|LeakyReLU|Sigmoid|Tanh|Softmax\w*|LogSoftmax|GELU|SiLU|ELU|Softplus"
-    r"|Dropout\w*|Flatten|Unflatten|Identity|\w*Pool\d?d|Upsample|UpsamplingNearest2d|PixelShuffle|ZeroPad\w*|\w*Pad\dd|Fold|Unfold"
+    r"|Dropout\w*|Flatten|Unflatten|Identity|\w*Pool\d?d|Upsampl\w+|PixelShuffle|ZeroPad\w*|\w*Pad\dd|Fold|Unfold"
     r"|CosineSimilarity|PairwiseDistance|Hardtanh|Threshold)$"
 )
 # What of torch.nn has no parameters, functions included.
@@ -176,6 +176,10 @@ MODEL_NAME = re.compile(
     r"|autoencoder|rnn|lstm|gru|cnn|mlp|dit|siren|nerf|q_?network|denoiser|reward_model|tacotron2?|waveglow|hifigan|facenet|seq2seq)"
     r"(_?[A-Za-z0-9]{1,2}|_ema|_eval|_\d+)?"
     r"|G|D|netG\w*|netD\w*|netE\w*|net_\w{1,2}|G_\w{1,3}|D_\w{1,3}|q1|q2|qf\d?|[a-z]\w*(Model|Net|Network|Encoder|Decoder))$"
+)
+# What constructors are called with, and forwards are not.
+SETTINGS_NAME = re.compile(
+    r"^(\w+\.)*((\w*_)?(opts?|options?|args?|cfg|conf|config|hparams?|hyp|params|settings|flags)|FLAGS)$", re.I
 )
 # Methods that only models have, whatever they are called on.
 MODEL_ONLY_METHODS = re.compile(

@@ -45,7 +45,8 @@ LIGHTNING_ROOTS = ("pytorch_lightning", "lightning", "lightning.pytorch", "light
 # Methods that the framework calls under no_grad or inference_mode: base class name -> method names.
 # Lightning: ``loops/evaluation_loop.py`` and ``prediction_loop.py`` (decorated with ``_no_grad_context``).
 # Transformers: ``Trainer.prediction_step`` guards itself, ``evaluation_loop`` calls what overrides it likewise.
-# MMEngine: ``runner/loops.py`` (``ValLoop.run_iter`` and ``TestLoop.run_iter`` are under ``torch.no_grad``).
+# MMEngine: ``runner/loops.py`` (``ValLoop.run_iter`` and ``TestLoop.run_iter`` are under ``torch.no_grad``); before it
+# ``mmdet/apis`` and ``mmseg/apis`` (``single_gpu_test`` and ``inference_*`` run the model under ``torch.no_grad``).
 _EVALUATION = frozenset(
     f"{prefix}{stage}_{suffix}"
     for stage in ("validation", "val", "test", "predict")
@@ -54,7 +55,18 @@ _EVALUATION = frozenset(
         ("on_", "batch_start"), ("on_", "batch_end"), ("on_", "start"), ("on_", "end"), ("on_", "model_eval"),
     )
 )  # fmt: skip
+_OPENMMLAB = frozenset(
+    (
+        "simple_test aug_test forward_test simple_test_bboxes simple_test_mask simple_test_rpn aug_test_bboxes "
+        "inference whole_inference slide_inference predict"
+    ).split()
+)
+_OPENMMLAB_BASES = (
+    "BaseSegmentor BaseDetector Base3DDetector BaseRecognizer BaseClassifier EncoderDecoder SingleStageDetector "
+    "TwoStageDetector BaseDecodeHead BaseDenseHead"
+).split()
 GUARDED_HOOKS: dict[str, frozenset[str]] = {
+    **dict.fromkeys(_OPENMMLAB_BASES, _OPENMMLAB),
     "LightningModule": _EVALUATION,
     "Callback": _EVALUATION,
     # transformers' ``generate`` (decorated with no_grad) calls these by name.

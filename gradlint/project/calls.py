@@ -279,11 +279,17 @@ class CallGraph:
             case ClassNode() as cls:
                 return cls
             case FunctionNode() as factory:
-                return self._made_in(factory)
+                return self._called_on(scope, name, self._made_in(factory))
             case External(name=full) if full.rpartition(".")[2] in MODULE_WRAPPERS and call.arguments:
                 return self._constructed(scope, call.arguments[0].value)
             case _:
                 return None
+
+    def _called_on(self, scope: FunctionNode, name: str, made: ClassNode | None) -> ClassNode | None:
+        """``Net.from_pretrained()`` gives a ``Net``, also where a base class of it defines that as ``cls(...)``."""
+        owner = self._linker.resolve(scope, name.rpartition(".")[0])
+        inherited = isinstance(owner, ClassNode) and made is not None and made in self._linker.ancestors(owner)
+        return owner if inherited and isinstance(owner, ClassNode) else made
 
     def _made_in(self, factory: FunctionNode) -> ClassNode | None:
         """The class of what a function returns."""

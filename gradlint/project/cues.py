@@ -18,7 +18,7 @@ from gradlint.model.traverse import statements
 from gradlint.project.calls import CallGraph
 from gradlint.project.destiny import Destiny
 from gradlint.project.flow import CallEvent, Flows
-from gradlint.project.nodes import FunctionNode
+from gradlint.project.nodes import External, FunctionNode
 from gradlint.project.returns import returns_loss
 from gradlint.project.values import Origin, Value
 
@@ -73,7 +73,8 @@ class Cues:
             )
         elif training is True:
             yield Cue(-2)
-        if module.certainty == "named" and module.parameter is None and "." not in event.name:
+        loaded = isinstance(module.target, External)  # by ``torch.load``
+        if module.certainty == "named" and module.parameter is None and "." not in event.name and not loaded:
             yield Cue(-1)  # a variable made by who knows what, called like a model
 
     def _joined_mode(

@@ -67,7 +67,7 @@ def on_external(it: Invocation, name: str) -> Value:
     if name == "builtins.getattr" and first is not None and first.kind == "callable":
         return Value("callable", target=External("?.attribute"))
     if name in ("torch.load", "copy.deepcopy", "copy.copy"):
-        return _copied(it, first) if name != "torch.load" and first is not None else UNKNOWN
+        return _copied(it, first) if name != "torch.load" and first is not None else Value(target=External(name))
     last = name.rpartition(".")[2]
     if first and name.startswith("torch.") and last in VALUES_AND_INDICES and len(it.arguments) > 1:
         return values_and_indices(it, first)

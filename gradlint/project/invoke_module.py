@@ -40,7 +40,7 @@ def on_module(it: Invocation) -> Value:
             return on_project(it, targets)
     if it.callee.kind == "module":
         return forward(it, it.callee)
-    if module.target is None and (targets := named_alike(it)):
+    if (module.target is None or _is_loaded(module)) and (targets := named_alike(it)):
         it.targets = targets
         result = perhaps(it, elsewhere(on_project(it, targets)))
         it.effects = SideEffects()  # or another method of that name
@@ -50,6 +50,11 @@ def on_module(it: Invocation) -> Value:
     if it.method in GUARDED_METHODS or not FORWARD_METHODS.search(it.method) or not it.arguments:
         return plain(it.given)
     return forward(it, module)
+
+
+def _is_loaded(module: Value) -> bool:
+    """Whether a module came out of a file: it may be of any class of the project."""
+    return isinstance(module.target, External) and module.target.name in ("torch.jit.load", "torch.load")
 
 
 def named_alike(it: Invocation) -> tuple[FunctionNode, ...]:

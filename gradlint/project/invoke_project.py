@@ -9,7 +9,7 @@ from gradlint.project import tensors
 from gradlint.project.effects import GRAD, apply
 from gradlint.project.flow import CallEvent, Flow, SideEffects, is_bound, matched
 from gradlint.project.invocation import Invocation
-from gradlint.project.nodes import FunctionNode
+from gradlint.project.nodes import ClassNode, FunctionNode
 from gradlint.project.values import (
     LEAF,
     NEVER,
@@ -135,6 +135,9 @@ def _returned(it: Invocation, flow: Flow, passed: dict[str, Value], into: frozen
                 result, origins=given.origins, parameter=given.parameter, target=result.target or given.target
             )
         return given
+    if result.kind == "module" and (cls := _called_on(it, result)) is not None:
+        frozen = None if it.run.flows.calls.modules.has_parameters(cls) else True
+        return replace(result, target=cls, frozen=frozen, origins=frozenset(), parameter=None)
     if result.kind in ("module", "number", "none", "array", "callable", "optimizer", "parameters"):
         return replace(result, origins=frozenset(), parameter=None)
     items = None
@@ -145,6 +148,14 @@ def _returned(it: Invocation, flow: Flow, passed: dict[str, Value], into: frozen
         found = replace(result, parameter=None, items=items, read_at=None, made_at=it.at, memory=memory)
         return _under_guard(it, found)
     return _with_flags(it, replace(it.fresh(into), items=items), result)
+
+
+def _called_on(it: Invocation, result: Value) -> ClassNode | None:
+    """The class whose inherited class method made a module of it: ``Net.from_pretrained()``."""
+    cls = it.receiver.target if it.receiver is not None and it.receiver.kind == "callable" else None
+    if not isinstance(cls, ClassNode) or cls is result.target:
+        return None
+    return cls if result.target in it.run.flows.linker.ancestors(cls) else None
 
 
 def _with_flags(it: Invocation, fresh: Value, result: Value) -> Value:

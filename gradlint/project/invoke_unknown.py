@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from gradlint.model.code import Subscript, dotted
+from gradlint.model.code import Expression, Subscript, dotted
 from gradlint.model.inference_names import TORCH_PACKAGES
 from gradlint.model.torch_calls import (
     GRADIENT_NAMES,
@@ -10,13 +10,15 @@ from gradlint.model.torch_calls import (
     MODEL_NAME,
     MODEL_ONLY_METHODS,
     READING_NAMES,
+    SETTINGS_NAME,
     TAKES_LOSS,
     TRAINING_NAMES,
 )
+from gradlint.model.traverse import parts
 from gradlint.project.invocation import Invocation, last_part
 from gradlint.project.invoke_module import forward, named_alike, perhaps, result_of_forward
 from gradlint.project.invoke_project import on_project, runs_module
-from gradlint.project.nodes import External
+from gradlint.project.nodes import ClassNode, External, FunctionNode
 from gradlint.project.values import NO_CONSTANT, Value, plain
 
 _FREEZING = ("freeze", "requires_grad", "set_grad", "toggle_grad")
@@ -90,6 +92,19 @@ def _frozen_by_name(it: Invocation) -> None:
             it.run.mark_frozen(path, True)
 
 
+def _constructs(it: Invocation, function: Expression) -> bool:
+    """``model(opt)`` and ``models[name](**kwargs)``: what is called is a class, or a function that makes a model."""
+    positional = [argument for argument in it.arguments if not argument.stars and argument.keyword is None]
+    if positional and all(SETTINGS_NAME.search(dotted(a.expression) or "") for a in positional):
+        return True
+    flows, name = it.run.flows, dotted(function)
+    if function is it.node.function or name is None:
+        return False
+    held = (part for _, value in flows.bindings.values(it.run.function, name) for part in parts(value))
+    made = (flows.linker.resolve(it.run.function, dotted(part) or "") for part in held if dotted(part))
+    return any(isinstance(target, FunctionNode | ClassNode) for target in made)
+
+
 def _looks_like_model(it: Invocation) -> bool:
     function = it.node.function
     while isinstance(function, Subscript):  # ``self.model["generator"](z)``, ``models[i](x)``
@@ -100,5 +115,7 @@ def _looks_like_model(it: Invocation) -> bool:
     last = last_part(name)
     if function is not it.node.function:
         last = last.removesuffix("s")
+    if _constructs(it, function):
+        return False
     models = it.run.flows.models
     return bool(MODEL_NAME.search(last)) or name in models or last in models

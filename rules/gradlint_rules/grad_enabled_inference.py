@@ -603,6 +603,43 @@ def train(state):
 # keeps: > 0 bytes
 ```
 
+### a class method of the base makes the model
+```python
+class Pretrained(nn.Module):
+    @classmethod
+    def from_pretrained(cls, name):
+        return cls()
+
+class Tagger(Pretrained):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.head(x)
+
+def tag(x):
+    tagger = Tagger.from_pretrained("small")
+    tagger.eval()
+    return tagger(x).argmax(1).tolist()  # GL101
+
+# run: tag(images)
+# keeps: > 0 bytes
+```
+
+### a network out of a file
+```python
+import torch
+
+def main_loop(path, x):
+    policy_net = torch.load(path, weights_only=False)
+    return policy_net(x).argmax(1).tolist()  # GL101
+
+# run: torch.save(model, "policy.pt")
+# run: main_loop("policy.pt", images)
+# keeps: > 0 bytes
+```
+
 ### two models in one function, one finding
 ```python
 def transcribe(encoder, decoder, clips):
@@ -1570,6 +1607,71 @@ def metrics(masks):
     return decode(masks, Decoder()).numpy().mean()
 
 # run: metrics(torch.ones(2, 2))
+```
+
+### a class, or what makes a model, called with its settings
+```python
+class Net(nn.Module):
+    def __init__(self, opt=None, width=8):
+        super().__init__()
+        self.head = nn.Linear(width, 3)
+
+    @torch.no_grad()
+    def test(self, x):
+        return self.head(x).argmax(1).tolist()
+
+def make_net(width):
+    return Net(width=width)
+
+_models = {"small": make_net, "large": Net}
+
+def find_model(name):
+    return {"net": Net}[name]
+
+def evaluate(opt, name, **kwargs):
+    model = find_model("net")
+    first = model(opt)
+    first.eval()
+    second = _models[name](**kwargs)
+    second.eval()
+    return first.test(images), second.test(images)
+
+# run: evaluate(None, "small", width=8)
+```
+
+### a scripted model whose method guards itself
+```python
+class Scripted(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(8, 3)
+
+    @torch.jit.export
+    def forward_jit(self, x):
+        with torch.no_grad():
+            return self.head(x).softmax(1)
+
+    def forward(self, x):
+        return self.head(x)
+
+def predict(path, x):
+    model = torch.jit.load(path)
+    return model.forward_jit(x).argmax(1).tolist()
+
+# run: torch.jit.script(Scripted()).save("scripted.pt")
+# run: predict("scripted.pt", images)
+```
+
+### a processor that goes by a model's name
+```python
+class Extractor:
+    def __call__(self, clips, return_tensors=None):
+        return torch.stack(clips)
+
+def extract(feature_extractor, clips):
+    return feature_extractor(clips, return_tensors="pt").tolist()
+
+# run: extract(Extractor(), [torch.ones(2)])
 ```
 
 ### counted and printed, not called
