@@ -47,9 +47,14 @@ from gradlint.model.traverse import all_expressions, blocks, expressions, parts,
 from gradlint.project import Forward, FunctionNode, Project, scope
 from gradlint.project.effects import GRAD, INFERENCE, NO_GRAD
 from gradlint.project.flags import Misspelling
-from gradlint.project.flow import AttributeEvent, CallEvent
+from gradlint.project.flow import AttributeEvent, CallEvent, ChangeEvent
 from gradlint.project.growths import Kept
 from gradlint.project.leaks import Leak
+from gradlint.project.nodes import External
+from gradlint.project.optimizers import Optimizer, parameter_names
+from gradlint.project.order import Moment
+from gradlint.project.order import acts as acts_of
+from gradlint.project.steps import Act
 from gradlint.project.values import COMPUTED, LEAF, PLAIN, Loss, Value
 
 Check = Callable[[Project], Iterator[Finding]]
@@ -113,6 +118,7 @@ __all__ = [
     "LEAF",
     "NO_GRAD",
     "PLAIN",
+    "Act",
     "Applicability",
     "Argument",
     "Assign",
@@ -123,6 +129,7 @@ __all__ = [
     "Block",
     "Call",
     "CallEvent",
+    "ChangeEvent",
     "Check",
     "Comprehension",
     "Conditional",
@@ -134,6 +141,7 @@ __all__ = [
     "Edit",
     "Evaluate",
     "Expression",
+    "External",
     "Finding",
     "Fix",
     "For",
@@ -147,10 +155,12 @@ __all__ = [
     "Leak",
     "Loss",
     "Misspelling",
+    "Moment",
     "Name",
     "NamedAssignment",
     "Note",
     "Operation",
+    "Optimizer",
     "Place",
     "Project",
     "Raise",
@@ -167,10 +177,12 @@ __all__ = [
     "With",
     "WithItem",
     "Yield",
+    "acts_of",
     "all_expressions",
     "blocks",
     "dotted",
     "expressions",
+    "parameter_names",
     "parts",
     "rule",
     "scope",

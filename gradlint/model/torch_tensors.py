@@ -28,6 +28,11 @@ COMPUTING = frozenset(
     "std_mean tensordot threshold trapezoid trapz var_mean vstack conv1d conv2d conv3d conv_transpose1d "
     "conv_transpose2d conv_transpose3d dsmm".split()
 )
+# Methods that write into their tensor, besides those of COMPUTING with an underscore.
+FILLING = frozenset(
+    "zero_ fill_ copy_ normal_ uniform_ random_ exponential_ geometric_ cauchy_ log_normal_ set_ index_fill_ "
+    "masked_fill_ fill_diagonal_ masked_scatter_ relu_ clamp_ erfinv_ lt_ gt_ eq_".split()
+)
 # A view of the first operand, with its graph. Under no_grad a view of what requires grad requires grad too, as a leaf.
 VIEWING = frozenset(
     "as_strided broadcast_to diagonal expand expand_as mH mT H T movedim moveaxis narrow permute select squeeze "

@@ -72,6 +72,8 @@ def _set_requires_grad(run: "Run", holder: Value, value: Value, at: int, path: s
 def _bind_item(run: "Run", container: Expression, value: Value, at: int) -> None:
     path = dotted(container)
     held = evaluate.value_of(container, run)
+    if held.is_tensor or held.kind == "parameters":
+        run.note_change(at, "[]=", path, held)
     if path is None:
         run.effects.changes = True
     elif held.is_tensor:
@@ -107,6 +109,8 @@ def augment(run: "Run", statement: Augment) -> None:
     held = evaluate.value_of(statement.target, run)
     run.reads.dereferenced(held)
     run.reads.dereferenced(added)
+    if held.is_tensor or held.kind == "parameters":
+        run.note_change(statement.target.at, f"{statement.operator}=", path, held)
     if path is None:
         if isinstance(statement.target, Subscript):
             _bind_item(run, statement.target.value, added, statement.target.at)

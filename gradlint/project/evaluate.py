@@ -141,7 +141,7 @@ def _display(node: Display, run: "Run") -> Value:
     items = tuple(value_of(item, run) for item in node.items)
     origins = frozenset().union(*(item.origins for item in items)) if items else frozenset()
     fixed = node.kind in ("tuple", "list") and not any(
-        isinstance(i, Operation) and i.operator == "*" for i in node.items
+        isinstance(i, Operation) and i.operator == "*" and len(i.operands) == 1 for i in node.items
     )
     memory = frozenset().union(*(item.memory for item in items))
     return Value("container", origins=origins, memory=memory, items=items if fixed and items else None)

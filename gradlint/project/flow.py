@@ -81,6 +81,19 @@ class AttributeEvent:
     dereferenced: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class ChangeEvent:
+    """A tensor that was changed in place: by ``+=``, by item assignment or by a method such as ``mul_``.
+
+    ``how`` is the operator with its ``=``, ``[]=`` or the method's name; ``owner`` the tensor as it was before.
+    """
+
+    at: int
+    how: str
+    path: str | None
+    owner: Value
+
+
 @dataclass(slots=True)
 class SideEffects:
     """What calling a function may do to what it is given or can reach; all of it until it was run.
@@ -109,6 +122,7 @@ class Flow:
     function: FunctionNode
     calls: dict[int, CallEvent] = field(default_factory=dict)
     attributes: dict[tuple[int, bool], AttributeEvent] = field(default_factory=dict)
+    changes: dict[int, ChangeEvent] = field(default_factory=dict)
     growths: dict[int, Growth] = field(default_factory=dict)
     uses: dict[Origin, set[Use]] = field(default_factory=lambda: defaultdict(set))
     env: dict[str, Value] = field(default_factory=dict)

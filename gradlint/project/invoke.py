@@ -106,6 +106,8 @@ def _trained(it: Invocation) -> Value:
     it.run.flow.used(it.carried, "trained", it.at, it.method)
     if it.receiver is not None:  # in vain, but meant so
         it.run.flow.used(it.receiver.shadow, "trained", it.at, it.method)
+    if it.method != "scale":
+        it.run.walk(it.carried, it.at)
     return plain(it.carried) if it.method == "scale" else UNKNOWN
 
 

@@ -52,7 +52,8 @@ def on_external(it: Invocation, name: str) -> Value:
     if name in WRAPPED_TENSORS:
         return _wrapped(it, name)
     if OPTIMIZERS.search(name):
-        return Value("optimizer")
+        given = it.argument(0, "params")
+        return Value("optimizer", of=given.of if given is not None and given.kind == "parameters" else None)
     if MODULE_TUPLE_FACTORIES.search(name):
         module = Value("module", target=External(name), certainty="known")
         return Value("container", items=(module, UNKNOWN, UNKNOWN))
@@ -231,7 +232,7 @@ def _wrapped(it: Invocation, name: str) -> Value:
     it.run.flow.used(it.given, "read", it.at, name)
     known = flag is None or isinstance(flag.constant, bool)
     tensor = PLAIN | LEAF if not known else PLAIN if flag and flag.constant is False else LEAF
-    return tensors.made("tensor", tensor, it.at, it.run)
+    return replace(tensors.made("tensor", tensor, it.at, it.run), shadow=it.traces)
 
 
 def values_and_indices(it: Invocation, owner: Value) -> Value:

@@ -14,6 +14,7 @@ from gradlint.model.torch_calls import (
 from gradlint.model.torch_tensors import (
     COMPUTING,
     CONVERTING,
+    FILLING,
     INDEXING,
     INDEXING_ANYTHING,
     KEEPING,
@@ -42,6 +43,8 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
         if method == "requires_grad_":
             flag = it.argument(0, "requires_grad")
             it.run.mark_frozen(owner.of, flag is not None and flag.constant is False)
+        elif _changes(method):
+            it.run.note_change(it.at, method, it.receiver_path, owner)
         return owner
     if owner.kind == "self" and method in ("eval", "train"):
         training = training_after(it)
@@ -51,6 +54,8 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
         return owner
     if owner.kind in ("array", "number"):
         return owner
+    if owner.kind == "optimizer" and method in ("zero_grad", "state_dict", "load_state_dict"):
+        return UNKNOWN
     if method == "requires_grad_" and _is_no_module(it, owner):
         return _flagged(it, owner)
     if method in MODULE_METHODS and not (method in ("eval", "train") and it.arguments and method == "eval"):
@@ -72,6 +77,13 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
     if owner.is_tensor:
         return of_tensor(it, owner)
     return None
+
+
+def _changes(method: str) -> bool:
+    """Whether a method changes the elements of its tensor."""
+    if not method.endswith("_") or method.startswith("_"):
+        return False
+    return method[:-1] in COMPUTING or method in FILLING
 
 
 def _is_no_module(it: Invocation, owner: Value) -> bool:
@@ -139,6 +151,8 @@ def of_tensor(it: Invocation, owner: Value) -> Value:
 def _in_place(it: Invocation, owner: Value) -> Value:
     if it.method in ("share_memory_", "squeeze_", "unsqueeze_", "transpose_", "t_"):
         return owner
+    if _changes(it.method):
+        it.run.note_change(it.at, it.method, it.receiver_path, owner)
     after = tensors.changed(owner, [argument.value for argument in it.arguments], it.at, it.run)
     it.run.change(it.receiver_path, owner, after)
     return after

@@ -78,7 +78,8 @@ def _summary(it: Invocation, callee: FunctionNode) -> Value:
             continue
         uses = tuple(flow.uses.get(Origin(callee, -index - 1), ()))
         kinds = {use.kind for use in uses}
-        if running or kinds & {"returned", "yielded"}:
+        # What a function makes of its own result is what its other returns say.
+        if (running and callee is not it.run.function) or kinds & {"returned", "yielded"}:
             into |= value.origins
         for use in uses:
             if use.kind == "stored" and it.run.flows.may_train_on(callee, use.detail):
@@ -89,7 +90,7 @@ def _summary(it: Invocation, callee: FunctionNode) -> Value:
                 it.run.flow.used(value.origins, use.kind, it.at, use.detail or callee.facts.name)
         _change_argument(it, parameter.name, value, flow)
     _change_self(it, flow)
-    if any(argument.stars for argument in it.arguments) or running:
+    if any(argument.stars for argument in it.arguments) or (running and callee is not it.run.function):
         into |= it.given
     return _returned(it, flow, passed, into)
 

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from gradlint.project.effects import GRAD, INFERENCE, NO_GRAD, apply
-from gradlint.project.flow import Flow, Flows, SideEffects
+from gradlint.project.flow import ChangeEvent, Flow, Flows, SideEffects
 from gradlint.project.nodes import FunctionNode
 from gradlint.project.reads import Reads
-from gradlint.project.values import ANY, COMPUTED, LEAF, NUMBER, PERHAPS, PLAIN, UNKNOWN, Value, elsewhere, meet
+from gradlint.project.values import ANY, COMPUTED, LEAF, NUMBER, PERHAPS, PLAIN, UNKNOWN, Origin, Value, elsewhere, meet
 
 Env = dict[str, Value]
 
@@ -133,6 +133,24 @@ class Memory:
         self.replace_everywhere(old, new)
         if path is not None and (path in self.env or "." not in path):
             self.env[path] = new
+
+    def note_change(self, at: int, how: str, path: str | None, owner: Value) -> None:
+        """Something that may be a tensor is about to be changed in place."""
+        before = self.flow.changes.get(at)
+        if before is not None:  # nobody knows in which round of a loop it is reached
+            owner = meet(before.owner, owner)
+        self.flow.changes[at] = ChangeEvent(at, how, path, owner)
+
+    def walk(self, origins: frozenset[Origin], at: int) -> None:
+        """``backward()`` walks a graph: all that has a part of it gets the walk as an origin of its own."""
+        forwards = {o for o in origins if (event := self.flow.calls.get(o.at)) is not None and event.forward}
+        forwards = {o for o in forwards if o.function is self.function}
+        if not forwards:
+            return
+        own = Origin(self.function, at)
+        for name, value in self.env.items():
+            if value.origins & forwards and value.tensor & COMPUTED and own not in value.origins:
+                self.env[name] = replace(value, origins=value.origins | {own})
 
     def touch_attributes(self) -> None:
         """Other code ran that may have assigned attributes."""

@@ -18,7 +18,10 @@ from gradlint.project.leaks import Leaks
 from gradlint.project.link import Linker
 from gradlint.project.modes import Modes
 from gradlint.project.nodes import External, FunctionNode
+from gradlint.project.optimizers import Optimizers
+from gradlint.project.order import Order
 from gradlint.project.state import GradStates
+from gradlint.project.steps import Steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,8 @@ class Project:
     ``calls`` who calls whom in which grad states, ``leaks`` what is left switched off,
     ``consumers`` what is done with generators, ``flows`` what names hold, ``evidence`` which of the others hold
     tensors or modules, ``gradients`` where they are read and what for, ``growths`` what keeps graphs,
-    ``flags`` how ``requires_grad`` is misspelt, ``inference`` what speaks for a call being inference.
+    ``optimizers`` where they are made, ``order`` what becomes of gradients and when, ``flags`` how
+    ``requires_grad`` is misspelt, ``inference`` what speaks for a call being inference.
     """
 
     def __init__(self, modules: Iterable[ModuleFacts], names: Names = Names()) -> None:
@@ -58,7 +62,9 @@ class Project:
         self.gradients = Gradients(self.flows)
         self.flags = Flags(self.linker, self.modes, self.calls, self.flows)
         self.destinies = Destinies(self.calls, self.flows)
+        self.optimizers = Optimizers(self.flows)
         self.growths = Growths(self.calls, self.flows, self.destinies)
+        self.order = Order(self.flows, Steps(self.calls, self.flows))
         self.inference = Inference(self.linker, self.calls, self.flows, self.destinies, names.inference_functions)
 
     def functions(self) -> Iterator[FunctionNode]:

@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterator
 
 from gradlint.model.code import (
+    Assign,
     Attribute,
+    Augment,
     Block,
     Call,
     Comprehension,
@@ -29,6 +31,7 @@ from gradlint.project.nodes import FunctionNode
 
 _ENTERING = frozenset({"enter_context", "enter_async_context"})
 _RAISING = re.compile(r"(^|[._])(raises|suppress|assertRaises\w*)$")
+_UPDATES = frozenset({"sub_", "add_", "addcmul_", "addcdiv_", "lerp_", "copy_", "mul_"})
 _LONGEST_PROBE = 3  # a try of more statements is no question whether something exists
 
 
@@ -182,6 +185,51 @@ def tried(function: FunctionNode) -> frozenset[int]:
     """The places in a short ``try`` that has handlers: a question whether something exists."""
     found = (s for s in statements(function.facts.body) if isinstance(s, Try) and s.handlers)
     return frozenset(place for probe in found if len(probe.body) <= _LONGEST_PROBE for place in _places(probe.body))
+
+
+def call_at(function: FunctionNode, at: int) -> Call | None:
+    """The call at a place of a function's scope."""
+    found = (e for e in evaluated(function) if e.at == at and isinstance(e, Call))
+    return next(found, None)
+
+
+def imports_torch(function: FunctionNode) -> bool:
+    """Whether the function's module imports something of torch."""
+    bodies = (function.module.body, function)
+    return any(found.module.partition(".")[0] == "torch" for body in bodies for found in body.facts.imports)
+
+
+def gradient_updates(function: FunctionNode) -> frozenset[int]:
+    """The places where something is changed in place by its own gradient: ``w -= lr * w.grad``, ``w.sub_(w.grad)``."""
+    found = {
+        statement.target.at
+        for statement in statements(function.facts.body)
+        if isinstance(statement, Augment) and _names_gradient_of(statement.target, statement.value)
+    }
+    for call in all_expressions(function.facts.body):
+        match call:
+            case Call(function=Attribute(value=owner, name=name)) if name in _UPDATES:
+                if any(_names_gradient_of(owner, argument.value) for argument in call.arguments):
+                    found.add(call.at)
+            case _:
+                pass
+    return frozenset(found)
+
+
+def _names_gradient_of(owner: Expression, value: Expression) -> bool:
+    name = dotted(owner)
+    return name is not None and any(dotted(part) == f"{name}.grad" for part in within(value))
+
+
+def assigned(function: FunctionNode) -> Iterator[tuple[str, Expression]]:
+    """The dotted names that a function assigns one value to, each with that value."""
+    for statement in statements(function.facts.body):
+        if (
+            isinstance(statement, Assign)
+            and len(statement.targets) == 1
+            and (name := dotted(statement.targets[0])) is not None
+        ):
+            yield name, statement.value
 
 
 def innermost_loop(function: FunctionNode, at: int) -> frozenset[int] | None:

@@ -230,7 +230,7 @@ def fit(rows, targets, lr=0.1):
     weight = torch.zeros(4, requires_grad=True)
     for _ in range(2):
         ((rows @ weight - targets) ** 2).mean().backward()
-        weight = weight - lr * weight.grad  # GL201
+        weight = weight - lr * weight.grad  # GL201 GL210
 
 # run: fit(images, torch.ones(2))
 # warns: UserWarning: The .grad attribute of a Tensor that is not a leaf Tensor is being accessed.

@@ -1,0 +1,184 @@
+"""A tensor is made with `requires_grad=True` and converted at once: the leaf is lost.
+
+## Flagged
+
+```python
+import torch
+
+weight = torch.randn(3, requires_grad=True).double()  # GL204
+loss = (weight**2).sum()
+loss.backward()
+print(weight.grad)  # GL201
+# warns: UserWarning: The .grad attribute of a Tensor that is not a leaf Tensor is being accessed.
+# shows: not weight.is_leaf
+```
+
+## Instead
+
+```python
+import torch
+
+weight = torch.randn(3).double().requires_grad_()
+loss = (weight**2).sum()
+loss.backward()
+print(weight.grad)
+# shows: weight.is_leaf
+```
+
+## Why
+
+The conversion is an operation like any other: its result is a computed tensor, and the leaf it was computed
+from has no name. The gradient goes to that leaf, where nobody can read it; `weight.grad` is `None`, and an
+optimizer refuses the tensor: `ValueError: can't optimize a non-leaf Tensor`. `.to(device)`, `.cuda()` and
+`.float()` give the very same tensor where there is nothing to convert, so that the mistake shows on a GPU only.
+
+Convert first, then call `.requires_grad_()`; or pass `device=` and `dtype=` to the function that makes it.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import (
+    Attribute,
+    Call,
+    Constant,
+    Expression,
+    Finding,
+    FunctionNode,
+    Project,
+    Severity,
+    parameter_names,
+    rule,
+    scope,
+)
+
+_COPYING = frozenset("double half bfloat16 clone view reshape unsqueeze squeeze t expand abs repeat".split())
+_CONVERTING = frozenset("to cuda float cpu type type_as contiguous".split())
+_MAKING = frozenset("tensor rand randn zeros ones full empty eye linspace arange Variable randn_like rand_like".split())
+
+
+@rule("GL204", severity="error", since="0.2.0")
+def converted_leaf(project: Project) -> Iterator[Finding]:
+    """Find leaves that lose their only reference to a conversion, where the result is used as if it were the leaf."""
+    for function in project.functions():
+        if function.facts.words.isdisjoint(_MAKING):
+            continue
+        found = [(path, value, methods) for path, value in scope.assigned(function) if (methods := _conversions(value))]
+        if found and "retain_grad" not in function.facts.words:
+            wanted = {*_read(project, function), *_optimized(project, function)}
+            silent = scope.expected_to_fail(function)
+            for path, value, methods in found:
+                if path in wanted and value.at not in silent:
+                    yield _finding(function, path, value, methods)
+
+
+def _conversions(value: Expression) -> list[str]:
+    """The methods between a leaf's making and its name: ``double``, ``to`` and the like."""
+    methods: list[str] = []
+    while isinstance(value, Call) and isinstance(value.function, Attribute):
+        if value.function.name not in _COPYING | _CONVERTING:
+            break
+        methods.append(value.function.name)
+        value = value.function.value
+    return methods if isinstance(value, Call) and _is_leaf(value) else []
+
+
+def _is_leaf(made: Call) -> bool:
+    name = made.function.name if isinstance(made.function, Attribute) else getattr(made.function, "id", "")
+    flags = (a.value for a in made.arguments if a.keyword == "requires_grad")
+    return name in _MAKING and any(isinstance(flag, Constant) and flag.value is True for flag in flags)
+
+
+def _read(project: Project, function: FunctionNode) -> Iterator[str]:
+    for event in project.gradients.reads(function):
+        if event.path is not None and not event.guarded and not event.tested:
+            yield event.path.removesuffix(".grad")
+
+
+def _optimized(project: Project, function: FunctionNode) -> Iterator[str]:
+    for optimizer in project.optimizers.made(function):
+        yield from parameter_names(optimizer.parameters.expression)
+
+
+def _finding(function: FunctionNode, path: str, value: Expression, methods: list[str]) -> Finding:
+    copies = [method for method in methods if method in _COPYING]
+    severity: Severity = "error" if copies else "warning"
+    when = "" if copies else ", as soon as there is something to convert"
+    return Finding(
+        function.place(value.at),
+        function.name,
+        f"`{path}` is no leaf{when}: `.{(copies or methods)[0]}()` computes another tensor, and the leaf has no name",
+        help="convert first, and call `.requires_grad_()` on the result",
+        severity=severity,
+    )
+
+
+CASES = r"""
+## Flagged
+
+### given to an optimizer, on a GPU
+```python
+import torch
+
+def fit(device):
+    offset = torch.zeros(3, requires_grad=True).to(device)  # GL204
+    return torch.optim.Adam([offset], lr=0.1)
+
+# run: fit("meta")
+# raises: ValueError: can't optimize a non-leaf Tensor
+```
+
+### several conversions
+```python
+import torch
+
+image = torch.rand(4, requires_grad=True).view(2, 2).float()  # GL204
+image.sum().backward()
+print(image.grad)  # GL201
+# warns: UserWarning: The .grad attribute of a Tensor that is not a leaf Tensor is being accessed.
+```
+
+## Silent
+
+### converted first, or nothing to convert
+```python
+import torch
+
+image = torch.rand(4).double().requires_grad_()
+other = torch.rand(4, dtype=torch.double, requires_grad=True)
+(image * other).sum().backward()
+print(image.grad, other.grad)
+```
+
+### the leaf has a name
+```python
+import torch
+
+leaf = torch.rand(4, requires_grad=True)
+image = leaf.double()
+image.sum().backward()
+print(leaf.grad)
+```
+
+### only its graph is wanted
+```python
+import torch
+
+def check(device):
+    x = torch.rand(4, requires_grad=True).to(device)
+    y = (x**2).sum()
+    return torch.autograd.grad(y, x)
+
+# run: check("cpu")
+```
+
+### retained
+```python
+import torch
+
+x = torch.rand(4, requires_grad=True).double()
+x.retain_grad()
+x.sum().backward()
+print(x.grad)
+# shows: x.grad is not None
+```
+"""

@@ -1,0 +1,175 @@
+"""A module's parameter is converted after it was made: what the module gets is no parameter.
+
+## Flagged
+
+```python
+import torch
+from torch import nn
+
+class Scale(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(3)).double()  # GL207
+
+    def forward(self, x):
+        return x * self.weight
+
+# run: scale = Scale()
+# shows: list(scale.parameters()) == []
+```
+
+## Instead
+
+```python
+import torch
+from torch import nn
+
+class Scale(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(3).double())
+
+    def forward(self, x):
+        return x * self.weight
+
+# run: scale = Scale()
+# shows: len(list(scale.parameters())) == 1
+```
+
+## Why
+
+A module registers what is assigned to it if it is a `Parameter`. The result of a conversion is a plain computed
+tensor: `parameters()` and `state_dict()` do not have it, the optimizer never sees it, it is neither saved nor
+moved, and nothing says so. `.to(device)`, `.cuda()` and `.float()` give the parameter itself where there is
+nothing to convert: then it works on the CPU and is lost on the GPU.
+
+Convert the tensor, not the parameter. Old checkpoints do not have the parameter: `load_state_dict` will say so.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import Attribute, Call, Expression, Finding, FunctionNode, Project, Severity, dotted, rule, scope
+
+_COPYING = frozenset("double half bfloat16 clone view reshape unsqueeze squeeze t expand repeat".split())
+_CONVERTING = frozenset("to cuda cpu type type_as".split())  # not where there is nothing to convert
+_PARAMETERS = frozenset({"torch.nn.Parameter", "torch.nn.parameter.Parameter"})
+
+
+@rule("GL207", severity="error", since="0.2.0")
+def converted_parameter(project: Project) -> Iterator[Finding]:
+    """Find parameters of modules that are converted on the way to their attribute."""
+    for function in project.functions():
+        if not _is_method_of_module(project, function):
+            continue
+        for path, value in scope.assigned(function):
+            if (
+                path.startswith("self.")
+                and path.count(".") == 1
+                and (method := _converted(project, function, value)) is not None
+            ):
+                yield _finding(function, path, value, method)
+
+
+def _is_method_of_module(project: Project, function: FunctionNode) -> bool:
+    return function.owner is not None and project.calls.modules.is_module_class(function.owner)
+
+
+def _converted(project: Project, function: FunctionNode, value: Expression) -> str | None:
+    """The method that makes a computed tensor of a parameter; one that always does before one that may."""
+    methods: list[str] = []
+    while isinstance(value, Call) and isinstance(value.function, Attribute):
+        if value.function.name not in _COPYING | _CONVERTING | {"float", "contiguous"}:
+            break
+        methods.append(value.function.name)
+        value = value.function.value
+    made = isinstance(value, Call) and project.name_of(function, dotted(value.function) or "?") in _PARAMETERS
+    found = sorted(_COPYING.intersection(methods)) or sorted(_CONVERTING.intersection(methods))
+    return found[0] if made and found else None
+
+
+def _finding(function: FunctionNode, path: str, value: Expression, method: str) -> Finding:
+    severity: Severity = "error" if method in _COPYING else "warning"
+    when = "" if method in _COPYING else ", as soon as there is something to convert"
+    return Finding(
+        function.place(value.at),
+        function.name,
+        f"`{path}` is no parameter of the module{when}: `.{method}()` computes a plain tensor, never trained or saved",
+        help="convert the tensor inside: `nn.Parameter(tensor.to(...))`",
+        severity=severity,
+    )
+
+
+CASES = r"""
+## Flagged
+
+### to a device, through an alias
+```python
+import torch
+from torch.nn import Module, Parameter as P
+
+class Prompt(Module):
+    def __init__(self, size, device):
+        super().__init__()
+        self.prompt = P(torch.randn(1, size)).to(device)  # GL207
+
+# run: prompt = Prompt(3, "meta")
+# shows: list(prompt.parameters()) == []
+```
+
+## Silent
+
+### converted inside
+```python
+import torch
+from torch import nn
+
+class Prompt(nn.Module):
+    def __init__(self, size):
+        super().__init__()
+        self.prompt = nn.Parameter(torch.randn(1, size).double(), requires_grad=True)
+        self.scale = nn.Parameter(torch.ones(1))
+
+# run: prompt = Prompt(3)
+# shows: len(list(prompt.parameters())) == 2
+```
+
+### nothing to convert
+```python
+import torch
+from torch import nn
+
+class Scale(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1)).float()
+
+# run: scale = Scale()
+# shows: len(list(scale.parameters())) == 1
+```
+
+### an object that is no module
+```python
+import torch
+from torch import nn
+
+class Attack:
+    def __init__(self):
+        self.start = nn.Parameter(torch.ones(3)).double()
+
+# run: Attack()
+```
+
+### a local name
+```python
+import torch
+from torch import nn
+
+class Scale(nn.Module):
+    def __init__(self):
+        super().__init__()
+        weight = nn.Parameter(torch.ones(3)).double()
+        self.total = weight.sum().item()
+
+# run: Scale()
+```
+"""

@@ -1,0 +1,156 @@
+"""`.grad` is read after `zero_grad()` has set it to `None`.
+
+## Flagged
+
+```python
+import torch
+
+def train_step(model, criterion, optimizer, images, labels):
+    criterion(model(images), labels).backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    for parameter in model.parameters():
+        print(parameter.grad)  # GL203
+
+# run: train_step(model, criterion, optimizer, images, labels)
+# shows: all(parameter.grad is None for parameter in model.parameters())
+```
+
+## Instead
+
+```python
+import torch
+
+def train_step(model, criterion, optimizer, images, labels):
+    criterion(model(images), labels).backward()
+    optimizer.step()
+    for parameter in model.parameters():
+        print(parameter.grad)
+    optimizer.zero_grad()
+
+# run: train_step(model, criterion, optimizer, images, labels)
+```
+
+## Why
+
+Since torch 2.0 `zero_grad()` does not fill gradients with zeros, it removes them: `set_to_none=True` is the
+default, of optimizers and of modules. What is read afterwards is `None`, and using it raises `AttributeError:
+'NoneType' object has no attribute 'norm'`. `zero_grad(set_to_none=False)` keeps tensors of zeros.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import AttributeEvent, Finding, FunctionNode, Moment, Note, Project, rule, scope
+
+
+@rule("GL203", severity="warning", since="0.2.0")
+def grad_read_after_zero_grad(project: Project) -> Iterator[Finding]:
+    """Find reads of parameters' gradients that on every path come after they were zeroed."""
+    for function in project.functions():
+        if function.facts.words.isdisjoint(("zero_grad",)) or "grad" not in function.facts.words:
+            continue
+        silent = scope.expected_to_fail(function) | scope.tried(function)
+        events = {event.at: event for event in project.gradients.reads(function)}
+        for moment in project.order.moments(function):
+            event = events.get(moment.act.at) if moment.act.kind == "read" and moment.grads == {"none"} else None
+            if event is not None and not (event.tested or event.guarded) and event.at not in silent:
+                yield _finding(function, event, moment)
+
+
+def _finding(function: FunctionNode, event: AttributeEvent, moment: Moment) -> Finding:
+    raises = ", and what is done with it raises" if event.dereferenced else ""
+    return Finding(
+        function.place(event.at),
+        function.name,
+        f"`{event.path or '.grad'}` is None here{raises}: the gradients were zeroed, and no `backward()` has run since",
+        (Note(function.place(moment.zeroed), "they are set to None here"),) if moment.zeroed is not None else (),
+        help="read it before `zero_grad()`",
+        severity="error" if event.dereferenced else None,
+    )
+
+
+CASES = r"""
+```python setup
+import torch
+from torch import nn
+
+model = nn.Linear(2, 1, bias=False)
+criterion = nn.MSELoss()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+images, labels = torch.ones(3, 2), torch.zeros(3, 1)
+```
+
+## Flagged
+
+### used at once
+```python
+import torch
+
+def norms(model, criterion, images, labels):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    criterion(model(images), labels).backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return [parameter.grad.norm() for parameter in model.parameters()]  # GL203
+
+# run: norms(model, criterion, images, labels)
+# raises: AttributeError: 'NoneType' object has no attribute 'norm'
+```
+
+## Silent
+
+### asked first, kept as zeros, or read before
+```python
+import torch
+
+def train_step(model, criterion, images, labels):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    criterion(model(images), labels).backward()
+    norms = [parameter.grad.norm() for parameter in model.parameters()]
+    optimizer.step()
+    optimizer.zero_grad()
+    for parameter in model.parameters():
+        if parameter.grad is not None:
+            print(parameter.grad)
+    return norms
+
+def zeros(model, criterion, images, labels):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    criterion(model(images), labels).backward()
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=False)
+    return [parameter.grad.norm() for parameter in model.parameters()]
+
+# run: train_step(model, criterion, images, labels)
+# run: zeros(model, criterion, images, labels)
+```
+
+### after the next backward
+```python
+import torch
+
+def train(model, criterion, images, labels):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(2):
+        optimizer.zero_grad()
+        criterion(model(images), labels).backward()
+        print([parameter.grad.norm() for parameter in model.parameters()])
+        optimizer.step()
+
+# run: train(model, criterion, images, labels)
+```
+
+### of another model
+```python
+import torch
+
+def compare(model, other, images):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model(other(images)).sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return [parameter.grad.norm() for parameter in other.parameters()]
+
+# run: compare(model, torch.nn.Linear(2, 2), images)
+```
+"""

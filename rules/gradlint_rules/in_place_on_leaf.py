@@ -1,0 +1,184 @@
+"""A leaf that requires grad is changed in place while operations are recorded.
+
+## Flagged
+
+```python
+import torch
+
+weight = torch.ones(3, requires_grad=True)
+weight.mul_(0.1)  # GL208
+# raises: RuntimeError: a leaf Variable that requires grad is being used in an in-place operation.
+```
+
+## Instead
+
+```python
+import torch
+
+weight = torch.ones(3, requires_grad=True)
+with torch.no_grad():
+    weight.mul_(0.1)
+# shows: weight.is_leaf and weight.requires_grad
+```
+
+## Why
+
+A leaf's gradient belongs to the value it has; an operation in place would make it a computed tensor and lose
+the leaf. torch refuses: `RuntimeError: a leaf Variable that requires grad is being used in an in-place
+operation.`, or for a part of it (`weight[0] = 0`) `RuntimeError: a view of a leaf Variable that requires grad
+is being used in an in-place operation.` Under `no_grad()` the value changes and the leaf stays one. The
+functions of `torch.nn.init` hold that guard themselves.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import GRAD, LEAF, ChangeEvent, Finding, FunctionNode, Note, Project, rule, scope
+
+_MAKING = frozenset("tensor rand randn zeros ones full empty eye Parameter nn requires_grad requires_grad_".split())
+
+
+@rule("GL208", severity="error", since="0.2.0")
+def in_place_on_leaf(project: Project) -> Iterator[Finding]:
+    """Find changes in place of tensors that are proved to be leaves, where recording is on."""
+    for function in project.functions():
+        if function.facts.words.isdisjoint(_MAKING):
+            continue
+        silent = scope.expected_to_fail(function) | scope.tried(function)
+        updates = scope.gradient_updates(function)
+        for event in project.flow(function).changes.values():
+            if event.at in silent or event.at in updates or not _is_leaf(event):
+                continue
+            if project.calls.states_at(function, event.at) == GRAD:
+                yield _finding(function, event)
+
+
+def _is_leaf(event: ChangeEvent) -> bool:
+    return event.owner.kind == "tensor" and event.owner.tensor == LEAF and event.owner.born is not None
+
+
+def _finding(function: FunctionNode, event: ChangeEvent) -> Finding:
+    name = event.path or "it"
+    what = {"[]=": f"assigning to items of `{name}`"}.get(event.how, f"`{name}.{event.how}()`")
+    if event.how != "[]=" and event.how.endswith("="):
+        what = f"`{name} {event.how} ...`"
+    made = event.owner.made_at
+    return Finding(
+        function.place(event.at),
+        function.name,
+        f"{what} raises: it changes a leaf that requires grad, and operations are recorded here",
+        (Note(function.place(made), "the leaf is made here"),) if made is not None else (),
+        help="change it under `torch.no_grad()`",
+    )
+
+
+CASES = r"""
+## Flagged
+
+### items, operators and methods
+```python
+import torch
+
+def reset():
+    weight = torch.randn(3, requires_grad=True)
+    weight[0] = 0  # GL208
+    return weight
+
+def shrink():
+    weight = torch.randn(3, requires_grad=True)
+    weight *= 0.1  # GL208
+    return weight
+
+def clear():
+    weight = torch.randn(3).requires_grad_()
+    weight.zero_()  # GL208
+    return weight
+
+# run: reset()
+# run: shrink()
+# run: clear()
+# raises: RuntimeError: a view of a leaf Variable that requires, or RuntimeError: a leaf Variable that requires grad
+```
+
+### a parameter just made
+```python
+import torch
+from torch import nn
+
+def build():
+    layer = nn.Linear(2, 2)
+    layer.bias.zero_()  # GL208
+    scale = nn.Parameter(torch.ones(2))
+    scale.fill_(2.0)  # GL208
+    return layer, scale
+
+# run: build()
+# raises: RuntimeError: a leaf Variable that requires grad is being used in an in-place operation.
+```
+
+## Silent
+
+### under no_grad, by nn.init, through data
+```python
+import torch
+from torch import nn
+
+weight = torch.randn(3, 3, requires_grad=True)
+with torch.no_grad():
+    weight[0] = 0
+    weight *= 0.1
+nn.init.normal_(weight)
+layer = nn.Linear(2, 2)
+nn.init.zeros_(layer.bias)
+layer.weight.detach().zero_()
+# shows: weight.is_leaf
+```
+
+### before it is a leaf
+```python
+import torch
+
+x = torch.zeros(3)
+x[0] = 1
+x += 1
+x.requires_grad_()
+# shows: x.is_leaf
+```
+
+### a computed tensor
+```python
+import torch
+
+x = torch.randn(3, requires_grad=True)
+y = x * 2
+y[0] = 0
+y += 1
+y.sum().backward()
+# shows: x.grad.tolist() == [0.0, 2.0, 2.0]
+```
+
+### guarded by every caller
+```python
+import torch
+
+def shrink(scale=0.5):
+    weight = torch.randn(3, requires_grad=True)
+    weight *= scale
+    return weight
+
+with torch.no_grad():
+    w = shrink()
+```
+
+### shown to raise
+```python
+import pytest
+import torch
+
+def test_leaves_are_protected():
+    x = torch.ones(3, requires_grad=True)
+    with pytest.raises(RuntimeError):
+        x += 1
+
+# run: test_leaves_are_protected()
+```
+"""

@@ -1,0 +1,177 @@
+"""Gradients are clipped before `backward()`, or after the step: nothing is clipped.
+
+## Flagged
+
+```python
+import torch
+
+def train_step(model, criterion, optimizer, images, labels):
+    optimizer.zero_grad()
+    loss = criterion(model(images), labels)
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 0.1)  # GL407
+    loss.backward()
+    optimizer.step()
+
+# run: train_step(model, criterion, optimizer, images, labels)
+# shows: model.weight.grad.norm() > 1
+```
+
+## Instead
+
+```python
+import torch
+
+def train_step(model, criterion, optimizer, images, labels):
+    optimizer.zero_grad()
+    loss = criterion(model(images), labels)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+    optimizer.step()
+
+# run: train_step(model, criterion, optimizer, images, labels)
+# shows: model.weight.grad.norm() < 0.2
+```
+
+## Why
+
+Clipping changes the `.grad` that are there. Before `backward()` they are `None`: `clip_grad_norm_` returns
+`tensor(0.)` and clips nothing, `clip_grad_value_` raises a `RuntimeError` about an empty `nested_tensorlist`.
+After the step the update was made with the full gradients. Neither says a word of it, and the explosion that
+the clipping was to prevent comes as a surprise.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import Finding, FunctionNode, Moment, Note, Project, rule, scope
+
+
+@rule("GL407", severity="error", since="0.2.0")
+def misplaced_clip(project: Project) -> Iterator[Finding]:
+    """Find clips that can only meet gradients that are None, or with which the step was made already."""
+    for function in project.functions():
+        if not project.order.steps.acts(function):
+            continue
+        silent = scope.expected_to_fail(function)
+        for moment in project.order.moments(function):
+            act = moment.act
+            if act.kind == "clip" and act.inside is None and not act.used and act.at not in silent:
+                if moment.grads == {"none"} and moment.after is not None:
+                    yield _too_early(function, moment, moment.after)
+                elif moment.grads == {"stale"}:
+                    yield _too_late(function, moment)
+
+
+def _too_early(function: FunctionNode, moment: Moment, backward: int) -> Finding:
+    return Finding(
+        function.place(moment.act.at),
+        function.name,
+        "nothing is clipped: no `backward()` has run since the gradients were zeroed, all of them are None",
+        (Note(function.place(backward), "`backward()` comes after it"),),
+        help="clip between `backward()` and the step",
+    )
+
+
+def _too_late(function: FunctionNode, moment: Moment) -> Finding:
+    return Finding(
+        function.place(moment.act.at),
+        function.name,
+        f"the clipping comes too late: `{moment.optimizer}` has made its step with the full gradients",
+        (Note(function.place(moment.stepped), "the step"),) if moment.stepped is not None else (),
+        help="clip between `backward()` and the step",
+    )
+
+
+CASES = r"""
+```python setup
+import torch
+from torch import nn
+
+model = nn.Linear(2, 1, bias=False)
+nn.init.ones_(model.weight)
+criterion = nn.MSELoss()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+images, labels = torch.ones(3, 2), torch.zeros(3, 1)
+batches = [(images, labels)] * 2
+```
+
+## Flagged
+
+### after the step
+```python
+from torch.nn.utils import clip_grad_norm_
+
+def train(model, criterion, optimizer, batches):
+    for images, labels in batches:
+        optimizer.zero_grad()
+        criterion(model(images), labels).backward()
+        optimizer.step()
+        clip_grad_norm_(model.parameters(), 0.001)  # GL407
+
+# run: train(model, criterion, optimizer, batches[:1])
+# shows: (1 - model.weight).abs().min() > 0.1
+```
+
+## Silent
+
+### between backward and step, unscaled first
+```python
+import torch
+
+def train(model, criterion, optimizer, batches):
+    scaler = torch.amp.GradScaler(enabled=False)
+    for images, labels in batches:
+        optimizer.zero_grad()
+        scaler.scale(criterion(model(images), labels)).backward()
+        scaler.unscale_(optimizer)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+        scaler.step(optimizer)
+        scaler.update()
+
+# run: train(model, criterion, optimizer, batches)
+```
+
+### in every few rounds
+```python
+import torch
+
+def train(model, criterion, optimizer, batches, every=2):
+    for number, (images, labels) in enumerate(batches):
+        criterion(model(images), labels).backward()
+        if (number + 1) % every == 0:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+            optimizer.step()
+            optimizer.zero_grad()
+
+# run: train(model, criterion, optimizer, batches)
+```
+
+### the norm is wanted
+```python
+import torch
+
+def train_step(model, criterion, optimizer, images, labels):
+    optimizer.zero_grad()
+    criterion(model(images), labels).backward()
+    optimizer.step()
+    norm = torch.nn.utils.clip_grad_norm_(model.parameters(), 1e9)
+    print(norm)
+
+# run: train_step(model, criterion, optimizer, images, labels)
+```
+
+### of another model
+```python
+import torch
+
+def train_step(model, other, criterion, images, labels):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer_two = torch.optim.SGD(other.parameters(), lr=0.1)
+    optimizer.zero_grad()
+    criterion(model(other(images)), labels).backward()
+    optimizer.step()
+    torch.nn.utils.clip_grad_norm_(other.parameters(), 0.1)
+    optimizer_two.step()
+
+# run: train_step(model, torch.nn.Linear(2, 2), criterion, images, labels)
+```
+"""

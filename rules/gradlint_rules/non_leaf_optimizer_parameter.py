@@ -1,0 +1,251 @@
+"""An optimizer is given what it cannot optimize: a computed tensor, or a generator that is used up.
+
+## Flagged
+
+```python
+import torch
+
+weight = torch.randn(3, requires_grad=True) * 0.01
+optimizer = torch.optim.SGD([weight], lr=0.1)  # GL205
+# raises: ValueError: can't optimize a non-leaf Tensor
+```
+
+## Instead
+
+```python
+import torch
+
+weight = (torch.randn(3) * 0.01).requires_grad_()
+optimizer = torch.optim.SGD([weight], lr=0.1)
+# shows: weight.is_leaf
+```
+
+## Why
+
+`backward()` fills the `.grad` of leaves. An optimizer of a computed tensor would never see a gradient, so it is
+refused: `ValueError: can't optimize a non-leaf Tensor`. `model.parameters()` is a generator, which can be run
+through once: counted or listed before, there is nothing left in it, `ValueError: optimizer got an empty
+parameter list`.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import (
+    COMPUTED,
+    Assign,
+    Block,
+    Call,
+    Comprehension,
+    Evaluate,
+    Expression,
+    Finding,
+    For,
+    FunctionNode,
+    Name,
+    Note,
+    Optimizer,
+    Project,
+    Statement,
+    Value,
+    dotted,
+    expressions,
+    rule,
+    scope,
+    within,
+)
+
+_GENERATORS = frozenset({"parameters", "named_parameters"})
+_CONSUMING = frozenset({"list", "tuple", "sum", "sorted", "set", "max", "min", "dict"})
+
+
+@rule("GL205", severity="error", since="0.2.0")
+def non_leaf_optimizer_parameter(project: Project) -> Iterator[Finding]:
+    """Find optimizers of computed tensors, and of generators that were run through before."""
+    for function in project.functions():
+        for optimizer in project.optimizers.made(function):
+            if optimizer.event.at in scope.expected_to_fail(function) | scope.tried(function):
+                continue
+            computed = [value for value in _items(optimizer.parameters.value) if _is_computed(value)]
+            used = _used_up(function.facts.body, optimizer)
+            if computed:
+                yield _refused(function, optimizer, computed[0])
+            elif used is not None:
+                yield _empty(function, optimizer, used)
+
+
+def _items(value: Value) -> Iterator[Value]:
+    yield from (value.items or ()) if value.kind == "container" else ()
+
+
+def _is_computed(value: Value) -> bool:
+    return value.kind == "tensor" and value.tensor == COMPUTED
+
+
+def _used_up(block: Block, optimizer: Optimizer) -> int | None:
+    """Where a generator of this very block was run through, before the optimizer of this block got it."""
+    name = dotted(optimizer.parameters.expression)
+    fresh, used = False, None
+    for statement in block:
+        if any(part.at == optimizer.event.at for e in expressions(statement) for part in within(e)):
+            return used if fresh else None
+        if isinstance(statement, Assign) and any(isinstance(t, Name) and t.id == name for t in statement.targets):
+            fresh, used = _is_generator(statement.value), None
+        elif fresh and used is None:
+            used = _consumed(statement, name)
+    return None
+
+
+def _is_generator(value: Expression) -> bool:
+    if not isinstance(value, Call):
+        return False
+    name = dotted(value.function) or ""
+    return name.rpartition(".")[2] in _GENERATORS or name == "filter"
+
+
+def _consumed(statement: Statement, name: str | None) -> int | None:
+    """Where a statement that surely runs runs through what a name holds."""
+    if isinstance(statement, For) and dotted(statement.iterable) == name:
+        return statement.iterable.at
+    if not isinstance(statement, Assign | Evaluate):
+        return None
+    for part in within(statement.value):
+        match part:
+            case Comprehension(loops=(first, *_), kind="list" | "set" | "dict") if dotted(first.iterable) == name:
+                return part.at
+            case Call(function=Name(id=called), arguments=(argument, *_)) if called in _CONSUMING:
+                inner = argument.value
+                over = inner.loops[0].iterable if isinstance(inner, Comprehension) else inner
+                if dotted(over) == name:
+                    return part.at
+            case _:
+                pass
+    return None
+
+
+def _refused(function: FunctionNode, optimizer: Optimizer, value: Value) -> Finding:
+    return Finding(
+        function.place(optimizer.event.at),
+        function.name,
+        f"`{optimizer.event.method}` raises: it is given a computed tensor, and only leaves can be optimized",
+        (Note(function.place(value.made_at), "it is computed here"),) if value.made_at is not None else (),
+        help="make the leaf last: `(...).requires_grad_()`",
+    )
+
+
+def _empty(function: FunctionNode, optimizer: Optimizer, used: int) -> Finding:
+    name = dotted(optimizer.parameters.expression)
+    return Finding(
+        function.place(optimizer.event.at),
+        function.name,
+        f"`{optimizer.event.method}` raises: `{name}` is a generator, and there is nothing left in it",
+        (Note(function.place(used), "it is run through here"),),
+        help="make a list of it first: `list(model.parameters())`",
+    )
+
+
+CASES = r"""
+```python setup
+from torch import nn
+
+model = nn.Linear(2, 2)
+```
+
+## Flagged
+
+### converted after it was made a leaf
+```python
+import torch
+from torch.optim import Adam
+
+def fit(points):
+    offset = torch.zeros(3, requires_grad=True).double()  # GL204
+    scale = torch.ones(3, requires_grad=True)
+    optimizer = Adam([scale, offset], lr=0.1)  # GL205
+    return optimizer
+
+# run: fit(None)
+# raises: ValueError: can't optimize a non-leaf Tensor
+```
+
+### counted before
+```python
+import torch
+
+def build(model):
+    parameters = model.parameters()
+    print(sum(p.numel() for p in parameters))
+    return torch.optim.SGD(parameters, lr=0.1)  # GL205
+
+# run: build(model)
+# raises: ValueError: optimizer got an empty parameter list
+```
+
+### filtered, and printed
+```python
+import torch
+
+def build(model):
+    trained = filter(lambda p: p.requires_grad, model.parameters())
+    for parameter in trained:
+        print(parameter.shape)
+    return torch.optim.SGD(trained, lr=0.1)  # GL205
+
+# run: build(model)
+# raises: ValueError: optimizer got an empty parameter list
+```
+
+## Silent
+
+### leaves
+```python
+import torch
+
+def fit(image):
+    weight = torch.randn(3, requires_grad=True)
+    copy = (weight * 2).detach().requires_grad_()
+    made = image.clone().requires_grad_()
+    return torch.optim.Adam([weight, copy, made], lr=0.1)
+
+# run: fit(torch.ones(2))
+```
+
+### a list of parameters can be run through again
+```python
+import torch
+
+def build(model):
+    parameters = list(model.parameters())
+    print(sum(p.numel() for p in parameters))
+    return torch.optim.SGD(parameters, lr=0.1)
+
+# run: build(model)
+```
+
+### another generator
+```python
+import torch
+
+def build(model, verbose=False):
+    parameters = model.parameters()
+    if verbose:
+        print(len(list(parameters)))
+    print(sum(p.numel() for p in model.parameters()))
+    parameters = model.parameters()
+    return torch.optim.SGD(parameters, lr=0.1)
+
+# run: build(model)
+```
+
+### computed where nothing is recorded
+```python
+import torch
+
+def fit(start):
+    with torch.no_grad():
+        weight = start * 2
+    weight.requires_grad_()
+    return torch.optim.SGD([weight], lr=0.1)
+
+# run: fit(torch.ones(2, requires_grad=True))
+```
+"""

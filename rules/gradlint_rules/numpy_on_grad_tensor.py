@@ -1,0 +1,194 @@
+"""A tensor that requires grad is converted to NumPy: torch refuses.
+
+## Flagged
+
+```python
+import torch
+
+weight = torch.ones(3, requires_grad=True)
+array = (weight * 2).numpy()  # GL213
+# raises: RuntimeError: Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.
+```
+
+## Instead
+
+```python
+import torch
+
+weight = torch.ones(3, requires_grad=True)
+array = (weight * 2).detach().numpy()
+# shows: array.tolist() == [2.0, 2.0, 2.0]
+```
+
+## Fixed
+
+```python
+import torch
+
+weight = torch.ones(3, requires_grad=True)
+array = (weight * 2).detach().numpy()
+```
+
+## Why
+
+An array shares the tensor's memory and knows nothing of its graph, so torch asks for the graph to be cut in so
+many words: `RuntimeError: Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy()
+instead.` NumPy's own functions (`np.asarray`, `np.stack`, `np.mean` of a list of losses) call the same method.
+Under `no_grad()` there is no such check, and `.numpy(force=True)`, `.tolist()` and `.item()` never ask.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import (
+    COMPUTED,
+    GRAD,
+    LEAF,
+    Attribute,
+    CallEvent,
+    Edit,
+    Finding,
+    Fix,
+    FunctionNode,
+    Note,
+    Project,
+    Value,
+    rule,
+    scope,
+)
+
+_OF_NUMPY = frozenset({"numpy.asarray", "numpy.array"})
+
+
+@rule("GL213", severity="error", since="0.2.0")
+def numpy_on_grad_tensor(project: Project) -> Iterator[Finding]:
+    """Find conversions to NumPy of tensors that are proved to require grad, where recording is on."""
+    for function in project.functions():
+        if function.facts.words.isdisjoint(("numpy", "asarray", "array")):
+            continue
+        silent = scope.expected_to_fail(function) | scope.tried(function)
+        for event in project.flow(function).calls.values():
+            value = _converted(project, function, event)
+            if value is None or event.at in silent or not _requires_grad(value):
+                continue
+            if project.calls.states_at(function, event.at) == GRAD:
+                yield _finding(function, event, value)
+
+
+def _converted(project: Project, function: FunctionNode, event: CallEvent) -> Value | None:
+    if event.method == "numpy" and event.receiver is not None and not event.arguments:
+        return event.receiver
+    if event.method in ("asarray", "array") and project.name_of(function, event.name) in _OF_NUMPY:
+        return event.arguments[0].value if event.arguments else None
+    return None
+
+
+def _requires_grad(value: Value) -> bool:
+    return value.kind == "tensor" and value.tensor in (LEAF, COMPUTED, LEAF | COMPUTED)
+
+
+def _finding(function: FunctionNode, event: CallEvent, value: Value) -> Finding:
+    made = value.made_at
+    return Finding(
+        function.place(event.at),
+        function.name,
+        f"`{event.name.removeprefix('?.')}(...)` raises: the tensor requires grad"
+        if event.arguments
+        else "`.numpy()` raises: the tensor requires grad",
+        (Note(function.place(made), "it is made here"),) if made is not None else (),
+        help="take it from `.detach()`",
+        fix=_detached(function, event),
+    )
+
+
+def _detached(function: FunctionNode, event: CallEvent) -> Fix | None:
+    call = scope.call_at(function, event.at)
+    if call is None or not isinstance(call.function, Attribute) or event.arguments:
+        return None
+    return Fix("safe", "detach it first", (Edit(function.place(call.function.value.at), "after", ".detach()"),))
+
+
+CASES = r"""
+## Flagged
+
+### a leaf, and what is computed from it
+```python
+import torch
+
+def plot(points):
+    weight = torch.randn(3, requires_grad=True)
+    line = torch.relu(points @ weight)
+    return line.cpu().numpy()  # GL213
+
+# run: plot(torch.randn(4, 3))
+# raises: RuntimeError: Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.
+```
+
+### by numpy's functions
+```python
+import numpy as np
+import torch
+
+weight = torch.randn(3, requires_grad=True)
+print(np.asarray(weight.exp()))  # GL213
+# raises: RuntimeError: Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.
+```
+
+### a parameter
+```python
+from torch import nn
+
+layer = nn.Linear(2, 2)
+print(layer.weight.numpy())  # GL213
+# raises: RuntimeError: Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.
+```
+
+## Silent
+
+### detached, forced, or looked at
+```python
+import torch
+
+weight = torch.randn(3, requires_grad=True)
+line = weight * 2
+print(line.detach().numpy(), line.numpy(force=True), line.tolist(), line.data.numpy())
+```
+
+### where nothing is recorded
+```python
+import torch
+from torch import nn
+
+layer = nn.Linear(2, 2)
+
+@torch.no_grad()
+def weights(layer):
+    return layer.weight.cpu().numpy()
+
+with torch.inference_mode():
+    print(nn.Linear(2, 2).weight.numpy())
+# run: weights(layer)
+```
+
+### data
+```python
+import torch
+
+x = torch.randn(3)
+y = (x > 0).numpy(), (x * 2).numpy()
+z = torch.randn(3, requires_grad=True).argmax().numpy()
+```
+
+### integers of what requires grad
+```python
+import torch
+
+x = torch.randn(3, requires_grad=True)
+print((x * 10).long().numpy(), (x > 0).sum().numpy())
+```
+
+### a model's output, of which nobody knows
+```python
+def features(model, images):
+    return model(images).numpy()
+```
+"""

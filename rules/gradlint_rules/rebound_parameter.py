@@ -1,0 +1,250 @@
+"""A parameter is given a new value by rebinding its name: the parameter itself stays as it was.
+
+## Flagged
+
+```python
+import torch
+
+def step(model, lr):
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter = parameter - lr * parameter.grad  # GL210
+
+# run: step(model, 0.1)
+# shows: model.weight.tolist() == [[1.0, 1.0]]
+```
+
+## Instead
+
+```python
+import torch
+
+def step(model, lr):
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter -= lr * parameter.grad
+
+# run: step(model, 0.1)
+# shows: model.weight.tolist() != [[1.0, 1.0]]
+```
+
+## Why
+
+`p = p - lr * p.grad` makes another tensor and gives it the name `p`. In a loop over a model's parameters the
+new tensor is dropped at once: nothing is updated, and nothing says so. A weight of one's own becomes a computed
+tensor: its `.grad` is `None` after the next `backward()`, and the second update raises `TypeError: unsupported
+operand type(s) for *: 'float' and 'NoneType'`. Under `no_grad()` it becomes a tensor that does not require
+grad, and the next `backward()` raises `RuntimeError: element 0 of tensors does not require grad and does not
+have a grad_fn`.
+
+`p -= lr * p.grad` under `no_grad()` changes the parameter.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import (
+    Assign,
+    Attribute,
+    Block,
+    Finding,
+    For,
+    FunctionNode,
+    Name,
+    Operation,
+    Project,
+    Return,
+    While,
+    all_expressions,
+    dotted,
+    rule,
+    scope,
+    statements,
+    within,
+)
+
+_FLAGGING = frozenset({"requires_grad", "requires_grad_", "retain_grad"})
+
+
+@rule("GL210", severity="error", since="0.2.0")
+def rebound_parameter(project: Project) -> Iterator[Finding]:
+    """Find updates by a gradient that bind a name in a loop instead of changing a tensor."""
+    for function in project.functions():
+        if "grad" not in function.facts.words:
+            continue
+        silent = scope.expected_to_fail(function)
+        for loop in statements(function.facts.body):
+            if isinstance(loop, For | While):
+                found = [*_dropped(function, loop), *_carried(function, loop)]
+                yield from (_finding(function, *each) for each in found if each[0].at not in silent)
+
+
+def _dropped(function: FunctionNode, loop: For | While) -> Iterator[tuple[Assign, str, str]]:
+    """``for p in parameters: p = p - lr * p.grad``, the new tensor used for nothing."""
+    targets = {part.id for part in within(loop.target) if isinstance(part, Name)} if isinstance(loop, For) else set()
+    for update, name in _updates(loop.body):
+        if name in targets and not _read_after(function, loop, update, name):
+            yield update, name, "nothing is updated: the new tensor is dropped, the parameter keeps its value"
+
+
+def _carried(function: FunctionNode, loop: For | While) -> Iterator[tuple[Assign, str, str]]:
+    """``w = w - lr * w.grad`` in the loop that also runs ``backward()``."""
+    targets = {part.id for part in within(loop.target) if isinstance(part, Name)} if isinstance(loop, For) else set()
+    parts = list(all_expressions(loop.body))
+    if not any(isinstance(part, Attribute) and part.name == "backward" for part in parts):
+        return
+    bound = [t.id for s in statements(loop.body) if isinstance(s, Assign) for t in s.targets if isinstance(t, Name)]
+    for update, name in _updates(loop.body):
+        flagged = any(isinstance(p, Attribute) and p.name in _FLAGGING and dotted(p.value) == name for p in parts)
+        again = any(isinstance(p, Attribute) and p.name in _FLAGGING for p in within(update.value))
+        if (
+            name not in targets
+            and bound.count(name) == 1
+            and not flagged
+            and not again
+            and name in function.facts.local
+            and not any(p.name == name for p in function.facts.parameters)
+        ):
+            yield update, name, "from the second round on it is no leaf and its `.grad` is None: the update raises"
+
+
+def _updates(body: Block) -> Iterator[tuple[Assign, str]]:
+    """``name = name - ... name.grad``, with the name."""
+    for statement in statements(body):
+        match statement:
+            case Assign(targets=(Name(id=name),), value=Operation(operator="-" | "+", operands=operands)):
+                grads = (dotted(part) == f"{name}.grad" for operand in operands for part in within(operand))
+                if any(dotted(operand) == name for operand in operands) and any(grads):
+                    yield statement, name
+            case _:
+                pass
+
+
+def _read_after(function: FunctionNode, loop: For | While, update: Assign, name: str) -> bool:
+    own = {part.at for part in within(update.value)}
+    own.update(target.at for target in update.targets)
+    inside = (p for p in all_expressions(loop.body) if p.at not in own and p.at > min(own))
+    returned = (
+        p for s in statements(function.facts.body) if isinstance(s, Return) and s.value for p in within(s.value)
+    )
+    return any(isinstance(part, Name) and part.id == name for part in (*inside, *returned))
+
+
+def _finding(function: FunctionNode, update: Assign, name: str, what: str) -> Finding:
+    return Finding(
+        function.place(update.targets[0].at),
+        function.name,
+        f"`{name} = {name} ...` binds the name `{name}` to another tensor: {what}",
+        help=f"change it in place: `{name} -= ...` under `torch.no_grad()`",
+    )
+
+
+CASES = r"""
+```python setup
+import torch
+from torch import nn
+
+model = nn.Linear(2, 1, bias=False)
+nn.init.ones_(model.weight)
+model(torch.ones(3, 2)).sum().backward()
+```
+
+## Flagged
+
+### weights of one's own, recorded
+```python
+import torch
+
+def fit(rows, targets, lr=0.1):
+    weight = torch.zeros(2, requires_grad=True)
+    for _ in range(2):
+        ((rows @ weight - targets) ** 2).mean().backward()
+        weight = weight - lr * weight.grad  # GL201 GL210
+
+# run: fit(torch.ones(3, 2), torch.ones(3))
+# raises: TypeError: unsupported operand type(s) for *: 'float' and 'NoneType'
+```
+
+### under no_grad
+```python
+import torch
+
+def fit(rows, targets, lr=0.1):
+    weight = torch.zeros(2, requires_grad=True)
+    for _ in range(2):
+        ((rows @ weight - targets) ** 2).mean().backward()
+        with torch.no_grad():
+            weight = weight - lr * weight.grad  # GL210
+
+# run: fit(torch.ones(3, 2), torch.ones(3))
+# raises: RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn
+```
+
+### one of a list
+```python
+import torch
+
+def step(weights, lr):
+    with torch.no_grad():
+        for number, weight in enumerate(weights):
+            print(number)
+            weight = weight - lr * weight.grad  # GL210
+
+# run: step(list(model.parameters()), 0.1)
+# shows: model.weight.tolist() == [[1.0, 1.0]]
+```
+
+## Silent
+
+### in place, or made a leaf again
+```python
+import torch
+
+def fit(rows, targets, lr=0.1):
+    weight = torch.zeros(2, requires_grad=True)
+    other = torch.zeros(2, requires_grad=True)
+    for _ in range(2):
+        ((rows @ (weight + other) - targets) ** 2).mean().backward()
+        with torch.no_grad():
+            weight -= lr * weight.grad
+            other = other - lr * other.grad
+        other.requires_grad_()
+
+# run: fit(torch.ones(3, 2), torch.ones(3))
+```
+
+### the new tensors are kept
+```python
+def adapted(model, lr):
+    fast = []
+    for parameter in model.parameters():
+        parameter = parameter - lr * parameter.grad
+        fast.append(parameter)
+    return fast
+
+# run: adapted(model, 0.1)
+```
+
+### once
+```python
+import torch
+
+w = torch.ones(2, requires_grad=True)
+(w**2).sum().backward()
+w = w - 0.1 * w.grad
+print(w)
+```
+
+### made anew in each round
+```python
+import torch
+
+def attack(model, images, steps=2):
+    for _ in range(steps):
+        image = images.clone().requires_grad_()
+        model(image).sum().backward()
+        image = image + 0.1 * image.grad
+    return image
+
+# run: attack(model, torch.ones(1, 2))
+```
+"""

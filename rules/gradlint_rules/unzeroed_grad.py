@@ -1,0 +1,282 @@
+"""A training loop steps without ever zeroing the gradients: each step is made with the sum of all so far.
+
+## Flagged
+
+```python
+import torch
+
+def train(model, criterion, batches):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for images, labels in batches:
+        loss = criterion(model(images), labels)
+        loss.backward()
+        optimizer.step()  # GL406
+
+# run: train(model, criterion, batches[:1] * 2)
+# shows: model.weight.grad.abs().sum() > 0
+```
+
+## Instead
+
+```python
+import torch
+
+def train(model, criterion, batches):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for images, labels in batches:
+        optimizer.zero_grad()
+        loss = criterion(model(images), labels)
+        loss.backward()
+        optimizer.step()
+
+# run: train(model, criterion, batches[:1] * 2)
+```
+
+## Why
+
+`backward()` adds to `.grad`, and `step()` leaves it there. Without `zero_grad()` the second step goes along the
+sum of two gradients, the hundredth along the sum of a hundred: the effective learning rate grows, momentum is
+added to momentum, and the loss swings instead of settling. Nothing raises.
+
+Zeroing once before the loop is not enough, nor is zeroing another optimizer: in a GAN the generator's
+`backward()` leaves gradients in the discriminator too.
+
+Steps in every few rounds only, with `zero_grad()` behind the same `if`, are gradient accumulation, and fine.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import Act, Finding, FunctionNode, Note, Project, rule
+
+
+@rule("GL406", severity="warning", since="0.2.0")
+def unzeroed_grad(project: Project) -> Iterator[Finding]:
+    """Find loops that run ``backward()`` and step with an optimizer whose gradients nothing in the loop zeroes."""
+    for function in project.functions():
+        if project.order.steps.acts(function):
+            for step, backward in project.order.unzeroed(function):
+                yield _finding(function, step, backward)
+
+
+def _finding(function: FunctionNode, step: Act, backward: Act) -> Finding:
+    notes = [Note(function.place(backward.at), "`backward()` adds to the gradients")]
+    if step.inside is not None:
+        inner, at = step.inside
+        notes.append(Note(inner.place(at), "the step is made here"))
+    return Finding(
+        function.place(step.at),
+        function.name,
+        f"`{step.path}` steps with the sum of the gradients of all rounds: nothing in the loop zeroes them",
+        tuple(notes),
+        help=f"call `{step.path}.zero_grad()` in the loop, before `backward()`",
+    )
+
+
+CASES = r"""
+```python setup
+import torch
+from torch import nn
+
+model = nn.Linear(4, 1)
+generator, discriminator = nn.Linear(2, 4), nn.Linear(4, 1)
+criterion = nn.MSELoss()
+batches = [(torch.randn(2, 4), torch.randn(2, 1)) for _ in range(3)]
+```
+
+## Flagged
+
+### zeroed once, before the loop
+```python
+import torch
+
+def train(model, criterion, batches, epochs=2):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for epoch in range(epochs):
+        optimizer.zero_grad()
+        for images, labels in batches:
+            criterion(model(images), labels).backward()
+            optimizer.step()  # GL406
+
+# run: train(model, criterion, batches)
+# shows: model.weight.grad.abs().sum() > 0
+```
+
+### the discriminator of a GAN
+```python
+import torch
+
+def train(generator, discriminator, batches):
+    optimizer_g = torch.optim.SGD(generator.parameters(), lr=0.1)
+    optimizer_d = torch.optim.SGD(discriminator.parameters(), lr=0.1)
+    for images, _ in batches:
+        fake = generator(torch.randn(2, 2))
+        loss_d = discriminator(fake.detach()).mean() - discriminator(images).mean()
+        loss_d.backward()
+        optimizer_d.step()  # GL406
+        optimizer_g.zero_grad()
+        loss_g = -discriminator(fake).mean()
+        loss_g.backward()
+        optimizer_g.step()
+
+# run: train(generator, discriminator, batches)
+# shows: discriminator.weight.grad.abs().sum() > 0
+```
+
+### in methods of a trainer
+```python
+import torch
+
+class Trainer:
+    def __init__(self, model, criterion):
+        self.model, self.criterion = model, criterion
+        self.optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def step(self, images, labels):
+        loss = self.criterion(self.model(images), labels)
+        loss.backward()
+        self.optimizer.step()
+        return loss.item()
+
+    def fit(self, batches):
+        for images, labels in batches:
+            print(self.step(images, labels))  # GL406
+
+# run: Trainer(model, criterion).fit(batches)
+# shows: model.weight.grad.abs().sum() > 0
+```
+
+## Silent
+
+### zeroed by another method, by hand, or by the model
+```python
+import torch
+
+class Trainer:
+    def __init__(self, model, criterion):
+        self.model, self.criterion = model, criterion
+        self.optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def begin(self):
+        self.optimizer.zero_grad()
+
+    def fit(self, batches):
+        for images, labels in batches:
+            self.begin()
+            self.criterion(self.model(images), labels).backward()
+            self.optimizer.step()
+
+def by_hand(model, criterion, batches):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for images, labels in batches:
+        for parameter in model.parameters():
+            parameter.grad = None
+        criterion(model(images), labels).backward()
+        optimizer.step()
+
+def by_model(model, criterion, batches):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for images, labels in batches:
+        model.zero_grad()
+        criterion(model(images), labels).backward()
+        optimizer.step()
+
+# run: Trainer(model, criterion).fit(batches)
+# run: by_hand(model, criterion, batches)
+# run: by_model(model, criterion, batches)
+```
+
+### gradients are gathered
+```python
+import torch
+
+def train(model, criterion, batches, every=2):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for number, (images, labels) in enumerate(batches):
+        (criterion(model(images), labels) / every).backward()
+        if (number + 1) % every == 0:
+            optimizer.step()
+            optimizer.zero_grad()
+
+# run: train(model, criterion, batches)
+```
+
+### gathered in an inner loop
+```python
+import torch
+
+def train(model, criterion, batches, epochs=2):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(epochs):
+        optimizer.zero_grad()
+        for images, labels in batches:
+            criterion(model(images), labels).backward()
+        optimizer.step()
+
+# run: train(model, criterion, batches)
+```
+
+### in a closure
+```python
+import torch
+
+def fit(model, criterion, batches):
+    optimizer = torch.optim.LBFGS(model.parameters())
+    for images, labels in batches:
+        def closure():
+            optimizer.zero_grad()
+            loss = criterion(model(images), labels)
+            loss.backward()
+            return loss
+        optimizer.step(closure)
+
+# run: fit(model, criterion, batches)
+```
+
+### an optimizer of the project zeroes by itself
+```python
+import torch
+
+class Optimizer:
+    def __init__(self, parameters):
+        self.inner = torch.optim.SGD(parameters, lr=0.1)
+
+    def step(self):
+        self.inner.step()
+        self.inner.zero_grad()
+
+def train(model, criterion, batches):
+    optimizer = Optimizer(model.parameters())
+    for images, labels in batches:
+        criterion(model(images), labels).backward()
+        optimizer.step()
+
+# run: train(model, criterion, batches)
+```
+
+### an optimizer for each round
+```python
+import torch
+from torch import nn
+
+def check(sizes):
+    for size in sizes:
+        model = nn.Linear(size, 1)
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        model(torch.ones(2, size)).sum().backward()
+        optimizer.step()
+
+# run: check([1, 2])
+```
+
+### one step
+```python
+import torch
+
+def step(model, criterion, images, labels):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    criterion(model(images), labels).backward()
+    optimizer.step()
+
+# run: step(model, criterion, *batches[0])
+```
+"""

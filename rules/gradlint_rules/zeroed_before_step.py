@@ -1,0 +1,196 @@
+"""The gradients are zeroed between `backward()` and `step()`: the step does nothing.
+
+## Flagged
+
+```python
+def train_step(model, criterion, optimizer, images, labels):
+    loss = criterion(model(images), labels)
+    loss.backward()
+    optimizer.zero_grad()
+    optimizer.step()  # GL404
+
+# run: train_step(model, criterion, optimizer, images, labels)
+# shows: model.weight.tolist() == [[1.0, 1.0]]
+```
+
+## Instead
+
+```python
+def train_step(model, criterion, optimizer, images, labels):
+    loss = criterion(model(images), labels)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+# run: train_step(model, criterion, optimizer, images, labels)
+# shows: model.weight.tolist() != [[1.0, 1.0]]
+```
+
+## Why
+
+`zero_grad()` sets each `.grad` to `None`, and `step()` passes over parameters whose gradient is `None`: no
+update, no weight decay, no message. The loss is computed and printed as ever, and never falls.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import Finding, FunctionNode, Moment, Note, Project, rule, scope
+
+
+@rule("GL404", severity="error", since="0.2.0")
+def zeroed_before_step(project: Project) -> Iterator[Finding]:
+    """Find steps that on every path come after ``backward()`` and then ``zero_grad()``."""
+    for function in project.functions():
+        if not project.order.steps.acts(function):
+            continue
+        silent = scope.expected_to_fail(function)
+        for moment in project.order.moments(function):
+            if (
+                moment.act.kind == "step"
+                and moment.act.inside is None
+                and moment.act.at not in silent
+                and moment.grads == {"none"}
+                and moment.zeroed is not None
+                and moment.before is not None
+            ):
+                yield _finding(function, moment, moment.zeroed, moment.before)
+
+
+def _finding(function: FunctionNode, moment: Moment, zeroed: int, backward: int) -> Finding:
+    return Finding(
+        function.place(moment.act.at),
+        function.name,
+        f"`{moment.optimizer}.step()` does nothing: the gradients were zeroed after `backward()`",
+        (
+            Note(function.place(backward), "`backward()` computes them here"),
+            Note(function.place(zeroed), "they are set to None here"),
+        ),
+        help="zero them before `backward()`, or after the step",
+    )
+
+
+CASES = r"""
+```python setup
+import torch
+from torch import nn
+
+model = nn.Linear(2, 1, bias=False)
+nn.init.ones_(model.weight)
+criterion = nn.MSELoss()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+images, labels = torch.ones(3, 2), torch.zeros(3, 1)
+batches = [(images, labels)] * 2
+```
+
+## Flagged
+
+### in a loop
+```python
+def train(model, criterion, optimizer, batches):
+    for images, labels in batches:
+        loss = criterion(model(images), labels)
+        loss.backward()
+        print(loss.item())
+        optimizer.zero_grad()
+        optimizer.step()  # GL404
+
+# run: train(model, criterion, optimizer, batches)
+# shows: model.weight.tolist() == [[1.0, 1.0]]
+```
+
+### through the model
+```python
+import torch
+
+def train(model, criterion, batches):
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
+    for images, labels in batches:
+        criterion(model(images), labels).backward()
+        model.zero_grad()
+        optimizer.step()  # GL404
+
+# run: train(model, criterion, batches)
+# shows: model.weight.tolist() == [[1.0, 1.0]]
+```
+
+### by a helper
+```python
+def reset(optimizer):
+    optimizer.zero_grad()
+
+def train_step(model, criterion, optimizer, images, labels):
+    loss = criterion(model(images), labels)
+    loss.backward()
+    reset(optimizer)
+    optimizer.step()  # GL404
+
+# run: train_step(model, criterion, optimizer, images, labels)
+# shows: model.weight.tolist() == [[1.0, 1.0]]
+```
+
+## Silent
+
+### zeroed before backward, or after the step
+```python
+def train(model, criterion, optimizer, batches):
+    for images, labels in batches:
+        optimizer.zero_grad()
+        criterion(model(images), labels).backward()
+        optimizer.step()
+
+def other(model, criterion, optimizer, batches):
+    for images, labels in batches:
+        criterion(model(images), labels).backward()
+        optimizer.step()
+        optimizer.zero_grad()
+
+# run: train(model, criterion, optimizer, batches)
+# run: other(model, criterion, optimizer, batches)
+```
+
+### gradients are gathered
+```python
+def train(model, criterion, optimizer, batches, every=2):
+    for number, (images, labels) in enumerate(batches):
+        if number % every == 0:
+            optimizer.zero_grad()
+        criterion(model(images), labels).backward()
+        if number % every == every - 1:
+            optimizer.step()
+
+# run: train(model, criterion, optimizer, batches)
+```
+
+### those of another optimizer
+```python
+def train_step(model, criterion, optimizer, other, images, labels):
+    criterion(model(images), labels).backward()
+    other.zero_grad()
+    optimizer.step()
+
+# run: train_step(model, criterion, optimizer, torch.optim.SGD([torch.ones(1)]), images, labels)
+```
+
+### on one path only
+```python
+def train_step(model, criterion, optimizer, images, labels):
+    loss = criterion(model(images), labels)
+    loss.backward()
+    if loss.isnan():
+        optimizer.zero_grad()
+    optimizer.step()
+
+# run: train_step(model, criterion, optimizer, images, labels)
+```
+
+### by code we cannot see, or kept as zeros
+```python
+def train_step(model, criterion, optimizer, images, labels, engine):
+    optimizer.zero_grad()
+    engine.train_batch(model, images)
+    optimizer.step()
+    criterion(model(images), labels).backward()
+    optimizer.zero_grad(set_to_none=False)
+    optimizer.step()
+```
+"""
