@@ -119,7 +119,8 @@ class Steps:
 
     def acts(self, function: FunctionNode) -> bool:
         """Whether a function may do something to gradients; costs next to nothing."""
-        return not _WORDS.isdisjoint(function.facts.words) or function in self.acting
+        words = function.facts.words
+        return "grad" in words or not _WORDS.isdisjoint(words) or function in self.acting
 
     def script(self, function: FunctionNode) -> Script:
         """What a function does, in order; nothing while its own script is being written, or far down."""
@@ -253,7 +254,7 @@ class _Writer:
             if script:
                 scripts.append(_moved(_body(script), call.at, target, names, prefix))
         if not scripts:
-            return None if any(not _WORDS.isdisjoint(t.facts.words) for t in event.targets) else ()
+            return None if any(map(self._steps.acts, event.targets)) else ()
         return scripts[0] if len(event.targets) == 1 else (Branch(tuple(scripts)),)
 
     def _unknown(self, call: Call, event: CallEvent | None) -> Iterator[Act]:

@@ -185,6 +185,24 @@ def by_model(model, criterion, batches):
 # run: by_model(model, criterion, batches)
 ```
 
+### by a function of the project
+```python
+import torch
+
+def clear(model):
+    for parameter in model.parameters():
+        parameter.grad = None
+
+def train(model, criterion, batches):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for images, labels in batches:
+        clear(model)
+        criterion(model(images), labels).backward()
+        optimizer.step()
+
+# run: train(model, criterion, batches)
+```
+
 ### gradients are gathered
 ```python
 import torch
