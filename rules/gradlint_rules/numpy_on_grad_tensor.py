@@ -6,7 +6,8 @@
 import torch
 
 weight = torch.ones(3, requires_grad=True)
-array = (weight * 2).numpy()  # GL213
+line = weight * 2
+array = line.numpy()  # GL213
 # raises: RuntimeError: Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.
 ```
 
@@ -16,7 +17,8 @@ array = (weight * 2).numpy()  # GL213
 import torch
 
 weight = torch.ones(3, requires_grad=True)
-array = (weight * 2).detach().numpy()
+line = weight * 2
+array = line.detach().numpy()
 # shows: array.tolist() == [2.0, 2.0, 2.0]
 ```
 
@@ -26,7 +28,8 @@ array = (weight * 2).detach().numpy()
 import torch
 
 weight = torch.ones(3, requires_grad=True)
-array = (weight * 2).detach().numpy()
+line = weight * 2
+array = line.detach().numpy()
 ```
 
 ## Why
@@ -44,13 +47,16 @@ from gradlint.rule import (
     GRAD,
     LEAF,
     Attribute,
+    Call,
     CallEvent,
     Edit,
     Finding,
     Fix,
     FunctionNode,
+    Name,
     Note,
     Project,
+    Subscript,
     Value,
     rule,
     scope,
@@ -104,6 +110,8 @@ def _detached(function: FunctionNode, event: CallEvent) -> Fix | None:
     call = scope.call_at(function, event.at)
     if call is None or not isinstance(call.function, Attribute) or event.arguments:
         return None
+    if not isinstance(call.function.value, Name | Attribute | Call | Subscript):
+        return None  # in parentheses
     return Fix("safe", "detach it first", (Edit(function.place(call.function.value.at), "after", ".detach()"),))
 
 
