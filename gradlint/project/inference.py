@@ -58,6 +58,10 @@ class Inference:
         self._cues = Cues(calls, flows, configured)
         self._torch: dict[ModuleNode, bool] = {}
 
+    def is_inference_name(self, function: FunctionNode) -> bool:
+        """Whether a function is called like one that does not train; a module body by its file."""
+        return self._cues.is_inference_name(function)
+
     def wasteful_forwards(self, function: FunctionNode) -> Iterator[Forward]:
         """The forwards of a function that record a graph which nobody will use, with the evidence."""
         if not self._may_infer(function):

@@ -14,6 +14,7 @@ from gradlint.project.flow import Flow, Flows
 from gradlint.project.gradients import Gradients
 from gradlint.project.growths import Growths
 from gradlint.project.inference import Inference
+from gradlint.project.layers import Layers
 from gradlint.project.leaks import Leaks
 from gradlint.project.link import Linker
 from gradlint.project.modes import Modes
@@ -22,6 +23,7 @@ from gradlint.project.optimizers import Optimizers
 from gradlint.project.order import Order
 from gradlint.project.state import GradStates
 from gradlint.project.steps import Steps
+from gradlint.project.training_mode import TrainingMode
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,8 @@ class Project:
     ``consumers`` what is done with generators, ``flows`` what names hold, ``evidence`` which of the others hold
     tensors or modules, ``gradients`` where they are read and what for, ``growths`` what keeps graphs,
     ``optimizers`` where they are made, ``order`` what becomes of gradients and when, ``flags`` how
-    ``requires_grad`` is misspelt, ``inference`` what speaks for a call being inference.
+    ``requires_grad`` is misspelt, ``inference`` what speaks for a call being inference, ``layers`` which modules
+    depend on their mode, ``training_mode`` where they are evaluated in the wrong one.
     """
 
     def __init__(self, modules: Iterable[ModuleFacts], names: Names = Names()) -> None:
@@ -66,6 +69,8 @@ class Project:
         self.growths = Growths(self.calls, self.flows, self.destinies)
         self.order = Order(self.flows, Steps(self.calls, self.flows))
         self.inference = Inference(self.linker, self.calls, self.flows, self.destinies, names.inference_functions)
+        self.layers = Layers(self.linker)
+        self.training_mode = TrainingMode(self.calls, self.flows, self.destinies, self.inference, self.layers)
 
     def functions(self) -> Iterator[FunctionNode]:
         """All functions, module bodies and lambdas included, in order of path and place."""

@@ -1,0 +1,170 @@
+"""Where a module is evaluated that was never put into evaluation mode."""
+
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from gradlint.finding import Place
+from gradlint.model.code import Call, Expression, For, dotted
+from gradlint.model.inference_names import EVALUATION_DATA
+from gradlint.model.torch_calls import TRAINING_WORDS
+from gradlint.model.traverse import all_expressions, statements, within
+from gradlint.project.calls import CallGraph
+from gradlint.project.destiny import Destinies
+from gradlint.project.effects import INFERENCE, NO_GRAD
+from gradlint.project.flow import CallEvent, Flows
+from gradlint.project.inference import Inference
+from gradlint.project.layers import Layers
+from gradlint.project.nodes import FunctionNode
+from gradlint.project.values import Value
+
+_OFF = NO_GRAD | INFERENCE
+# Training mode is what such code is about, or no result of it is looked at.
+_MEANT = re.compile(
+    r"(^|_|[a-z])(bn|batch_?norm|mc|monte|dropout|calibrat\w*|stat|stats|statistics|uncertain\w*|bayes\w*|ensemble"
+    r"|adapt\w*|tent|warm\w*|profile\w*|flops|summary|count\w*|trace\w*|export\w*|shape|dummy|init\w*|precise|mask\w*"
+    r"|recalibrat\w*|augment\w*|teacher|student|momentum|ema|target|pseudo)(_|$|[A-Z])",
+    re.I,
+)
+_SWITCHING = re.compile(r"eval|mode|infer|prepare|freeze|load|test", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Misset:
+    """A forward in training mode. ``why``: ``made`` here, ``set`` to training mode here, or ``beside`` one that is not.
+
+    ``place`` is where that happens; ``known`` tells whether the module has layers for which the mode matters.
+    """
+
+    event: CallEvent
+    why: str
+    place: Place | None
+    known: bool | None
+
+
+class TrainingMode:
+    """Answers for one project."""
+
+    def __init__(
+        self, calls: CallGraph, flows: Flows, destinies: Destinies, inference: Inference, layers: Layers
+    ) -> None:
+        self._calls = calls
+        self._flows = flows
+        self._destinies = destinies
+        self._inference = inference
+        self._layers = layers
+
+    def of(self, function: FunctionNode) -> Iterator[Misset]:
+        """The forwards of a function that evaluate in training mode."""
+        if not self._may_evaluate(function):
+            return
+        for event in self._flows.flow(function).calls.values():
+            module = module_of(event)
+            if not event.forward or module.kind != "module" or module.training is False:
+                continue
+            if not self._is_off(function, event.at) or self._destinies.of(function, event.at).trained:
+                continue
+            found = self._set_here(function, event, module) or self._made_here(function, event, module)
+            found = found or self._beside(function, event, module)
+            if found is not None and found.known is not False:
+                yield found
+
+    def _may_evaluate(self, function: FunctionNode) -> bool:
+        owner = function.owner
+        if _MEANT.search(function.facts.name) or self._calls.hook_states(function):
+            return False
+        return owner is None or not (self._calls.modules.is_module_class(owner) or _MEANT.search(owner.name))
+
+    def _is_off(self, function: FunctionNode, at: int) -> bool:
+        states = self._calls.states_at(function, at)
+        return bool(states) and not states & ~_OFF
+
+    def _set_here(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
+        """``model.train()`` in the same function, and then data to evaluate on."""
+        if module.training is not True or module.mode_at is None or module.mode_at[0] is not function:
+            return None
+        if not self._evaluates(function, event.at):
+            return None
+        place = function.place(module.mode_at[1])
+        return Misset(event, "set", place, self._layers.depend_on_mode(module.target))
+
+    def _made_here(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
+        """Made in the same function, as all modules are: in training mode; then loaded, and evaluated."""
+        if module.training is not None or module.born is None or module.parameter is not None:
+            return None
+        words = function.facts.words
+        if "load_state_dict" not in words or words & TRAINING_WORDS or self._is_handed_to_switch(function, event):
+            return None
+        return Misset(event, "made", None, self._layers.depend_on_mode(module.target))
+
+    def _is_handed_to_switch(self, function: FunctionNode, event: CallEvent) -> bool:
+        """Whether something that may switch the mode was given the module, or a module that holds it."""
+        root = event.name.partition(".")[0]
+        for other in self._flows.flow(function).calls.values():
+            if other.at == event.at or root not in {dotted(a.expression) for a in other.arguments}:
+                continue
+            below = self._calls.below(other.targets)
+            if _SWITCHING.search(other.method) or any("eval" in f.facts.words for f in below):
+                return True
+        return f"{root}.eval" in {call.callee for call in function.facts.calls}
+
+    def _beside(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
+        """Another module was put into evaluation mode by this function, and nobody does it for this one."""
+        named = [call for call in function.facts.calls if call.callee.endswith(".eval")]
+        evaluated = {call.callee.removesuffix(".eval"): call.at for call in named}
+        if not evaluated or self._loops_over_modules(function, set(evaluated)):
+            return None
+        name = event.name.removesuffix(".forward")
+        others = self._calls.above(function) - {function}
+        if any("eval" in f.facts.words for f in others) or module.training is not None:
+            return None
+        if any(_is_part(name, one) or _is_part(one, name) for one in evaluated) or "train" in function.facts.words:
+            return None
+        if self._is_made_of(function, name, evaluated):
+            return None
+        if not self._layers.depend_on_mode(module.target):
+            return None  # perhaps the same module under another name
+        return Misset(event, "beside", function.place(min(evaluated.values())), True)
+
+    def _is_made_of(self, function: FunctionNode, name: str, evaluated: Collection[str]) -> bool:
+        """``parallel = DataParallel(model); model.eval()``: a module under two names, or one that holds the other."""
+        values = [value for _, value in self._flows.bindings.values(function, name)]
+        return any(dotted(part) in evaluated for value in values for part in within(value))
+
+    def _loops_over_modules(self, function: FunctionNode, names: set[str]) -> bool:
+        """``for model in models: model.eval()``."""
+        loops = (s for s in statements(function.facts.body) if isinstance(s, For))
+        return any(name in names for loop in loops for name in _names(loop.target))
+
+    def _evaluates(self, function: FunctionNode, at: int) -> bool:
+        """Whether the function is called like one that evaluates, or the place stands in a loop over such data."""
+        if self._inference.is_inference_name(function):
+            return True
+        loops = (statement for statement in statements(function.facts.body) if isinstance(statement, For))
+        return any(_is_over_evaluation_data(loop) and at in _places(loop) for loop in loops)
+
+
+def module_of(event: CallEvent) -> Value:
+    """The module that a forward runs."""
+    if event.callee.kind == "module" or event.receiver is None:
+        return event.callee
+    return event.receiver
+
+
+def _is_part(name: str, whole: str) -> bool:
+    return name == whole or name.startswith(f"{whole}.")
+
+
+def _names(target: Expression) -> Iterator[str]:
+    yield from filter(None, map(dotted, within(target)))
+
+
+def _places(loop: For) -> frozenset[int]:
+    return frozenset(expression.at for expression in all_expressions(loop.body))
+
+
+def _is_over_evaluation_data(loop: For) -> bool:
+    iterable = loop.iterable
+    while isinstance(iterable, Call) and iterable.arguments:
+        iterable = iterable.arguments[0].value
+    return EVALUATION_DATA.search((dotted(iterable) or "").lower()) is not None

@@ -1,0 +1,335 @@
+"""A model is evaluated under `no_grad`, and is still in training mode.
+
+## Flagged
+
+```python
+import torch
+from torch import nn
+
+class Classifier(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(8, 64), nn.Dropout(0.5), nn.Linear(64, 3))
+
+    def forward(self, images):
+        return self.layers(images)
+
+def predict(path, images):
+    model = Classifier()
+    model.load_state_dict(torch.load(path))
+    with torch.no_grad():
+        return model(images).argmax(1)  # GL601
+
+# run: torch.save(Classifier().state_dict(), "model.pt")
+# run: first, second = predict("model.pt", images), predict("model.pt", images)
+# shows: not first.equal(second)
+```
+
+## Instead
+
+```python
+import torch
+from torch import nn
+
+class Classifier(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(8, 64), nn.Dropout(0.5), nn.Linear(64, 3))
+
+    def forward(self, images):
+        return self.layers(images)
+
+def predict(path, images):
+    model = Classifier()
+    model.load_state_dict(torch.load(path))
+    model.eval()
+    with torch.no_grad():
+        return model(images).argmax(1)
+
+# run: torch.save(Classifier().state_dict(), "model.pt")
+# run: first, second = predict("model.pt", images), predict("model.pt", images)
+# shows: first.equal(second)
+```
+
+## Why
+
+`no_grad()` switches recording off and nothing else. Every module starts in training mode, and
+`load_state_dict` does not change that. In training mode dropout goes on dropping, so that two passes
+over the same images differ, and batch norm uses the statistics of the batch it is given and updates
+its running statistics with it: evaluation changes the model. With a batch of one it raises
+`ValueError: Expected more than 1 value per channel when training`.
+
+A warning needs a model that is known to have such layers, and one of three things in the same
+function: it is made and loaded there, it is put into training mode there, or another model is put
+into evaluation mode there and this one is not. For a model whose layers are not known this is advice,
+off by default: without dropout and batch norm the mode makes no difference.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import Finding, Note, Project, rule
+
+_WHY = {
+    "made": "this model was made here and never put into evaluation mode",
+    "set": "this model is in training mode here",
+    "beside": "this model is not in evaluation mode, and another one is",
+}
+_THERE = {"set": "put into training mode here", "beside": "the other one is put into evaluation mode here"}
+
+
+@rule("GL601", severity="warning", since="0.1.0")
+def training_mode_inference(project: Project) -> Iterator[Finding]:
+    """Find evaluation under a guard of modules that nobody has put into evaluation mode."""
+    for function in project.functions():
+        for found in project.training_mode.of(function):
+            yield Finding(
+                function.place(found.event.at),
+                function.name,
+                _WHY[found.why],
+                notes=(Note(found.place, _THERE[found.why]),) if found.place is not None else (),
+                help="call `.eval()` on it first",
+                severity=None if found.known else "advice",
+            )
+
+
+CASES = r"""
+```python setup
+import torch
+from torch import nn
+
+images = torch.randn(64, 8)
+loader = [images[:32], images[32:]]
+```
+
+## Flagged
+
+### batch norm learns from what is evaluated
+```python
+import torch
+from torch import nn
+
+class Normalized(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(8)
+
+    def forward(self, images):
+        return self.norm(images)
+
+def run(model, train_loader, test_loader):
+    model = Normalized()
+    model.train()
+    with torch.no_grad():
+        for images in test_loader:
+            scores = model(images)  # GL601
+            print(scores.argmax(1))
+    return model.norm.num_batches_tracked.item()
+
+# run: seen = run(None, loader, loader)
+# shows: seen == 2
+```
+
+### one of two
+```python
+import torch
+from torch import nn
+
+class Encoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(8, 8)
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, images):
+        return self.dropout(self.linear(images))
+
+class Evaluator:
+    def __init__(self, head):
+        self.encoder = Encoder()
+        self.head = head
+
+    @torch.no_grad()
+    def scores(self, images):
+        self.head.eval()
+        return self.head(self.encoder(images)).tolist()  # GL601
+
+# run: evaluator = Evaluator(nn.Linear(8, 3))
+# run: first, second = evaluator.scores(images), evaluator.scores(images)
+# shows: first != second
+```
+
+### layers that are not known
+```python
+import torch
+from torch import nn
+from parts import Layer
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = Layer(8, 3)
+
+    def forward(self, images):
+        return self.layer(images)
+
+def predict(path, images):
+    model = Net()
+    model.load_state_dict(torch.load(path))
+    with torch.no_grad():
+        return model(images).argmax(1)  # GL601
+
+# run: torch.save(Net().state_dict(), "net.pt")
+# run: labels = predict("net.pt", images)
+# shows: labels.shape == (64,)
+```
+
+```python setup
+# file: parts.py
+from torch import nn
+
+class Layer(nn.Linear):
+    pass
+# file: example.py
+```
+
+## Silent
+
+### layers for which the mode makes no difference
+```python
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(8, 3)
+
+    def forward(self, images):
+        return self.layer(images)
+
+def predict(path, images):
+    model = Net()
+    model.load_state_dict(torch.load(path))
+    with torch.no_grad():
+        return model(images)
+
+# run: torch.save(Net().state_dict(), "net.pt")
+# run: first, second = predict("net.pt", images), predict("net.pt", images)
+# shows: first.equal(second)
+```
+
+### put into evaluation mode, by whatever way
+```python
+import torch
+from torch import nn
+
+class Classifier(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(8, 64), nn.Dropout(0.5), nn.Linear(64, 3))
+
+    def forward(self, images):
+        return self.layers(images)
+
+def load(model, path):
+    model.load_state_dict(torch.load(path))
+    return model.eval()
+
+def predict(path, images):
+    first, second, third = Classifier(), Classifier().eval(), Classifier()
+    first.load_state_dict(torch.load(path))
+    first.train(False)
+    third = load(third, path)
+    with torch.no_grad():
+        return first(images), second(images), third(images)
+
+# run: torch.save(Classifier().state_dict(), "model.pt")
+# run: first, _, third = predict("model.pt", images)
+# shows: first.equal(third)
+```
+
+### a module under two names
+```python
+import torch
+from torch import nn
+
+class Classifier(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(8, 64), nn.Dropout(0.5), nn.Linear(64, 3))
+
+    def forward(self, images):
+        return self.layers(images)
+
+class Evaluator:
+    def __init__(self):
+        self.network = Classifier()
+        self.parallel = nn.DataParallel(self.network)
+
+    @torch.no_grad()
+    def scores(self, images):
+        self.network.eval()
+        return self.parallel(images)
+
+# run: evaluator = Evaluator()
+# run: first, second = evaluator.scores(images), evaluator.scores(images)
+# shows: first.equal(second)
+```
+
+### training, with a target made on the way
+```python
+import torch
+from torch import nn
+
+class Classifier(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(8, 64), nn.Dropout(0.5), nn.Linear(64, 3))
+
+    def forward(self, images):
+        return self.layers(images)
+
+def train(model, teacher, loader, optimizer):
+    model.train()
+    for images in loader:
+        with torch.no_grad():
+            target = teacher(images)
+        loss = (model(images) - target).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+# run: model, teacher = Classifier(), Classifier()
+# run: train(model, teacher, loader, torch.optim.SGD(model.parameters(), lr=0.1))
+```
+
+### statistics and samples that need training mode
+```python
+import torch
+from torch import nn
+
+class Classifier(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(8, 64), nn.Dropout(0.5), nn.BatchNorm1d(64), nn.Linear(64, 3))
+
+    def forward(self, images):
+        return self.layers(images)
+
+@torch.no_grad()
+def update_bn(model, test_loader):
+    model.train()
+    for images in test_loader:
+        model(images)
+
+@torch.no_grad()
+def predict_mc_dropout(model, images, samples):
+    model.train()
+    return torch.stack([model(images) for _ in range(samples)]).std(0)
+
+# run: model = Classifier()
+# run: update_bn(model, loader)
+# run: spread = predict_mc_dropout(model, images, 4)
+# shows: spread.sum() > 0
+```
+"""
