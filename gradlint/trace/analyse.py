@@ -24,6 +24,7 @@ from gradlint.trace.events import (
 if TYPE_CHECKING:
     from gradlint.trace.read import Raw
 
+Row = tuple[int, ...]
 UNKNOWN = Site("<unknown>", 0, "<unknown>", "")
 
 
@@ -62,9 +63,9 @@ class _Peak:
 class Replay:
     """What the records of one process come to."""
 
-    sites: dict[int, Site]
-    lanes: dict[int, tuple[str, str]]
-    devices: dict[int, str]
+    sites: dict[int, Site] = field(default_factory=dict)
+    lanes: dict[int, tuple[str, str]] = field(default_factory=dict)
+    devices: dict[int, str] = field(default_factory=dict)
     regions: list[Region] = field(default_factory=list)
     changes: list[Change] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
@@ -73,6 +74,14 @@ class Replay:
     open: dict[int, _Open] = field(default_factory=dict)
     entered: int = 0
     end: int = 0
+
+    def go_on(self, raw: "Raw") -> None:
+        """Replay the records of a log, or more of them."""
+        self.sites.update(_sites(raw))
+        self.lanes.update(_lanes(raw))
+        self.devices.update((note["id"], note["name"]) for note in _of(raw, "device"))
+        for record in raw.records:
+            self.take(record)
 
     def take(self, record: tuple[int, int, int, int, int, int, int]) -> None:
         """Replay one record."""
@@ -144,12 +153,16 @@ class Replay:
 
 def process_of(raw: "Raw") -> Process:
     """What the files of one process say."""
-    head = next((note for note in raw.notes if note.get("type") == "head"), {})
-    last = next((note for note in raw.notes if note.get("type") == "end"), None)
-    replay = Replay(_sites(raw), _lanes(raw), {note["id"]: note["name"] for note in _of(raw, "device")})
-    for record in raw.records:
-        replay.take(record)
+    replay = Replay()
+    replay.go_on(raw)
     replay.finish()
+    return so_far(raw, replay)
+
+
+def so_far(raw: "Raw", replay: Replay) -> Process:
+    """What a replay has come to, with what the notes and the table of lines say."""
+    head = next(_of(raw, "head"), {})
+    last = next(_of(raw, "end"), None)
     return Process(
         pid=raw.pid,
         parent=head.get("parent", 0),
@@ -199,23 +212,27 @@ def _devices(raw: "Raw", replay: Replay) -> Iterator[Device]:
 
 def _lines(raw: "Raw", sites: dict[int, Site]) -> Iterator[Line]:
     """Lines of the program that ran forwards or saved tensors, each with the lines that did so on its behalf."""
-    inner: dict[int, list[Part]] = defaultdict(list)
-    notes = [note for note in _of(raw, "line") if note["row"] < len(raw.rows)]
-    for note in notes:
-        if note["outer"] is not None:
-            saved, wasted, *_ = raw.rows[note["row"]]
-            inner[note["outer"]].append(Part(sites.get(note["site"], UNKNOWN), saved, wasted))
-    for note in notes:
+    rows: dict[tuple[Site, Mode], list[Row]] = defaultdict(list)
+    inner: dict[Site, dict[Site, list[Row]]] = defaultdict(lambda: defaultdict(list))
+    for note in _of(raw, "line"):
+        if note["row"] >= len(raw.rows):
+            continue  # the disk was full
+        site, row = sites.get(note["site"], UNKNOWN), raw.rows[note["row"]]
         if note["outer"] is None:
-            site, mode = sites.get(note["site"], UNKNOWN), _mode(note["mode"])
-            parts = inner.get(note["site"], []) if mode == Mode.GRAD else []
-            yield _line(site, mode, raw.rows[note["row"]], parts)
+            rows[site, _mode(note["mode"])].append(row)
+        else:
+            inner[sites.get(note["outer"], UNKNOWN)][site].append(row)
+    for (site, mode), same in rows.items():
+        parts = inner[site] if mode == Mode.GRAD else {}
+        yield _line(site, mode, same, parts)
 
 
-def _line(site: Site, mode: Mode, row: tuple[int, ...], parts: list[Part]) -> Line:
-    saved, wasted, calls, wasted_calls, alive, most, rises, _ = row
+def _line(site: Site, mode: Mode, rows: list[Row], parts: dict[Site, list[Row]]) -> Line:
+    """One line; several rows of it are several calls that stand on it."""
+    saved, wasted, calls, wasted_calls, alive, most, rises, _ = (sum(words) for words in zip(*rows, strict=True))
     growing = rises >= GROWING and (alive > 0 or wasted > saved // 2)
-    inside = tuple(sorted(parts, key=lambda part: (-part.wasted, -part.saved, part.site)))
+    found = [Part(part, sum(row[0] for row in same), sum(row[1] for row in same)) for part, same in parts.items()]
+    inside = tuple(sorted(found, key=lambda part: (-part.wasted, -part.saved, part.site)))
     return Line(
         site.file, site.line, site.function, mode, saved, wasted, calls, wasted_calls, alive, most, growing, inside
     )

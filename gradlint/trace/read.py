@@ -43,22 +43,27 @@ def load(*paths: str | Path) -> Trace:
     return trace
 
 
-def read(log: Path) -> Raw:
-    """The files of one process. A cut end, as a killed process or a full disk leaves, is no fault.
+def read(log: Path, start: int = HEADER.size) -> Raw:
+    """The files of one process, its records from a byte of the log on.
+
+    A cut end, as a killed process or a full disk leaves, is no fault.
 
     Raises:
         TraceError: when the log cannot be read, or is no log.
     """
     try:
-        data = log.read_bytes()
+        with log.open("rb") as file:
+            head = file.read(HEADER.size)
+            file.seek(start)
+            data = file.read()
         notes = list(_notes(log.with_suffix(".jsonl")))
         table = log.with_suffix(".lines")
         rows = list(_rows(table.read_bytes())) if table.exists() else []
     except OSError as error:
         raise TraceError(f"cannot read {error.filename}: {error.strerror}") from error
-    if len(data) < HEADER.size or data[:8] != MAGIC:
+    if len(head) < HEADER.size or head[:8] != MAGIC:
         raise TraceError(f"{log}: not a gradlint trace")
-    _, version, pid, wall, monotonic = HEADER.unpack_from(data)
+    _, version, pid, wall, monotonic = HEADER.unpack(head)
     if version != VERSION:
         raise TraceError(f"{log}: version {version} of the format; this gradlint reads {VERSION}")
     return Raw(pid, wall, monotonic, list(_records(data)), notes, rows)
@@ -66,7 +71,7 @@ def read(log: Path) -> Raw:
 
 def _records(data: bytes) -> Iterator[Record]:
     whole = len(data) - len(data) % RECORD.size
-    for record in RECORD.iter_unpack(data[HEADER.size : whole]):
+    for record in RECORD.iter_unpack(data[:whole]):
         if record[-1] == 0:  # nothing was written from here on
             return
         yield record

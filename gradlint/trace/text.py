@@ -33,9 +33,12 @@ def duration(nanoseconds: float) -> str:
 
 def place(site: Site | Line) -> str:
     """The file, relative if it lies below the current folder, and the line."""
-    file = site.file
-    here = os.getcwd() + os.sep
-    return f"{file.removeprefix(here)}:{site.line}"
+    return f"{relative(site.file)}:{site.line}"
+
+
+def relative(file: str) -> str:
+    """A path relative to the current folder if it lies below it."""
+    return file.removeprefix(os.getcwd() + os.sep)
 
 
 def report(trace: Trace) -> str:
@@ -156,18 +159,20 @@ def _lines(process: Process) -> Iterator[str]:
     for line in wasted[:MOST]:
         share = line.wasted / line.saved if line.saved else 1
         about = "" if process.deep else "about "
-        yield (
-            f"  {place(line)} {line.function}: {about}{size(line.wasted)} ({share:.0%} of what it saves), "
-            f"{line.wasted_calls:,} of {line.calls:,} forwards"
-        )
+        calls = f", in {line.wasted_calls:,} of {line.calls:,} forwards" if line.calls else ""
+        yield f"  {place(line)} {line.function}: {about}{size(line.wasted)} ({share:.0%} of what it saves){calls}"
         yield from _inside(line)
     if len(wasted) > MOST:
         yield f"  and {len(wasted) - MOST} more lines"
+    if wasted:
+        yield "  No backward came by before it was freed. What is not trained on belongs under torch.no_grad()."
     if kept:
         yield ""
-        yield "Kept alive, more and more"
+        yield "Kept alive, more and more with every forward"
     for line in kept[:MOST]:
-        yield f"  {place(line)} {line.function}: {size(line.alive)} at the end"
+        yield f"  {place(line)} {line.function}: {size(line.most)} at most, {size(line.alive)} at the end"
+    if kept:
+        yield "  Something keeps what each forward returned: add .item() or .detach() where only the value is needed."
 
 
 def _inside(line: Line) -> Iterator[str]:
