@@ -85,7 +85,9 @@ class Modes:
         if name is None or depth > _LONGEST_CHAIN:
             return None
         values = self._bindings.values(function, name)
-        found = {self.held(where, value, depth + 1) for where, value in values if dotted(value) != name}
+        found: set[GradModeName | None] = {
+            self.held(where, value, depth + 1) for where, value in values if dotted(value) != name
+        }
         return found.pop() if len(found) == 1 else None
 
     def decorating(self, function: FunctionNode, decorator: Expression) -> GradModeName | None:

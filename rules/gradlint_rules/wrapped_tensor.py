@@ -95,7 +95,7 @@ def _is_volatile(call: Call) -> bool:
 
 def _cuts(project: Project, function: FunctionNode, event: CallEvent) -> bool:
     """Whether what is wrapped has a graph, which is then lost; who sets the flag means to make a new leaf."""
-    if len(event.arguments) > 1:
+    if len(event.arguments) != 1:
         return False
     value = event.arguments[0].value
     if value.kind == "tensor" and value.tensor == COMPUTED:

@@ -55,9 +55,10 @@ def place(part: Part, lines: Sequence[str]) -> Span | None:
 
 def _defined(node: Any, lines: Sequence[str]) -> Span | None:
     """The name behind ``def`` or ``class``, if it stands on the same line."""
-    start = _column(node.lineno, node.col_offset, lines) - 1
-    keyword = _DEFINED.match(lines[node.lineno - 1], start)
-    if keyword is None or not lines[node.lineno - 1].startswith(node.name, keyword.end()):
+    number: int = node.lineno
+    line = lines[number - 1]
+    keyword = _DEFINED.match(line, _column(number, node.col_offset, lines) - 1)
+    if keyword is None or not line.startswith(node.name, keyword.end()):
         return None
     return Span(node.lineno, keyword.end() + 1, node.lineno, keyword.end() + 1 + len(node.name))
 
