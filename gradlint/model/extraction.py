@@ -87,7 +87,12 @@ class Extraction(Generic[Node]):
             for argument in arguments
             if isinstance(argument.value, Name | Attribute) and (name := dotted(argument.value)) is not None
         )
-        self.scope.calls.append(CallFact(at, _callee(function), handed))
+        match function:
+            case Attribute(name=method) | Name(id=method):
+                pass
+            case _:
+                method = ""
+        self.scope.calls.append(CallFact(at, _callee(function), method, handed))
 
     def note_import(self, found: ImportName) -> ImportName:
         """Note an import for the linker."""

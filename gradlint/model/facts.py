@@ -21,11 +21,13 @@ class Parameter:
 class CallFact:
     """A call as the linker needs it: who is called, with which functions handed over by name.
 
-    ``callee`` is the dotted name (empty when it is computed).
+    ``callee`` is the dotted name (empty when it is computed), ``method`` its last part, which is known of
+    ``f().method()`` as well.
     """
 
     at: int
     callee: str
+    method: str
     handed: tuple[str, ...]
 
 

@@ -21,6 +21,7 @@ from gradlint.project.effects import GRAD, apply
 from gradlint.project.flow import CallEvent, Flows
 from gradlint.project.link import Linker
 from gradlint.project.nodes import ClassNode, External, FunctionNode, ModuleNode
+from gradlint.project.prospects import Prospects
 from gradlint.project.values import Origin, Value
 
 _LONGEST_WAY_UP = 4  # callers of callers
@@ -49,12 +50,14 @@ class Inference:
         calls: CallGraph,
         flows: Flows,
         destinies: Destinies,
+        prospects: Prospects,
         configured: frozenset[str],
     ) -> None:
         self._linker = linker
         self._calls = calls
         self._flows = flows
         self._destinies = destinies
+        self._prospects = prospects
         self._cues = Cues(calls, flows, configured)
         self._torch: dict[ModuleNode, bool] = {}
 
@@ -64,7 +67,7 @@ class Inference:
 
     def wasteful_forwards(self, function: FunctionNode) -> Iterator[Forward]:
         """The forwards of a function that record a graph which nobody will use, with the evidence."""
-        if not self._may_infer(function):
+        if not self._may_infer(function) or not self._prospects.may_forward(function):
             return
         flow = self._flows.flow(function)
         if self._needs_gradient(function):
@@ -145,12 +148,17 @@ class Inference:
         named = function.facts.name.startswith("forward")
         return named and (function.owner is None or self._calls.modules.is_module_class(function.owner))
 
-    def _is_part_of_forward(self, function: FunctionNode, depth: int = 0) -> bool:
-        """Whether a method of a module is called by a ``forward``: training runs it as well."""
-        if function.owner is None or not self._calls.modules.is_module_class(function.owner) or depth > _LONGEST_WAY_UP:
-            return False
-        callers = [edge.caller for edge in self._calls.callers.get(function, ()) if edge.certain]
-        return any(self._is_forward(c) or self._is_part_of_forward(c, depth + 1) for c in callers if c is not function)
+    def _is_part_of_forward(self, function: FunctionNode) -> bool:
+        """Whether a method of a module is called by a ``forward``, perhaps through others: training runs it as well."""
+        seen, nearest = {function}, [function]
+        for _ in range(_LONGEST_WAY_UP + 1):
+            methods = [f for f in nearest if f.owner is not None and self._calls.modules.is_module_class(f.owner)]
+            edges = (edge for method in methods for edge in self._calls.callers.get(method, ()))
+            nearest = list(dict.fromkeys(edge.caller for edge in edges if edge.certain and edge.caller not in seen))
+            if any(map(self._is_forward, nearest)):
+                return True
+            seen.update(nearest)
+        return False
 
     def uses_torch(self, module: ModuleNode) -> bool:
         """Whether a module works with torch: it imports it, or a module of the project that does."""
@@ -197,26 +205,33 @@ class Inference:
         states = self._calls.states_at(function, at)
         if not states & GRAD or states == GRAD:
             return states == GRAD
-        return bool(apply(self._calls.effect_at(function, at), GRAD) & GRAD) and self._is_live(function, frozenset())
+        return bool(apply(self._calls.effect_at(function, at), GRAD) & GRAD) and self._is_live(function)
 
-    def _is_live(self, function: FunctionNode, seen: frozenset[FunctionNode]) -> bool:
-        if function.is_module_body:
-            return True
-        callers = self._calls.callers.get(function, ())
-        if not callers and function.owner is None:
-            return self._cues.is_inference_name(function) and "eval" in function.facts.words
-        return any(
-            edge.certain
-            and edge.caller not in seen
-            and self._calls.states_of_edge(edge, self._calls.entry(edge.caller)) & GRAD
-            and self._is_live(edge.caller, seen | {function})
-            for edge in callers
-        )
+    def _is_live(self, function: FunctionNode) -> bool:
+        """Whether the project itself gets to a function with grad on: its scripts do, or whoever uses its functions."""
+        seen, pending = {function}, [function]
+        while pending:
+            found = pending.pop()
+            callers = self._calls.callers.get(found, ())
+            if found.is_module_body or (not callers and self._is_offered(found)):
+                return True
+            for edge in callers:
+                if edge.certain and edge.caller not in seen and self._leaves_on(edge):
+                    seen.add(edge.caller)
+                    pending.append(edge.caller)
+        return False
+
+    def _is_offered(self, function: FunctionNode) -> bool:
+        """Whether a function that nobody in the project calls is there for others to evaluate with."""
+        return function.owner is None and self._cues.is_inference_name(function) and "eval" in function.facts.words
+
+    def _leaves_on(self, edge: Edge) -> bool:
+        return bool(self._calls.states_of_edge(edge, self._calls.entry(edge.caller)) & GRAD)
 
     def _unguarded_caller(self, function: FunctionNode) -> Edge | None:
         """A caller that reaches the function with grad on."""
         for edge in self._calls.callers.get(function, ()):
-            if self._calls.states_of_edge(edge, self._calls.entry(edge.caller)) & GRAD:
+            if self._leaves_on(edge):
                 return edge
         return None
 

@@ -17,9 +17,9 @@ from gradlint.model.torch_names import GUARDED_METHODS
 from gradlint.model.torch_tensors import UNCLEAR_MODULES
 from gradlint.project import tensors
 from gradlint.project.calls import EVERYBODYS, is_stub
-from gradlint.project.flow import Flow, SideEffects
+from gradlint.project.flow import MOST_TARGETS, SideEffects
 from gradlint.project.invocation import Invocation
-from gradlint.project.invoke_project import on_project, runs_module
+from gradlint.project.invoke_project import flow_of, on_project, runs_module
 from gradlint.project.nodes import ClassNode, External, FunctionNode
 from gradlint.project.values import ANY, COMPUTED, LEAF, PLAIN, UNKNOWN, Certainty, Value, elsewhere, plain
 
@@ -139,7 +139,7 @@ def forward(it: Invocation, module: Value) -> Value:
         return plain(it.given)
     it.forward = True
     if isinstance(module.target, ClassNode):
-        it.forward = any(runs_module(it, _flow_of(it, t)) for t in it.targets) if it.targets else True
+        it.forward = any(runs_module(it, flow_of(it, t)) for t in it.targets) if it.targets else True
     return result_of_forward(it, it.fresh(it.given))
 
 
@@ -162,7 +162,7 @@ def result_of_forward(it: Invocation, result: Value) -> Value:
     run = it.run
     tensor = COMPUTED | PLAIN
     if it.targets:
-        if not run.follows:
+        if not run.follows or len(it.targets) > MOST_TARGETS:
             return result
         for target in it.targets:
             returned = run.flows.flow(target).returns
@@ -174,8 +174,3 @@ def result_of_forward(it: Invocation, result: Value) -> Value:
     if run.records(it.at) is False:
         return result
     return replace(result, tensor=tensor, born=run.epoch, memory=frozenset({it.at}), own_memory=True)
-
-
-def _flow_of(it: Invocation, target: FunctionNode) -> Flow:
-    """The flow of what a module runs; a plain ``forward`` need not be run to know that it is one."""
-    return Flow(target) if target.facts.name == "forward" else it.run.flows.flow(target)

@@ -7,7 +7,7 @@ from gradlint.model.code import Call, dotted
 from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.project import tensors
 from gradlint.project.effects import GRAD, apply
-from gradlint.project.flow import CallEvent, Flow, SideEffects, is_bound, matched
+from gradlint.project.flow import MOST_TARGETS, CallEvent, Flow, SideEffects, is_bound, matched
 from gradlint.project.invocation import Invocation
 from gradlint.project.nodes import ClassNode, FunctionNode
 from gradlint.project.values import (
@@ -32,18 +32,37 @@ _TRANSPARENT = re.compile(
 
 def on_project(it: Invocation, targets: tuple[FunctionNode, ...]) -> Value:
     """A call of functions of the project: their own flows tell what happens."""
+    if len(targets) > MOST_TARGETS:
+        return _one_of_many(it, targets)
     it.effects = it.run.effects_of(targets)
     results = [_summary(it, target) for target in targets]
     found = results[0]
     for result in results[1:]:
         found = meet(found, result)
     # The first is what the code names, the others are what subclasses put in its place: one of many is no evidence.
-    runs = [runs_module(it, it.run.flows.flow(target)) for target in targets]
-    it.forward = it.forward or runs[0] or all(runs[1:] or [False])
+    it.forward = it.forward or _run_modules(it, targets)
     if any(not _is_transparent(target) for target in targets):
         it.effects = SideEffects()
         return elsewhere(found)
     return found
+
+
+def _one_of_many(it: Invocation, targets: tuple[FunctionNode, ...]) -> Value:
+    """A call of a method that half the project overrides: what all of them have in common is next to nothing."""
+    it.effects = it.run.effects_of(targets)
+    it.forward = it.forward or _run_modules(it, targets)
+    return elsewhere(it.fresh(it.given))
+
+
+def _run_modules(it: Invocation, targets: tuple[FunctionNode, ...]) -> bool:
+    """Whether what the code names runs a module, or all that overrides it: one of many is no evidence."""
+    runs = (runs_module(it, flow_of(it, target)) for target in targets)
+    return next(runs) or (len(targets) > 1 and all(runs))
+
+
+def flow_of(it: Invocation, target: FunctionNode) -> Flow:
+    """The flow of what a module runs; a plain ``forward`` need not be run to know that it is one."""
+    return Flow(target) if target.facts.name == "forward" else it.run.flows.flow(target)
 
 
 def _is_transparent(callee: FunctionNode) -> bool:

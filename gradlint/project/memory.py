@@ -4,11 +4,11 @@ An *epoch* is a stretch of the run in which no ``backward()`` can have run: its 
 that may run one, and where paths of different epochs meet. A tensor born in the present epoch has no gradient yet.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from gradlint.project.effects import GRAD, INFERENCE, NO_GRAD, apply
-from gradlint.project.flow import ChangeEvent, Flow, Flows, SideEffects
+from gradlint.project.flow import MOST_TARGETS, ChangeEvent, Flow, Flows, SideEffects
 from gradlint.project.nodes import FunctionNode
 from gradlint.project.reads import Reads
 from gradlint.project.values import ANY, COMPUTED, LEAF, NUMBER, PERHAPS, PLAIN, UNKNOWN, Origin, Value, elsewhere, meet
@@ -200,9 +200,12 @@ class Memory:
         self.begin_epoch()
         self.effects.backward = True
 
-    def effects_of(self, callees: Iterable[FunctionNode]) -> SideEffects:
-        """What functions of the project may do; all there is if this function does not ask."""
+    def effects_of(self, callees: Collection[FunctionNode]) -> SideEffects:
+        """What functions of the project may do; all there is if this function does not ask, or if they are many."""
         found = SideEffects(False, False, False, False)
+        if len(callees) > MOST_TARGETS:
+            self.effects.include(SideEffects())
+            return SideEffects()
         for callee in callees:
             self.flow.runs.add(callee)
             found.include(self.flows.effects(callee) if self.follows else SideEffects())

@@ -21,9 +21,15 @@ class Modules:
         self._linker = linker
         self._bindings = bindings
         self._with_parameters: dict[ClassNode, bool] = {}
+        self._modules: dict[ClassNode, bool] = {}
 
     def is_module_class(self, cls: ClassNode) -> bool:
         """Whether instances are ``torch.nn.Module``: by a base, or by having ``forward`` under an unknown base."""
+        if cls not in self._modules:
+            self._modules[cls] = self._is_module_class(cls)
+        return self._modules[cls]
+
+    def _is_module_class(self, cls: ClassNode) -> bool:
         outside = [a.name for a in self._linker.ancestors(cls) if isinstance(a, External)]
         if any(name in MODULE_BASES or name.startswith(LIGHTNING_ROOTS) for name in outside):
             return True

@@ -21,6 +21,7 @@ from gradlint.project.modes import Modes
 from gradlint.project.nodes import External, FunctionNode
 from gradlint.project.optimizers import Optimizers
 from gradlint.project.order import Order
+from gradlint.project.prospects import Prospects
 from gradlint.project.state import GradStates
 from gradlint.project.steps import Steps
 from gradlint.project.training_mode import TrainingMode
@@ -46,7 +47,8 @@ class Project:
     ``consumers`` what is done with generators, ``flows`` what names hold, ``evidence`` which of the others hold
     tensors or modules, ``gradients`` where they are read and what for, ``growths`` what keeps graphs,
     ``optimizers`` where they are made, ``order`` what becomes of gradients and when, ``flags`` how
-    ``requires_grad`` is misspelt, ``inference`` what speaks for a call being inference, ``layers`` which modules
+    ``requires_grad`` is misspelt, ``prospects`` which functions may run a module
+    at all, ``inference`` what speaks for a call being inference, ``layers`` which modules
     depend on their mode, ``training_mode`` where they are evaluated in the wrong one.
     """
 
@@ -68,7 +70,10 @@ class Project:
         self.optimizers = Optimizers(self.flows)
         self.growths = Growths(self.calls, self.flows, self.destinies)
         self.order = Order(self.flows, Steps(self.calls, self.flows))
-        self.inference = Inference(self.linker, self.calls, self.flows, self.destinies, names.inference_functions)
+        self.prospects = Prospects(self.linker, self.bindings, self.calls, names.models)
+        self.inference = Inference(
+            self.linker, self.calls, self.flows, self.destinies, self.prospects, names.inference_functions
+        )
         self.layers = Layers(self.linker)
         self.training_mode = TrainingMode(self.calls, self.flows, self.destinies, self.inference, self.layers)
 
