@@ -1,0 +1,223 @@
+"""A training loop puts its model into evaluation mode and never back.
+
+## Flagged
+
+```python
+def train(model, optimizer, loader, val_loader):
+    model.train()
+    for epoch in range(2):
+        for images, labels in loader:
+            optimizer.zero_grad()
+            criterion(model(images), labels).backward()
+            optimizer.step()
+        model.eval()  # GL603
+        print(hits(model, val_loader))
+
+# run: train(model, optimizer, loader, loader)
+# shows: model[1].num_batches_tracked == 2
+```
+
+## Instead
+
+```python
+def train(model, optimizer, loader, val_loader):
+    for epoch in range(2):
+        model.train()
+        for images, labels in loader:
+            optimizer.zero_grad()
+            criterion(model(images), labels).backward()
+            optimizer.step()
+        model.eval()
+        print(hits(model, val_loader))
+
+# run: train(model, optimizer, loader, loader)
+# shows: model[1].num_batches_tracked == 4
+```
+
+## Why
+
+`eval()` holds until `train()` is called; leaving a function or beginning the next epoch does not end
+it. From the second epoch on dropout is off and batch norm neither normalises by the batch nor updates
+its running statistics. Nothing raises, and the loss may even look better for it.
+
+This is advice, off by default: fine-tuning with frozen statistics is sometimes meant, and a model
+without dropout and batch norm does not care.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import (
+    GRAD,
+    Call,
+    Expression,
+    Finding,
+    For,
+    FunctionNode,
+    Project,
+    Statement,
+    While,
+    all_expressions,
+    dotted,
+    rule,
+    statements,
+)
+
+_TRAINS = frozenset({"backward", "manual_backward"})
+
+
+@rule("GL603", severity="advice", since="0.1.0")
+def eval_mode_left_on(project: Project) -> Iterator[Finding]:
+    """Find the call of ``eval`` in the outermost loop that trains and never calls ``train``."""
+    for function in project.functions():
+        if {"eval"} - function.facts.words or _TRAINS.isdisjoint(function.facts.words):
+            continue
+        reported: set[int] = set()
+        for loop in _loops(function):
+            for call in _left_on(project, function, loop):
+                if call.at not in reported:
+                    reported.add(call.at)
+                    yield Finding(
+                        function.place(call.at),
+                        function.name,
+                        "the next round of this loop trains in evaluation mode",
+                        help="call `.train()` at the start of each round",
+                    )
+
+
+def _loops(function: FunctionNode) -> Iterator[For | While]:
+    for statement in statements(function.facts.body):
+        if isinstance(statement, For | While):
+            yield statement
+
+
+def _left_on(project: Project, function: FunctionNode, loop: Statement) -> Iterator[Call]:
+    """The calls of ``eval`` in a loop that also trains, if nothing in it goes back to training mode."""
+    assert isinstance(loop, For | While)
+    calls = [e for e in all_expressions(loop.body) if isinstance(e, Call)]
+    names = [dotted(call.function) or _last(call.function) for call in calls]
+    switched = {name.removesuffix(".eval"): call for name, call in zip(names, calls, strict=True) if _is_eval(name)}
+    if not switched or not any(name.rpartition(".")[2] in _TRAINS for name in names):
+        return
+    below = project.calls.below(t for call in calls for t in _targets(project, function, call))
+    if any(name.rpartition(".")[2] == "train" for name in names) or any("train" in f.facts.words for f in below):
+        return
+    recorded = {n for n, c in zip(names, calls, strict=True) if project.calls.states_at(function, c.at) & GRAD}
+    yield from (call for name, call in switched.items() if name in recorded)  # it is called in the loop too
+
+
+def _is_eval(name: str) -> bool:
+    return name.endswith(".eval")
+
+
+def _last(called: Expression) -> str:
+    return getattr(called, "name", "")
+
+
+def _targets(project: Project, function: FunctionNode, call: Call) -> tuple[FunctionNode, ...]:
+    event = project.flow(function).calls.get(call.at)
+    return event.targets if event is not None else ()
+
+
+CASES = r"""
+```python setup
+import torch
+from torch import nn
+
+model = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Linear(8, 3))
+criterion = nn.CrossEntropyLoss()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+loader = [(torch.randn(4, 8), torch.randint(3, (4,))) for _ in range(2)]
+
+@torch.no_grad()
+def hits(model, loader):
+    return sum((model(images).argmax(1) == labels).sum().item() for images, labels in loader)
+```
+
+## Flagged
+
+### in a while loop
+```python
+def train(model, optimizer, loader):
+    step = 0
+    while step < 4:
+        for images, labels in loader:
+            step += 1
+            loss = criterion(model(images), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            if step % 2 == 0:
+                model.eval()  # GL603
+                print(hits(model, loader))
+
+# run: train(model, optimizer, loader)
+# shows: not model.training
+```
+
+## Silent
+
+### back again
+```python
+def train(model, optimizer, loader):
+    for epoch in range(2):
+        for images, labels in loader:
+            optimizer.zero_grad()
+            criterion(model(images), labels).backward()
+            optimizer.step()
+        model.eval()
+        print(hits(model, loader))
+        model.train()
+
+# run: train(model, optimizer, loader)
+# shows: model.training
+```
+
+### by a function that is called
+```python
+def validate(model, loader):
+    model.eval()
+    found = hits(model, loader)
+    return found
+
+def train_epoch(model, optimizer, loader):
+    model.train()
+    for images, labels in loader:
+        optimizer.zero_grad()
+        criterion(model(images), labels).backward()
+        optimizer.step()
+
+def train(model, optimizer, loader):
+    for epoch in range(2):
+        train_epoch(model, optimizer, loader)
+        model.eval()
+        print(validate(model, loader))
+
+# run: train(model, optimizer, loader)
+```
+
+### after the loop
+```python
+def train(model, optimizer, loader):
+    for images, labels in loader:
+        optimizer.zero_grad()
+        criterion(model(images), labels).backward()
+        optimizer.step()
+    model.eval()
+    return hits(model, loader)
+
+# run: found = train(model, optimizer, loader)
+```
+
+### of another model
+```python
+def distill(model, teacher, optimizer, loader):
+    for images, _ in loader:
+        teacher.eval()
+        target = hits(teacher, loader)
+        optimizer.zero_grad()
+        (model(images).sum() - target).backward()
+        optimizer.step()
+
+# run: distill(model, nn.Linear(8, 3), optimizer, loader)
+```
+"""

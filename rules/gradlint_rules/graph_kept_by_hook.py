@@ -1,0 +1,209 @@
+"""A forward hook keeps what its layer computed, with the graph behind it.
+
+## Flagged
+
+```python
+activations = []
+
+def remember(module, inputs, output):
+    activations.append(output)  # GL110
+
+def inspect(model, loader):
+    handle = model[0].register_forward_hook(remember)
+    for images in loader:
+        model(images).sum().backward()
+    handle.remove()
+    return activations
+
+# run: kept = inspect(model, loader)
+# shows: all(output.requires_grad for output in kept)
+```
+
+## Instead
+
+```python
+activations = []
+
+def remember(module, inputs, output):
+    activations.append(output.detach())
+
+def inspect(model, loader):
+    handle = model[0].register_forward_hook(remember)
+    for images in loader:
+        model(images).sum().backward()
+    handle.remove()
+    return activations
+
+# run: kept = inspect(model, loader)
+# shows: not any(output.requires_grad for output in kept)
+```
+
+## Why
+
+An output holds the graph up to its layer: what the layers before it saved for backward stays in
+memory as long as the output does, for every pass that ran with grad on. `output.detach()` shares the
+values and holds no graph.
+
+This is advice, off by default: losses on activations (perceptual losses, Grad-CAM) need that graph,
+and under `no_grad()` there is none.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import (
+    Assign,
+    Attribute,
+    Call,
+    CallEvent,
+    Display,
+    Edit,
+    Expression,
+    Finding,
+    Fix,
+    FunctionNode,
+    Name,
+    Project,
+    Subscript,
+    Value,
+    all_expressions,
+    rule,
+    statements,
+)
+
+_REGISTERING = frozenset({"register_forward_hook", "register_module_forward_hook"})
+_KEEPING = frozenset({"append", "extend", "appendleft", "put", "add", "insert", "setdefault"})
+_OUTPUT = 2  # hook(module, inputs, output), ``self`` not counted
+
+
+@rule("GL110", severity="advice", since="0.1.0")
+def graph_kept_by_hook(project: Project) -> Iterator[Finding]:
+    """Find what forward hooks store of their output as it is."""
+    seen: set[FunctionNode] = set()
+    for function in project.functions():
+        if _REGISTERING.isdisjoint(function.facts.words):
+            continue
+        for event in project.flow(function).calls.values():
+            for hook in _hooks(project, event):
+                if hook not in seen:
+                    seen.add(hook)
+                    yield from (_finding(hook, kept) for kept in _kept(hook))
+
+
+def _hooks(project: Project, event: CallEvent) -> Iterator[FunctionNode]:
+    """The functions that a call registers, also those that a factory makes."""
+    if event.method not in _REGISTERING or not event.arguments:
+        return
+    first = event.arguments[0]
+    if isinstance(first.value.target, FunctionNode):
+        yield first.value.target
+    elif isinstance(first.expression, Call):
+        yield from _made(project, first.value)
+
+
+def _made(project: Project, value: Value) -> Iterator[FunctionNode]:
+    for origin in value.origins:
+        event = project.flow(origin.function).calls.get(origin.at)
+        for factory in event.targets if event is not None else ():
+            yield from (f for f in factory.module.functions if f.parent is factory)
+
+
+def _kept(hook: FunctionNode) -> Iterator[Name]:
+    """The places where the output itself is stored."""
+    names = [p.name for p in hook.facts.parameters if p.kind == "positional"]
+    names = names[1:] if hook.owner is not None and names[:1] == ["self"] else names
+    if len(names) <= _OUTPUT:
+        return
+    for stored in _stored(hook):
+        if isinstance(stored, Name) and stored.id == names[_OUTPUT]:
+            yield stored
+
+
+def _stored(hook: FunctionNode) -> Iterator[Expression]:
+    for statement in statements(hook.facts.body):
+        match statement:
+            case Assign(targets=(Attribute() | Subscript(),), value=Display(items=items)):
+                yield from items
+            case Assign(targets=(Attribute() | Subscript(),), value=value):
+                yield value
+            case _:
+                pass
+    for expression in all_expressions(hook.facts.body):
+        match expression:
+            case Call(function=Attribute(name=name), arguments=arguments) if name in _KEEPING:
+                yield from (argument.value for argument in arguments)
+            case _:
+                pass
+
+
+def _finding(hook: FunctionNode, kept: Name) -> Finding:
+    return Finding(
+        hook.place(kept.at),
+        hook.name,
+        f"`{kept.id}` is kept with the graph of everything up to its layer",
+        help=f"keep `{kept.id}.detach()`",
+        fix=Fix("unsafe", "detach it", (Edit(hook.place(kept.at), "after", ".detach()"),)),
+    )
+
+
+CASES = r"""
+```python setup
+import torch
+from torch import nn
+
+model = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
+loader = [torch.randn(4, 8) for _ in range(2)]
+```
+
+## Flagged
+
+### by attribute, by key, from a factory
+```python
+class Probe:
+    def __init__(self, model):
+        self.seen = {}
+        model[0].register_forward_hook(self.remember)
+        model[2].register_forward_hook(self.named("last"))
+
+    def remember(self, module, inputs, output):
+        self.last = output  # GL110
+
+    def named(self, name):
+        def hook(module, inputs, output):
+            self.seen[name] = output  # GL110
+        return hook
+
+# run: probe = Probe(model)
+# run: model(loader[0])
+# shows: probe.last.requires_grad and probe.seen["last"].requires_grad
+```
+
+## Silent
+
+### detached, or only looked at
+```python
+class Probe:
+    def __init__(self, model):
+        self.seen = {}
+        model[0].register_forward_hook(self.remember)
+        model[2].register_forward_hook(lambda module, inputs, output: None)
+
+    def remember(self, module, inputs, output):
+        self.last = output.detach()
+        self.seen["mean"] = output.mean().item()
+        self.seen["module"] = module
+
+# run: probe = Probe(model)
+# run: model(loader[0])
+# shows: not probe.last.requires_grad
+```
+
+### a function of that form that is no hook
+```python
+kept = []
+
+def remember(name, step, output):
+    kept.append(output)
+
+# run: remember("a", 1, 2)
+```
+"""

@@ -1,0 +1,126 @@
+"""A python number is made of a tensor that requires grad, by `float` or by a function of `math`.
+
+## Flagged
+
+```python
+import torch
+
+weight = torch.ones(3, requires_grad=True)
+loss = weight.square().sum()
+print(float(loss))  # GL216
+# warns: UserWarning: Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.
+```
+
+## Instead
+
+```python
+import torch
+
+weight = torch.ones(3, requires_grad=True)
+loss = weight.square().sum()
+print(loss.item())
+```
+
+## Fixed
+
+```python
+import torch
+
+weight = torch.ones(3, requires_grad=True)
+loss = weight.square().sum()
+print(loss.item())
+```
+
+## Why
+
+The number is right, and the graph is left behind, which `.item()` says openly. `float(t)`,
+`complex(t)`, the functions of `math` and `'%f' % t` make PyTorch warn once, ``UserWarning: Converting a
+tensor with requires_grad=True to a scalar may lead to unexpected behavior.`` `int(t)`, `bool(t)` and
+f-strings do not. Advice, off by default.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import CallEvent, Edit, Finding, Fix, FunctionNode, Project, dotted, rule
+
+_CONVERTING = frozenset({"builtins.float", "builtins.complex"})
+
+
+@rule("GL216", severity="advice", since="0.1.0")
+def scalar_from_grad_tensor(project: Project) -> Iterator[Finding]:
+    """Find conversions of tensors that are known to require grad."""
+    for function in project.functions():
+        for event in project.flow(function).calls.values():
+            name = getattr(event.callee.target, "name", "")
+            if (name in _CONVERTING or name.startswith("math.")) and len(event.arguments) == 1:
+                value = event.arguments[0].value
+                if value.kind == "tensor" and value.requires_grad:
+                    yield _finding(function, event, name)
+
+
+def _finding(function: FunctionNode, event: CallEvent, name: str) -> Finding:
+    argument = event.arguments[0].expression
+    text = dotted(argument)
+    edit = Edit(function.place(event.at), "replace", f"{text}.item()")
+    is_float = text is not None and name == "builtins.float"
+    return Finding(
+        function.place(event.at),
+        function.name,
+        f"`{event.method}` makes a number of a tensor that requires grad",
+        help="write `.item()`",
+        fix=Fix("safe", f"write `{text}.item()`", (edit,)) if is_float else None,
+    )
+
+
+CASES = r"""
+```python setup
+import torch
+
+weight = torch.ones(3, requires_grad=True)
+```
+
+## Flagged
+
+### other conversions
+```python
+import math
+import torch
+from math import sqrt
+
+def numbers():
+    weight = torch.ones(3, requires_grad=True)
+    loss = weight.square().sum()
+    first = math.log(loss)  # GL216
+    second = sqrt(loss) + float(loss / 2)  # GL216 GL216
+    third = float(loss)  # GL216
+    return first, second, third
+
+# run: found = numbers()
+# warns: UserWarning: Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.
+```
+
+## Silent
+
+### what does not warn
+```python
+import math
+import torch
+
+def numbers():
+    weight = torch.ones(3, requires_grad=True)
+    loss = weight.square().sum()
+    with torch.no_grad():
+        quiet = float(weight.sum())
+    return loss.item(), int(loss), bool(loss), float(loss.detach()), f"{loss:.3f}", quiet, math.sqrt(2)
+
+# run: found = numbers()
+```
+
+### a tensor that is not known
+```python
+def describe(loss):
+    return float(loss)
+
+# run: found = describe(1)
+```
+"""

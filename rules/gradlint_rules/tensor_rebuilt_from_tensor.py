@@ -1,0 +1,192 @@
+"""A tensor is made of tensors by `torch.tensor`, which copies their values and drops their graph.
+
+## Flagged
+
+```python
+import torch
+
+def total():
+    weight = torch.ones(3, requires_grad=True)
+    losses = torch.tensor([weight.square().sum(), weight.exp().sum()])  # GL211
+    return losses.mean()
+
+# run: loss = total()
+# warns: UserWarning: Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.
+# shows: not loss.requires_grad
+```
+
+## Instead
+
+```python
+import torch
+
+def total():
+    weight = torch.ones(3, requires_grad=True)
+    losses = torch.stack([weight.square().sum(), weight.exp().sum()])
+    return losses.mean()
+
+# run: loss = total()
+# shows: loss.requires_grad
+```
+
+## Why
+
+`torch.tensor(...)` reads numbers and makes a new leaf of them. Of a list of tensors it takes each
+value by itself, with one synchronisation per element on a GPU, and the graph behind them is gone: what
+is trained on the result trains nothing. `torch.stack` and `torch.cat` keep it.
+
+Of a single tensor it makes a detached copy and warns, ``UserWarning: To copy construct from a tensor,
+it is recommended to use sourceTensor.detach().clone() ...``. Where no graph is lost that is advice,
+off by default. `torch.as_tensor(t)` hands a tensor through as it is.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import (
+    COMPUTED,
+    LEAF,
+    Call,
+    CallEvent,
+    Edit,
+    Finding,
+    Fix,
+    FunctionNode,
+    Project,
+    Value,
+    all_expressions,
+    dotted,
+    rule,
+)
+
+_COPYING = frozenset({"torch.tensor"})
+_OF_LISTS = _COPYING | {"torch.Tensor", "torch.FloatTensor", "torch.as_tensor", "torch.asarray"}
+_LAST_PARTS = tuple(name.rpartition(".")[2] for name in sorted(_OF_LISTS))
+
+
+@rule("GL211", severity="warning", since="0.1.0")
+def tensor_rebuilt_from_tensor(project: Project) -> Iterator[Finding]:
+    """Find tensors that are made of tensors; advice where no graph is lost."""
+    spellings = project.modes.spellings(_LAST_PARTS)
+    for function in project.functions():
+        if spellings.isdisjoint(function.facts.words):
+            continue
+        for call in all_expressions(function.facts.body):
+            if isinstance(call, Call) and call.arguments:
+                name = project.modes.full_name(function, call.function)
+                event = project.flow(function).calls.get(call.at) if name in _OF_LISTS else None
+                if event is not None and name is not None:
+                    yield from _finding(function, call, event, name)
+
+
+def _finding(function: FunctionNode, call: Call, event: CallEvent, name: str) -> Iterator[Finding]:
+    given = event.arguments[0].value
+    loses = any(_has_graph(item) for item in given.items or ())
+    if loses:
+        yield Finding(
+            function.place(call.at),
+            function.name,
+            f"`{name}` takes the numbers out of these tensors: their graph is lost",
+            help="use `torch.stack` or `torch.cat`",
+        )
+    elif name in _COPYING and given.kind == "tensor" and len(call.arguments) == 1:
+        yield Finding(
+            function.place(call.at),
+            function.name,
+            f"`{name}` copies a tensor",
+            help="write `.detach().clone()`",
+            fix=_clone(function, call),
+            severity=None if _has_graph(given) else "advice",
+        )
+
+
+def _has_graph(value: Value) -> bool:
+    return value.kind == "tensor" and value.tensor in (COMPUTED, COMPUTED | LEAF)
+
+
+def _clone(function: FunctionNode, call: Call) -> Fix | None:
+    name = dotted(call.arguments[0].value)
+    if name is None:
+        return None
+    text = f"{name}.detach().clone()"
+    return Fix("unsafe", f"write `{text}`", (Edit(function.place(call.at), "replace", text),))
+
+
+CASES = r"""
+```python setup
+import torch
+
+weight = torch.ones(3, requires_grad=True)
+```
+
+## Flagged
+
+### other constructors of lists
+```python
+import torch
+from torch import FloatTensor
+
+def losses():
+    weight = torch.ones(3, requires_grad=True)
+    first, second = weight.exp().sum(), weight.log().sum()
+    third = torch.Tensor((first, second))  # GL211
+    return torch.as_tensor([first, second]), FloatTensor([first, second]), third  # GL211 GL211
+
+# run: found = losses()
+# shows: not any(loss.requires_grad for loss in found)
+```
+
+### a copy of one tensor
+```python
+import torch
+
+def copies():
+    weight = torch.ones(3, requires_grad=True)
+    data = torch.zeros(3)
+    scores = weight * 2
+    return torch.tensor(data), torch.tensor(scores)  # GL211 GL211
+
+# run: found = copies()
+# warns: UserWarning: To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone()
+# shows: not found[1].requires_grad
+```
+
+## Silent
+
+### python numbers
+```python
+import torch
+
+def losses():
+    weight = torch.ones(3, requires_grad=True)
+    first, second = weight.exp().sum(), weight.log().sum()
+    return torch.tensor([first.item(), second.item()]), torch.tensor([1.0, 2.0]), torch.tensor(3)
+
+# run: found = losses()
+```
+
+### graphs kept
+```python
+import torch
+
+def losses():
+    weight = torch.ones(3, requires_grad=True)
+    first, second = weight.exp().sum(), weight.log().sum()
+    return torch.stack([first, second]), torch.as_tensor(first), first.detach().clone()
+
+# run: found = losses()
+# shows: found[0].requires_grad
+```
+
+### under no_grad
+```python
+import torch
+
+@torch.no_grad()
+def losses():
+    weight = torch.ones(3, requires_grad=True)
+    first, second = weight.exp().sum(), weight.log().sum()
+    return torch.tensor([first, second])
+
+# run: found = losses()
+```
+"""

@@ -1,0 +1,226 @@
+"""Code with a grad mode in it is traced and then trained: the trace has dropped the mode.
+
+## Flagged
+
+```python
+import torch
+
+def scaled(x):
+    with torch.no_grad():
+        scale = x * x
+    return x * scale
+
+def derivative(x):
+    traced = torch.jit.trace(scaled, x)  # GL319
+    traced(x).sum().backward()
+    return x.grad
+
+# run: found = derivative(torch.ones(1, requires_grad=True))
+# shows: found.item() == 3
+```
+
+## Instead
+
+```python
+import torch
+
+def scaled(x):
+    with torch.no_grad():
+        scale = x * x
+    return x * scale
+
+def derivative(x):
+    scaled(x).sum().backward()
+    return x.grad
+
+# run: found = derivative(torch.ones(1, requires_grad=True))
+# shows: found.item() == 1
+```
+
+or `torch.compile(scaled)`; `torch.jit.script` keeps the mode too.
+
+## Why
+
+`torch.jit.trace` writes down the operations that run, and a grad mode is none. In the traced code
+they all record: here the gradient is 3, not 1, because the scale is differentiated too. Nothing is
+said. For code that is traced to be exported and only run for its values that does no harm, and is not
+reported.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import (
+    GRAD,
+    Assign,
+    CallEvent,
+    Finding,
+    FunctionNode,
+    Name,
+    Note,
+    Place,
+    Project,
+    Value,
+    rule,
+    scope,
+    statements,
+)
+
+
+@rule("GL319", severity="warning", since="0.1.0")
+def traced_grad_mode(project: Project) -> Iterator[Finding]:
+    """Find traces of code that switches grad off in part, if what they compute is trained on."""
+    for function in project.functions():
+        if "trace" not in function.facts.words:
+            continue
+        for event in project.flow(function).calls.values():
+            if _is_trace(event) and event.arguments and _is_trained(project, function, event):
+                guard = _guard(project, event.arguments[0].value)
+                if guard is not None:
+                    yield Finding(
+                        function.place(event.at),
+                        function.name,
+                        "the trace drops the grad mode: what runs under it is recorded and differentiated",
+                        notes=(Note(guard, "this mode"),),
+                        help="use `torch.compile`, or `detach()` what must not be differentiated",
+                    )
+
+
+def _is_trace(event: CallEvent) -> bool:
+    target = event.callee.target
+    return getattr(target, "name", "") in ("torch.jit.trace", "torch.jit.trace_module")
+
+
+def _is_trained(project: Project, function: FunctionNode, event: CallEvent) -> bool:
+    """Whether a result of the traced code, called by the name it is given, is trained on."""
+    names = {
+        target.id
+        for statement in statements(function.facts.body)
+        if isinstance(statement, Assign) and statement.value.at == event.at
+        for target in statement.targets
+        if isinstance(target, Name)
+    }
+    calls = (call for call in project.flow(function).calls.values() if call.name in names)
+    return any(
+        project.destinies.of(function, call.at).trained or _reaches_backward(project, function, call) for call in calls
+    )
+
+
+def _reaches_backward(project: Project, function: FunctionNode, call: CallEvent) -> bool:
+    """Whether ``backward()`` is called on what a call gives, or on what is computed from it."""
+    events = project.flow(function).calls.values()
+    backward = [e for e in events if e.method == "backward" and e.receiver is not None]
+    return any(call.result.origins & e.receiver.origins for e in backward if e.receiver is not None)
+
+
+def _guard(project: Project, traced: Value) -> Place | None:
+    """A region that switches grad off in the code that is traced."""
+    start = _code(project, traced)
+    for function in project.calls.below(start):
+        for context in scope.with_items(function):
+            inside = project.modes.held(function, context)
+            if inside in ("no_grad", "inference_mode") and project.calls.own_states(function, -1) & GRAD:
+                return function.place(context.at)
+    return None
+
+
+def _code(project: Project, traced: Value) -> tuple[FunctionNode, ...]:
+    target = traced.target
+    if isinstance(target, FunctionNode):
+        return (target,)
+    forward = getattr(target, "method", lambda name: None)("forward") if traced.kind == "module" else None
+    return (forward,) if isinstance(forward, FunctionNode) else ()
+
+
+CASES = r"""
+```python setup
+import torch
+from torch import nn
+```
+
+## Flagged
+
+### a module
+```python
+import torch
+from torch import nn
+
+class Scaled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(3))
+
+    def scale(self):
+        with torch.no_grad():
+            return self.weight * self.weight
+
+    def forward(self, x):
+        return x * self.weight * self.scale()
+
+def step(x):
+    module = Scaled()
+    traced = torch.jit.trace(module, x)  # GL319
+    loss = traced(x).sum()
+    loss.backward()
+    return module.weight.grad
+
+# run: found = step(torch.ones(3))
+# shows: found.tolist() == [3, 3, 3]
+```
+
+## Silent
+
+### exported
+```python
+import torch
+from torch import nn
+
+class Scaled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(3))
+
+    def forward(self, x):
+        with torch.no_grad():
+            scale = self.weight * self.weight
+        return x * scale
+
+def export(x, path):
+    traced = torch.jit.trace(Scaled().eval(), x)
+    with torch.no_grad():
+        print(traced(x).sum())
+    traced.save(path)
+
+# run: export(torch.ones(3), "scaled.pt")
+```
+
+### no mode in it
+```python
+import torch
+
+def scaled(x):
+    return x * (x * x).detach()
+
+def derivative(x):
+    traced = torch.jit.trace(scaled, x)
+    traced(x).sum().backward()
+    return x.grad
+
+# run: found = derivative(torch.ones(1, requires_grad=True))
+# shows: found.item() == 1
+```
+
+### compiled instead
+```python
+import torch
+
+def scaled(x):
+    with torch.no_grad():
+        scale = x * x
+    return x * scale
+
+def derivative(x):
+    compiled = torch.compile(scaled, backend="eager")
+    compiled(x).sum().backward()
+    return x.grad
+```
+"""
