@@ -17,7 +17,7 @@ else:
     import tomli as tomllib
 
 LEVELS = ("error", "warning", "advice", "off")
-FORMATS = ("full", "concise", "json", "github")
+FORMATS = ("full", "concise", "json", "json-lines", "github", "gitlab", "junit", "sarif")
 DEFAULT_EXCLUDE = (
     ".bzr", ".cache", ".direnv", ".eggs", ".git", ".hg", ".ipynb_checkpoints", ".mypy_cache", ".nox", ".pants.d",
     ".pyenv", ".pytest_cache", ".ruff_cache", ".svn", ".tox", ".venv", ".vscode", "__pycache__",

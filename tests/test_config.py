@@ -121,7 +121,10 @@ def test_our_own_file_comes_before_pyproject(tmp_path: Path) -> None:
             'per-file-ignores = { "a" = "GL1" }',
             "per-file-ignores.a: expected a list of strings, got a string",
         ),
-        ('output-format = "x"', "output-format: expected one of full, concise, json, github, got 'x'"),
+        (
+            'output-format = "x"',
+            "output-format: expected one of full, concise, json, json-lines, github, gitlab, junit, sarif, got 'x'",
+        ),
         ("exclude = 1979-05-27", "exclude: expected a list of strings, got a date"),
     ],
 )

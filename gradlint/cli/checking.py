@@ -108,7 +108,7 @@ def _show_diff(request: Request, result: Result) -> int:
 
 
 def _report(request: Request, settings: Settings, result: Result) -> None:
-    page = Page(result.outcome, result.after, style_for(request.output_file), request.quiet)
+    page = Page(result.outcome, result.after, style_for(request.output_file), request.quiet, settings.policy.known)
     name = settings.config.output_format
     text = statistics(page, name) if request.statistics else FORMATS[name](page)
     if request.fix and STDIN in request.paths and request.output_file is None:

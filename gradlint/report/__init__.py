@@ -2,14 +2,18 @@
 
 from collections.abc import Callable, Iterator
 
-from gradlint.report import concise, full, github, json
+from gradlint.report import concise, full, github, gitlab, json, junit, sarif
 from gradlint.report.page import Page
 
 FORMATS: dict[str, Callable[[Page], Iterator[str]]] = {
     "full": full.render,
     "concise": concise.render,
     "json": json.render,
+    "json-lines": json.render_lines,
     "github": github.render,
+    "gitlab": gitlab.render,
+    "junit": junit.render,
+    "sarif": sarif.render,
 }
 
 __all__ = ["FORMATS", "Page"]

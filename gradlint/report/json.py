@@ -22,6 +22,15 @@ def render(page: Page) -> Iterator[str]:
     yield json.dumps(document, indent=2) + "\n"
 
 
+def render_lines(page: Page) -> Iterator[str]:
+    """A JSON object on each line: findings, then failures, then the summary; ``type`` says which it is."""
+    for found in page.outcome.diagnostics:
+        yield json.dumps({"type": "finding", **_finding(found)}) + "\n"
+    for failure in page.outcome.failures:
+        yield json.dumps({"type": "failure", **_failure(failure)}) + "\n"
+    yield json.dumps({"type": "summary", "version": VERSION, **_summary(page.outcome)}) + "\n"
+
+
 def _summary(outcome: Outcome) -> dict[str, int]:
     return {
         "files": outcome.files,

@@ -1,21 +1,27 @@
 """What a format is given, and what several of them say in the same words."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gradlint.diagnostic import Outcome
 from gradlint.report.style import PLAIN, Style
+from gradlint.rule import Rule
 from gradlint.source import Source
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """An outcome to be shown. ``sources`` has the text of files, by path, for formats that quote it."""
+    """An outcome to be shown.
+
+    ``sources`` has the text of files, by path, for formats that quote it; ``rules`` have the pages, for formats
+    that bring them along.
+    """
 
     outcome: Outcome
     sources: Mapping[str, Source] = field(default_factory=dict)
     style: Style = PLAIN
     quiet: bool = False
+    rules: Sequence[Rule] = ()
 
 
 def summary(outcome: Outcome) -> str:

@@ -1,17 +1,22 @@
 """Every format, whole, for an outcome that shows all there is to show."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Protocol
+from xml.etree import ElementTree
 
+import jsonschema
 import pytest
 
 from gradlint.diagnostic import Diagnostic, Failure, LocatedEdit, LocatedFix, LocatedNote, Outcome
-from gradlint.finding import Severity, Span
+from gradlint.finding import Finding, Severity, Span
+from gradlint.project import Project
 from gradlint.report import FORMATS, Page
 from gradlint.report.statistics import statistics
 from gradlint.report.style import Style
+from gradlint.rule import Rule
 from gradlint.source import Source
+from tests.report import sarif_schema
 
 
 class Snapshot(Protocol):
@@ -54,7 +59,7 @@ def diagnostic(
 ) -> Diagnostic:
     name = {"XY101": "unwanted-graph", "XY102": "odd-import", "XY103": "plain"}[code]
     return Diagnostic(
-        code, name, severity, path, span, "evaluate", message, tuple(notes), help, fix, f"f00d{span.line}"
+        code, name, severity, path, span, "evaluate", message, tuple(notes), help, fix, f"f00d{code[-3:]}{span.line}"
     )
 
 
@@ -90,10 +95,17 @@ FAILURES = (
     Failure("broken.py", 2, 5, "syntax error: expected ':'"),
     Failure("gone.py", 1, 1, "no such file or folder"),
 )
+
+
+def nothing(project: Project) -> Iterator[Finding]:
+    yield from ()
+
+
+RULES = (Rule("XY101", "unwanted-graph", "warning", "0.1.0", "A graph.\n\n## Why\n\nSo.", __name__, nothing),)
 FULL = Outcome(12, FINDINGS, FAILURES, 3)
 CLEAN = Outcome(1, (), (), 0)
 PAGES = {
-    "everything": Page(FULL, SOURCES),
+    "everything": Page(FULL, SOURCES, rules=RULES),
     "color": Page(FULL, SOURCES, Style(color=True)),
     "quiet": Page(FULL, SOURCES, quiet=True),
     "clean": Page(CLEAN),
@@ -108,7 +120,7 @@ def test_format(snapshot: Snapshot, name: str, page: str) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES)
-@pytest.mark.parametrize("name", ["full", "json"])
+@pytest.mark.parametrize("name", ["full", "json", "json-lines", "sarif"])
 def test_statistics(snapshot: Snapshot, name: str, page: str) -> None:
     snapshot.assert_match("".join(statistics(PAGES[page], name)), f"{page}.txt")
 
@@ -175,3 +187,45 @@ def test_github_escapes_what_would_end_a_command() -> None:
         "::notice title=XY101 n,file=a%2Cb%3Ac%25%0A.py,line=1,col=2,endLine=3::"
         "a,b:c%25%0A.py:1:2: XY101 50%25%0D%0A::error::x\n"
     )
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_sarif_is_valid(page: str) -> None:
+    document = json.loads("".join(FORMATS["sarif"](PAGES[page])))
+    jsonschema.validate(document, sarif_schema.LOG, cls=jsonschema.Draft7Validator)
+    [run] = document["runs"]
+    codes = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
+    assert all(codes[result["ruleIndex"]] == result["ruleId"] for result in run["results"])
+
+
+def test_sarif_spells_paths_as_uris() -> None:
+    odd = [Failure(path, 1, 1, "m") for path in ("my dir/ü#?.py", "/tmp/a b.py", "\udcff.py")]
+    document = json.loads("".join(FORMATS["sarif"](Page(Outcome(3, (), tuple(odd), 0)))))
+    jsonschema.validate(document, sarif_schema.LOG, cls=jsonschema.Draft7Validator)
+    notifications = document["runs"][0]["invocations"][0]["toolExecutionNotifications"]
+    places = [item["locations"][0]["physicalLocation"]["artifactLocation"] for item in notifications]
+    assert places == [
+        {"uri": "my%20dir/%C3%BC%23%3F.py", "uriBaseId": "%SRCROOT%"},
+        {"uri": "file:///tmp/a%20b.py"},
+        {"uri": "%FF.py", "uriBaseId": "%SRCROOT%"},
+    ]
+
+
+def test_gitlab_tells_all_issues_apart() -> None:
+    issues = json.loads("".join(FORMATS["gitlab"](PAGES["everything"])))
+    assert len({issue["fingerprint"] for issue in issues}) == len(issues) == len(FINDINGS) + len(FAILURES)
+
+
+def test_junit_is_xml_whatever_a_file_holds() -> None:
+    nasty = Diagnostic("XY101", "n", "error", "<&\x00\udcff>.py", Span(1, 1, 1, 2), "f", 'a\x1b]]> \uffff "b"')
+    root = ElementTree.fromstring("".join(FORMATS["junit"](Page(Outcome(1, (nasty,), (), 0)))))
+    assert [suite.attrib["name"] for suite in root] == ["<&\ufffd\ufffd>.py"]
+    assert [failure.attrib["message"] for failure in root.iter("failure")] == ['a\ufffd]]> \ufffd "b"']
+
+
+def test_json_lines_are_the_findings_of_json() -> None:
+    lines = [json.loads(line) for line in FORMATS["json-lines"](PAGES["everything"])]
+    document = json.loads("".join(FORMATS["json"](PAGES["everything"])))
+    kinds = [line.pop("type") for line in lines]
+    assert kinds == ["finding"] * len(FINDINGS) + ["failure"] * len(FAILURES) + ["summary"]
+    assert lines == [*document["findings"], *document["failures"], {"version": 1, **document["summary"]}]

@@ -1,0 +1,37 @@
+"""GitLab's code quality report, whose findings merge requests show beside the changed lines."""
+
+import json
+from collections.abc import Iterator, Mapping
+
+from gradlint.diagnostic import Diagnostic, Failure, fingerprint
+from gradlint.finding import Severity
+from gradlint.report.page import Page
+
+_SEVERITIES: Mapping[Severity, str] = {"error": "major", "warning": "minor", "advice": "info"}
+
+
+def render(page: Page) -> Iterator[str]:
+    """One JSON list, with an issue for each finding and failure."""
+    issues = [*map(_finding, page.outcome.diagnostics), *map(_failure, page.outcome.failures)]
+    yield json.dumps(issues, indent=2) + "\n"
+
+
+def _finding(found: Diagnostic) -> dict[str, object]:
+    span = found.span
+    return {
+        "description": f"{found.code} {found.name}: {found.message}",
+        "check_name": found.code,
+        "fingerprint": found.fingerprint,
+        "severity": _SEVERITIES[found.severity],
+        "location": {"path": found.path, "lines": {"begin": span.line, "end": span.end_line}},
+    }
+
+
+def _failure(failure: Failure) -> dict[str, object]:
+    return {
+        "description": f"gradlint failed: {failure.message}",
+        "check_name": "failed",
+        "fingerprint": fingerprint("failed", failure.path, "", failure.message, failure.line),
+        "severity": "blocker",
+        "location": {"path": failure.path, "lines": {"begin": failure.line, "end": failure.line}},
+    }
