@@ -16,6 +16,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
+CANDIDATES = ("gradlint.toml", "pyproject.toml")  # in a folder the first that has settings counts
 LEVELS = ("error", "warning", "advice", "off")
 FORMATS = ("full", "concise", "json", "json-lines", "github", "gitlab", "junit", "sarif")
 DEFAULT_EXCLUDE = (

@@ -34,7 +34,7 @@ def _selector_option(name: str, text: str) -> Callable[[Command], Command]:
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 even if there are findings.")
 @click.option("--config", type=click.Path(path_type=Path), help="Read settings from this file.")
 @click.option("--isolated", is_flag=True, help="Read no settings file.")
-@click.option("--no-cache", is_flag=True, hidden=True)
+@click.option("--no-cache", is_flag=True, help="Check anew, and remember nothing.")
 @click.option("--force-exclude", is_flag=True, help="Apply `exclude` to files named on the command line too.")
 @click.option("--stdin-filename", metavar="PATH", help="What to call standard input, which `-` reads.")
 @click.option("--show-files", is_flag=True, help="List the files that would be checked, and stop.")

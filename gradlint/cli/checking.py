@@ -8,9 +8,11 @@ from dataclasses import replace
 import click
 
 from gradlint import engine, registry
+from gradlint.cache.replay import Answer
 from gradlint.cli.files import Found, discover
 from gradlint.cli.output import Failed, style_for, write
 from gradlint.cli.progress import Bar
+from gradlint.cli.remembering import remember
 from gradlint.cli.request import STDIN, Request
 from gradlint.cli.saving import Result, save
 from gradlint.cli.settings import Settings, settle, shown
@@ -45,15 +47,19 @@ def checked(request: Request) -> int:
         _say(f"warning: {skipped.message}")
     if request.show_files:
         return _show_files(found)
+    started = time.time()
     result = _run(request, settings, found)
     if request.diff:
         return _show_diff(request, result)
     if request.fix:
         save(result, found)
-    _report(request, settings, result)
+    text = _report(request, settings, result)
     if result.outcome.failures:
         return FAILED
-    return FINDINGS if result.outcome.diagnostics and not request.exit_zero else CLEAN
+    status = FINDINGS if result.outcome.diagnostics and not request.exit_zero else CLEAN
+    if not found.skipped and (trouble := remember(Answer(text, status), request, settings, found, started)):
+        _say(f"warning: the cache is not used: {trouble}")
+    return status
 
 
 def _say(text: str) -> None:
@@ -107,14 +113,15 @@ def _show_diff(request: Request, result: Result) -> int:
     return FINDINGS if result.changed and not request.exit_zero else CLEAN
 
 
-def _report(request: Request, settings: Settings, result: Result) -> None:
+def _report(request: Request, settings: Settings, result: Result) -> str:
     page = Page(result.outcome, result.after, style_for(request.output_file), request.quiet, settings.policy.known)
     name = settings.config.output_format
-    text = statistics(page, name) if request.statistics else FORMATS[name](page)
+    text = "".join(statistics(page, name) if request.statistics else FORMATS[name](page))
     if request.fix and STDIN in request.paths and request.output_file is None:
-        _say("".join(text).removesuffix("\n"))  # standard output has the mended source
+        _say(text.removesuffix("\n"))  # standard output has the mended source
     else:
-        write(text, request.output_file)
+        write((text,), request.output_file)
+    return text
 
 
 def _read(found: Found) -> Iterator[Source | Failure]:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gradlint.cache.stamps import Listing, listed
 from gradlint.cli.patterns import Patterns, gitignore, patterns
 from gradlint.cli.request import STDIN
 from gradlint.config import Config
@@ -34,15 +35,24 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
+class Folder:
+    """A folder that was searched, with the names in it that mattered."""
+
+    path: str
+    names: Listing
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
-    """Files in order, each once; what could not be looked into; what was skipped."""
+    """Files in order, each once; what could not be looked into; what was skipped; where they were looked for."""
 
     files: tuple[File, ...]
     failures: tuple[Failure, ...]
     skipped: tuple[Skipped, ...]
+    folders: tuple[Folder, ...] = ()
 
 
-_Item = File | Failure | Skipped
+_Item = File | Failure | Skipped | Folder
 
 
 def discover(paths: Sequence[str], config: Config, stdin_filename: str | None = None) -> Found:
@@ -61,6 +71,7 @@ def discover(paths: Sequence[str], config: Config, stdin_filename: str | None = 
         files=tuple(files.values()),
         failures=tuple(item for item in items if isinstance(item, Failure)),
         skipped=tuple(item for item in items if isinstance(item, Skipped)),
+        folders=tuple(item for item in items if isinstance(item, Folder)),
     )
 
 
@@ -72,9 +83,7 @@ def show(path: str) -> str:
     return absolute.removeprefix(here).replace(os.sep, "/")
 
 
-def _below(
-    path: str, config: Config, excluded: Patterns, stdin_filename: str | None
-) -> Iterator[File | Failure | Skipped]:
+def _below(path: str, config: Config, excluded: Patterns, stdin_filename: str | None) -> Iterator[_Item]:
     name = stdin_filename if path == STDIN else path
     if path != STDIN and os.path.isdir(path):
         yield from _folder(path, config, excluded)
@@ -95,7 +104,7 @@ def _folder(path: str, config: Config, excluded: Patterns) -> Iterator[_Item]:
     ignored = [found.silent_on(start) for found in _gitignores_above(start)] if config.respect_gitignore else []
     empty = True
     for item in _walk(start, excluded.silent_on(start), ignored, config):
-        empty = empty and isinstance(item, Skipped)
+        empty = empty and isinstance(item, Skipped | Folder)
         yield item
     if empty:
         yield Skipped(f"no Python files in {show(path)}")
@@ -120,6 +129,7 @@ def _walk(folder: str, excluded: Patterns, ignored: Sequence[Patterns], config: 
     except OSError as error:
         yield Failure(show(folder), 1, 1, f"cannot read the folder: {error.strerror or error}")
         return
+    yield Folder(folder, listed((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries))
     if config.respect_gitignore and (own := gitignore(folder)) is not None:
         ignored = [*ignored, own]
     for entry in entries:

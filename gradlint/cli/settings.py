@@ -77,7 +77,7 @@ def _listed(items: Sequence[str]) -> str:
 def _config(request: Request) -> Config:
     if request.config is not None:
         config = read(request.config)
-    elif request.isolated or (file := find(_start(request))) is None:
+    elif request.isolated or (file := find(start(request))) is None:
         config = Config()
     else:
         config = read(file)
@@ -87,7 +87,7 @@ def _config(request: Request) -> Config:
     return replace(config, force_exclude=True) if request.force_exclude else config
 
 
-def _start(request: Request) -> Path:
+def start(request: Request) -> Path:
     """Where the search for a settings file begins: the folder of the first path."""
     first = request.paths[0]
     path = Path(os.path.abspath((request.stdin_filename or "stdin") if first == STDIN else first))

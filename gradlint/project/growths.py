@@ -14,6 +14,7 @@ from gradlint.project.effects import GRAD
 from gradlint.project.flow import CallEvent, Flow, Flows, is_bound, matched
 from gradlint.project.growth import Growth
 from gradlint.project.nodes import FunctionNode
+from gradlint.project.prospects import Prospects
 from gradlint.project.values import COMPUTED, Origin, Value
 
 _COLLECTING = frozenset({"append", "extend", "add", "put", "insert", "appendleft", "push"})
@@ -38,14 +39,17 @@ class Kept:
 class Growths:
     """Judges what flows have noted."""
 
-    def __init__(self, calls: CallGraph, flows: Flows, destinies: Destinies) -> None:
+    def __init__(self, calls: CallGraph, flows: Flows, destinies: Destinies, prospects: Prospects) -> None:
         self._calls = calls
         self._flows = flows
         self._destinies = destinies
+        self._prospects = prospects
 
     def kept(self, function: FunctionNode) -> Iterator[Kept]:
         """The growths in a function, and in what it hands its tensors to, that keep graphs for nothing."""
-        if function.facts.words.isdisjoint(BACKWARD_METHODS) and not _collects(function):
+        if function.facts.words.isdisjoint(BACKWARD_METHODS) and not (
+            _collects(function) and self._prospects.may_forward(function)
+        ):
             return
         flow = self._flows.flow(function)
         for growth in flow.growths.values():

@@ -68,9 +68,9 @@ class Project:
         self.flags = Flags(self.linker, self.modes, self.calls, self.flows)
         self.destinies = Destinies(self.calls, self.flows)
         self.optimizers = Optimizers(self.flows)
-        self.growths = Growths(self.calls, self.flows, self.destinies)
-        self.order = Order(self.flows, Steps(self.calls, self.flows))
         self.prospects = Prospects(self.linker, self.bindings, self.calls, names.models)
+        self.growths = Growths(self.calls, self.flows, self.destinies, self.prospects)
+        self.order = Order(self.flows, Steps(self.calls, self.flows))
         self.inference = Inference(
             self.linker, self.calls, self.flows, self.destinies, self.prospects, names.inference_functions
         )

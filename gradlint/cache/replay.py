@@ -1,0 +1,121 @@
+"""Runs that need not be done again: the same words on the same files, with the same tool, say the same."""
+
+import marshal
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from gradlint.cache import store
+from gradlint.cache.stamps import Listing, Stamp, is_young, same_files, same_folders, stamp
+from gradlint.cache.store import CacheError
+
+_MARGIN = 100_000_000  # nanoseconds; file systems tell time no better
+# These show more than a report, change files, or read what has no place on the disk.
+_LIVE = tuple(
+    f"--{name}"
+    for name in (
+        "verbose no-cache fix diff unsafe-fixes output-file show-files show-settings stdin-filename help watch trace "
+        "baseline"
+    ).split()
+)
+_ENVIRONMENT = ("NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS", "PYTHONIOENCODING", "PYTHONUTF8")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a run printed, and its exit status."""
+
+    text: str
+    status: int
+
+
+def is_repeatable(arguments: Sequence[str]) -> bool:
+    """Whether a command is one whose answer depends on files alone."""
+    if arguments[:1] != ["check"]:
+        return False
+    return not any(map(_is_live, arguments))
+
+
+def _is_live(word: str) -> bool:
+    """Whether an argument asks for more than a report on files; of the short options only ``-q`` does not."""
+    is_short = word.startswith("-") and not word.startswith("--")
+    return word.startswith(_LIVE) or (is_short and (word == "-" or bool(word.strip("-q"))))
+
+
+def recall(arguments: Sequence[str]) -> Answer | None:
+    """The answer of an earlier run of the same command, if nothing it looked at has changed since."""
+    if not is_repeatable(arguments):
+        return None
+    key = _key(arguments)
+    for file in store.find(os.getcwd()):
+        try:
+            data = store.get(file, key)
+        except CacheError:
+            continue  # the run that follows says so, and mends it if it can
+        if data is not None:
+            return _answered(data)
+    return None
+
+
+def _answered(data: bytes) -> Answer | None:
+    try:
+        text, status, files, folders = marshal.loads(data)
+        unchanged = same_files(files) and same_folders(folders)
+    except (ValueError, EOFError, TypeError, AttributeError):
+        return None
+    return Answer(text, status) if unchanged else None
+
+
+def _key(arguments: Sequence[str]) -> str:
+    """All that an answer depends on besides files."""
+    out = sys.stdout
+    surroundings = [os.environ.get(name) for name in _ENVIRONMENT]
+    return repr(
+        (
+            list(arguments),
+            os.getcwd(),
+            sys.version,
+            sys.executable,
+            sys.path[1:],
+            out.isatty(),
+            out.encoding,
+            surroundings,
+        )
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a run looked at: files, also those that were not there, and folders with the names it saw in them."""
+
+    files: Iterable[str]
+    folders: Mapping[str, Listing]
+
+
+def remember(arguments: Sequence[str], answer: Answer, seen: Seen, folder: str, started: float) -> None:
+    """Keep an answer for the next run, in the cache of a folder; not if something changed while the run went on.
+
+    ``started`` is when it began, in seconds since 1970.
+
+    Raises:
+        CacheError: when the cache cannot be written; one that is broken is replaced first.
+    """
+    moment = int(started * 1e9) - _MARGIN
+    files = {path: stamp(path) for path in seen.files}
+    if any(is_young(found, moment) for found in files.values()):
+        return
+    folders = {path: (_settled(stamp(path), moment), names) for path, names in seen.folders.items()}
+    data = marshal.dumps((answer.text, answer.status, files, folders))
+    file = store.prepare(folder)
+    try:
+        store.put(file, _key(arguments), data)
+    except store.BrokenCache as broken:
+        store.discard(file)
+        store.put(file, _key(arguments), data)
+        raise CacheError(f"{broken}; it was replaced") from broken
+
+
+def _settled(found: Stamp | None, moment: int) -> Stamp | None:
+    """A folder that was just touched is known by its names alone."""
+    return None if is_young(found, moment) else found

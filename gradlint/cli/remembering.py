@@ -1,0 +1,68 @@
+"""What a run of ``gradlint check`` looked at, so that the next one can tell whether it has to be done again."""
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from gradlint.cache import replay
+from gradlint.cache.replay import Answer, Seen
+from gradlint.cache.stamps import listing
+from gradlint.cache.store import CacheError
+from gradlint.cli.files import Found
+from gradlint.cli.request import Request
+from gradlint.cli.settings import Settings, start
+from gradlint.config import CANDIDATES
+
+
+def remember(answer: Answer, request: Request, settings: Settings, found: Found, started: float) -> str | None:
+    """Keep the answer to this process's command line; what went wrong, if something did."""
+    arguments = sys.argv[1:]
+    if not replay.is_repeatable(arguments):
+        return None
+    roots = {"gradlint", *(rule.module.partition(".")[0] for rule in settings.policy.known)}
+    packages = {path: names for path in _packages(roots) if (names := listing(path)) is not None}
+    folders = {folder.path: folder.names for folder in found.folders}
+    files = [*_read(found), *_settings(request, settings), *_modules(roots), *filter(os.path.isdir, sys.path[1:])]
+    try:
+        replay.remember(arguments, answer, Seen(files, {**packages, **folders}), _home(settings), started)
+    except CacheError as error:
+        return str(error)
+    return None
+
+
+def _home(settings: Settings) -> str:
+    """Where the cache is kept: with the settings file if we are below it, else here."""
+    here, root = os.getcwd(), str(settings.config.root)
+    return root if os.path.join(here, "").startswith(os.path.join(root, "")) else here
+
+
+def _read(found: Found) -> Iterator[str]:
+    yield from (os.path.abspath(file.actual) for file in found.files)
+    yield from (os.path.join(folder.path, ".gitignore") for folder in found.folders if ".gitignore" in folder.names)
+
+
+def _settings(request: Request, settings: Settings) -> Iterator[str]:
+    """What settings were read from, and what would be read in its place if it were there."""
+    if request.config is not None:
+        yield os.path.abspath(request.config)
+    for path in request.paths:
+        for folder in map(str, (Path(os.path.abspath(path)), *Path(os.path.abspath(path)).parents)):
+            yield from (os.path.join(folder, name) for name in (".gitignore", os.path.join(".git", "HEAD")))
+    for folder in map(str, (start(request), *start(request).parents)):
+        yield from (os.path.join(folder, name) for name in CANDIDATES)
+
+
+def _modules(roots: Iterable[str]) -> Iterator[str]:
+    """The files of this tool and of the rules."""
+    for name, module in [*sys.modules.items()]:
+        file = getattr(module, "__file__", None)
+        if name.partition(".")[0] in roots and file is not None:
+            yield file
+
+
+def _packages(roots: Iterable[str]) -> Iterator[str]:
+    """The folders that rules are found in."""
+    for name, module in [*sys.modules.items()]:
+        if name.partition(".")[0] in roots:
+            yield from getattr(module, "__path__", ())
