@@ -166,8 +166,8 @@ def so_far(raw: "Raw", replay: Replay) -> Process:
     return Process(
         pid=raw.pid,
         parent=head.get("parent", 0),
-        rank=head.get("rank"),
-        argv=head.get("argv", []),
+        rank=head["rank"] if isinstance(head.get("rank"), int) else None,
+        argv=[str(argument) for argument in head.get("argv", [])],
         start=raw.monotonic,
         end=max(replay.end, last["time"] if last else 0, raw.monotonic),
         deep=bool(head.get("deep")),
@@ -201,7 +201,7 @@ def _sites(raw: "Raw") -> dict[int, Site]:
 
 
 def _lanes(raw: "Raw") -> dict[int, tuple[str, str]]:
-    return {note["id"]: (note["thread"], note.get("task", "")) for note in _of(raw, "lane")}
+    return {note["id"]: (note["thread"], str(note.get("task", ""))) for note in _of(raw, "lane")}
 
 
 def _devices(raw: "Raw", replay: Replay) -> Iterator[Device]:
@@ -215,10 +215,10 @@ def _lines(raw: "Raw", sites: dict[int, Site]) -> Iterator[Line]:
     rows: dict[tuple[Site, Mode], list[Row]] = defaultdict(list)
     inner: dict[Site, dict[Site, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for note in _of(raw, "line"):
-        if note["row"] >= len(raw.rows):
+        if not 0 <= note["row"] < len(raw.rows):
             continue  # the disk was full
         site, row = sites.get(note["site"], UNKNOWN), raw.rows[note["row"]]
-        if note["outer"] is None:
+        if not isinstance(note.get("outer"), int):
             rows[site, _mode(note["mode"])].append(row)
         else:
             inner[sites.get(note["outer"], UNKNOWN)][site].append(row)

@@ -104,7 +104,7 @@ class Deep:
         """Count what the node of a custom function holds."""
         results = result if isinstance(result, tuple) else (result,)
         graph: Any = next((r.grad_fn for r in results if isinstance(r, torch.Tensor) and r.grad_fn is not None), None)
-        state = self._tracer.threads
+        state = self._tracer.threads.state
         if graph is None or state.busy or not isinstance(graph, torch.autograd.function.BackwardCFunction):
             return
         state.busy = True

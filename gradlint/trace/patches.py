@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from gradlint.trace.places import INTERNAL
 from gradlint.trace.torch_api import hide_from_dynamo, mode
 from gradlint.trace.tracer import Tracer
 
@@ -57,18 +58,25 @@ def install(tracer: Tracer) -> Patches:
 
 
 def _enter(tracer: Tracer, what: str, original: Method) -> Method:
-    threads, enter, frame = tracer.threads, tracer.enter, sys._getframe
+    threads, enter, frame_of, kinds = tracer.threads, tracer.enter, sys._getframe, tracer.places.kinds
 
     def __enter__(self: object) -> object:
-        if threads.busy:
+        state = threads.state
+        if state.busy:
             return original(self)
-        before = mode()
-        threads.busy = True  # no_grad goes through set_grad_enabled
+        state.busy = True  # no_grad goes through set_grad_enabled
         try:
-            result = original(self)
+            frame = frame_of(1)
+            if kinds.get(id(frame.f_code)) == INTERNAL:
+                result = original(self)
+                state.internal += 1
+                state.mode = mode()
+            else:
+                before = mode()
+                result = original(self)
+                enter(state, id(self), before, frame, what)
         finally:
-            threads.busy = False
-        enter(id(self), before, frame(1), what)
+            state.busy = False
         return result
 
     return __enter__
@@ -78,30 +86,47 @@ def _exit(tracer: Tracer, original: Method) -> Method:
     threads, leave = tracer.threads, tracer.exit
 
     def __exit__(self: object, *details: object) -> object:
-        if threads.busy:
+        state = threads.state
+        if state.busy:
             return original(self, *details)
-        before = mode()
-        threads.busy = True
+        state.busy = True
         try:
-            result = original(self, *details)
+            if state.stack:
+                before = mode()
+                result = original(self, *details)
+                leave(state, id(self), before)
+            else:
+                result = original(self, *details)
+                state.internal += 1
+                state.mode = mode()
         finally:
-            threads.busy = False
-        leave(id(self), before)
+            state.busy = False
         return result
 
     return __exit__
 
 
 def _make(tracer: Tracer, original: Method) -> Method:
-    threads, statement, frame = tracer.threads, tracer.statement, sys._getframe
+    threads, statement, frame_of, kinds = tracer.threads, tracer.statement, sys._getframe, tracer.places.kinds
 
     def __init__(self: object, *args: object, **options: object) -> None:
-        if threads.busy:
+        state = threads.state
+        if state.busy:
             original(self, *args, **options)
             return
-        before = mode()
-        original(self, *args, **options)
-        statement(id(self), before, frame(1))
+        state.busy = True
+        try:
+            frame = frame_of(1)
+            if kinds.get(id(frame.f_code)) == INTERNAL and frame.f_code.co_name != "clone":
+                original(self, *args, **options)
+                state.internal += 1
+                state.mode = mode()
+            else:
+                before = mode()
+                original(self, *args, **options)
+                statement(state, id(self), before, frame)
+        finally:
+            state.busy = False
 
     return __init__
 
@@ -138,7 +163,7 @@ def _callback(tracer: Tracer, original: Method) -> Method:
     threads = tracer.threads
 
     def _run(self: Any) -> None:
-        if threads.stack:
+        if threads.state.stack:
             task = getattr(self._callback, "__self__", None)
             if isinstance(task, asyncio.Task):
                 tracer.task_runs(id(task))

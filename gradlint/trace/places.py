@@ -27,7 +27,7 @@ class Places:
         self._log: Log | None = None
         self._notes: list[dict[str, object]] = []
         self._torch = torch_folder + os.sep
-        self._kinds: dict[int, int] = {}
+        self.kinds: dict[int, int] = {}
         self._kept: list[object] = []
         self._numbers: dict[tuple[int, int, str], int] = {}
         self._files: set[str] = set()
@@ -46,9 +46,9 @@ class Places:
 
     def kind(self, code: CodeType) -> int:
         """Whose code it is."""
-        known = self._kinds.get(id(code))
+        known = self.kinds.get(id(code))
         if known is None:
-            known = self._kinds[id(code)] = self._judge(code)
+            known = self.kinds[id(code)] = self._judge(code)
             self._kept.append(code)
         return known
 
@@ -66,7 +66,7 @@ class Places:
         """The place that changed a grad mode: 0 if torch did it for itself."""
         while frame is not None:
             code = frame.f_code
-            kind = self._kinds.get(id(code))
+            kind = self.kinds.get(id(code))
             if kind is None:
                 kind = self.kind(code)
             if kind == USER:
@@ -80,7 +80,7 @@ class Places:
 
     def nearest(self, frame: FrameType | None, what: str) -> int:
         """The innermost line of the program, whatever torch does between it and here; 0 if there is none."""
-        kinds = self._kinds
+        kinds = self.kinds
         while frame is not None:
             code = frame.f_code
             kind = kinds.get(id(code))
@@ -94,7 +94,7 @@ class Places:
     def entry(self, frame: FrameType | None, what: str) -> int:
         """The outermost line of the program that called into torch; without one the innermost of the program."""
         best: FrameType | None = None
-        inside, kinds = False, self._kinds
+        inside, kinds = False, self.kinds
         while frame is not None:
             code = frame.f_code
             kind = kinds.get(id(code))

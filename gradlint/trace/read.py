@@ -91,5 +91,26 @@ def _notes(path: Path) -> Iterator[Note]:
             note = json.loads(line)
         except ValueError:  # the end that was being written, or damage: the rest still counts
             continue
-        if isinstance(note, dict):
+        if isinstance(note, dict) and _whole(note):
             yield note
+
+
+# What each kind of note must say to be understood; damaged ones are left out.
+_FIELDS: dict[str, dict[str, type]] = {
+    "head": {"argv": list, "parent": int},
+    "device": {"id": int, "name": str, "source": str, "exact": bool},
+    "site": {"id": int, "file": str, "line": int, "function": str, "what": str},
+    "lane": {"id": int, "thread": str},
+    "file": {"path": str, "digest": str},
+    "line": {"row": int, "site": int, "mode": int},
+    "leak": {"kind": str, "site": int, "message": str, "times": int},
+    "thread": {"thread": str, "internal": int},
+    "note": {"text": str},
+    "end": {"time": int},
+}
+
+
+def _whole(note: Note) -> bool:
+    kind = note.get("type")
+    fields = _FIELDS.get(kind) if isinstance(kind, str) else None
+    return fields is not None and all(isinstance(note.get(name), wanted) for name, wanted in fields.items())

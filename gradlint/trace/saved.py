@@ -7,12 +7,13 @@ memory for nothing.
 
 import sys
 from collections.abc import Iterable
+from types import FrameType
 from typing import cast
 
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 
-from gradlint.trace.rows import Row
+from gradlint.trace.rows import SAVED, WASTED, Row
 from gradlint.trace.torch_api import plain, uses
 from gradlint.trace.tracer import Tracer
 
@@ -48,10 +49,13 @@ class Saved:
         self.version = version
         self.held = held
         self.account = account
-        held.count += 1
 
     def __del__(self) -> None:
-        self.account.release(self.held)
+        held = self.held
+        if held.count > 1:
+            held.count -= 1
+        else:
+            self.account.release(held)
 
 
 class Kept:
@@ -79,37 +83,39 @@ class Account:
 
     def __init__(self, tracer: Tracer) -> None:
         self._tracer = tracer
+        self._threads = tracer.threads
         self.storages: dict[int, Held] = {}
 
     def pack(self, tensor: torch.Tensor) -> object:
         """What autograd is to hold in place of a tensor that it saves."""
-        state = self._tracer.threads
         if tensor.requires_grad and (tensor.is_leaf or _views_leaf(tensor)):
             return tensor  # a parameter: its memory is there anyway
+        state = self._threads.state
+        mine = tensor.detach()
         if state.busy or type(tensor) not in _KINDS or not plain():
-            return tensor.detach()
+            return mine
         state.busy = True
         try:
-            return self._hold(tensor)
+            held = self._held(tensor, sys._getframe(1))
+            if held is None:
+                return mine
+            held.count += 1
+            return Saved(mine, tensor._version, held, self)
         finally:
             state.busy = False
 
-    def _hold(self, tensor: torch.Tensor) -> object:
-        held, mine = self._held(tensor), tensor.detach()
-        return mine if held is None else Saved(mine, tensor._version, held, self)
-
     def hold_node(self, saved: Iterable[torch.Tensor]) -> "Kept":
         """Account for what a custom function's node saved: the node holds it, and the result is to hang on it."""
-        kept = Kept(self)
+        kept, frame = Kept(self), sys._getframe(1)
         for tensor in saved:
-            held = self._held(tensor) if type(tensor) in _KINDS else None
+            held = self._held(tensor, frame) if type(tensor) in _KINDS else None
             if held is not None:
                 held.weak = held.weak or StorageWeakRef(tensor.untyped_storage())
                 held.count += 1
                 kept.held.append(held)
         return kept
 
-    def _held(self, tensor: torch.Tensor) -> Held | None:
+    def _held(self, tensor: torch.Tensor, frame: FrameType) -> Held | None:
         """The account of a tensor's storage; None for one without memory of its own (sparse, meta)."""
         try:
             storage = tensor.untyped_storage()
@@ -118,18 +124,14 @@ class Account:
         key = storage._cdata
         held = self.storages.get(key)
         if held is None:
-            row, inner = self._rows()
-            held = self.storages[key] = Held(key, storage.nbytes(), row, inner)
-            row.save(held.size)
-            inner.save(held.size)
+            tracer = self._tracer
+            row = self._threads.state.root or tracer.rows.line(tracer.places.entry(frame, "forward"), 1)
+            inner = tracer.rows.inner(tracer.places.nearest(frame, "saves"), row)
+            size = storage.nbytes()
+            held = self.storages[key] = Held(key, size, row, inner)
+            row.save(size)
+            inner.words[SAVED] += size
         return held
-
-    def _rows(self) -> tuple[Row, Row]:
-        """The line that runs the forward, and the innermost one of the program in it."""
-        tracer = self._tracer
-        frame = sys._getframe(3)
-        row = tracer.threads.root or tracer.rows.line(tracer.places.entry(frame, "forward"), 1)
-        return row, tracer.rows.inner(tracer.places.nearest(frame, "saves"), row)
 
     def unpack(self, packed: object) -> torch.Tensor:
         """What a backward gets: the tensor, if nobody has written to it since."""
@@ -152,14 +154,14 @@ class Account:
         alone = uses(held.key) <= (ALONE if held.weak is None else 0)
         wasted = held.size if alone and not held.used else 0
         held.row.free(held.size, wasted)
-        held.inner.free(held.size, wasted)
+        if wasted:
+            held.inner.words[WASTED] += wasted
 
     def settle(self) -> None:
         """At the end: what somebody else holds too is not kept alive by a graph."""
         for held in self.storages.values():
             if uses(held.key) > held.count + ALONE - 1:
                 held.row.free(held.size, 0)
-                held.inner.free(held.size, 0)
 
     def forget(self) -> None:
         """In a child that was forked: what its parent saved is the parent's to count."""

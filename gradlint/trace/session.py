@@ -2,11 +2,13 @@
 
 import atexit
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from gradlint.trace.deep import Deep
+from gradlint.trace.memory import Source
 from gradlint.trace.patches import Patches, install
+from gradlint.trace.sharing import Hub, Tap
 from gradlint.trace.sources import sources
 from gradlint.trace.tokens import Forwards
 from gradlint.trace.tracer import Tracer
@@ -20,6 +22,7 @@ class Session:
     patches: Patches
     forwards: Forwards
     deep: Deep | None
+    hubs: list[Hub] = field(default_factory=list)
 
     def stop(self) -> None:
         """Remove the hooks and close the log."""
@@ -30,6 +33,15 @@ class Session:
         self.tracer.finish()
         for source in self.tracer.sources:
             source.close()
+        for hub in self.hubs:
+            hub.source.close()
+
+    def shared(self) -> list[Source]:
+        """This tracer's sources, for another one that runs at the same time."""
+        if not self.hubs:
+            self.hubs = [Hub(source) for source in self.tracer.sources]
+            self.tracer.use([Tap(hub) for hub in self.hubs])
+        return [Tap(hub) for hub in self.hubs]
 
     def forked(self) -> None:
         """Go on in a child."""
@@ -52,7 +64,7 @@ def start(folder: Path, *, deep: bool) -> Session:
     Raises:
         OSError: when the folder cannot be written.
     """
-    chosen, notes = sources()
+    chosen, notes = (_active[-1].shared(), []) if _active else sources()
     tracer = Tracer(folder, chosen, deep=deep)
     for text in notes:
         tracer.log.note(type="note", text=text)

@@ -5,6 +5,7 @@ while the module runs (its children cost nothing) and comes back with a hook on 
 graph hangs a token: if it dies and no backward has come by, the graph was recorded for nothing.
 """
 
+import itertools
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -12,13 +13,12 @@ from typing import Any
 import torch
 from torch.nn.modules import module as modules
 
-from gradlint.trace.events import Kind
 from gradlint.trace.patches import Method, Patches
 from gradlint.trace.rows import WASTED_CALLS, Row
 from gradlint.trace.torch_api import mode, plain
 from gradlint.trace.tracer import Tracer
 
-KEY = -1  # torch numbers hooks from 0
+_keys = itertools.count(-1, -1)  # torch numbers hooks from 0 up
 _DEPTH = 3  # how deep results are searched for tensors
 _before_hooks: Any = modules.__dict__["_global_forward_pre_hooks"]
 
@@ -55,29 +55,31 @@ class Forwards:
     def __init__(self, tracer: Tracer, *, counted: bool) -> None:
         self._tracer = tracer
         self._counted = counted or not tracer.sources[0].countable
-        self._source = tracer.sources[0]
+        self._live = tracer.sources[0].live
+        self._key = next(_keys)
         self._on = False
+        self._hook = self._before
 
     def install(self, patches: Patches) -> None:
         """Begin to watch."""
         self._on = True
         patches.replace(modules, "_has_any_global_hook", self._not_ours)
-        _before_hooks[KEY] = self._before
+        _before_hooks[self._key] = self._hook
 
     def remove(self) -> None:
         """Watch no more."""
         self._on = False
-        _before_hooks.pop(KEY, None)
+        _before_hooks.pop(self._key, None)
 
     def _not_ours(self, original: Method) -> Method:
         def _has_any_global_hook() -> object:
             """What `torch.compile` warns of, without our own hook, which is harmless to it."""
-            ours = _before_hooks.pop(KEY, None)
+            ours = _before_hooks.pop(self._key, None)
             try:
                 return original()
             finally:
                 if ours is not None:
-                    _before_hooks[KEY] = ours
+                    _before_hooks[self._key] = ours
 
         return _has_any_global_hook
 
@@ -85,48 +87,54 @@ class Forwards:
         if not plain():  # compiling, exporting, tracing, transforming: nothing runs for real
             return
         tracer = self._tracer
-        state = tracer.threads
+        state = tracer.threads.state
         if state.busy or state.root is not None:
             return
         state.busy = True
         try:
-            site = tracer.places.entry(sys._getframe(1), "forward")
-            row = tracer.rows.line(site, mode())
+            site = tracer.places.nearest(sys._getframe(1), "forward")
+            row = state.root = tracer.rows.line(site, mode())
             row.call()
-            state.root = row
-            _before_hooks.pop(KEY, None)
-            module._forward_hooks[KEY] = self._after
-            module._forward_hooks_always_called[KEY] = True
-            state.start = self._source.live()
+            _before_hooks.pop(self._key, None)
+            module._forward_hooks[self._key] = self._after
+            module._forward_hooks_always_called[self._key] = True
+            state.start = self._live()
         finally:
             state.busy = False
 
     def _after(self, module: torch.nn.Module, arguments: object, result: object) -> None:
-        module._forward_hooks.pop(KEY, None)
-        module._forward_hooks_always_called.pop(KEY, None)
+        module._forward_hooks.pop(self._key, None)
+        module._forward_hooks_always_called.pop(self._key, None)
         if self._on:
-            _before_hooks[KEY] = self._before
-        state = self._tracer.threads
+            _before_hooks[self._key] = self._hook
+        tracer = self._tracer
+        state = tracer.threads.state
         row, state.root = state.root, None
         if row is None or result is None:
             return
         state.busy = True
         try:
-            self._tracer.seen(row.site, Kind.FORWARD)
-            self._hang(row, list(_tensors(result, _DEPTH)), state.start)
+            tracer.forward_ends(state, row.site)
+            if isinstance(result, torch.Tensor):
+                if result.grad_fn is not None:
+                    self._hang(row, (result,), state.start)
+            else:
+                self._hang(row, tuple(_tensors(result, _DEPTH)), state.start)
         finally:
             state.busy = False
 
-    def _hang(self, row: Row, results: list[torch.Tensor], start: int) -> None:
+    def _hang(self, row: Row, results: tuple[torch.Tensor, ...], start: int) -> None:
         """Put a token on what the results came from; what the forward left in use, but for them, the graph holds."""
         graphs = [result.grad_fn for result in results if result.grad_fn is not None]
         if not graphs:
             return
         size = 0
         if not self._counted:
-            own = sum(result.nbytes for result in results if result.device.type == "cpu")
-            size = max(self._source.live() - start - own, 0)
-        token = Token(row, size)
+            size = self._live() - start
+            for result in results:
+                if result.is_cpu:
+                    size -= result.nbytes
+        token = Token(row, max(size, 0))
         for graph in graphs:
             graph.register_prehook(token)
 

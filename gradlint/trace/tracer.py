@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import CodeType, FrameType
+from types import FrameType
 
 from gradlint.trace import torch_api
 from gradlint.trace.events import ABSORBS, Kind, Mode
@@ -14,61 +14,18 @@ from gradlint.trace.leaks import Leaks
 from gradlint.trace.log import Log
 from gradlint.trace.memory import Source
 from gradlint.trace.places import Places, managed, on_stack
-from gradlint.trace.rows import Row, Rows
+from gradlint.trace.rows import Rows
 from gradlint.trace.tasks import current_task, task_name
+from gradlint.trace.threads import Open, Statement, Threads, ThreadState
 
+_mode, _clock = torch_api.mode, time.monotonic_ns
+# Plain numbers: a member of an enumeration costs more to pack than all else of a record.
+_ENTER, _EXIT, _SET, _RESET = int(Kind.ENTER), int(Kind.EXIT), int(Kind.SET), int(Kind.RESET)
+_IMPLICIT, _DEVICE, _FORWARD, _MARK = int(Kind.IMPLICIT), int(Kind.DEVICE), int(Kind.FORWARD), int(Kind.MARK)
 _GENERATOR = 0x20 | 0x200  # CO_GENERATOR, CO_ASYNC_GENERATOR
-
-
+_PAUSE = 5_000_000  # ns: forwards that follow each other faster share a record
 # A script's mode is meant for all of it, and whoever writes a context manager sets the mode in these.
 _MEANT = {"<module>", "__enter__", "__exit__", "__init__", "__aenter__", "__aexit__"}
-
-
-class Open:
-    """A region that a thread is in: which object opened it, from which mode, as which entry of the log."""
-
-    __slots__ = ("before", "key", "number", "ran_under", "site", "suspends", "task")
-
-    def __init__(self, key: int, number: int, site: int, before: int, task: int, suspends: CodeType | None) -> None:
-        self.key = key
-        self.number = number
-        self.site = site
-        self.before = before
-        self.task = task
-        self.suspends = suspends
-        self.ran_under = False
-
-
-class Statement:
-    """A mode set by a statement, until something sets it back: by which code (None if it may stay), from and
-    to which mode, how deep."""
-
-    __slots__ = ("after", "before", "code", "depth", "key", "site")
-
-    def __init__(self, key: int, site: int, modes: tuple[int, int], depth: int, code: CodeType | None) -> None:
-        self.key = key
-        self.site = site
-        self.before, self.after = modes
-        self.depth = depth
-        self.code = code
-
-
-class ThreadState(threading.local):
-    """What is known of the running thread."""
-
-    def __init__(self) -> None:
-        self.busy = False
-        self.mode = -1
-        self.lane = -1
-        self.task = 0
-        self.stack: list[Open] = []
-        self.made: Statement | None = None  # perhaps only the making of a region or a decorator
-        self.statements: list[Statement] = []
-        self.site = 0
-        self.internal = 0
-        self.suspending = 0
-        self.root: Row | None = None  # the line whose forward runs just now
-        self.start = 0  # bytes in use when it began
 
 
 class Tracer:
@@ -76,13 +33,19 @@ class Tracer:
 
     def __init__(self, folder: Path, sources: Sequence[Source], *, deep: bool = False) -> None:
         self.folder, self.deep = folder, deep
-        self.sources = list(sources)
-        self._cpu = self.sources[0].take
+        self.use(sources)
+        self.now = 0  # when the last record was written
         self.places = Places(torch_api.FOLDER)
-        self.threads = ThreadState()
+        self.threads = Threads()
         self.leaks = Leaks()
         self.rows = Rows()
         self._begin()
+
+    def use(self, sources: Sequence[Source]) -> None:
+        """Measure memory with these, the CPU's first."""
+        self.sources = list(sources)
+        self._cpu = self.sources[0].take
+        self._others = range(1, len(self.sources))
 
     def _begin(self) -> None:
         """Begin a log: at the start, and in a child that was forked."""
@@ -109,99 +72,89 @@ class Tracer:
         for number, source in enumerate(self.sources):
             self.log.note(type="device", id=number, name=source.name, source=source.label, exact=source.exact)
 
-    def enter(self, key: int, before: int, frame: FrameType, what: str) -> None:
+    def enter(self, state: ThreadState, key: int, before: int, frame: FrameType, what: str) -> None:
         """A grad mode object was entered; ``before`` is the mode just before."""
-        state = self.threads
-        state.busy = True
-        try:
-            site, made, absorbs = self.places.caller(frame, what), state.made, 0
-            if not site:
-                state.internal += 1
-                state.mode = torch_api.mode()
-                return
-            if made is not None and made.key == key and what == "set_grad_enabled":
-                before, absorbs, state.made = made.before, ABSORBS if made.site else 0, None
-            else:
-                self._look(state, before, site)
-            after = torch_api.mode()
-            suspends = frame.f_code if frame.f_code.co_flags & _GENERATOR and not managed(frame) else None
-            state.suspending += suspends is not None
-            with self._lock:
-                number = self._entered
-                self._entered += 1
-                self._write(state, site, after | before << 2 | absorbs, Kind.ENTER)
-            state.stack.append(Open(key, number, site, before, state.task, suspends))
-            state.mode, state.site = after, site
-        finally:
-            state.busy = False
-
-    def exit(self, key: int, before: int) -> None:
-        """A grad mode object was left; ``before`` is the mode just before."""
-        state = self.threads
-        state.busy = True
-        try:
-            region = self._pop(state, key)
-            if region is None:
-                state.internal += 1
-                state.mode = torch_api.mode()
-                return
-            self._look(state, before, region.site)
-            after = torch_api.mode()
-            with self._lock:
-                self._write(state, region.number, after | before << 2, Kind.EXIT)
-            if after != region.before and not any(other.key == key for other in state.stack):
-                self.leaks.not_restored(region.site, Mode(region.before), Mode(after))
-            while state.statements and state.statements[-1].depth > len(state.stack):
-                state.statements.pop()  # the region has put back what they changed
-            state.mode, state.site = after, region.site
-        finally:
-            state.busy = False
-
-    def statement(self, key: int, before: int, frame: FrameType) -> None:
-        """``set_grad_enabled(...)`` was made; whether as a statement, `enter` or `undo` will tell."""
-        state = self.threads
-        state.busy = True
-        try:
-            site = self.places.caller(frame, "set_grad_enabled")
-            after = torch_api.mode()
-            if state.made is not None:
-                self._stands(state, state.made)
-            if not site:  # torch's own, or a decorator that makes its region anew for each call
-                state.made = Statement(key, 0, (before, after), 0, None)
-                state.internal += 1
-                state.mode = after
-                return
+        site, made, absorbs = self.places.caller(frame, what), state.made, 0
+        if not site:
+            state.internal += 1
+            state.mode = _mode()
+            return
+        if made is not None and made.key == key and what == "set_grad_enabled":
+            before, absorbs, state.made = made.before, ABSORBS if made.site else 0, None
+        elif made is not None or state.statements or state.suspending or before != state.mode:
             self._look(state, before, site)
-            with self._lock:
-                self._write(state, site, after | before << 2, Kind.SET)
-            code = frame.f_code if frame.f_code.co_name not in _MEANT else None
-            state.made = Statement(key, site, (before, after), len(state.stack), code)
-            state.mode, state.site = after, site
-        finally:
-            state.busy = False
+        after = _mode()
+        suspends = None
+        if frame.f_code.co_flags & _GENERATOR and not managed(frame):
+            suspends = frame.f_code
+            state.suspending += 1
+        with self._lock:
+            number = self._entered
+            self._entered += 1
+            self._write(state, site, after | before << 2 | absorbs, _ENTER)
+        state.stack.append(Open(key, number, site, before, state.task, suspends))
+        state.mode = after
+        state.site = site
+
+    def exit(self, state: ThreadState, key: int, before: int) -> None:
+        """A grad mode object was left; ``before`` is the mode just before."""
+        region = self._pop(state, key)
+        if region is None:
+            state.internal += 1
+            state.mode = _mode()
+            return
+        if state.made is not None or state.statements or state.suspending or before != state.mode:
+            self._look(state, before, region.site)
+        after = _mode()
+        with self._lock:
+            self._write(state, region.number, after | before << 2, _EXIT)
+        if after != region.before and not any(other.key == key for other in state.stack):
+            self.leaks.not_restored(region.site, Mode(region.before), Mode(after))
+        while state.statements and state.statements[-1].depth > len(state.stack):
+            state.statements.pop()  # the region has put back what they changed
+        state.mode = after
+        state.site = region.site
+
+    def statement(self, state: ThreadState, key: int, before: int, frame: FrameType) -> None:
+        """``set_grad_enabled(...)`` was made; whether as a statement, `enter` or `undo` will tell."""
+        site = self.places.caller(frame, "set_grad_enabled")
+        after = _mode()
+        if state.made is not None:
+            self._stands(state, state.made)
+        if not site:  # torch's own, or a decorator that makes its region anew for each call
+            state.made = Statement(key, 0, (before, after), 0, None)
+            state.internal += 1
+            state.mode = after
+            return
+        self._look(state, before, site)
+        with self._lock:
+            self._write(state, site, after | before << 2, _SET)
+        code = frame.f_code if frame.f_code.co_name not in _MEANT else None
+        state.made = Statement(key, site, (before, after), len(state.stack), code)
+        state.mode, state.site = after, site
 
     def undo(self, key: int) -> None:
         """The statement was only the making of a decorator: it has been taken back."""
-        state = self.threads
+        state = self.threads.state
         made = state.made
         if made is not None and made.key == key and made.site:
             state.made = None
-            after = state.mode = torch_api.mode()
+            after = state.mode = _mode()
             with self._lock:
-                self._write(state, made.site, after | after << 2, Kind.RESET)
+                self._write(state, made.site, after | after << 2, _RESET)
 
-    def seen(self, site: int, kind: int) -> None:
-        """Something happened that changes no mode."""
-        state = self.threads
-        with self._lock:
-            self._write(state, site, torch_api.mode() * 5, kind)
+    def forward_ends(self, state: ThreadState, site: int) -> None:
+        """A root module's forward ends, which changes no mode; if nothing was written of late, memory is."""
+        if _clock() - self.now > _PAUSE:
+            with self._lock:
+                self._write(state, site, _mode() * 5, _FORWARD)
 
     def finish(self) -> None:
         """Say how it ended, and close the log."""
-        state = self.threads
+        state = self.threads.state
         state.busy = True
         with self._lock:
-            self._write(state, 0, torch_api.mode() * 5, Kind.MARK)
+            self._write(state, 0, _mode() * 5, _MARK)
         self._end(state)
         self.leaks.finish()
         for name, count in self.internal.items():
@@ -213,20 +166,21 @@ class Tracer:
 
     def thread_ends(self) -> None:
         """The running thread ends."""
-        self.threads.busy = True
-        self._end(self.threads)
+        state = self.threads.state
+        state.busy = True
+        self._end(state)
 
     def task_runs(self, task: int) -> None:
         """A task is run by the event loop while this thread is in regions: are they all its own?"""
-        for region in self.threads.stack:
+        for region in self.threads.state.stack:
             if region.task not in {0, task} and not region.ran_under:
                 region.ran_under = True
                 self.leaks.task(region.site)
 
     def job_ends(self, before: int) -> None:
         """A job of a pool's thread ends; ``before`` is the mode in which it began."""
-        state = self.threads
-        after = torch_api.mode()
+        state = self.threads.state
+        after = _mode()
         if after != before and state.site:
             self.leaks.thread(state.site, Mode(before), Mode(after))
 
@@ -245,14 +199,14 @@ class Tracer:
         lane = state.lane
         if lane < 0 or current_task() != state.task:
             lane = self._lane(state)
-        now = time.monotonic_ns()
+        now = self.now = _clock()
         live, peak = self._cpu()
         self.log.record(now, live, peak, site, lane, modes, kind)
         if peak > self.peaks[0]:
             self.peaks[0] = peak
-        for number in range(1, len(self.sources)):
+        for number in self._others:
             live, peak = self.sources[number].take()
-            self.log.record(now, live, peak, number, lane, modes, Kind.DEVICE)
+            self.log.record(now, live, peak, number, lane, modes, _DEVICE)
             self.peaks[number] = max(peak, self.peaks[number])
 
     def _lane(self, state: ThreadState) -> int:
@@ -271,7 +225,7 @@ class Tracer:
         if before != state.mode:
             if state.mode >= 0:
                 with self._lock:
-                    self._write(state, site, before | state.mode << 2, Kind.IMPLICIT)
+                    self._write(state, site, before | state.mode << 2, _IMPLICIT)
             elif state.lane < 0:
                 self._lane(state)
             state.mode = before
@@ -315,11 +269,11 @@ class Tracer:
 
     def memory_now(self) -> tuple[dict[str, int], dict[str, int]]:
         """Bytes in use, and the most so far, by device."""
-        state = self.threads
+        state = self.threads.state
         state.busy = True
         try:
             with self._lock:
-                self._write(state, 0, torch_api.mode() * 5, Kind.MARK)
+                self._write(state, 0, _mode() * 5, _MARK)
             live = {source.name: source.live() for source in self.sources}
         finally:
             state.busy = False
@@ -327,13 +281,13 @@ class Tracer:
 
     def open_regions(self) -> tuple[str, ...]:
         """The places whose regions this thread is in, outermost first."""
-        return tuple(self.places.text(region.site) for region in self.threads.stack)
+        return tuple(self.places.text(region.site) for region in self.threads.state.stack)
 
     def forked(self) -> None:
         """This is a child now: begin a log of its own in the same folder, in the state that the fork left."""
         self.log.abandon()
         self._begin()
-        state = self.threads
+        state = self.threads.state
         state.lane, state.internal = -1, 0
         for region in state.stack:
             region.number = self._entered

@@ -1,0 +1,67 @@
+"""What is known of each thread of the traced program."""
+
+import threading
+from types import CodeType
+
+from gradlint.trace.rows import Row
+
+
+class Open:
+    """A region that a thread is in: which object opened it, from which mode, as which entry of the log.
+
+    ``suspends`` is the code of a generator that may be suspended inside.
+    """
+
+    __slots__ = ("before", "key", "number", "ran_under", "site", "suspends", "task")
+
+    def __init__(self, key: int, number: int, site: int, before: int, task: int, suspends: CodeType | None) -> None:
+        self.key = key
+        self.number = number
+        self.site = site
+        self.before = before
+        self.task = task
+        self.suspends = suspends
+        self.ran_under = False
+
+
+class Statement:
+    """A mode set by a statement, until something sets it back: from and to which mode, how deep.
+
+    ``code`` is the function that set it, None if it may stay; ``site`` is 0 if torch made it for itself.
+    """
+
+    __slots__ = ("after", "before", "code", "depth", "key", "site")
+
+    def __init__(self, key: int, site: int, modes: tuple[int, int], depth: int, code: CodeType | None) -> None:
+        self.key = key
+        self.site = site
+        self.before, self.after = modes
+        self.depth = depth
+        self.code = code
+
+
+class ThreadState:
+    """The running thread: the mode it was last seen in, the regions it is in, what else has been set."""
+
+    __slots__ = tuple("busy internal lane made mode root site stack start statements suspending task".split())
+
+    def __init__(self) -> None:
+        self.busy = False
+        self.mode = -1
+        self.lane = -1
+        self.task = 0
+        self.stack: list[Open] = []
+        self.made: Statement | None = None  # perhaps only the making of a region or a decorator
+        self.statements: list[Statement] = []
+        self.site = 0
+        self.internal = 0
+        self.suspending = 0
+        self.root: Row | None = None  # the line whose forward runs just now
+        self.start = 0  # bytes in use when it began
+
+
+class Threads(threading.local):
+    """``state`` is the running thread's; an attribute of a thread-local object is slow, so it has only this one."""
+
+    def __init__(self) -> None:
+        self.state = ThreadState()

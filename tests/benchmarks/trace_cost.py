@@ -1,0 +1,140 @@
+"""What the tracer costs: CPU time of real steps, as ratios to the same step untraced. Run it; it asserts nothing.
+
+Kinds of tracing are interleaved in one process, so that drift of the machine hits all of them; each figure is the
+median of the rounds' ratios. ``python tests/benchmarks/trace_cost.py [ROUNDS]``
+"""
+
+import contextlib
+import importlib.util
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from gradlint.trace import trace
+
+Step = Callable[[], object]
+BATCH = 0.15  # seconds of steps in each measurement
+
+
+def mlp() -> Step:
+    model = nn.Sequential(nn.Linear(256, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10))
+    x, y = torch.randn(128, 256), torch.randint(10, (128,))
+
+    def step() -> None:
+        model.zero_grad()
+        functional.cross_entropy(model(x), y).backward()
+
+    return step
+
+
+def adamw_and_clipping() -> Step:
+    model = nn.Sequential(nn.Linear(256, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10))
+    optimizer = torch.optim.AdamW(model.parameters())
+    x, y = torch.randn(128, 256), torch.randint(10, (128,))
+
+    def step() -> None:
+        optimizer.zero_grad()
+        functional.cross_entropy(model(x), y).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        with torch.no_grad():
+            model(x).argmax(1)
+
+    return step
+
+
+def convolution() -> Step:
+    first, second = nn.Conv2d(3, 32, 3, padding=1), nn.Conv2d(32, 32, 3)
+    model = nn.Sequential(first, nn.BatchNorm2d(32), nn.ReLU(), nn.MaxPool2d(2), second, nn.Flatten())
+    x = torch.randn(8, 3, 32, 32)
+
+    def step() -> None:
+        model.zero_grad()
+        model(x).square().mean().backward()
+
+    return step
+
+
+def transformer() -> Step:
+    layer = nn.TransformerEncoderLayer(128, 4, 256, batch_first=True)
+    model = nn.TransformerEncoder(layer, 3, enable_nested_tensor=False)
+    x = torch.randn(8, 64, 128)
+
+    def step() -> None:
+        model.zero_grad()
+        model(x).square().mean().backward()
+
+    return step
+
+
+def profiler() -> AbstractContextManager[Any]:
+    return torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True)
+
+
+@contextlib.contextmanager
+def memray() -> Iterator[None]:
+    tracker: Any = importlib.import_module("memray").Tracker
+    with tempfile.TemporaryDirectory() as folder, tracker(Path(folder) / "memray.bin"):
+        yield
+
+
+KINDS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
+    "default": trace,
+    "deep": lambda: trace(deep=True),
+    "removed": contextlib.nullcontext,  # after the others have been there
+    "torch.profiler": profiler,
+}
+if importlib.util.find_spec("memray"):
+    KINDS["memray"] = memray
+
+
+def seconds(step: Step, count: int, kind: Callable[[], AbstractContextManager[Any]]) -> float:
+    """CPU seconds of one step."""
+    with kind():
+        step()
+        start = time.process_time()
+        for _ in range(count):
+            step()
+        return (time.process_time() - start) / count
+
+
+def measure(step: Step, rounds: int) -> tuple[float, dict[str, float]]:
+    """Seconds of an untraced step, and the median ratio of each kind."""
+    for _ in range(5):
+        step()
+    once = seconds(step, 5, contextlib.nullcontext)
+    count = max(3, int(BATCH / once))
+    plain: list[float] = []
+    ratios: dict[str, list[float]] = {name: [] for name in KINDS}
+    for _ in range(rounds):
+        for name, kind in KINDS.items():
+            before = seconds(step, count, contextlib.nullcontext)
+            during = seconds(step, count, kind)
+            after = seconds(step, count, contextlib.nullcontext)
+            plain += [before, after]
+            ratios[name].append(during / ((before + after) / 2))
+    return statistics.median(plain), {name: statistics.median(found) for name, found in ratios.items()}
+
+
+def main(rounds: int = 15) -> None:
+    """Print a table."""
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    print(f"{'step':20} {'ms':>7} " + " ".join(f"{name:>14}" for name in KINDS))
+    for make in (mlp, adamw_and_clipping, convolution, transformer):
+        plain, ratios = measure(make(), rounds)
+        figures = " ".join(f"{ratio:14.3f}" for ratio in ratios.values())
+        print(f"{make.__name__:20} {plain * 1000:7.2f} {figures}", flush=True)
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))
