@@ -225,9 +225,11 @@ class CallGraph:
         yield from sorted(real or found, key=lambda method: method.key)
 
     def _answers_itself(self, cls: ClassNode) -> bool:
-        """Whether a class has a ``__call__`` of its own, which runs no ``forward``."""
+        """Whether a class has a ``__call__`` of its own, and no module's that goes on to ``forward``."""
         own = self._linker.find_method(cls, "__call__")
-        return own is not None and own.facts.words.isdisjoint(("forward", "__call__"))
+        if own is None or not self.modules.is_module_class(cls):
+            return own is not None
+        return own.facts.words.isdisjoint(("forward", "__call__"))
 
     def _method_of_variable(self, function: FunctionNode, name: str) -> FunctionNode | None:
         owner, _, method = name.rpartition(".")

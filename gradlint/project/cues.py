@@ -15,7 +15,7 @@ from gradlint.model.inference_names import (
 )
 from gradlint.model.torch_calls import LOOKING, TRAINING_WORDS
 from gradlint.model.traverse import statements
-from gradlint.project.calls import CallGraph
+from gradlint.project.calls import CallGraph, Edge
 from gradlint.project.destiny import Destiny
 from gradlint.project.flow import CallEvent, Flows
 from gradlint.project.nodes import External, FunctionNode
@@ -48,12 +48,18 @@ class Cues:
         self._flows = flows
         self._configured = configured
 
-    def of(self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny) -> Iterator[Cue]:
-        """All evidence about one forward."""
+    def of(
+        self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny, chosen: Edge | None = None
+    ) -> Iterator[Cue]:
+        """All evidence about one forward; ``chosen`` is the call whose flags leave out the training around it."""
         yield from self._mode_cues(function, event, module)
-        yield from self._name_cues(function, destiny)
+        if chosen is None:
+            yield from self._name_cues(function, destiny)
+        else:
+            yield Cue(1, "called like this, it leaves out what trains", chosen.place)
         yield from self._data_cues(function)
-        yield from self._destiny_cues(function, event, module, destiny)
+        trains = chosen is None and not TRAINING_WORDS.isdisjoint(function.facts.words)
+        yield from self._destiny_cues(function, event, module, destiny, trains=trains)
         yield from self._loop_cues(function, event)
         yield from self._caller_cues(function)
 
@@ -134,8 +140,9 @@ class Cues:
                     yield Cue(1, f"`{name}` is data to evaluate on", function.place(statement.iterable.at))
                     return
 
-    def _destiny_cues(self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny) -> Iterator[Cue]:
-        trains = not TRAINING_WORDS.isdisjoint(function.facts.words)
+    def _destiny_cues(
+        self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny, *, trains: bool
+    ) -> Iterator[Cue]:
         # In a training step a detached result may still be a target: that is wasted work, but not inference.
         reads = [read for read in destiny.reads if not trains or read[1] not in _DETACHING]
         measured = not destiny.returned and {how for _, how in reads} <= _SIZES  # a dry run, to see what comes out

@@ -1,10 +1,11 @@
 """What becomes of a result in the end, followed through every caller it is returned to."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from gradlint.finding import Place
-from gradlint.project.calls import CallGraph
-from gradlint.project.flow import Flows
+from gradlint.project.calls import CallGraph, Edge
+from gradlint.project.flow import Flow, Flows
 from gradlint.project.nodes import FunctionNode
 from gradlint.project.uses import Use
 from gradlint.project.values import Origin
@@ -75,10 +76,37 @@ class Destinies:
             self._steps[origin] = self._one_step(origin)
         return self._steps[origin]
 
+    def under(self, flow: Flow, at: int, edge: Edge) -> Destiny:
+        """What becomes of a result where the function is called in one way: its flow then, and the call."""
+        origin = Origin(flow.function, at)
+        direct = self._direct((flow.function, use) for use in sorted(flow.uses.get(origin, ())))
+        if not direct.returned:
+            return direct
+        event = self._flows.flow(edge.caller).calls.get(edge.at)
+        if event is None or Origin(edge.caller, edge.at) not in event.result.origins:
+            return replace(direct, unknown=True)
+        further = self.of(edge.caller, edge.at)
+        return Destiny(
+            trained=direct.trained or further.trained,
+            stored=direct.stored or further.stored,
+            unknown=direct.unknown or further.unknown,
+            returned=True,
+            reads=tuple(dict.fromkeys((*direct.reads, *further.reads))),
+        )
+
     def _one_step(self, origin: Origin) -> "_Step":
+        direct = self._direct(self.uses(origin))
+        if not direct.returned:
+            return _Step(direct, ())
+        onward, lost = self._callers_of(origin.function)
+        trained = direct.trained or self._calls.may_be_called_in_training(origin.function)
+        return _Step(replace(direct, trained=trained, unknown=direct.unknown or lost), onward)
+
+    def _direct(self, uses: Iterable[tuple[FunctionNode, Use]]) -> Destiny:
+        """What the function itself, and those nested in it, do with a result."""
         trained = stored = unknown = returned = False
         reads: list[tuple[Place, str]] = []
-        for where, use in self.uses(origin):
+        for where, use in uses:
             match use.kind:
                 case "trained":
                     trained = True
@@ -95,9 +123,7 @@ class Destinies:
                     unknown = True
                 case "returned" | "yielded":
                     returned = True
-        onward, lost = self._callers_of(origin.function) if returned else ((), False)
-        trained = trained or (returned and self._calls.may_be_called_in_training(origin.function))
-        return _Step(Destiny(trained, stored, unknown or lost, returned, tuple(dict.fromkeys(reads))), onward)
+        return Destiny(trained, stored, unknown, returned, tuple(dict.fromkeys(reads)))
 
     def _callers_of(self, function: FunctionNode) -> tuple[tuple[Origin, ...], bool]:
         """The calls a returned value comes out of; and whether some caller cannot be followed.

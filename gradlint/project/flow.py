@@ -119,9 +119,10 @@ class SideEffects:
 
 @dataclass(slots=True)
 class Flow:
-    """What running a function's body shows."""
+    """What running a function's body shows; ``known`` are parameters that are taken to be constants."""
 
     function: FunctionNode
+    known: dict[str, object] = field(default_factory=dict)
     calls: dict[int, CallEvent] = field(default_factory=dict)
     attributes: dict[tuple[int, bool], AttributeEvent] = field(default_factory=dict)
     changes: dict[int, ChangeEvent] = field(default_factory=dict)
@@ -150,6 +151,7 @@ class Flows:
         self.calls = calls
         self.models = models
         self._done: dict[FunctionNode, Flow] = {}
+        self._given: dict[tuple[FunctionNode, tuple[tuple[str, object], ...]], Flow] = {}
         self._running: dict[FunctionNode, Flow] = {}
         self._attributes: dict[tuple[ClassNode, str], Value | None] = {}
         self._effects: dict[FunctionNode, SideEffects] = {}
@@ -161,15 +163,28 @@ class Flows:
             return self._done[function]
         if function in self._running or len(self._running) > _DEEPEST:
             return self._running.get(function) or Flow(function)
+        flow = Flow(function)
+        self._run(flow)
+        self._done[function] = flow
+        return flow
+
+    def _run(self, flow: Flow) -> None:
         from gradlint.project.interpret import run
 
-        flow = self._running[function] = Flow(function)
+        self._running[flow.function] = flow
         try:
             run(self, flow)
         finally:
-            del self._running[function]
-        self._done[function] = flow
-        return flow
+            del self._running[flow.function]
+
+    def given(self, function: FunctionNode, known: dict[str, object]) -> Flow:
+        """The function's flow when some of its parameters are these constants; branches not taken are left out."""
+        key = (function, tuple(sorted(known.items())))
+        if key not in self._given:
+            flow = self._given[key] = Flow(function, known)
+            if function not in self._running:
+                self._run(flow)
+        return self._given[key]
 
     def effects(self, function: FunctionNode) -> SideEffects:
         """What calling a function may do, its callees included; all there is where it calls itself."""

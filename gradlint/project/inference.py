@@ -6,7 +6,7 @@ on, or whose function works on gradients, is never inference, whatever its name.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from gradlint.model.inference_names import (
@@ -14,11 +14,14 @@ from gradlint.model.inference_names import (
     TORCH_PACKAGES,
     TORCH_WORDS,
 )
+from gradlint.model.torch_calls import BACKWARD_METHODS
+from gradlint.project.bindings import Bindings
 from gradlint.project.calls import CallGraph, Edge
+from gradlint.project.conditions import Passed
 from gradlint.project.cues import ENOUGH, Cue, Cues
 from gradlint.project.destiny import Destinies, Destiny
 from gradlint.project.effects import GRAD, apply
-from gradlint.project.flow import CallEvent, Flows
+from gradlint.project.flow import CallEvent, Flow, Flows
 from gradlint.project.link import Linker
 from gradlint.project.nodes import ClassNode, External, FunctionNode, ModuleNode
 from gradlint.project.prospects import Prospects
@@ -32,13 +35,17 @@ _SMOKE = re.compile(r"^_*(test|main|demo|debug|check|smoke|example)(_|$)|_test$"
 
 @dataclass(frozen=True, slots=True)
 class Forward:
-    """A forward that is inference and records a graph."""
+    """A forward that is inference and records a graph.
+
+    ``caller`` reaches it with grad on; ``chosen`` tells that it is inference only where that caller's flags say so.
+    """
 
     function: FunctionNode
     event: CallEvent
     cues: tuple[Cue, ...]
     destiny: Destiny
     caller: Edge | None
+    chosen: bool = False
 
 
 class Inference:
@@ -47,6 +54,7 @@ class Inference:
     def __init__(
         self,
         linker: Linker,
+        bindings: Bindings,
         calls: CallGraph,
         flows: Flows,
         destinies: Destinies,
@@ -59,6 +67,7 @@ class Inference:
         self._destinies = destinies
         self._prospects = prospects
         self._cues = Cues(calls, flows, configured)
+        self._passed = Passed(flows, bindings)
         self._torch: dict[ModuleNode, bool] = {}
 
     def is_inference_name(self, function: FunctionNode) -> bool:
@@ -72,15 +81,49 @@ class Inference:
         flow = self._flows.flow(function)
         if self._needs_gradient(function):
             return
-        for event in flow.calls.values():
-            if not event.forward or not self._reached_with_grad(function, event.at):
-                continue
-            found = self._weigh(function, event)
-            if found is not None:
-                yield found
+        found = [
+            forward
+            for event in flow.calls.values()
+            if event.forward and self._reached_with_grad(function, event.at)
+            if (forward := self._weigh(function, event, self._destinies.of(function, event.at))) is not None
+        ]
+        yield from (forward for forward in found if not self._is_left_out(function, forward.event.at))
+        if not found:
+            yield from self._chosen_by_flag(function)
 
-    def _weigh(self, function: FunctionNode, event: CallEvent) -> Forward | None:
-        destiny = self._destinies.of(function, event.at)
+    def _is_left_out(self, function: FunctionNode, at: int) -> bool:
+        """Whether every caller passes flags that lead past a call."""
+        edges = self._calls.callers.get(function, ())
+        flags = [self._passed.constants(edge.caller, edge.at, function) for edge in edges]
+        return bool(flags) and all(known and at not in self._flows.given(function, known).calls for known in flags)
+
+    def _chosen_by_flag(self, function: FunctionNode) -> Iterator[Forward]:
+        """Forwards of a function for both phases, where a caller's flag leaves only the inference in it."""
+        if BACKWARD_METHODS.isdisjoint(function.facts.words):
+            return
+        for edge in self._calls.callers.get(function, ()):
+            known = self._passed.constants(edge.caller, edge.at, function)
+            if not known or self._calls.states_of_edge(edge, self._calls.entry(edge.caller)) != GRAD:
+                continue
+            flow = self._flows.given(function, known)
+            whole = self._flows.flow(function)
+            if len(flow.calls) == len(whole.calls) or flow.gradient_at is not None:
+                continue
+            found = [*self._forwards_of(flow, edge)]
+            yield from found
+            if found:
+                return
+
+    def _forwards_of(self, flow: Flow, edge: Edge) -> Iterator[Forward]:
+        for event in flow.calls.values():
+            if event.forward and apply(self._calls.effect_at(flow.function, event.at), GRAD) == GRAD:
+                forward = self._weigh(flow.function, event, self._destinies.under(flow, event.at, edge), chosen=edge)
+                if forward is not None:
+                    yield replace(forward, caller=edge, chosen=True)
+
+    def _weigh(
+        self, function: FunctionNode, event: CallEvent, destiny: Destiny, chosen: Edge | None = None
+    ) -> Forward | None:
         module = _module_of(event)
         if destiny.trained or self._meets_numpy(function, event, module, destiny):
             return None
@@ -90,7 +133,7 @@ class Inference:
             return None
         if self._is_smoke_test(function, module, destiny):
             return None
-        cues = tuple(self._cues.of(function, event, module, destiny))
+        cues = tuple(self._cues.of(function, event, module, destiny, chosen))
         if sum(cue.points for cue in cues) < ENOUGH:
             return None
         return Forward(function, event, cues, destiny, self._unguarded_caller(function))

@@ -28,6 +28,7 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.project import assignments, evaluate
+from gradlint.project.conditions import decided
 from gradlint.project.flow import Flow, Flows
 from gradlint.project.memory import Env, Memory, Point, meet_envs
 from gradlint.project.values import Origin, Value, elsewhere, meet, plain
@@ -116,6 +117,8 @@ class Run(Memory):
                 return False
             case If(test=test, then=then, otherwise=otherwise):
                 self.test(test)
+                if self.flow.known and (holds := decided(test, self.flow.known)) is not None:
+                    return self.block(then if holds else otherwise)
                 return self._fork([then, otherwise])
             case For():
                 return self._for(statement)

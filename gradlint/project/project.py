@@ -72,7 +72,13 @@ class Project:
         self.growths = Growths(self.calls, self.flows, self.destinies, self.prospects)
         self.order = Order(self.flows, Steps(self.calls, self.flows))
         self.inference = Inference(
-            self.linker, self.calls, self.flows, self.destinies, self.prospects, names.inference_functions
+            self.linker,
+            self.bindings,
+            self.calls,
+            self.flows,
+            self.destinies,
+            self.prospects,
+            names.inference_functions,
         )
         self.layers = Layers(self.linker)
         self.training_mode = TrainingMode(self.calls, self.flows, self.destinies, self.inference, self.layers)

@@ -10,6 +10,7 @@ import json
 import mmap
 import os
 import struct
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,7 @@ class Log:
         self._pack = RECORD.pack_into
         self._table = Mapped(folder / f"{name}.lines")
         self._rows: list[memoryview[int]] = []
+        self._lengthening = threading.Lock()
 
     def record(self, time: int, live: int, peak: int, site: int, lane: int, modes: int, kind: int) -> None:
         """Append a record. ``modes`` holds the mode after in its low two bits, the mode before in the next two."""
@@ -122,14 +124,21 @@ class Log:
     def row(self, number: int) -> "memoryview[int] | None":
         """The words of a line's counters, or None if there is no room for them."""
         each = CHUNK // (8 * SLOT)
-        while number // each >= len(self._rows):
-            try:
-                self._rows.append(memoryview(self._table.grow()).cast("q"))
-            except OSError:
-                self.lost += 1
-                return None
+        if number // each >= len(self._rows) and not self._lengthen(1 + number // each):
+            return None
         start = number % each * SLOT
         return self._rows[number // each][start : start + SLOT]
+
+    def _lengthen(self, chunks: int) -> bool:
+        """Make the table of lines longer; threads meet here at their first forward."""
+        with self._lengthening:
+            while len(self._rows) < chunks:
+                try:
+                    self._rows.append(memoryview(self._table.grow()).cast("q"))
+                except OSError:
+                    self.lost += 1
+                    return False
+        return True
 
     def position(self) -> int:
         """How many bytes of records there are."""

@@ -90,9 +90,15 @@ def _finding(project: Project, first: Forward, others: list[Forward]) -> Finding
         function.name,
         f"{called} records a graph in inference code, and nothing will use it",
         tuple(_notes(first, others)),
-        help="put it under `with torch.no_grad():`",
+        help=_help(first),
         fix=_decorate(project, function),
     )
+
+
+def _help(first: Forward) -> str:
+    if first.chosen and first.caller is not None:
+        return f"put the call in `{first.caller.caller.name}` under `with torch.no_grad():`"
+    return "put it under `with torch.no_grad():`"
 
 
 def _notes(first: Forward, others: list[Forward]) -> Iterator[Note]:
@@ -637,6 +643,56 @@ def main_loop(path, x):
 
 # run: torch.save(model, "policy.pt")
 # run: main_loop("policy.pt", images)
+# keeps: > 0 bytes
+```
+
+### one function for both phases, called for evaluation
+```python
+def run_epoch(model, loader, criterion, optimizer=None, train=True):
+    if train:
+        model.train()
+    else:
+        model.eval()
+    total = 0.0
+    for images, labels in loader:
+        loss = criterion(model(images), labels)  # GL101
+        if train:
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        total += loss.item()
+    return total / len(loader)
+
+def main(optimizer):
+    run_epoch(model, loader, criterion, optimizer)
+    run_epoch(model, loader, criterion, train=False)
+
+# run: run_epoch(model, loader, criterion, train=False)
+# keeps: > 0 bytes
+```
+
+### the phase as a word
+```python
+class Trainer:
+    def __init__(self, model, optimizer):
+        self.model = model
+        self.optimizer = optimizer
+
+    def epoch(self, phase, loader):
+        for images, labels in loader:
+            loss = criterion(self.model(images), labels)  # GL101
+            if phase != "val":
+                loss.backward()
+                self.optimizer.step()
+            print(phase, loss.item())
+
+    def train(self, loader):
+        self.epoch("train", loader)
+
+    def validate(self, loader):
+        self.epoch("val", loader)
+
+# run: Trainer(model, None).validate(loader)
 # keeps: > 0 bytes
 ```
 
@@ -1672,6 +1728,64 @@ def extract(feature_extractor, clips):
     return feature_extractor(clips, return_tensors="pt").tolist()
 
 # run: extract(Extractor(), [torch.ones(2)])
+```
+
+### one function for both phases, evaluated under a guard
+```python
+def run_epoch(model, loader, criterion, optimizer=None, train=True):
+    for images, labels in loader:
+        loss = criterion(model(images), labels)
+        if train:
+            loss.backward()
+            optimizer.step()
+        print(loss.item())
+
+def main(optimizer):
+    run_epoch(model, loader, criterion, optimizer)
+    with torch.no_grad():
+        run_epoch(model, loader, criterion, train=False)
+```
+
+### one function for both phases, which chooses the mode itself
+```python
+def run_epoch(model, loader, criterion, optimizer=None, train=True):
+    for images, labels in loader:
+        with torch.set_grad_enabled(train):
+            loss = criterion(model(images), labels)
+        if train:
+            loss.backward()
+            optimizer.step()
+        print(loss.item())
+
+run_epoch(model, loader, criterion, train=False)
+```
+
+### a branch that no caller takes
+```python
+def predict(model, x, train=False):
+    if train:
+        return model(x).argmax(1).tolist()
+    with torch.no_grad():
+        return model(x).argmax(1).tolist()
+
+predict(model, images)
+```
+
+### a phase that is trained on as well
+```python
+def run_epoch(model, loader, criterion, optimizer, freeze=False):
+    for images, labels in loader:
+        loss = criterion(model(images), labels)
+        if freeze:
+            print("frozen")
+        loss.backward()
+        optimizer.step()
+        print(loss.item())
+
+def main(optimizer):
+    run_epoch(model, loader, criterion, optimizer, freeze=True)
+
+# run: main(torch.optim.SGD(model.parameters(), lr=0.1))
 ```
 
 ### counted and printed, not called
