@@ -21,6 +21,12 @@ class LocatedNote:
     path: str
     span: Span
     message: str
+    cell: int = 0
+
+    @property
+    def file(self) -> str:
+        """Path, and cell if there is one, as people are told it."""
+        return in_cell(self.path, self.cell)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +36,7 @@ class LocatedEdit:
     path: str
     span: Span
     text: str
+    cell: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +50,11 @@ class LocatedFix:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
-    """One reported fault. ``fingerprint`` stays the same when lines move."""
+    """One reported fault. ``fingerprint`` stays the same when lines move.
+
+    Here and elsewhere ``cell`` is 0, and spans count from the top of the source, until a report is written: only
+    there are places in notebooks told by the cell's number.
+    """
 
     code: str
     name: str
@@ -56,6 +67,12 @@ class Diagnostic:
     help: str = ""
     fix: LocatedFix | None = None
     fingerprint: str = ""
+    cell: int = 0
+
+    @property
+    def file(self) -> str:
+        """Path, and cell if there is one, as people are told it."""
+        return in_cell(self.path, self.cell)
 
     @property
     def url(self) -> str:
@@ -76,6 +93,12 @@ class Failure:
     line: int
     column: int
     message: str
+    cell: int = 0
+
+    @property
+    def file(self) -> str:
+        """Path, and cell if there is one, as people are told it."""
+        return in_cell(self.path, self.cell)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +114,11 @@ class Outcome:
     def count(self, severity: Severity) -> int:
         """How many findings have this severity."""
         return sum(diagnostic.severity == severity for diagnostic in self.diagnostics)
+
+
+def in_cell(path: str, cell: int) -> str:
+    """How a file, or a cell of a notebook, is called."""
+    return f"{path}:cell {cell}" if cell else path
 
 
 def fingerprint(code: str, path: str, function: str, text: str, repetition: int) -> str:

@@ -25,13 +25,29 @@ class SourceError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Notebook:
+    """What is needed to put a source back into the notebook it came from.
+
+    ``raw`` is the file's text; ``magics`` are the stretches of code that are not Python, by the number that stands
+    for each.
+    """
+
+    raw: str
+    magics: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
-    """The text of one module. ``path`` is what reports show; ``text`` has no byte order mark."""
+    """The text of one module. ``path`` is what reports show; ``text`` has no byte order mark.
+
+    The text of a ``notebook`` is that of its cells, one after another: see :mod:`gradlint.notebook`.
+    """
 
     path: str
     text: str
     encoding: str = "utf-8"
     bom: bool = False
+    notebook: Notebook | None = None
 
     def lines(self) -> list[str]:
         """The lines without their ends, as Python counts them."""
@@ -87,12 +103,20 @@ def read(path: str, shown_as: str | None = None) -> Source:
         SourceError: when the file cannot be opened or decoded.
     """
     shown = path if shown_as is None else shown_as
+    return decode(shown, contents(path, shown))
+
+
+def contents(path: str, shown_as: str) -> bytes:
+    """The bytes of a file.
+
+    Raises:
+        SourceError: when it cannot be opened.
+    """
     try:
         with open(path, "rb") as file:
-            data = file.read()
+            return file.read()
     except OSError as error:
-        raise SourceError(shown, f"cannot read: {error.strerror or error}") from error
-    return decode(shown, data)
+        raise SourceError(shown_as, f"cannot read: {error.strerror or error}") from error
 
 
 def _position(before: str) -> tuple[int, int]:

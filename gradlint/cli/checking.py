@@ -19,10 +19,11 @@ from gradlint.cli.settings import Settings, settle, shown
 from gradlint.diagnostic import ConfigError, Failure, Outcome
 from gradlint.finding import Applicability
 from gradlint.fix import unified
-from gradlint.report import FORMATS, Page
+from gradlint.notebook import decode, read
+from gradlint.report import FORMATS, Page, by_cells
 from gradlint.report.statistics import statistics
 from gradlint.rule import RuleError
-from gradlint.source import Source, SourceError, decode, read
+from gradlint.source import Source, SourceError
 
 CLEAN, FINDINGS, FAILED = 0, 1, 2
 
@@ -114,7 +115,8 @@ def _show_diff(request: Request, result: Result) -> int:
 
 
 def _report(request: Request, settings: Settings, result: Result) -> str:
-    page = Page(result.outcome, result.after, style_for(request.output_file), request.quiet, settings.policy.known)
+    style = style_for(request.output_file)
+    page = by_cells(Page(result.outcome, result.after, style, request.quiet, settings.policy.known))
     name = settings.config.output_format
     text = "".join(statistics(page, name) if request.statistics else FORMATS[name](page))
     if request.fix and STDIN in request.paths and request.output_file is None:

@@ -1,4 +1,4 @@
-"""Which files a run checks: those named, and the Python files below the folders named.
+"""Which files a run checks: those named, and the Python files and notebooks below the folders named.
 
 Folders are searched as git would list them: nested ``.gitignore`` files are respected, and so is the
 configuration's ``exclude``. Links to folders are not followed, so that none can lead in circles or into a
@@ -16,7 +16,7 @@ from gradlint.cli.request import STDIN
 from gradlint.config import Config
 from gradlint.diagnostic import Failure
 
-SUFFIX = ".py"
+SUFFIXES = (".py", ".ipynb")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def _walk(folder: str, excluded: Patterns, ignored: Sequence[Patterns], config: 
         ignored = [*ignored, own]
     for entry in entries:
         is_folder = entry.is_dir(follow_symlinks=False)
-        if not is_folder and not entry.name.endswith(SUFFIX):
+        if not is_folder and not entry.name.endswith(SUFFIXES):
             continue
         if excluded.verdict(entry.path, is_folder=is_folder) or _is_ignored(entry.path, is_folder, ignored):
             continue

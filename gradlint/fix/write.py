@@ -5,6 +5,7 @@ import os
 import tempfile
 from contextlib import suppress
 
+from gradlint.notebook import saved
 from gradlint.source import Source
 
 
@@ -49,7 +50,7 @@ def encoded(source: Source) -> bytes:
         WriteError: when its encoding lacks a character.
     """
     try:
-        data = source.text.encode(source.encoding)
+        data = saved(source).encode(source.encoding)
     except (LookupError, UnicodeError) as error:
         raise WriteError(f"cannot write {source.path} in {source.encoding}: {error}") from error
     return codecs.BOM_UTF8 + data if source.bom else data

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from gradlint.report import concise, full, github, gitlab, json, junit, sarif
+from gradlint.report.cells import by_cells
 from gradlint.report.page import Page
 
 FORMATS: dict[str, Callable[[Page], Iterator[str]]] = {
@@ -16,4 +17,4 @@ FORMATS: dict[str, Callable[[Page], Iterator[str]]] = {
     "sarif": sarif.render,
 }
 
-__all__ = ["FORMATS", "Page"]
+__all__ = ["FORMATS", "Page", "by_cells"]

@@ -10,9 +10,9 @@ def render(page: Page) -> Iterator[str]:
     """The report, line by line."""
     style = page.style
     for found in page.outcome.diagnostics:
-        place = style.bold(printable(f"{found.path}:{found.span.line}:{found.span.column}:"))
+        place = style.bold(printable(f"{found.file}:{found.span.line}:{found.span.column}:"))
         yield f"{place} {style.mark(found.severity, found.code)} {printable(found.message)}\n"
     for failure in page.outcome.failures:
-        place = style.bold(printable(f"{failure.path}:{failure.line}:{failure.column}:"))
+        place = style.bold(printable(f"{failure.file}:{failure.line}:{failure.column}:"))
         yield f"{place} {style.mark('error', 'failed')} {printable(failure.message)}\n"
     yield from ending(page)

@@ -21,13 +21,13 @@ def render(page: Page) -> Iterator[str]:
 
 def _finding(found: Diagnostic, page: Page) -> Iterator[str]:
     title = f"{found.severity} {found.code} {found.name}"
-    yield _headline(found.path, found.span.line, found.span.column, found.severity, title, found.message, page)
-    by_path: dict[str, list[Mark]] = {found.path: [Mark(found.span, "", found.severity)]}
+    yield _headline(found.file, found.span.line, found.span.column, found.severity, title, found.message, page)
+    by_path: dict[str, list[Mark]] = {found.file: [Mark(found.span, "", found.severity)]}
     for note in found.notes:
-        by_path.setdefault(note.path, []).append(Mark(note.span, note.message, None))
+        by_path.setdefault(note.file, []).append(Mark(note.span, note.message, None))
     margin = max(len(str(mark.span.end_line)) for marks in by_path.values() for mark in marks)
     for path, marks in by_path.items():
-        if path != found.path:
+        if path != found.file:
             place = printable(f"{path}:{marks[0].span.line}:{marks[0].span.column}")
             yield f"{' ' * margin} {page.style.dim(':::')} {page.style.bold(place)}\n"
         yield from excerpt(page.sources.get(path, Source(path, "")), marks, margin, page.style)
@@ -40,8 +40,8 @@ def _finding(found: Diagnostic, page: Page) -> Iterator[str]:
 
 def _failure(failure: Failure, page: Page) -> Iterator[str]:
     line, column = failure.line, failure.column
-    yield _headline(failure.path, line, column, "error", "failed", failure.message, page)
-    if (source := page.sources.get(failure.path)) is not None:
+    yield _headline(failure.file, line, column, "error", "failed", failure.message, page)
+    if (source := page.sources.get(failure.file)) is not None:
         marks = [Mark(Span(line, column, line, column + 1), "", "error")]
         yield from excerpt(source, marks, len(str(line)), page.style)
     yield "\n"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from gradlint.diagnostic import Diagnostic, Failure
-from gradlint.finding import Severity
+from gradlint.finding import Severity, Span
 from gradlint.report.page import Page
 
 _COMMANDS: Mapping[Severity, str] = {"error": "error", "warning": "warning", "advice": "notice"}
@@ -22,14 +22,12 @@ def _finding(found: Diagnostic) -> str:
     properties = {
         "title": f"{found.code} {found.name}",
         "file": found.path,
-        "line": str(span.line),
-        "col": str(span.column),
-        "endLine": str(span.end_line),
+        **_lines(span, found.cell),
     }
-    if span.end_line == span.line:  # GitHub refuses columns on an annotation of several lines
+    if span.end_line == span.line and not found.cell:  # GitHub refuses columns on an annotation of several lines
         properties["endColumn"] = str(span.end_column)
-    text = f"{found.path}:{span.line}:{span.column}: {found.code} {found.message}"
-    notes = "".join(f"\n{note.path}:{note.span.line}: {note.message}" for note in found.notes)
+    text = f"{found.file}:{span.line}:{span.column}: {found.code} {found.message}"
+    notes = "".join(f"\n{note.file}:{note.span.line}: {note.message}" for note in found.notes)
     return _command(_COMMANDS[found.severity], properties, text + notes)
 
 
@@ -37,11 +35,18 @@ def _failure(failure: Failure) -> str:
     properties = {
         "title": "gradlint",
         "file": failure.path,
-        "line": str(failure.line),
-        "col": str(failure.column),
+        **_lines(Span(failure.line, failure.column, failure.line, failure.column), failure.cell, end=False),
     }
-    text = f"{failure.path}:{failure.line}:{failure.column}: {failure.message}"
+    text = f"{failure.file}:{failure.line}:{failure.column}: {failure.message}"
     return _command("error", properties, text)
+
+
+def _lines(span: Span, cell: int, *, end: bool = True) -> dict[str, str]:
+    """Lines and column; of a notebook the first, since the lines of its file are nothing that people see."""
+    if cell:
+        return {"line": "1"}
+    last = {"endLine": str(span.end_line)} if end else {}
+    return {"line": str(span.line), "col": str(span.column), **last}
 
 
 def _command(name: str, properties: Mapping[str, str], text: str) -> str:

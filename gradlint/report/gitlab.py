@@ -18,12 +18,13 @@ def render(page: Page) -> Iterator[str]:
 
 def _finding(found: Diagnostic) -> dict[str, object]:
     span = found.span
+    place = f" (cell {found.cell}, line {span.line})" if found.cell else ""
     return {
-        "description": f"{found.code} {found.name}: {found.message}",
+        "description": f"{found.code} {found.name}: {found.message}{place}",
         "check_name": found.code,
         "fingerprint": found.fingerprint,
         "severity": _SEVERITIES[found.severity],
-        "location": {"path": found.path, "lines": {"begin": span.line, "end": span.end_line}},
+        "location": {"path": found.path, "lines": _lines(span.line, span.end_line, found.cell)},
     }
 
 
@@ -33,5 +34,10 @@ def _failure(failure: Failure) -> dict[str, object]:
         "check_name": "failed",
         "fingerprint": fingerprint("failed", failure.path, "", failure.message, failure.line),
         "severity": "blocker",
-        "location": {"path": failure.path, "lines": {"begin": failure.line, "end": failure.line}},
+        "location": {"path": failure.path, "lines": _lines(failure.line, failure.line, failure.cell)},
     }
+
+
+def _lines(first: int, last: int, cell: int) -> dict[str, int]:
+    """Lines; of a notebook the first, since the lines of its file are nothing that people see."""
+    return {"begin": 1, "end": 1} if cell else {"begin": first, "end": last}

@@ -56,11 +56,13 @@ def _finding(found: Diagnostic) -> dict[str, object]:
         "fingerprint": found.fingerprint,
         "measured": None,
         "fix": _fix(found.fix, found.path) if found.fix is not None else None,
+        **_cell(found.cell),
     }
 
 
 def _note(note: LocatedNote) -> dict[str, object]:
-    return {"path": note.path, "line": note.span.line, "column": note.span.column, "message": note.message}
+    place = {"path": note.path, "line": note.span.line, "column": note.span.column}
+    return {**place, "message": note.message, **_cell(note.cell)}
 
 
 def _fix(fix: LocatedFix, path: str) -> dict[str, object]:
@@ -74,7 +76,7 @@ def _fix(fix: LocatedFix, path: str) -> dict[str, object]:
 def _edit(edit: LocatedEdit, path: str) -> dict[str, object]:
     """An edit is in the finding's own file unless it says otherwise."""
     elsewhere = {"path": edit.path} if edit.path != path else {}
-    return {**elsewhere, **_range(edit.span), "text": edit.text}
+    return {**elsewhere, **_range(edit.span), "text": edit.text, **_cell(edit.cell)}
 
 
 def _failure(failure: Failure) -> dict[str, object]:
@@ -83,7 +85,13 @@ def _failure(failure: Failure) -> dict[str, object]:
         "line": failure.line,
         "column": failure.column,
         "message": failure.message,
+        **_cell(failure.cell),
     }
+
+
+def _cell(number: int) -> dict[str, int]:
+    """In notebooks, the cell that lines are counted in."""
+    return {"cell": number} if number else {}
 
 
 def _range(span: Span) -> dict[str, int]:

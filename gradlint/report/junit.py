@@ -58,7 +58,7 @@ def _case(suite: "Element", item: Diagnostic | Failure) -> None:
         line=str(line),
     )
     outcome = SubElement(test, "error" if isinstance(item, Failure) else "failure", message=_legal(item.message))
-    outcome.text = _legal("\n".join(_lines(item, f"{item.path}:{line}:{column}")))
+    outcome.text = _legal("\n".join(_lines(item, f"{item.file}:{line}:{column}")))
     if isinstance(item, Diagnostic):
         outcome.set("type", item.severity)
 
@@ -66,7 +66,7 @@ def _case(suite: "Element", item: Diagnostic | Failure) -> None:
 def _lines(item: Diagnostic | Failure, place: str) -> Iterator[str]:
     yield f"{place}: {item.message}"
     if isinstance(item, Diagnostic):
-        yield from (f"{note.path}:{note.span.line}:{note.span.column}: {note.message}" for note in item.notes)
+        yield from (f"{note.file}:{note.span.line}:{note.span.column}: {note.message}" for note in item.notes)
         if item.help:
             yield f"help: {item.help}"
 

@@ -59,7 +59,11 @@ def _invocation(failures: Iterable[Failure]) -> dict[str, object]:
 
 def _notification(failure: Failure) -> dict[str, object]:
     span = Span(failure.line, failure.column, failure.line, failure.column)
-    return {"level": "error", "message": {"text": failure.message}, "locations": [_location(failure.path, span)]}
+    return {
+        "level": "error",
+        "message": {"text": failure.message + _spelt(failure.cell, span)},
+        "locations": [_location(failure.path, span, failure.cell)],
+    }
 
 
 def _result(found: Diagnostic, index: int) -> dict[str, object]:
@@ -68,23 +72,30 @@ def _result(found: Diagnostic, index: int) -> dict[str, object]:
         "ruleId": found.code,
         "ruleIndex": index,
         "level": _LEVELS[found.severity],
-        "message": {"text": found.message + help},
-        "locations": [_location(found.path, found.span)],
+        "message": {"text": found.message + _spelt(found.cell, found.span) + help},
+        "locations": [_location(found.path, found.span, found.cell)],
         "partialFingerprints": {FINGERPRINT: found.fingerprint},
     }
     if found.notes:
         result["relatedLocations"] = [_related(number, note) for number, note in enumerate(found.notes)]
-    if found.fix is not None:
+    if found.fix is not None and not found.cell:
         result["fixes"] = [_fix(found.fix)]
     return result
 
 
 def _related(number: int, note: LocatedNote) -> dict[str, object]:
-    return {"id": number, **_location(note.path, note.span), "message": {"text": note.message}}
+    text = note.message + _spelt(note.cell, note.span)
+    return {"id": number, **_location(note.path, note.span, note.cell), "message": {"text": text}}
 
 
-def _location(path: str, span: Span) -> dict[str, object]:
-    return {"physicalLocation": {"artifactLocation": _artifact(path), "region": _region(span)}}
+def _location(path: str, span: Span, cell: int) -> dict[str, object]:
+    """A place; of a notebook only the file, since the lines of that are nothing that people see."""
+    region = {} if cell else {"region": _region(span)}
+    return {"physicalLocation": {"artifactLocation": _artifact(path), **region}}
+
+
+def _spelt(cell: int, span: Span) -> str:
+    return f" (cell {cell}, line {span.line})" if cell else ""
 
 
 def _artifact(path: str) -> dict[str, str]:

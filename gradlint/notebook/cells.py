@@ -1,0 +1,37 @@
+"""Where cells begin and end in a source, and what is written in them."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gradlint.notebook.magics import restored
+from gradlint.source import Source
+
+_MARK = "\ue001"
+RESERVED = f"\ue000{_MARK}"  # characters for private use, which no cell may hold
+_CELL = re.compile(f"#{_MARK}([0-9]+)\n((?:(?!#{_MARK}).*\n)*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """One cell: its number among all of the notebook's, from 1; the line of the source before its first; its text."""
+
+    number: int
+    before: int
+    text: str
+
+
+def joined(number: int, text: str) -> str:
+    """A cell as it stands in a source."""
+    return f"#{_MARK}{number}\n{text}\n"
+
+
+def cells(source: Source) -> Iterator[Cell]:
+    """The cells of a notebook's source, as they are written in the notebook."""
+    if source.notebook is None:
+        return
+    line = 0
+    for found in _CELL.finditer(source.text):
+        line += 1
+        yield Cell(int(found[1]), line, restored(found[2].removesuffix("\n"), source.notebook.magics))
+        line += found[2].count("\n")
