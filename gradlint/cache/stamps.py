@@ -23,7 +23,7 @@ def is_young(found: Stamp | None, moment: int) -> bool:
 
 
 def listing(folder: str) -> Listing | None:
-    """What a search for Python files sees in a folder; None if it cannot be read."""
+    """What a search for files sees in a folder; None if it cannot be read."""
     try:
         with os.scandir(folder) as entries:
             return listed((entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries)
@@ -37,7 +37,7 @@ def listed(entries: Iterable[tuple[str, bool]]) -> Listing:
         sorted(
             f"{name}/" if is_folder else name
             for name, is_folder in entries
-            if (is_folder and name not in _IRRELEVANT) or name.endswith(".py") or name == ".gitignore"
+            if (is_folder and name not in _IRRELEVANT) or name.endswith((".py", ".ipynb")) or name == ".gitignore"
         )
     )
 

@@ -46,6 +46,13 @@ def test_only_names_that_a_search_sees_matter(tmp_path: Path) -> None:
     assert not same_folders(folders)
 
 
+def test_a_new_notebook_is_a_change(tmp_path: Path) -> None:
+    names = listing(str(tmp_path))
+    assert names == ()
+    (tmp_path / "n.ipynb").write_text("")
+    assert not same_folders({str(tmp_path): (None, names)})
+
+
 def test_a_folder_in_place_of_a_file_is_a_change(tmp_path: Path) -> None:
     (tmp_path / "a.py").write_text("")
     before = listing(str(tmp_path))

@@ -24,9 +24,9 @@ def empty(names: Iterable[str]) -> dict[str, str]:
     return dict.fromkeys(names, "")
 
 
-def test_python_files_of_a_folder_in_order(write: Write) -> None:
+def test_python_files_and_notebooks_of_a_folder_in_order(write: Write) -> None:
     write(empty(["b/z.py", "b/a.py", "c.py", "a.py", "a.txt", "a.pyi", "notebook.ipynb", "b/deep/er/x.py"]))
-    assert shown() == ["a.py", "b/a.py", "b/deep/er/x.py", "b/z.py", "c.py"]
+    assert shown() == ["a.py", "b/a.py", "b/deep/er/x.py", "b/z.py", "c.py", "notebook.ipynb"]
 
 
 def test_paths_come_in_the_order_given_and_each_file_once(write: Write, folder: Path) -> None:

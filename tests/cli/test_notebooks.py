@@ -24,7 +24,7 @@ def rules(flags: Callable[..., Rule]) -> list[Rule]:
 def notebook(*texts: str) -> str:
     made = nbformat.v4.new_notebook()
     made.cells = [nbformat.v4.new_code_cell(text, outputs=[nbformat.v4.new_output("stream")]) for text in texts]
-    return nbformat.writes(made) + "\n"
+    return f"{nbformat.writes(made)}\n"
 
 
 def test_findings_are_told_by_cell_line_and_column(gradlint: Gradlint, write: Write) -> None:
