@@ -45,17 +45,23 @@ from gradlint.model.code import (
 )
 from gradlint.model.traverse import all_expressions, blocks, expressions, parts, statements, within
 from gradlint.project import Forward, FunctionNode, Project, scope
+from gradlint.project.buffers import Update as BufferUpdate
 from gradlint.project.effects import GRAD, INFERENCE, NO_GRAD
 from gradlint.project.flags import Misspelling
 from gradlint.project.flow import AttributeEvent, CallEvent, ChangeEvent
 from gradlint.project.growths import Kept
+from gradlint.project.guarded_training import GuardedModule
+from gradlint.project.inference_tensors import Misuse as InferenceMisuse
 from gradlint.project.leaks import Leak
-from gradlint.project.nodes import External
+from gradlint.project.nodes import ClassNode, External
 from gradlint.project.optimizers import Optimizer, parameter_names
 from gradlint.project.order import Moment
 from gradlint.project.order import acts as acts_of
 from gradlint.project.steps import Act
-from gradlint.project.values import COMPUTED, LEAF, PLAIN, Loss, Value
+from gradlint.project.targets import Detached
+from gradlint.project.uses import Use
+from gradlint.project.values import COMPUTED, LEAF, PLAIN, Loss, Origin, Value
+from gradlint.project.walks import SecondWalk
 
 Check = Callable[[Project], Iterator[Finding]]
 
@@ -127,16 +133,19 @@ __all__ = [
     "Augment",
     "Await",
     "Block",
+    "BufferUpdate",
     "Call",
     "CallEvent",
     "ChangeEvent",
     "Check",
+    "ClassNode",
     "Comprehension",
     "Conditional",
     "Constant",
     "DefineClass",
     "DefineFunction",
     "Delete",
+    "Detached",
     "Display",
     "Edit",
     "Evaluate",
@@ -148,7 +157,9 @@ __all__ = [
     "Formatted",
     "Forward",
     "FunctionNode",
+    "GuardedModule",
     "If",
+    "InferenceMisuse",
     "Jump",
     "Kept",
     "Lambda",
@@ -161,17 +172,20 @@ __all__ = [
     "Note",
     "Operation",
     "Optimizer",
+    "Origin",
     "Place",
     "Project",
     "Raise",
     "Return",
     "Rule",
     "RuleError",
+    "SecondWalk",
     "Severity",
     "Statement",
     "Subscript",
     "Switch",
     "Try",
+    "Use",
     "Value",
     "While",
     "With",

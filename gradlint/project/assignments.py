@@ -22,6 +22,7 @@ def bind(run: "Run", target: Expression, value: Value) -> None:
             if name in run.function.facts.shared:
                 run.flow.used(value.origins, "stored", target.at, name)
         case Display(items=items):
+            run.take_apart(value)
             for index, item in enumerate(items):
                 bind(run, item, evaluate.item_of(value, index, len(items)))
         case Operation(operator="*", operands=(inner,)):

@@ -22,7 +22,8 @@ from gradlint.model.code import (
     Yield,
     dotted,
 )
-from gradlint.model.torch_calls import FORCE_LIKE
+from gradlint.model.torch_calls import FORCE_LIKE, READING_ATTRIBUTES
+from gradlint.model.torch_tensors import VIEWING
 from gradlint.project import attributes, invoke, tensors
 from gradlint.project.nodes import External
 from gradlint.project.values import (
@@ -76,7 +77,10 @@ def _constant(node: Constant, run: "Run") -> Value:
 
 
 def _attribute(node: Attribute, run: "Run") -> Value:
-    return attributes.attribute_of(node, value_of(node.value, run), run)
+    owner = value_of(node.value, run)
+    if node.name not in READING_ATTRIBUTES and node.name not in VIEWING:
+        run.take_apart(owner)
+    return attributes.attribute_of(node, owner, run)
 
 
 def _subscript(node: Subscript, run: "Run") -> Value:
@@ -86,6 +90,7 @@ def _subscript(node: Subscript, run: "Run") -> Value:
     _note_derivative(node.index, owner, run)
     if owner.kind in ("number", "array"):
         return UNKNOWN if owner.kind == "number" else owner
+    run.take_apart(owner)
     if owner.items is not None and isinstance(node.index, Constant) and isinstance(node.index.value, int):
         return item_of(owner, node.index.value, len(owner.items))
     if owner.items:
@@ -124,6 +129,7 @@ def element_of(value: Value, iterable: Expression, run: "Run") -> Value:
     if value.kind == "module":
         return replace(value, target=None)
     run.reads.dereferenced(value)
+    run.take_apart(value)
     return tensors.part_of(value)
 
 

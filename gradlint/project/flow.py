@@ -126,6 +126,7 @@ class Flow:
     calls: dict[int, CallEvent] = field(default_factory=dict)
     attributes: dict[tuple[int, bool], AttributeEvent] = field(default_factory=dict)
     changes: dict[int, ChangeEvent] = field(default_factory=dict)
+    fed: set[int] = field(default_factory=set)  # forwards that are given what they gave before
     growths: dict[int, Growth] = field(default_factory=dict)
     uses: dict[Origin, set[Use]] = field(default_factory=lambda: defaultdict(set))
     env: dict[str, Value] = field(default_factory=dict)

@@ -14,6 +14,7 @@ from gradlint.project.invoke_project import on_project
 from gradlint.project.invoke_unknown import on_unknown
 from gradlint.project.nodes import ClassNode, External, FunctionNode
 from gradlint.project.side_effects import suffer
+from gradlint.project.uses import IN_VAIN
 from gradlint.project.values import ANY, UNKNOWN, Value, meet, plain
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _trained(it: Invocation) -> Value:
         return plain(it.carried)
     it.run.flow.used(it.carried, "trained", it.at, it.method)
     if it.receiver is not None:  # in vain, but meant so
-        it.run.flow.used(it.receiver.shadow, "trained", it.at, it.method)
+        it.run.flow.used(it.receiver.shadow, "trained", it.at, IN_VAIN)
     if it.method != "scale":
         it.run.walk(it.carried, it.at)
     return plain(it.carried) if it.method == "scale" else UNKNOWN

@@ -87,6 +87,8 @@ def on_external(it: Invocation, name: str) -> Value:
     if name in ("builtins.filter", "builtins.map") and len(it.arguments) > 1:
         second = it.arguments[1].value
         return second if second.kind == "parameters" else plain(it.carried)
+    if name == "builtins.next" and first is not None:
+        it.run.take_apart(first)  # it is no tensor
     if name == "builtins.next" and first is not None and first.kind == "parameters":
         return first
     if not name.startswith(("torch.", "builtins.")):

@@ -43,6 +43,10 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
         if method == "requires_grad_":
             flag = it.argument(0, "requires_grad")
             it.run.mark_frozen(owner.of, flag is not None and flag.constant is False)
+        elif method == "detach":
+            return without_graph(owner, Loss(method, it.run.function.place(it.at)))
+        elif method == "detach_":
+            it.run.mark_frozen(owner.of, True)
         elif _changes(method):
             it.run.note_change(it.at, method, it.receiver_path, owner)
         return owner
@@ -120,6 +124,8 @@ def _detached(it: Invocation, owner: Value) -> Value:
     result = without_graph(owner, lost)
     if method == "detach_":
         it.run.change(it.receiver_path, owner, result)
+        if it.receiver_path is None and it.container_path in it.run.env:  # ``hidden[0].detach_()``
+            it.run.env[it.container_path] = replace(it.run.env[it.container_path], origins=frozenset())
     return replace(result, born=it.run.epoch)
 
 

@@ -21,7 +21,7 @@ from gradlint.project.flow import MOST_TARGETS, SideEffects
 from gradlint.project.invocation import Invocation
 from gradlint.project.invoke_project import flow_of, on_project, runs_module
 from gradlint.project.nodes import ClassNode, External, FunctionNode
-from gradlint.project.values import ANY, COMPUTED, LEAF, PLAIN, UNKNOWN, Certainty, Value, elsewhere, plain
+from gradlint.project.values import ANY, COMPUTED, LEAF, PLAIN, UNKNOWN, Certainty, Origin, Value, elsewhere, plain
 
 _MOST_CANDIDATES = 12
 _HOLDING = re.compile(r"Embedding|AdaptiveLogSoftmax")  # small, but with parameters
@@ -140,7 +140,16 @@ def forward(it: Invocation, module: Value) -> Value:
     it.forward = True
     if isinstance(module.target, ClassNode):
         it.forward = any(runs_module(it, flow_of(it, t)) for t in it.targets) if it.targets else True
+    if any(_is_fed_back(it, argument.value) for argument in it.arguments):
+        it.run.flow.fed.add(it.at)
     return result_of_forward(it, it.fresh(it.given))
+
+
+def _is_fed_back(it: Invocation, value: Value) -> bool:
+    """Whether a forward is given what it gave in the round before, with the graph of that round."""
+    own = Origin(it.run.function, it.at) in value.origins and value.tensor & COMPUTED
+    part = value.made_at == it.at or value.kind == "tensor"
+    return bool(own and part) or any(_is_fed_back(it, item) for item in value.items or ())
 
 
 def _loss(it: Invocation, name: str) -> Value:

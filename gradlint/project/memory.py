@@ -43,6 +43,7 @@ class Memory:
         self.loops = 0
         self.round = 0  # of the innermost loop, the first is 0
         self.branches = 0  # conditions around this place, or jumps before it, since the outermost loop began
+        self.parted: set[int] = set()  # calls whose results were taken apart
         self.follows = not _FOLLOWED.isdisjoint(self.function.facts.words)
 
     # Where nothing is recorded
@@ -141,16 +142,25 @@ class Memory:
             owner = meet(before.owner, owner)
         self.flow.changes[at] = ChangeEvent(at, how, path, owner)
 
+    def take_apart(self, owner: Value) -> None:
+        """A part of a value is taken; the parts of what a forward gives may have graphs of their own."""
+        if owner.made_at is not None and owner.kind in ("unknown", "container"):
+            self.parted.add(owner.made_at)
+
     def walk(self, origins: frozenset[Origin], at: int) -> None:
         """``backward()`` walks a graph: all that has a part of it gets the walk as an origin of its own."""
-        forwards = {o for o in origins if (event := self.flow.calls.get(o.at)) is not None and event.forward}
-        forwards = {o for o in forwards if o.function is self.function}
-        if not forwards:
-            return
+        forwards = {origin for origin in origins if self._is_whole_forward(origin)}
         own = Origin(self.function, at)
-        for name, value in self.env.items():
-            if value.origins & forwards and value.tensor & COMPUTED and own not in value.origins:
+        for name, value in self.env.items() if forwards else ():
+            if value.is_tensor and value.origins & forwards and value.tensor & COMPUTED and own not in value.origins:
                 self.env[name] = replace(value, origins=value.origins | {own})
+
+    def _is_whole_forward(self, origin: Origin) -> bool:
+        event = self.flow.calls.get(origin.at) if origin.function is self.function else None
+        if event is None or not event.forward or origin.at in self.parted:
+            return False
+        recorded = self.flows.calls.states_at(self.function, origin.at) == GRAD
+        return recorded and bool(event.result.tensor & COMPUTED)
 
     def touch_attributes(self) -> None:
         """Other code ran that may have assigned attributes."""

@@ -1,10 +1,11 @@
 """In which state gradients are at each act of a script: the order analysis."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from gradlint.project import scope
+from gradlint.project.bindings import owner_class
 from gradlint.project.flow import Flows
 from gradlint.project.nodes import FunctionNode
 from gradlint.project.steps import Act, Branch, Leave, Repeat, Script, Steps, is_optimizer_name
@@ -65,7 +66,7 @@ class Order:
         optimizers = sorted({a.path for a in acts(script) if a.kind == "step" and a.path is not None})
         if not optimizers:
             return []
-        walker = _Walker(optimizers, self._modules(function))
+        walker = _Walker(optimizers, self.modules(function, optimizers))
         walker.script(script, _Walk(dict.fromkeys(optimizers, frozenset({"unknown"}))), _Exits())
         backward = [act.at for act in acts(script) if act.kind == "backward"]
         return [self._placed(function, moment, backward) for _, moment in sorted(walker.moments.items())]
@@ -106,10 +107,20 @@ class Order:
                 if (known or step.inside is not None) and not any(_may_zero(act, step.path) for act in inside):
                     yield step, backward[0]
 
-    def _modules(self, function: FunctionNode) -> dict[str, str]:
+    def modules(self, function: FunctionNode, optimizers: Iterable[str]) -> dict[str, str]:
         """For optimizers of one module's parameters, by name, the name of the module."""
+        found: dict[str, str] = {}
         env = self._flows.flow(function).env
-        return {name: value.of for name, value in env.items() if value.kind == "optimizer" and value.of is not None}
+        cls = owner_class(function)
+        for name in optimizers:
+            value = env.get(name)
+            if value is None and cls is not None and name.startswith("self.") and name.count(".") == 1:
+                value = self._flows.attribute(cls, name.removeprefix("self."))
+                if value is None or not (value.of or "").startswith("self."):
+                    continue  # a name of another function
+            if value is not None and value.kind == "optimizer" and value.of is not None:
+                found[name] = value.of
+        return found
 
 
 class _Walker:

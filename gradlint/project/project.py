@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from gradlint.model.facts import ModuleFacts
 from gradlint.project.bindings import Bindings
+from gradlint.project.buffers import Buffers
 from gradlint.project.calls import CallGraph
 from gradlint.project.consumers import Consumers
 from gradlint.project.destiny import Destinies
@@ -13,7 +14,9 @@ from gradlint.project.flags import Flags
 from gradlint.project.flow import Flow, Flows
 from gradlint.project.gradients import Gradients
 from gradlint.project.growths import Growths
+from gradlint.project.guarded_training import GuardedTraining
 from gradlint.project.inference import Inference
+from gradlint.project.inference_tensors import InferenceTensors
 from gradlint.project.layers import Layers
 from gradlint.project.leaks import Leaks
 from gradlint.project.link import Linker
@@ -24,7 +27,9 @@ from gradlint.project.order import Order
 from gradlint.project.prospects import Prospects
 from gradlint.project.state import GradStates
 from gradlint.project.steps import Steps
+from gradlint.project.targets import Targets
 from gradlint.project.training_mode import TrainingMode
+from gradlint.project.walks import Walks
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +51,10 @@ class Project:
     ``calls`` who calls whom in which grad states, ``leaks`` what is left switched off,
     ``consumers`` what is done with generators, ``flows`` what names hold, ``evidence`` which of the others hold
     tensors or modules, ``gradients`` where they are read and what for, ``growths`` what keeps graphs,
-    ``optimizers`` where they are made, ``order`` what becomes of gradients and when, ``flags`` how
-    ``requires_grad`` is misspelt, ``prospects`` which functions may run a module
-    at all, ``inference`` what speaks for a call being inference, ``layers`` which modules
+    ``optimizers`` where they are made, ``order`` what becomes of gradients and when, ``walks`` what is
+    walked twice, ``buffers`` what is written into them, ``targets`` what is detached in the end, ``flags`` how
+    ``requires_grad`` is misspelt, ``prospects`` which functions may run a module at all, ``inference`` what speaks
+    for a call being inference, ``inference_tensors`` where those are misused, ``layers`` which modules
     depend on their mode, ``training_mode`` where they are evaluated in the wrong one.
     """
 
@@ -80,6 +86,11 @@ class Project:
             self.prospects,
             names.inference_functions,
         )
+        self.guarded_training = GuardedTraining(self.calls, self.flows, self.order)
+        self.walks = Walks(self.flows)
+        self.buffers = Buffers(self.linker, self.calls, self.flows)
+        self.inference_tensors = InferenceTensors(self.calls, self.flows)
+        self.targets = Targets(self.calls, self.flows, self.inference)
         self.layers = Layers(self.linker)
         self.training_mode = TrainingMode(self.calls, self.flows, self.destinies, self.inference, self.layers)
 

@@ -17,6 +17,7 @@ from gradlint.model.code import (
     For,
     If,
     Jump,
+    Name,
     Operation,
     Raise,
     Return,
@@ -26,7 +27,7 @@ from gradlint.model.code import (
     With,
     dotted,
 )
-from gradlint.model.traverse import all_expressions, statements, within
+from gradlint.model.traverse import all_expressions, expressions, statements, within
 from gradlint.project.nodes import FunctionNode
 
 _ENTERING = frozenset({"enter_context", "enter_async_context"})
@@ -232,6 +233,27 @@ def assigned(function: FunctionNode) -> Iterator[tuple[str, Expression]]:
             yield name, statement.value
 
 
+def looped_parameters(function: FunctionNode) -> Iterator[str]:
+    """The names that loops over ``model.parameters()`` and ``named_parameters()`` give to parameters."""
+    for statement in statements(function.facts.body):
+        if isinstance(statement, For) and any(map(_lists_parameters, within(statement.iterable))):
+            yield from (part.id for part in within(statement.target) if isinstance(part, Name))
+
+
+def _lists_parameters(expression: Expression) -> bool:
+    called = expression.function if isinstance(expression, Call) else None
+    return isinstance(called, Attribute) and called.name in ("parameters", "named_parameters")
+
+
+def operands(expression: Expression) -> Iterator[str]:
+    """The plain names that arithmetic is done with, those that something is called on or taken from left out."""
+    if isinstance(expression, Operation):
+        for operand in expression.operands:
+            yield from operands(operand)
+    elif isinstance(expression, Name):
+        yield expression.id
+
+
 def innermost_loop(function: FunctionNode, at: int) -> frozenset[int] | None:
     """The places in the body of the innermost loop around a place; None if there is no loop around it."""
     found: frozenset[int] | None = None
@@ -239,6 +261,22 @@ def innermost_loop(function: FunctionNode, at: int) -> frozenset[int] | None:
         if isinstance(statement, For | While) and at in (places := frozenset(_places(statement.body))):
             found = places
     return found
+
+
+def in_each_round(function: FunctionNode, at: int) -> bool:
+    """Whether a place in a loop is reached in every round of it: it stands behind no condition within the loop."""
+    for statement in statements(function.facts.body):
+        if isinstance(statement, For | While) and at in _places_of_each_round(statement.body):
+            return True
+    return False
+
+
+def _places_of_each_round(block: Block) -> Iterator[int]:
+    for statement in block:
+        yield statement.at
+        yield from (part.at for expression in expressions(statement) for part in within(expression))
+        if isinstance(statement, With):
+            yield from _places_of_each_round(statement.body)
 
 
 def _places(block: Block) -> Iterator[int]:

@@ -129,7 +129,8 @@ def part_of(owner: Value) -> Value:
     """Something that a value holds. What a guarded forward gives has no graph in any part."""
     if owner.kind == "unknown" and owner.tensor == PLAIN and owner.lost is not None:
         return Value(origins=owner.origins, tensor=PLAIN, lost=owner.lost, memory=owner.memory)
-    return plain(owner.origins, owner.memory)
+    found = plain(owner.origins, owner.memory)
+    return found if owner.made_at is None or found.origins == frozenset() else replace(found, made_at=owner.made_at)
 
 
 def index(how: str, shadow: frozenset[Origin], at: int, run: "Memory") -> Value:

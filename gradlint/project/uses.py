@@ -14,6 +14,9 @@ UseKind = Literal[
 ]
 
 
+IN_VAIN = "in vain"  # ``backward()`` is meant to reach what has no graph any more
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Use:
     """One use; ``detail`` names the method, attribute or function."""

@@ -1,0 +1,125 @@
+"""Buffers of modules, and what is written into them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gradlint.model.code import Assign, Attribute, Augment, Call, Constant, Expression, Subscript, dotted
+from gradlint.model.traverse import all_expressions, statements, within
+from gradlint.project.bindings import owner_class
+from gradlint.project.calls import CallGraph
+from gradlint.project.effects import GRAD
+from gradlint.project.flow import Flow, Flows
+from gradlint.project.link import Linker
+from gradlint.project.nodes import ClassNode, FunctionNode
+from gradlint.project.values import COMPUTED, Origin, Value
+
+_WRITING = frozenset(
+    "add_ copy_ lerp_ sub_ mul_ index_copy_ index_add_ addcmul_ scatter_ scatter_add_ masked_scatter_".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """A buffer is given a new value that has a graph. ``made_at`` is a forward in the function that recorded it."""
+
+    at: int
+    path: str
+    made_at: int | None
+
+
+class Buffers:
+    """Finds updates of buffers by what autograd follows."""
+
+    def __init__(self, linker: Linker, calls: CallGraph, flows: Flows) -> None:
+        self._linker = linker
+        self._calls = calls
+        self._flows = flows
+        self._names: dict[ClassNode, frozenset[str]] = {}
+
+    def updates(self, function: FunctionNode) -> Iterator[Update]:
+        """The updates in a method of a module where operations are recorded."""
+        owner = owner_class(function)
+        if owner is None or not self._calls.modules.is_module_class(owner):
+            return
+        names = self.names(owner)
+        if names.isdisjoint(function.facts.words):
+            return
+        flow = self._flows.flow(function)
+        for at, path, value in _written(function, flow):
+            made_at = self._graph(flow, value)
+            if (
+                path.removeprefix("self.") in names
+                and made_at is not False
+                and self._calls.states_at(function, at) & GRAD
+            ):
+                yield Update(at, path, made_at or None)
+
+    def names(self, cls: ClassNode) -> frozenset[str]:
+        """The buffers that a class and its ancestors register."""
+        if cls not in self._names:
+            family = [c for c in self._linker.ancestors(cls) if isinstance(c, ClassNode)]
+            methods = (method for c in family for method in c.methods if "register_buffer" in method.facts.words)
+            self._names[cls] = frozenset(name for method in methods for name in _registered(method))
+        return self._names[cls]
+
+    def _graph(self, flow: Flow, value: Value) -> int | bool:
+        """Where a value's graph was recorded; 0 if it comes in with ``forward``'s input, False if there is none."""
+        if not value.origins or not value.tensor & COMPUTED or value.kind in ("number", "array", "none"):
+            return False
+        events = [flow.calls.get(origin.at) for origin in value.origins if origin.function is flow.function]
+        forwards = [e.at for e in events if e is not None and e.forward and self._records(flow, e.at)]
+        if forwards:
+            return min(forwards)
+        inputs = [origin for origin in value.origins if origin == Origin(flow.function, origin.at) and origin.at < 0]
+        return 0 if inputs and flow.function.facts.name == "forward" and value.kind in ("tensor", "unknown") else False
+
+    def _records(self, flow: Flow, at: int) -> bool:
+        return bool(self._calls.states_at(flow.function, at) & GRAD)
+
+
+def _registered(method: FunctionNode) -> Iterator[str]:
+    for call in all_expressions(method.facts.body):
+        match call:
+            case Call(function=Attribute(name="register_buffer"), arguments=(name, *_)):
+                if isinstance(name.value, Constant) and isinstance(name.value.value, str):
+                    yield name.value.value
+            case _:
+                pass
+
+
+def _written(function: FunctionNode, flow: Flow) -> Iterator[tuple[int, str, Value]]:
+    """What is written to attributes of ``self`` that goes on from what they hold: place, name, value."""
+    for statement in statements(function.facts.body):
+        match statement:
+            case Assign(targets=(Attribute() as target,), value=value):
+                path = dotted(target)
+                stored = flow.attributes.get((target.at, True))
+                if path and stored and stored.stored and any(dotted(part) == path for part in within(value)):
+                    yield target.at, path, stored.stored
+            case Augment(target=target):
+                path = dotted(_holder(target))
+                growth = flow.growths.get(statement.at)
+                if path and growth is not None:
+                    yield target.at, path, growth.added
+            case _:
+                pass
+    for call in all_expressions(function.facts.body):
+        match call:
+            case Call(function=Attribute(value=holder, name=name), at=at) if name in _WRITING and at in flow.calls:
+                path = dotted(_holder(holder))
+                for argument in flow.calls[at].arguments if path else ():
+                    yield at, path or "", argument.value
+            case _:
+                pass
+
+
+def _holder(expression: Expression) -> Expression:
+    """What is changed in the end by ``self.mean.mul_(0.9).add_(x)`` or ``self.mean[0] += x``."""
+    while True:
+        match expression:
+            case Subscript(value=value):
+                expression = value
+            case Call(function=Attribute(value=value, name=name)) if name.endswith("_"):
+                expression = value
+            case _:
+                return expression

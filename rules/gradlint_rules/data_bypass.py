@@ -1,0 +1,210 @@
+"""`.data` reaches past autograd: what is changed through it is not noticed, and gradients come out wrong.
+
+## Flagged
+
+```python
+import torch
+
+x = torch.zeros(3, requires_grad=True)
+y = torch.sigmoid(x)
+y.data.zero_()  # GL409
+y.sum().backward()
+# shows: x.grad.tolist() == [0.0, 0.0, 0.0]
+```
+
+## Instead
+
+```python
+import torch
+
+x = torch.zeros(3, requires_grad=True)
+y = torch.sigmoid(x)
+shown = y.detach().clone().zero_()
+y.sum().backward()
+# shows: x.grad.tolist() == [0.25, 0.25, 0.25]
+```
+
+## Why
+
+autograd counts the changes of each tensor it saved, and `backward()` refuses to go on with one that was
+changed. A change through `.data` is not counted: `backward()` computes with the new values and gives a wrong
+gradient without a word. Above it is 0 where 0.25 is right. The same change through `.detach()` raises
+`RuntimeError: one of the variables needed for gradient computation has been modified by an inplace operation`.
+
+Where nothing was saved, in initialization, in an optimizer or a moving average, `.data` does no harm; under
+`no_grad()` the tensor itself can be changed as well, and the change is counted. A read of `.data` is a
+`.detach()`, which says what it does. Both are advice, shown when the rule is selected.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import (
+    COMPUTED,
+    Assign,
+    Attribute,
+    AttributeEvent,
+    Augment,
+    Call,
+    Edit,
+    Finding,
+    Fix,
+    FunctionNode,
+    Note,
+    Project,
+    Subscript,
+    all_expressions,
+    rule,
+    scope,
+    statements,
+)
+
+_READING = frozenset("cpu numpy item tolist clone size dim max min sum mean view squeeze argmax norm abs".split())
+
+
+@rule("GL409", severity="warning", since="0.2.0")
+def data_bypass(project: Project) -> Iterator[Finding]:
+    """Find `.data` of tensors: changed where the tensor is computed, and, as advice, all others."""
+    for function in project.functions():
+        if "data" not in function.facts.words:
+            continue
+        silent = scope.expected_to_fail(function)
+        changed, read = frozenset(_changed(function)), frozenset(_read(function))
+        for event in project.flow(function).attributes.values():
+            if event.name != "data" or event.at in silent:
+                continue
+            owner = event.owner
+            if event.at in changed and owner.kind == "tensor" and owner.tensor == COMPUTED:
+                yield _wrong(function, event)
+            elif owner.is_tensor or owner.kind == "parameters" or event.at in read:
+                yield _advice(function, event, changed=event.at in changed or event.stored is not None)
+
+
+def _changed(function: FunctionNode) -> Iterator[int]:
+    """The places of ``.data`` that are changed in place."""
+    for expression in all_expressions(function.facts.body):
+        match expression:
+            case Call(function=Attribute(value=Attribute(at=at, name="data"), name=name)):
+                if name.endswith("_") and not name.startswith("_"):
+                    yield at
+            case _:
+                pass
+    for statement in statements(function.facts.body):
+        targets = statement.targets if isinstance(statement, Assign) else ()
+        if isinstance(statement, Augment):
+            yield from (target.at for target in (statement.target,) if isinstance(target, Attribute))
+            targets = (statement.target,)
+        for target in targets:
+            match target:
+                case Subscript(value=Attribute(at=at, name="data")):
+                    yield at
+                case _:
+                    pass
+
+
+def _read(function: FunctionNode) -> Iterator[int]:
+    """The places of ``.data`` whose value is read by a method that tensors have."""
+    for expression in all_expressions(function.facts.body):
+        match expression:
+            case Call(function=Attribute(value=Attribute(at=at, name="data"), name=name)) if name in _READING:
+                yield at
+            case _:
+                pass
+
+
+def _wrong(function: FunctionNode, event: AttributeEvent) -> Finding:
+    name = (event.path or "the tensor").removesuffix(".data")
+    made = event.owner.made_at
+    return Finding(
+        function.place(event.at),
+        function.name,
+        f"`{name}` is part of a graph, and changing its `.data` goes unnoticed: `backward()` computes a wrong gradient",
+        (Note(function.place(made), "it is computed here"),) if made is not None else (),
+        help=f"change a copy, or `{name}` itself: autograd says if that is not possible",
+    )
+
+
+def _advice(function: FunctionNode, event: AttributeEvent, *, changed: bool) -> Finding:
+    text = "changes through `.data` go unnoticed by autograd" if changed else "`.data` is a `.detach()` in disguise"
+    remedy = "change the tensor itself under `torch.no_grad()`" if changed else "write `.detach()`"
+    edit = Edit(function.place(event.at + 1), "replace", "detach()")
+    return Finding(
+        function.place(event.at),
+        function.name,
+        text,
+        help=remedy,
+        fix=None if changed else Fix("safe", "write `.detach()`", (edit,)),
+        severity="advice",
+    )
+
+
+CASES = r"""
+## Flagged
+
+### clamped, scaled, assigned to
+```python
+import torch
+
+def squash(x):
+    weight = torch.ones(3, requires_grad=True)
+    y = torch.exp(weight * x)
+    y.data.clamp_(max=1.0)  # GL409
+    y.data[0] = 0.0  # GL409
+    y.data *= 2  # GL409
+    y.sum().backward()
+    return weight.grad
+
+# run: grad = squash(torch.ones(3))
+# shows: grad.tolist() == [0.0, 2.0, 2.0]
+```
+
+### read, as advice
+```python
+import torch
+
+def show(loss):
+    print(loss.data.item())  # GL409
+
+x = torch.ones(3, requires_grad=True)
+print((x * 2).data)  # GL409
+# run: show((x * 2).sum())
+# shows: x.is_leaf
+```
+
+### weights, as advice
+```python
+from torch import nn
+
+def initialize(model):
+    for parameter in model.parameters():
+        parameter.data.zero_()  # GL409
+    model.weight.data = model.weight.data + 1  # GL409 GL409
+
+# run: initialize(nn.Linear(2, 2))
+# shows: True
+```
+
+## Silent
+
+### the tensor itself, and what is detached
+```python
+import torch
+
+x = torch.ones(3, requires_grad=True)
+y = x * 2
+with torch.no_grad():
+    x.mul_(2)
+print(y.detach().cpu(), y.sum().item())
+```
+
+### other things that have data
+```python
+class Batch:
+    def __init__(self, data):
+        self.data = data
+
+def first(batch):
+    return batch.data[0]
+
+# run: first(Batch([1, 2]))
+```
+"""

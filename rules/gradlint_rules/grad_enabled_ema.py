@@ -1,0 +1,208 @@
+"""A moving average of live parameters is recorded: in place it silently un-freezes the averaged ones.
+
+## Flagged
+
+```python
+def update(average, model, decay=0.9):
+    for kept, live in zip(average.parameters(), model.parameters()):
+        kept.mul_(decay).add_(live, alpha=1 - decay)  # GL107
+
+# run: update(average, model)
+# shows: average.weight.requires_grad and not average.weight.is_leaf
+```
+
+## Instead
+
+```python
+import torch
+
+@torch.no_grad()
+def update(average, model, decay=0.9):
+    for kept, live in zip(average.parameters(), model.parameters()):
+        kept.mul_(decay).add_(live, alpha=1 - decay)
+
+# run: update(average, model)
+# shows: average.weight.is_leaf and not average.weight.requires_grad
+```
+
+## Why
+
+The average is no part of what is trained, but autograd records the update all the same. If the averaged
+parameters were frozen, they stop being so without a word: they require grad, are computed tensors, and hold a
+chain of graph nodes that grows by three per parameter and step. If they were not frozen, the line raises
+`RuntimeError: a leaf Variable that requires grad is being used in an in-place operation.`
+
+An average kept in a dict, `kept[name] = decay * kept[name] + (1 - decay) * parameter`, grows the same chain;
+that is advice, shown when the rule is selected. `state_dict()` gives detached tensors, and
+`torch.optim.swa_utils.AveragedModel` guards itself.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import (
+    GRAD,
+    Assign,
+    Attribute,
+    Call,
+    CallEvent,
+    Expression,
+    Finding,
+    FunctionNode,
+    Operation,
+    Project,
+    Subscript,
+    all_expressions,
+    dotted,
+    rule,
+    scope,
+    statements,
+    within,
+)
+
+_AVERAGING = frozenset({"add_", "copy_", "lerp_", "sub_"})
+
+
+@rule("GL107", severity="error", since="0.2.0")
+def grad_enabled_ema(project: Project) -> Iterator[Finding]:
+    """Find parameters that are changed in place by live parameters where recording is on, and sums in dicts."""
+    for function in project.functions():
+        words = function.facts.words
+        if words.isdisjoint(("parameters", "named_parameters")):
+            continue
+        silent = scope.expected_to_fail(function) | scope.tried(function)
+        if not words.isdisjoint(_AVERAGING):
+            for call in all_expressions(function.facts.body):
+                if isinstance(call, Call) and call.at not in silent and _averages(project, function, call):
+                    yield _finding(function, call.at)
+        yield from (_advice(function, at) for at in _summed(project, function) if at not in silent)
+
+
+def _averages(project: Project, function: FunctionNode, call: Call) -> bool:
+    if not isinstance(call.function, Attribute) or call.function.name not in _AVERAGING:
+        return False
+    if project.calls.states_at(function, call.at) != GRAD:
+        return False
+    calls = project.flow(function).calls
+    holder: Expression = call.function.value
+    event = calls.get(call.at)
+    receiver = event.receiver if event is not None else None
+    while isinstance(holder, Call) and isinstance(holder.function, Attribute) and holder.function.name.endswith("_"):
+        inner = calls.get(holder.at)
+        receiver, holder = (inner.receiver if inner is not None else None), holder.function.value
+    return receiver is not None and receiver.kind == "parameters" and event is not None and _is_live(event)
+
+
+def _is_live(event: CallEvent) -> bool:
+    """Whether a live parameter is given, itself or as part of an expression."""
+    return any(argument.value.kind == "parameters" for argument in event.arguments)
+
+
+def _summed(project: Project, function: FunctionNode) -> Iterator[int]:
+    """``kept[name] = decay * kept[name] + (1 - decay) * parameter``."""
+    loops = frozenset(scope.looped_parameters(function))
+    for statement in statements(function.facts.body) if loops else ():
+        match statement:
+            case Assign(targets=(Subscript() as target,), value=Operation() as value):
+                own = any(_same(part, target) for part in within(value))
+                if (
+                    own
+                    and loops.intersection(scope.operands(value))
+                    and project.calls.states_at(function, target.at) == GRAD
+                ):
+                    yield target.at
+            case _:
+                pass
+
+
+def _same(part: Expression, target: Subscript) -> bool:
+    if not isinstance(part, Subscript) or dotted(target.value) is None or dotted(target.index) is None:
+        return False
+    return dotted(part.value) == dotted(target.value) and dotted(part.index) == dotted(target.index)
+
+
+def _finding(function: FunctionNode, at: int) -> Finding:
+    return Finding(
+        function.place(at),
+        function.name,
+        "the average is recorded: frozen parameters silently become computed tensors, others raise",
+        help="update the average under `torch.no_grad()`",
+    )
+
+
+def _advice(function: FunctionNode, at: int) -> Finding:
+    return Finding(
+        function.place(at),
+        function.name,
+        "the average keeps a chain of graph nodes that grows with each step",
+        help="update it under `torch.no_grad()`",
+        severity="advice",
+    )
+
+
+CASES = r"""
+```python setup
+import torch
+from torch import nn
+
+model, average = nn.Linear(2, 2), nn.Linear(2, 2).requires_grad_(False)
+```
+
+## Flagged
+
+### copied, interpolated
+```python
+def update(average, model, decay=0.9):
+    for kept, live in zip(average.parameters(), model.parameters()):
+        kept.lerp_(live, 1 - decay)  # GL107
+
+# run: update(average, model)
+# shows: average.weight.requires_grad
+```
+
+### in a dict, as advice
+```python
+def update(kept, model, decay=0.9):
+    for name, parameter in model.named_parameters():
+        kept[name] = decay * kept[name] + (1 - decay) * parameter  # GL107
+
+# run: kept = {name: torch.zeros_like(parameter) for name, parameter in model.named_parameters()}
+# run: update(kept, model)
+# shows: kept["weight"].requires_grad
+```
+
+## Silent
+
+### guarded, through data, detached, from a state dict
+```python
+import torch
+
+def update(average, model, decay=0.9):
+    with torch.no_grad():
+        for kept, live in zip(average.parameters(), model.parameters()):
+            kept.mul_(decay).add_(live, alpha=1 - decay)
+    for kept, live in zip(average.parameters(), model.parameters()):
+        kept.data.mul_(decay).add_(live.data, alpha=1 - decay)
+        kept.add_(live.detach())
+    for name, value in model.state_dict().items():
+        average.state_dict()[name].copy_(value)
+
+# run: update(average, model)
+# shows: not average.weight.requires_grad
+```
+
+### guarded by the caller
+```python
+import torch
+
+def update(average, model):
+    for kept, live in zip(average.parameters(), model.parameters()):
+        kept.lerp_(live, 0.1)
+
+@torch.no_grad()
+def step(average, model):
+    update(average, model)
+
+# run: step(average, model)
+# shows: not average.weight.requires_grad
+```
+"""

@@ -1,0 +1,170 @@
+"""A target of the loss is computed with its graph, and the graph is thrown away.
+
+## Flagged
+
+```python
+import torch
+
+def update(critic, target_critic, optimizer, state, next_state, reward):
+    target = reward + 0.99 * target_critic(next_state).detach()  # GL106
+    loss = (critic(state) - target).pow(2).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+# run: update(critic, target_critic, optimizer, state, next_state, reward)
+# keeps: > 800 bytes
+```
+
+## Instead
+
+```python
+import torch
+
+def update(critic, target_critic, optimizer, state, next_state, reward):
+    with torch.no_grad():
+        target = reward + 0.99 * target_critic(next_state)
+    loss = (critic(state) - target).pow(2).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+# run: update(critic, target_critic, optimizer, state, next_state, reward)
+# keeps: < 800 bytes
+```
+
+## Why
+
+`.detach()` comes when the forward is over: everything the backward pass would need was saved by then, to be
+dropped in the next moment. The result is right; what is wasted is the memory at the peak, as much as a training
+forward of that network takes, and the time to record it. Under `no_grad()` nothing is saved in the first place.
+
+Targets, bootstrapped values, a teacher's outputs, a GAN's fakes in the step of the discriminator and the
+actions of a rollout are of that kind. Of a network whose parameters are frozen, with plain input, no graph is
+built, and there is nothing to mend.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import Detached, Finding, FunctionNode, Note, Project, rule
+
+
+@rule("GL106", severity="warning", since="0.2.0")
+def grad_enabled_target(project: Project) -> Iterator[Finding]:
+    """Find forwards in training steps whose results are all detached before anything else is done with them."""
+    for function in project.functions():
+        yield from (_finding(function, found) for found in project.targets.detached(function))
+
+
+def _finding(function: FunctionNode, found: Detached) -> Finding:
+    name = found.event.name
+    return Finding(
+        function.place(found.event.at),
+        function.name,
+        f"`{name}(...)` records a graph that is thrown away: memory for a backward pass which never comes",
+        (Note(function.place(found.cut.at), "its result is detached here, after the forward"),),
+        help="run it under `torch.no_grad()`",
+    )
+
+
+CASES = r"""
+```python setup
+import torch
+from torch import nn
+
+class Critic(nn.Module):
+    def __init__(self, size):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(2, size), nn.ReLU(), nn.Linear(size, 1))
+
+    def forward(self, x):
+        return self.layers(x)
+
+critic, target_critic = Critic(4), Critic(100)
+optimizer = torch.optim.SGD(critic.parameters(), lr=0.1)
+state, next_state, reward = torch.ones(3, 2), torch.ones(3, 2), torch.ones(3, 1)
+```
+
+## Flagged
+
+### a teacher
+```python
+from torch.nn import functional as F
+
+def distill(student, teacher, optimizer, images):
+    wanted = teacher(images)  # GL106
+    wanted = wanted.detach()
+    loss = F.mse_loss(student(images), wanted)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+# run: distill(critic, target_critic, optimizer, state)
+# keeps: > 0 bytes
+```
+
+### the fake of a GAN, for the discriminator alone
+```python
+def discriminator_step(generator, discriminator, optimizer, noise, images):
+    fake = generator(noise).detach()  # GL106
+    loss = discriminator(fake).mean() - discriminator(images).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+# run: discriminator_step(nn.Linear(2, 2), critic, optimizer, state, state)
+# keeps: > 0 bytes
+```
+
+## Silent
+
+### guarded, or trained on
+```python
+import torch
+
+def update(actor, critic, target_critic, optimizer, state, next_state):
+    with torch.no_grad():
+        target = target_critic(next_state).detach()
+    value = critic(state)
+    loss = (value - target).pow(2).mean()
+    print(value.detach().mean())
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+# run: update(None, critic, target_critic, optimizer, state, next_state)
+```
+
+### the fake is used by both steps
+```python
+def gan_step(generator, discriminator, optimizer, noise):
+    fake = generator(noise)
+    discriminator(fake.detach()).mean().backward()
+    loss = -discriminator(fake).mean()
+    loss.backward()
+    optimizer.step()
+
+# run: gan_step(nn.Linear(2, 2), critic, optimizer, state)
+```
+
+### frozen where it was made
+```python
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+def distill(student, teacher, optimizer, images):
+    loss = F.mse_loss(student(images), teacher(images).detach())
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+def main(student, images):
+    teacher = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 1))
+    for parameter in teacher.parameters():
+        parameter.requires_grad = False
+    distill(student, teacher, torch.optim.SGD(student.parameters(), lr=0.1), images)
+
+# run: main(critic, state)
+```
+"""

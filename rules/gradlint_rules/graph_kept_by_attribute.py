@@ -1,0 +1,202 @@
+"""A buffer is updated with a tensor that has a graph: from then on it carries the graph of every forward.
+
+## Flagged
+
+```python
+import torch
+from torch import nn
+
+class Centred(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        self.register_buffer("mean", torch.zeros(2))
+
+    def forward(self, x):
+        y = self.layer(x)
+        self.mean = 0.9 * self.mean + 0.1 * y.mean(0)  # GL104
+        return y - self.mean
+
+# run: model = Centred()
+# run: model(torch.ones(3, 2)).sum()
+# shows: model.mean.requires_grad
+```
+
+## Instead
+
+```python
+import torch
+from torch import nn
+
+class Centred(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        self.register_buffer("mean", torch.zeros(2))
+
+    def forward(self, x):
+        y = self.layer(x)
+        self.mean = 0.9 * self.mean + 0.1 * y.detach().mean(0)
+        return y - self.mean
+
+# run: model = Centred()
+# run: model(torch.ones(3, 2)).sum()
+# shows: not model.mean.requires_grad
+```
+
+## Why
+
+The new value is computed from the layer's output, so the buffer requires grad and holds on to that graph; the
+next forward computes with it, and chains another graph to it. Memory grows with each step. Where the buffer
+takes part in the loss, the second `backward()` walks into the first one's graph: `RuntimeError: Trying to
+backward through the graph a second time`. `copy.deepcopy` of the module raises as well, and `state_dict()`
+hides it all, its tensors are detached.
+
+Running statistics are no part of what is trained: `.detach()` what goes into them, or update them under
+`no_grad()`.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import BufferUpdate, Finding, FunctionNode, Note, Project, rule, scope
+
+
+@rule("GL104", severity="warning", since="0.2.0")
+def graph_kept_by_attribute(project: Project) -> Iterator[Finding]:
+    """Find updates of buffers by what was computed with a graph."""
+    for function in project.functions():
+        found = {update.at: update for update in project.buffers.updates(function)}
+        if found:
+            silent = scope.expected_to_fail(function)
+            yield from (_finding(function, update) for at, update in found.items() if at not in silent)
+
+
+def _finding(function: FunctionNode, update: BufferUpdate) -> Finding:
+    made = update.made_at
+    return Finding(
+        function.place(update.at),
+        function.name,
+        f"the buffer `{update.path}` keeps the graph of every forward: what it is updated with has one",
+        (Note(function.place(made), "this forward records the graph"),) if made is not None else (),
+        help="`.detach()` what goes into it, or update it under `torch.no_grad()`",
+    )
+
+
+CASES = r"""
+```python setup
+import torch
+images = torch.ones(3, 2)
+```
+
+## Flagged
+
+### in place
+```python
+import torch
+from torch import nn
+
+class Centred(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        self.register_buffer("mean", torch.zeros(2))
+
+    def forward(self, x):
+        y = self.layer(x)
+        if self.training:
+            self.mean.mul_(0.9).add_(0.1 * y.mean(0))  # GL104
+        return y - self.mean
+
+# run: model = Centred()
+# run: model(images)
+# shows: model.mean.requires_grad
+```
+
+### of what comes in
+```python
+import torch
+from torch import nn
+
+class Norm(nn.Module):
+    def __init__(self, size):
+        super().__init__()
+        self.register_buffer("running_mean", torch.zeros(size))
+        self.momentum = 0.1
+
+    def forward(self, x):
+        mean = x.mean(dim=0)
+        self.running_mean = (1 - self.momentum) * self.running_mean + self.momentum * mean  # GL104
+        return x - mean
+
+# run: norm = Norm(2)
+# run: norm(images.clone().requires_grad_())
+# shows: norm.running_mean.requires_grad
+```
+
+## Silent
+
+### detached, under no_grad, through data
+```python
+import torch
+from torch import nn
+
+class Centred(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        self.register_buffer("mean", torch.zeros(2))
+        self.register_buffer("count", torch.zeros(1))
+
+    def forward(self, x):
+        y = self.layer(x)
+        self.mean = 0.9 * self.mean + 0.1 * y.detach().mean(0)
+        with torch.no_grad():
+            self.mean.mul_(0.9).add_(0.1 * y.mean(0))
+        self.mean.data.add_(y.data.mean(0))
+        self.count += len(x)
+        return y - self.mean
+
+# run: model = Centred()
+# run: model(images)
+# shows: not model.mean.requires_grad
+```
+
+### replaced, not updated
+```python
+import torch
+from torch import nn
+
+class Remembering(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        self.register_buffer("last", torch.zeros(2))
+
+    def forward(self, x):
+        self.last = self.layer(x)
+        return self.last
+
+# run: Remembering()(images)
+```
+
+### a parameter, a number
+```python
+import torch
+from torch import nn
+
+class Scale(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        self.register_buffer("seen", torch.zeros(1))
+        self.total = 0.0
+
+    def forward(self, x):
+        y = self.layer(x)
+        self.seen = self.seen + (y > 0).sum()
+        self.total = self.total + y.sum().item()
+        return y
+
+# run: Scale()(images)
+```
+"""

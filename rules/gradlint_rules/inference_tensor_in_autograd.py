@@ -1,0 +1,214 @@
+"""A tensor made under `inference_mode()` is trained with, or changed, outside of it.
+
+## Flagged
+
+```python
+import torch
+from torch.nn import functional as F
+
+def distill(student, teacher, optimizer, images):
+    with torch.inference_mode():
+        wanted = teacher(images)
+    loss = F.mse_loss(student(images), wanted)  # GL316
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+# run: distill(student, teacher, optimizer, images)
+# raises: RuntimeError: Inference tensors cannot be saved for backward.
+```
+
+## Instead
+
+```python
+import torch
+from torch.nn import functional as F
+
+def distill(student, teacher, optimizer, images):
+    with torch.no_grad():
+        wanted = teacher(images)
+    loss = F.mse_loss(student(images), wanted)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+# run: distill(student, teacher, optimizer, images)
+```
+
+## Why
+
+An inference tensor has no version counter, which autograd needs for whatever it saves: `RuntimeError: Inference
+tensors cannot be saved for backward. Please do not use Tensors created in inference mode in computation tracked
+by autograd.` In place it raises `Inplace update to inference tensor outside InferenceMode is not allowed`, and
+`requires_grad_()` and `nn.Parameter` raise `Setting requires_grad=True on inference tensor outside
+InferenceMode is not allowed`. `.detach()` does not help, `.clone()` outside does. An operation that need not
+save it, such as a sum, passes, so that the error may come much later.
+
+`no_grad()` makes ordinary tensors. A view of an ordinary tensor is ordinary too, even under `inference_mode()`.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import Finding, FunctionNode, InferenceMisuse, Note, Project, rule, scope
+
+_TEXTS = {
+    "changed": "changing `{}` raises: it is an inference tensor, and this is outside of `inference_mode()`",
+    "flagged": "`{}` cannot require grad: it is an inference tensor, and this raises",
+    "parameter": "`Parameter(...)` raises: it is given an inference tensor",
+    "saved": "`{}(...)` raises when it is trained: it is given an inference tensor, which cannot be saved for backward",
+}
+
+
+@rule("GL316", severity="error", since="0.2.0")
+def inference_tensor_in_autograd(project: Project) -> Iterator[Finding]:
+    """Find inference tensors that are changed, made leaves or trained with outside of the mode."""
+    for function in project.functions():
+        found = {misuse.at: misuse for misuse in project.inference_tensors.misuses(function)}
+        if found:
+            silent = scope.expected_to_fail(function) | scope.tried(function)
+            yield from (_finding(function, misuse) for at, misuse in found.items() if at not in silent)
+
+
+def _finding(function: FunctionNode, misuse: InferenceMisuse) -> Finding:
+    return Finding(
+        function.place(misuse.at),
+        function.name,
+        _TEXTS[misuse.how].format(misuse.name or "it"),
+        (Note(function.place(misuse.made_at), "it is made here, under `inference_mode()`"),),
+        help="make it under `torch.no_grad()`, or `.clone()` it outside",
+        severity="warning" if misuse.how == "saved" else None,
+    )
+
+
+CASES = r"""
+```python setup
+import torch
+from torch import nn
+
+student, teacher = nn.Linear(2, 2), nn.Linear(2, 2)
+optimizer = torch.optim.SGD(student.parameters(), lr=0.1)
+images = torch.ones(3, 2)
+```
+
+## Flagged
+
+### changed, made a leaf, made a parameter
+```python
+import torch
+from torch import nn
+
+def change():
+    with torch.inference_mode():
+        z = torch.ones(3)
+    z.add_(1)  # GL316
+
+def leaf():
+    with torch.inference_mode():
+        z = torch.ones(3) * 2
+    z.requires_grad_()  # GL316
+
+def parameter():
+    with torch.inference_mode():
+        z = torch.ones(3)
+    return nn.Parameter(z)  # GL316
+
+# run: change()
+# run: leaf()
+# run: parameter()
+# raises: RuntimeError: Inplace update to inference, or RuntimeError: Setting requires_grad=True on inference
+```
+
+### features for a head
+```python
+import torch
+from torch.nn import functional as F
+
+def train_head(backbone, classifier, optimizer, images, labels):
+    with torch.inference_mode():
+        features = backbone(images)
+    loss = F.mse_loss(classifier(features), labels)  # GL316
+    loss.backward()
+    optimizer.step()
+
+# run: train_head(teacher, student, optimizer, images, images)
+# raises: RuntimeError: Inference tensors cannot be saved for backward.
+```
+
+### made by a function of another file
+```python
+# file: teachers.py
+import torch
+
+@torch.inference_mode()
+def targets(teacher, images):
+    return teacher(images) * 2
+
+# file: main.py
+from torch.nn import functional as F
+from teachers import targets
+
+def distill(student, teacher, optimizer, images):
+    wanted = targets(teacher, images)
+    loss = F.mse_loss(student(images), wanted)  # GL316
+    loss.backward()
+    optimizer.step()
+
+# run: distill(student, teacher, optimizer, images)
+# raises: RuntimeError: Inference tensors cannot be saved for backward.
+```
+
+## Silent
+
+### cloned outside, or made under no_grad
+```python
+import torch
+from torch.nn import functional as F
+
+def distill(student, teacher, optimizer, images):
+    with torch.inference_mode():
+        wanted = teacher(images)
+    with torch.no_grad():
+        other = teacher(images)
+    loss = F.mse_loss(student(images), wanted.clone()) + F.mse_loss(student(images), other)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+# run: distill(student, teacher, optimizer, images)
+```
+
+### only looked at
+```python
+import torch
+
+def train_step(student, teacher, optimizer, images):
+    with torch.inference_mode():
+        wanted = teacher(images)
+        wanted.mul_(2)
+    print(wanted.mean().item(), wanted.numpy())
+    student(images).sum().backward()
+    optimizer.step()
+
+# run: train_step(student, teacher, optimizer, images)
+```
+
+### a view of an ordinary tensor
+```python
+import torch
+
+x = torch.ones(4)
+with torch.inference_mode():
+    flat = x.view(2, 2)
+flat.add_(1)
+```
+
+### switched off
+```python
+import torch
+
+with torch.inference_mode(False):
+    z = torch.ones(3)
+z.add_(1)
+z.requires_grad_()
+```
+"""

@@ -1,0 +1,138 @@
+"""A module is built under `inference_mode()` and trained outside: its parameters cannot be updated.
+
+## Flagged
+
+```python
+import torch
+from torch import nn
+
+def train(images):
+    with torch.inference_mode():
+        model = nn.Linear(2, 1)  # GL317
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model(images).sum().backward()
+    optimizer.step()
+
+# run: train(images)
+# raises: RuntimeError: Inplace update to inference tensor outside InferenceMode is not allowed.
+```
+
+## Instead
+
+```python
+import torch
+from torch import nn
+
+def train(images):
+    model = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model(images).sum().backward()
+    optimizer.step()
+
+# run: train(images)
+```
+
+## Why
+
+Parameters made under `inference_mode()` are inference tensors, for good. A network of one layer runs forward
+and backward, and the optimizer's step raises `RuntimeError: Inplace update to inference tensor outside
+InferenceMode is not allowed.` One of several layers raises before that: `RuntimeError: Inference tensors cannot
+be saved for backward.` Moving a module to another device or type there, and the first forward of a lazy one,
+make such parameters too; loading a `state_dict` does not.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import (
+    INFERENCE,
+    Call,
+    Expression,
+    Finding,
+    FunctionNode,
+    Note,
+    Optimizer,
+    Project,
+    rule,
+    scope,
+)
+
+
+@rule("GL317", severity="warning", since="0.2.0")
+def module_built_in_inference_mode(project: Project) -> Iterator[Finding]:
+    """Find modules that are made under a function's own ``inference_mode()`` and given to an optimizer outside."""
+    for function in project.functions():
+        optimizers = {each.parameters.value.of: each for each in project.optimizers.made(function)}
+        silent = scope.expected_to_fail(function) if optimizers else frozenset()
+        for path, value in scope.assigned(function) if optimizers else ():
+            optimizer = optimizers.get(path)
+            if (
+                optimizer is not None
+                and value.at not in silent
+                and _is_built_there(project, function, value)
+                and not project.calls.states_at(function, optimizer.event.at) & INFERENCE
+            ):
+                yield _finding(function, path, value, optimizer)
+
+
+def _is_built_there(project: Project, function: FunctionNode, value: Expression) -> bool:
+    event = project.flow(function).calls.get(value.at) if isinstance(value, Call) else None
+    if event is None or event.result.kind != "module":
+        return False
+    return project.inference_tensors.made_under(function, value.at)
+
+
+def _finding(function: FunctionNode, path: str, value: Expression, optimizer: Optimizer) -> Finding:
+    return Finding(
+        function.place(value.at),
+        function.name,
+        f"`{path}` cannot be trained: its parameters are inference tensors, made under `inference_mode()`",
+        (Note(function.place(optimizer.event.at), "an optimizer is to change them"),),
+        help="build the module outside, or use `torch.no_grad()`",
+    )
+
+
+CASES = r"""
+```python setup
+import torch
+images = torch.ones(3, 2)
+```
+
+## Flagged
+
+### moved there
+```python
+import torch
+from torch import nn
+
+def train(images):
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1))
+    with torch.inference_mode():
+        model = model.double()  # GL317
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model(images.double()).sum().backward()
+    optimizer.step()
+
+# run: train(images)
+# raises: RuntimeError: Inference tensors cannot be saved for backward.
+```
+
+## Silent
+
+### built under no_grad, or never trained
+```python
+import torch
+from torch import nn
+
+def train(images):
+    with torch.no_grad():
+        model = nn.Linear(2, 1)
+    with torch.inference_mode():
+        teacher = nn.Linear(2, 1)
+        print(teacher(images).mean())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model(images).sum().backward()
+    optimizer.step()
+
+# run: train(images)
+```
+"""

@@ -1,0 +1,254 @@
+"""`backward()` meets a graph that another `backward()` has freed.
+
+## Flagged
+
+```python
+def train_step(encoder, decoder, critic, images):
+    features = encoder(images)
+    loss = decoder(features).pow(2).mean()
+    loss.backward()
+    score = critic(features).mean()
+    score.backward()  # GL403
+
+# run: train_step(model, head, other, images)
+# raises: RuntimeError: Trying to backward through the graph a second time
+```
+
+## Instead
+
+```python
+def train_step(encoder, decoder, critic, images):
+    features = encoder(images)
+    loss = decoder(features).pow(2).mean() + critic(features).mean()
+    loss.backward()
+
+# run: train_step(model, head, other, images)
+```
+
+## Why
+
+`backward()` frees what a graph has saved as it walks it. What still holds a part of that graph, a second loss
+on the same features, a hidden state carried to the next round, a GAN's fake image, leads the next `backward()`
+back into it: `RuntimeError: Trying to backward through the graph a second time (or directly access saved
+tensors after they have already been freed).` Where nothing was saved (`(w + 1).sum()`) it passes, and gradients
+are added twice.
+
+Add the losses and walk once; `.detach()` what is carried over, so that each round has a graph of its own; or
+make a fresh forward. `retain_graph=True` keeps the graph for a second walk that is really wanted; if the
+weights change in between, it raises all the same.
+"""
+
+from collections.abc import Iterator
+
+from gradlint.rule import Finding, FunctionNode, Note, Project, SecondWalk, rule, scope
+
+
+@rule("GL403", severity="warning", since="0.2.0")
+def repeated_backward(project: Project) -> Iterator[Finding]:
+    """Find ``backward()`` on what holds a part of a graph that was walked and freed before."""
+    for function in project.functions():
+        found = [walk for walk in project.walks.second(function) if not walk.kept]
+        if found:
+            silent = scope.expected_to_fail(function) | scope.tried(function)
+            yield from (_finding(function, walk) for walk in found if walk.event.at not in silent)
+
+
+def _finding(function: FunctionNode, walk: SecondWalk) -> Finding:
+    if walk.first is None:
+        text = "`backward()` raises in the second round: something computed in the round before is carried over"
+        help_ = "detach what is carried over: `state = state.detach()`"
+        note = Note(function.place(walk.at), "what the round before computed comes in here, with its graph")
+    else:
+        text = "`backward()` raises: a part of this graph was walked, and freed, before"
+        help_ = "add the losses and call `backward()` once, or detach what they share"
+        note = Note(function.place(walk.first.at), "it is walked here")
+    return Finding(function.place(walk.event.at), function.name, text, (note,), help=help_)
+
+
+CASES = r"""
+```python setup
+import torch
+from torch import nn
+
+model, head, other = nn.Linear(2, 2), nn.Linear(2, 2), nn.Linear(2, 1)
+rnn = nn.RNN(2, 2)
+criterion = nn.MSELoss()
+images = torch.ones(3, 2)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+```
+
+## Flagged
+
+### the same loss
+```python
+def train_step(model, images):
+    loss = model(images).pow(2).sum()
+    loss.backward()
+    print(loss)
+    loss.backward()  # GL403
+
+# run: train_step(model, images)
+# raises: RuntimeError: Trying to backward through the graph a second time
+```
+
+### a hidden state that is carried over
+```python
+def train(rnn, batches):
+    hidden = None
+    for batch in batches:
+        output, hidden = rnn(batch, hidden)
+        output.pow(2).sum().backward()  # GL403
+
+# run: train(rnn, [images, images])
+# raises: RuntimeError: Trying to backward through the graph a second time
+```
+
+### the fake of a GAN
+```python
+def train_step(generator, discriminator, noise):
+    fake = generator(noise)
+    loss_d = discriminator(fake).mean()
+    loss_d.backward()
+    loss_g = -discriminator(fake).mean()
+    loss_g.backward()  # GL403
+
+# run: train_step(nn.Sequential(model, nn.ReLU()), other, images)
+# raises: RuntimeError: Trying to backward through the graph a second time
+```
+
+## Silent
+
+### detached, or a fresh forward
+```python
+def train(rnn, batches):
+    hidden = None
+    for batch in batches:
+        output, hidden = rnn(batch, hidden)
+        output.pow(2).sum().backward()
+        hidden = hidden.detach()
+
+def gan_step(generator, discriminator, noise):
+    fake = generator(noise)
+    discriminator(fake.detach()).mean().backward()
+    (-discriminator(fake).mean()).backward()
+    model_loss = discriminator(generator(noise)).mean()
+    model_loss.backward()
+
+# run: train(rnn, [images, images])
+# run: gan_step(nn.Sequential(model, nn.ReLU()), other, images)
+```
+
+### repackaged by a function that calls itself
+```python
+def repackage(hidden):
+    if isinstance(hidden, tuple):
+        return tuple(repackage(part) for part in hidden)
+    return hidden.detach()
+
+def train(rnn, batches, hidden):
+    for batch in batches:
+        hidden = repackage(hidden)
+        output, hidden = rnn(batch, hidden)
+        output.pow(2).sum().backward()
+
+# run: train(rnn, [images, images], torch.zeros(1, 2))
+```
+
+### the graph is kept
+```python
+def train_step(model, images):
+    loss = model(images).pow(2).sum()
+    loss.backward(retain_graph=True)
+    loss.backward()
+
+# run: train_step(model, images)
+```
+
+### parts of one result, which may have graphs of their own
+```python
+from torch import nn
+
+class ActorCritic(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.actor, self.critic = nn.Linear(2, 2), nn.Linear(2, 1)
+
+    def forward(self, x):
+        return self.actor(x), self.critic(x)
+
+def train_step(agent, images):
+    policy, value = agent(images)
+    policy.pow(2).sum().backward()
+    value.pow(2).sum().backward()
+
+# run: train_step(ActorCritic(), images)
+```
+
+### the next observation of an environment
+```python
+def train(policy, env, obs):
+    for _ in range(2):
+        action = policy(obs)
+        action.pow(2).sum().backward()
+        obs = env.step(action)
+
+class Env:
+    def step(self, action):
+        return action.detach() * 2
+
+# run: train(model, Env(), images)
+```
+
+### backward in every few rounds
+```python
+def train(rnn, batches):
+    hidden, loss = None, 0
+    for number, batch in enumerate(batches):
+        output, hidden = rnn(batch, hidden)
+        loss = loss + output.pow(2).sum()
+        if number % 2:
+            loss.backward()
+            hidden, loss = hidden.detach(), 0
+
+# run: train(rnn, [images] * 4)
+```
+
+### through time within a batch
+```python
+def train(rnn, batches):
+    for batch in batches:
+        hidden, loss = None, 0
+        for step in batch:
+            output, hidden = rnn(step[None], hidden)
+            loss = loss + output.pow(2).sum()
+        loss.backward()
+
+# run: train(rnn, [images] * 2)
+```
+
+### one of two
+```python
+def train_step(model, images, scaler=None):
+    loss = model(images).pow(2).sum()
+    if scaler is not None:
+        scaler.scale(loss).backward()
+    else:
+        loss.backward()
+    return loss.item()
+
+# run: train_step(model, images)
+```
+
+### computed where nothing is recorded
+```python
+import torch
+
+def train_step(model, head, other, images):
+    with torch.no_grad():
+        features = model(images)
+    head(features).sum().backward()
+    other(features).sum().backward()
+
+# run: train_step(model, head, other, images)
+```
+"""

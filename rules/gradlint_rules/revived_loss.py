@@ -1,0 +1,235 @@
+"""A loss without a graph is made to require grad: `backward()` runs, and trains nothing.
+
+## Flagged
+
+```python
+import torch
+
+def train_step(model, criterion, optimizer, images, labels):
+    optimizer.zero_grad()
+    loss = criterion(model(images).detach(), labels)
+    loss.requires_grad = True  # GL402
+    loss.backward()
+    optimizer.step()
+
+# run: train_step(model, criterion, optimizer, images, labels)
+# shows: model.weight.grad is None
+```
+
+## Instead
+
+```python
+def train_step(model, criterion, optimizer, images, labels):
+    optimizer.zero_grad()
+    loss = criterion(model(images), labels)
+    loss.backward()
+    optimizer.step()
+
+# run: train_step(model, criterion, optimizer, images, labels)
+# shows: model.weight.grad is not None
+```
+
+## Why
+
+`RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn` says that the way from
+the loss back to the parameters is cut. Setting the flag, or wrapping the loss in `Variable(loss,
+requires_grad=True)` or `torch.tensor(loss.item(), requires_grad=True)`, makes the loss a leaf of its own:
+`backward()` computes its derivative with respect to itself, which is 1, and no parameter ever gets a gradient.
+The error is gone, and so is the training.
+
+If the loss has its graph, `loss.requires_grad = True` raises `RuntimeError: you can only change requires_grad
+flags of leaf variables.`: the line is wrong in either case. Look for what cut the graph: `.detach()`, `.data`,
+`.item()`, NumPy, `argmax`, `no_grad()`.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from gradlint.rule import (
+    LEAF,
+    AttributeEvent,
+    CallEvent,
+    Finding,
+    FunctionNode,
+    Note,
+    Project,
+    Value,
+    rule,
+    scope,
+)
+
+_BACKWARD = frozenset({"backward", "manual_backward"})
+
+
+@rule("GL402", severity="error", since="0.2.0")
+def revived_loss(project: Project) -> Iterator[Finding]:
+    """Find ``backward()`` on leaves that hold what was computed, and flags set on what it is called on."""
+    for function in project.functions():
+        if _BACKWARD.isdisjoint(function.facts.words):
+            continue
+        flow = project.flow(function)
+        silent = scope.expected_to_fail(function) | scope.tried(function)
+        starts = [event for event in flow.calls.values() if event.method in _BACKWARD and not event.arguments]
+        flagged = {event.at: event for event in flow.attributes.values() if _sets_flag(event)}
+        for start in starts:
+            if start.at in silent or start.receiver is None:
+                continue
+            setting = _setting_before(function, start, flagged.values())
+            if setting is not None:
+                yield _set(function, setting, start)
+            elif _is_revived(start.receiver):
+                yield _wrapped(function, start, start.receiver)
+
+
+def _sets_flag(event: AttributeEvent) -> bool:
+    return event.name == "requires_grad" and event.stored is not None and event.stored.constant is True
+
+
+def _setting_before(
+    function: FunctionNode, start: CallEvent, flagged: Iterable[AttributeEvent]
+) -> AttributeEvent | None:
+    """``loss.requires_grad = True`` before ``loss.backward()``, with nothing assigned to the name in between."""
+    name = start.name.rpartition(".")[0]
+    for event in flagged:
+        if event.path == f"{name}.requires_grad" and event.at < start.at and not _is_data(event.owner):
+            bound = (value.at for path, value in scope.assigned(function) if path == name)
+            if not any(event.at < at < start.at for at in bound):
+                return event
+    return None
+
+
+def _is_data(value: Value) -> bool:
+    """Whether a tensor was made of numbers: a leaf like any other."""
+    return value.lost is not None and value.lost.how.startswith("torch.") and not value.shadow
+
+
+def _is_revived(value: Value) -> bool:
+    return value.kind == "tensor" and value.tensor == LEAF and bool(value.shadow)
+
+
+def _set(function: FunctionNode, setting: AttributeEvent, start: CallEvent) -> Finding:
+    name = start.name.rpartition(".")[0]
+    return Finding(
+        function.place(setting.at),
+        function.name,
+        f"with `requires_grad` set on it `{name}` is a leaf of its own: `{name}.backward()` runs and trains nothing",
+        (Note(function.place(start.at), "no gradient reaches a parameter from here"),),
+        help=f"look for what cut the graph of `{name}`; if nothing did, this line raises",
+    )
+
+
+def _wrapped(function: FunctionNode, start: CallEvent, value: Value) -> Finding:
+    name = start.name.rpartition(".")[0]
+    made = value.made_at
+    what = f"`{name}`" if name and not name.startswith("?") else "the tensor"
+    return Finding(
+        function.place(start.at),
+        function.name,
+        f"{what} is a leaf of its own, without the graph it was computed with: `backward()` runs and trains nothing",
+        (Note(function.place(made), "it is made here"),) if made is not None else (),
+        help="call `backward()` on the loss itself",
+    )
+
+
+CASES = r"""
+```python setup
+import torch
+from torch import nn
+
+model = nn.Linear(2, 1)
+criterion = nn.MSELoss()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+images, labels = torch.ones(3, 2), torch.zeros(3, 1)
+```
+
+## Flagged
+
+### made of its number
+```python
+import torch
+
+def train_step(model, criterion, optimizer, images, labels):
+    optimizer.zero_grad()
+    loss = torch.tensor(criterion(model(images), labels).item(), requires_grad=True)
+    loss.backward()  # GL402
+    optimizer.step()
+
+# run: train_step(model, criterion, optimizer, images, labels)
+# shows: model.weight.grad is None
+```
+
+### wrapped, or detached first
+```python
+import torch
+from torch.autograd import Variable
+
+def train_step(model, criterion, optimizer, images, labels):
+    optimizer.zero_grad()
+    loss = criterion(model(images), labels)
+    wrapped = Variable(loss, requires_grad=True)
+    wrapped.backward()  # GL402
+    revived = criterion(model(images), labels).detach().requires_grad_()
+    revived.backward()  # GL402
+    optimizer.step()
+
+# run: train_step(model, criterion, optimizer, images, labels)
+# shows: model.weight.grad is None
+```
+
+### a loss of unknown origin
+```python
+def backprop(loss):
+    loss.requires_grad = True  # GL402
+    loss.backward()
+
+# run: backprop(torch.ones(()))
+# shows: model.weight.grad is None
+```
+
+## Silent
+
+### the input is to have a gradient
+```python
+import torch
+
+def saliency(model, image):
+    image = image.clone().detach()
+    image.requires_grad = True
+    model(image).sum().backward()
+    return image.grad
+
+# run: saliency(model, images)
+```
+
+### harmless where the graph is there
+```python
+def train_step(model, criterion, images, labels):
+    loss = criterion(model(images), labels)
+    loss.requires_grad_(True)
+    loss.backward()
+
+# run: train_step(model, criterion, images, labels)
+# shows: model.weight.grad is not None
+```
+
+### a leaf of one's own
+```python
+import torch
+
+x = torch.tensor(2.0)
+x.requires_grad = True
+x.backward()
+# shows: x.grad.item() == 1.0
+```
+
+### assigned anew in between
+```python
+def train_step(model, criterion, images, labels):
+    loss = labels.mean()
+    loss.requires_grad = True
+    loss = loss * criterion(model(images), labels)
+    loss.backward()
+
+# run: train_step(model, criterion, images, labels)
+# shows: model.weight.grad is not None
+```
+"""
