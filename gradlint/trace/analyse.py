@@ -72,6 +72,7 @@ class Replay:
     peaks: dict[str, _Peak] = field(default_factory=dict)
     threads: dict[str, _ThreadSoFar] = field(default_factory=dict)
     open: dict[int, _Open] = field(default_factory=dict)
+    live: dict[str, int] = field(default_factory=dict)
     entered: int = 0
     end: int = 0
 
@@ -102,7 +103,8 @@ class Replay:
             case Kind.ENTER:
                 if modes & ABSORBS:
                     self._withdraw(thread)
-                self.open[self.entered] = _Open(site, mode, before, lane, time, {"cpu": live}, {"cpu": live})
+                now = dict(self.live)
+                self.open[self.entered] = _Open(site, mode, before, lane, time, now, dict(now))
                 self.entered += 1
             case Kind.EXIT:
                 self._leave(number, time)
@@ -112,12 +114,13 @@ class Replay:
                 self._withdraw(thread)
 
     def _memory(self, device: str, time: int, live: int, peak: int, thread: str, mode: Mode, site: Site | None) -> None:
+        self.live[device] = live
         self.samples.append(Sample(time, device, live, peak, thread, mode))
         most = self.peaks.setdefault(device, _Peak())
         if peak > most.size or most.at is None:
             most.size, most.at = max(peak, most.size), site or most.at
         for region in self.open.values():
-            region.entered.setdefault(device, live)
+            region.entered.setdefault(device, live)  # a device that was not used before
             if peak > region.peak.get(device, -1):
                 region.peak[device] = peak
 

@@ -32,7 +32,7 @@ class Kind(enum.IntEnum):
     SET = 3  # ``set_grad_enabled(...)`` as a statement
     RESET = 4  # ... was only the making of a decorator, and is undone
     IMPLICIT = 5  # the mode is another than it was left: C++ did that (``autograd.Function``, hooks)
-    DEVICE = 6  # memory of one more device at the record before; ``site`` numbers the device
+    DEVICE = 6  # memory of one more device, at the record that follows; ``site`` numbers the device
     FORWARD = 7  # a root module's forward returned
     MARK = 8  # memory was looked at; nothing changed
 

@@ -67,6 +67,11 @@ class Rows:
         key = (site, outer.site)
         return self._inner.get(key) or self._add(self._inner, key, outer)
 
+    def holding(self, count: int) -> list[tuple[int, int]]:
+        """The lines that hold most for backward just now: place and bytes."""
+        held = sorted(((row.words[ALIVE], row.site) for row in list(self._rows.values())), reverse=True)
+        return [(site, alive) for alive, site in held[:count] if alive]
+
     def _add(self, rows: dict[tuple[int, int], Row], key: tuple[int, int], outer: Row | None) -> Row:
         words = self._log.row(self._count) if self._log is not None else None
         row = rows[key] = Row(key[0], outer, words or [0] * SLOT)

@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gradlint.trace.accelerator import Accelerators, possible
 from gradlint.trace.deep import Deep
 from gradlint.trace.memory import Source
 from gradlint.trace.patches import Patches, install
@@ -74,6 +75,8 @@ def start(folder: Path, *, deep: bool) -> Session:
     if accounts is not None:
         accounts.install(patches)
     session.forwards.install(patches)
+    if possible():
+        tracer.more = Accelerators(patches, tracer.out_of_memory).look
     if not _active:
         atexit.register(stop)
         _follow_forks()

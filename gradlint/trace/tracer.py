@@ -4,7 +4,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -34,6 +34,7 @@ class Tracer:
     def __init__(self, folder: Path, sources: Sequence[Source], *, deep: bool = False) -> None:
         self.folder, self.deep = folder, deep
         self.use(sources)
+        self.more: Callable[[], list[Source]] | None = None  # finds devices that the program begins to use
         self.now = 0  # when the last record was written
         self.places = Places(torch_api.FOLDER)
         self.threads = Threads()
@@ -70,7 +71,7 @@ class Tracer:
             python=sys.version.split()[0],
         )
         for number, source in enumerate(self.sources):
-            self.log.note(type="device", id=number, name=source.name, source=source.label, exact=source.exact)
+            self._note_device(number, source)
 
     def enter(self, state: ThreadState, key: int, before: int, frame: FrameType, what: str) -> None:
         """A grad mode object was entered; ``before`` is the mode just before."""
@@ -196,18 +197,41 @@ class Tracer:
 
     def _write(self, state: ThreadState, site: int, modes: int, kind: int) -> None:
         """Append a record for all devices; the lock is held, so that peaks and records stand in the same order."""
+        if self.more is not None:
+            self._discover(self.more)
         lane = state.lane
         if lane < 0 or current_task() != state.task:
             lane = self._lane(state)
         now = self.now = _clock()
+        for number in self._others:  # before the event, so that the region which it ends is still open
+            live, peak = self.sources[number].take()
+            self.log.record(now, live, peak, number, lane, modes, _DEVICE)
+            self.peaks[number] = max(peak, self.peaks[number])
         live, peak = self._cpu()
         self.log.record(now, live, peak, site, lane, modes, kind)
         if peak > self.peaks[0]:
             self.peaks[0] = peak
-        for number in self._others:
-            live, peak = self.sources[number].take()
-            self.log.record(now, live, peak, number, lane, modes, _DEVICE)
-            self.peaks[number] = max(peak, self.peaks[number])
+
+    def _discover(self, more: Callable[[], list[Source]]) -> None:
+        """Measure devices too that the program has begun to use; devices are found all at once."""
+        found = more()
+        if not found:
+            return
+        self.more = None
+        for source in found:
+            self._note_device(len(self.sources), source)
+            self.sources.append(source)
+            self.peaks.append(0)
+        self._others = range(1, len(self.sources))
+
+    def _note_device(self, number: int, source: Source) -> None:
+        self.log.note(type="device", id=number, name=source.name, source=source.label, exact=source.exact)
+
+    def out_of_memory(self, text: str) -> None:
+        """A device has no room left: say where the program is, and which lines hold most for backward."""
+        inside = ", ".join(self.open_regions()) or "no grad mode"
+        holding = ", ".join(f"{self.places.text(site)} ({number:,} bytes)" for site, number in self.rows.holding(3))
+        self.log.note(type="note", text=f"{text}; inside {inside}; held for backward: {holding or 'nothing known'}")
 
     def _lane(self, state: ThreadState) -> int:
         """The number of this thread and asyncio task."""
