@@ -11,7 +11,7 @@ from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.model.traverse import all_expressions, statements, within
 from gradlint.project.calls import CallGraph
 from gradlint.project.destiny import Destinies
-from gradlint.project.effects import INFERENCE, NO_GRAD
+from gradlint.project.effects import GRAD, INFERENCE, NO_GRAD
 from gradlint.project.flow import CallEvent, Flows
 from gradlint.project.inference import Inference
 from gradlint.project.layers import Layers
@@ -31,7 +31,10 @@ _SWITCHING = re.compile(r"eval|mode|infer|prepare|freeze|load|test", re.I)
 
 @dataclass(frozen=True, slots=True)
 class Misset:
-    """A forward in training mode. ``why``: ``made`` here, ``set`` to training mode here, or ``beside`` one that is not.
+    """A forward in training mode.
+
+    ``why``: the module was ``made``, ``set`` to training mode or ``trained`` in the function, or stands ``beside`` one
+    that is in evaluation mode.
 
     ``place`` is where that happens; ``known`` tells whether the module has layers for which the mode matters.
     """
@@ -60,12 +63,13 @@ class TrainingMode:
             return
         for event in self._flows.flow(function).calls.values():
             module = module_of(event)
-            if not event.forward or module.kind != "module" or module.training is False:
+            if not event.forward or module.kind not in ("module", "unknown") or module.training is False:
                 continue
             if not self._is_off(function, event.at) or self._destinies.of(function, event.at).trained:
                 continue
-            found = self._set_here(function, event, module) or self._made_here(function, event, module)
-            found = found or self._beside(function, event, module)
+            found = self._set_here(function, event, module) or self._trained_here(function, event, module)
+            if found is None and module.kind == "module":
+                found = self._made_here(function, event, module) or self._beside(function, event, module)
             if found is not None and found.known is not False:
                 yield found
 
@@ -87,6 +91,21 @@ class TrainingMode:
             return None
         place = function.place(module.mode_at[1])
         return Misset(event, "set", place, self._layers.depend_on_mode(module.target))
+
+    def _trained_here(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
+        """Trained in the same function, which then runs it on data to evaluate on and has no ``eval`` in it."""
+        if "eval" in function.facts.words or not self._is_over_evaluation_data(function, event.at):
+            return None
+        if function.facts.words.isdisjoint(TRAINING_WORDS) or self._is_handed_to_switch(function, event):
+            return None
+        same = (e for e in self._flows.flow(function).calls.values() if e.forward and e.name == event.name)
+        place = next((e.at for e in same if self._calls.states_at(function, e.at) & GRAD), None)
+        if place is None or self._is_switched_by_caller(function):
+            return None
+        return Misset(event, "trained", function.place(place), self._layers.depend_on_mode(module.target))
+
+    def _is_switched_by_caller(self, function: FunctionNode) -> bool:
+        return any("eval" in caller.facts.words for caller in self._calls.above(function))
 
     def _made_here(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
         """Made in the same function, as all modules are: in training mode; then loaded, and evaluated."""
@@ -138,8 +157,9 @@ class TrainingMode:
 
     def _evaluates(self, function: FunctionNode, at: int) -> bool:
         """Whether the function is called like one that evaluates, or the place stands in a loop over such data."""
-        if self._inference.is_inference_name(function):
-            return True
+        return self._inference.is_inference_name(function) or self._is_over_evaluation_data(function, at)
+
+    def _is_over_evaluation_data(self, function: FunctionNode, at: int) -> bool:
         loops = (statement for statement in statements(function.facts.body) if isinstance(statement, For))
         return any(_is_over_evaluation_data(loop) and at in _places(loop) for loop in loops)
 

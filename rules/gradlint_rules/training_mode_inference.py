@@ -59,10 +59,11 @@ over the same images differ, and batch norm uses the statistics of the batch it 
 its running statistics with it: evaluation changes the model. With a batch of one it raises
 `ValueError: Expected more than 1 value per channel when training`.
 
-A warning needs a model that is known to have such layers, and one of three things in the same
-function: it is made and loaded there, it is put into training mode there, or another model is put
-into evaluation mode there and this one is not. For a model whose layers are not known this is advice,
-off by default: without dropout and batch norm the mode makes no difference.
+A warning needs a model that is known to have such layers, and one of four things in the same
+function: it is made and loaded there, it is put into training mode there, it is trained there
+before it is run on other data, or another model is put into evaluation mode there and this one is
+not. For a model whose layers are not known this is advice, off by default: without dropout and
+batch norm the mode makes no difference.
 """
 
 from collections.abc import Iterator
@@ -72,9 +73,14 @@ from gradlint.rule import Finding, Note, Project, rule
 _WHY = {
     "made": "this model was made here and never put into evaluation mode",
     "set": "this model is in training mode here",
+    "trained": "this model is trained in the same function and not put into evaluation mode",
     "beside": "this model is not in evaluation mode, and another one is",
 }
-_THERE = {"set": "put into training mode here", "beside": "the other one is put into evaluation mode here"}
+_THERE = {
+    "trained": "it is trained here",
+    "set": "put into training mode here",
+    "beside": "the other one is put into evaluation mode here",
+}
 
 
 @rule("GL601", severity="warning", since="0.1.0")
@@ -127,6 +133,36 @@ def run(model, train_loader, test_loader):
 
 # run: seen = run(None, loader, loader)
 # shows: seen == 2
+```
+
+### trained and validated in one function
+```python
+import torch
+from torch import nn
+
+class Normalized(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(8)
+
+    def forward(self, images):
+        return self.norm(images)
+
+def fit(train_loader, val_loader):
+    model = Normalized()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for images in train_loader:
+        optimizer.zero_grad()
+        model(images).square().mean().backward()
+        optimizer.step()
+    total = 0.0
+    with torch.no_grad():
+        for images in val_loader:
+            total += model(images).mean().item()  # GL601
+    return model.norm.num_batches_tracked.item()
+
+# run: seen = fit(loader, loader)
+# shows: seen == 4
 ```
 
 ### one of two
