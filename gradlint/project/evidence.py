@@ -1,5 +1,6 @@
 """Whether a name holds a tensor or a module, where its value is not known but what is done with it is."""
 
+import re
 from collections.abc import Iterator
 
 from gradlint.model.code import Attribute, Augment, Call, Constant, Expression, Name, Operation, dotted
@@ -9,7 +10,7 @@ from gradlint.project.bindings import Bindings, owner_class
 from gradlint.project.flow import Flows
 from gradlint.project.link import Linker
 from gradlint.project.nodes import External, FunctionNode
-from gradlint.project.values import Value
+from gradlint.project.values import Origin, Value
 
 # What tensors have, and hardly anything else of which somebody asks for ``item``, ``detach`` or ``requires_grad``.
 _OF_TENSORS = frozenset(
@@ -19,6 +20,7 @@ _OF_TENSORS = frozenset(
         "view_as new_zeros new_ones data_ptr logsumexp zero_ fill_ copy_ add_ mul_ div_ argmax cpu cuda mean sum"
     ).split()
 )
+_LOSS = re.compile(r"(^|_)(loss(es)?|kl|kld|nll)(_?\w{1,2}|_\w+)?$")
 _ARITHMETIC = frozenset({"+", "-", "*", "/", "@", "**"})
 _TENSORS = frozenset({"tensor", "parameters"})
 
@@ -43,8 +45,18 @@ class Evidence:
             return value.kind in _TENSORS
         if value is not None and (value.is_tensor or value.target is not None):
             return value.target is None
+        if value is not None and any(self._is_forward(origin) for origin in value.origins):
+            return True
         name = dotted(expression)
-        return name is not None and (name in self._tensors_of(function) or self._is_made(function, name))
+        if name is None:
+            return False
+        called_loss = _LOSS.search(name.rpartition(".")[2]) is not None
+        return called_loss or name in self._tensors_of(function) or self._is_made(function, name)
+
+    def _is_forward(self, origin: Origin) -> bool:
+        """Whether a value comes from a call that runs a module."""
+        event = self._flows.flow(origin.function).calls.get(origin.at)
+        return event is not None and event.forward
 
     def owned_by_module(self, function: FunctionNode, attribute: Attribute, *, stored: bool = False) -> bool:
         """Whether an attribute that is read or ``stored`` is a module's; a model's name is enough."""
@@ -78,7 +90,8 @@ class Evidence:
         return self._used[function]
 
     def _operands(self, function: FunctionNode) -> Iterator[Expression]:
-        """What a function calculates with, calls tensor methods on or hands to torch's functions."""
+        """What a function calculates with, calls tensor methods on or hands to modules and torch's functions."""
+        calls = self._flows.flow(function).calls
         for statement in statements(function.facts.body):
             if isinstance(statement, Augment) and statement.operator in _ARITHMETIC:
                 yield statement.value
@@ -91,8 +104,9 @@ class Evidence:
                 case Operation(operator=operator, operands=operands) if operator in _ARITHMETIC:
                     if not any(map(_is_text, operands)):
                         yield from operands
-                case Call(function=Name() | Attribute() as called, arguments=arguments):
-                    if self._full_name(function, called).startswith("torch.nn.functional."):
+                case Call(at=at, function=Name() | Attribute() as called, arguments=arguments):
+                    runs = at in calls and calls[at].forward
+                    if runs or self._full_name(function, called).startswith("torch.nn.functional."):
                         yield from (argument.value for argument in arguments)
                 case _:
                     pass

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from gradlint.finding import Place
 from gradlint.model.code import Call, Expression, For, dotted
-from gradlint.model.inference_names import EVALUATION_DATA
+from gradlint.model.inference_names import EVALUATION_DATA, TEST_FILE, TEST_FUNCTION
 from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.model.traverse import all_expressions, statements, within
 from gradlint.project.calls import CallGraph
@@ -15,7 +15,7 @@ from gradlint.project.effects import GRAD, INFERENCE, NO_GRAD
 from gradlint.project.flow import CallEvent, Flows
 from gradlint.project.inference import Inference
 from gradlint.project.layers import Layers
-from gradlint.project.nodes import FunctionNode
+from gradlint.project.nodes import External, FunctionNode
 from gradlint.project.values import Value
 
 _OFF = NO_GRAD | INFERENCE
@@ -26,6 +26,8 @@ _MEANT = re.compile(
     r"|recalibrat\w*|augment\w*|teacher|student|momentum|ema|target|pseudo)(_|$|[A-Z])",
     re.I,
 )
+# What comes out of these has been put into evaluation mode already, or may have been.
+_LOADERS = re.compile(r"from_pretrained|(^|\.)load(_\w+)?$")
 _SWITCHING = re.compile(r"eval|mode|infer|prepare|freeze|load|test", re.I)
 
 
@@ -58,7 +60,14 @@ class TrainingMode:
         self._layers = layers
 
     def of(self, function: FunctionNode) -> Iterator[Misset]:
-        """The forwards of a function that evaluate in training mode."""
+        """The forwards of a function that evaluate in training mode, the first of each module."""
+        seen: set[str] = set()
+        for found in self._all(function):
+            if found.event.name not in seen:
+                seen.add(found.event.name)
+                yield found
+
+    def _all(self, function: FunctionNode) -> Iterator[Misset]:
         if not self._may_evaluate(function):
             return
         for event in self._flows.flow(function).calls.values():
@@ -75,6 +84,8 @@ class TrainingMode:
 
     def _may_evaluate(self, function: FunctionNode) -> bool:
         owner = function.owner
+        if TEST_FILE.search(function.module.path) and TEST_FUNCTION.search(function.facts.name):
+            return False
         if _MEANT.search(function.facts.name) or self._calls.hook_states(function):
             return False
         return owner is None or not (self._calls.modules.is_module_class(owner) or _MEANT.search(owner.name))
@@ -112,6 +123,8 @@ class TrainingMode:
         if module.training is not None or module.born is None or module.parameter is not None:
             return None
         words = function.facts.words
+        if isinstance(module.target, External) and _LOADERS.search(module.target.name):
+            return None
         if "load_state_dict" not in words or words & TRAINING_WORDS or self._is_handed_to_switch(function, event):
             return None
         return Misset(event, "made", None, self._layers.depend_on_mode(module.target))

@@ -87,7 +87,7 @@ def _findings(project: Project, function: FunctionNode, value: Expression) -> It
             help = f"write `{name}()`"
         case _:
             return
-    if project.evidence.owned_by_tensor(function, named):
+    if named.name in _CHANGING or project.evidence.owned_by_tensor(function, named):  # those only tensors have
         yield Finding(function.place(value.at), function.name, message, help=help)
 
 

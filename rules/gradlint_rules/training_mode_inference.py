@@ -284,6 +284,18 @@ def predict(path, images):
 # shows: first.equal(third)
 ```
 
+### loaded by a library, which does it
+```python
+import torch
+from transformers import AutoModel
+
+def predict(name, path, inputs):
+    model = AutoModel.from_pretrained(name)
+    model.load_state_dict(torch.load(path))
+    with torch.no_grad():
+        return model(inputs)
+```
+
 ### a module under two names
 ```python
 import torch

@@ -33,6 +33,8 @@ def last_read(build: Build, body: str) -> tuple[bool, bool]:
         "x = [1]\nx + [2]\nx.item",
         "print(x)\nx.item",
         "self.other.item",
+        "lossless.item",
+        "settings.read(x)\nx.item",
     ],
 )
 def test_a_method_by_itself_is_no_evidence(build: Build, body: str) -> None:
@@ -50,6 +52,10 @@ def test_a_method_by_itself_is_no_evidence(build: Build, body: str) -> None:
         "x = torch.ones(3)\nx.item",
         "self.x = torch.zeros(3)\nself.x.item",
         "self.seen.item",
+        "model(x)\nx.item",
+        "model.eval()\nout = model(settings)\nout.item",
+        "total_loss.item",
+        "kl.item",
     ],
 )
 def test_what_is_calculated_with_is_a_tensor(build: Build, body: str) -> None:
