@@ -4,7 +4,7 @@ import marshal
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gradlint.cache import store
 from gradlint.cache.stamps import Listing, Stamp, is_young, same_files, same_folders, stamp
@@ -22,8 +22,7 @@ _LIVE = tuple(
 _ENVIRONMENT = ("NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS", "PYTHONIOENCODING", "PYTHONUTF8")
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What a run printed, and its exit status."""
 
     text: str
@@ -85,8 +84,7 @@ def _key(arguments: Sequence[str]) -> str:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Seen:
+class Seen(NamedTuple):
     """What a run looked at: files, also those that were not there, and folders with the names it saw in them."""
 
     files: Iterable[str]

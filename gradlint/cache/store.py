@@ -1,9 +1,12 @@
 """The cache file: a small database, safe when two runs share it and when a run is killed while it writes."""
 
 import os
-import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3
 
 FOLDER = ".gradlint_cache"
 FILE = "runs.sqlite3"
@@ -82,7 +85,7 @@ def put(file: str, key: str, data: bytes) -> None:
         _shrink(database)
 
 
-def _shrink(database: sqlite3.Connection) -> None:
+def _shrink(database: "sqlite3.Connection") -> None:
     """Forget the oldest runs until the rest is within bounds."""
     total = 0
     rows = database.execute("SELECT number, size FROM runs ORDER BY number DESC").fetchall()
@@ -105,7 +108,9 @@ def discard(file: str) -> None:
 
 
 @contextmanager
-def _connected(file: str, mode: str) -> Iterator[sqlite3.Connection]:
+def _connected(file: str, mode: str) -> Iterator["sqlite3.Connection"]:
+    import sqlite3  # only where there is a cache: ``--help`` does without
+
     try:
         uri = f"file:{_escaped(file)}?mode={mode}"
         with closing(sqlite3.connect(uri, timeout=_PATIENCE, isolation_level=None, uri=True)) as database:

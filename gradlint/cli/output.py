@@ -3,11 +3,12 @@
 import os
 import sys
 from collections.abc import Iterable
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from gradlint.report.style import Style
+if TYPE_CHECKING:
+    from gradlint.report.style import Style
 
 
 class Failed(click.ClickException):
@@ -29,8 +30,10 @@ def wants_color(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def style_for(output_file: str | None) -> Style:
+def style_for(output_file: str | None) -> "Style":
     """The style of a report: plain in files."""
+    from gradlint.report.style import Style  # with all formats, which ``--help`` does without
+
     return Style(color=output_file is None and wants_color(sys.stdout))
 
 
