@@ -1,0 +1,147 @@
+"""How fast ``gradlint check`` is, as ratios measured in turn on one machine: ``python -m tests.benchmarks.speed``.
+
+Downloads pinned wheels and other linters into ``--folder`` (about a gigabyte, kept for the next time), and writes a
+Markdown table. CPU time of the process and its children, medians of ``--rounds``. Nothing here is a test: a slow
+machine fails nothing.
+"""
+
+import argparse
+import os
+import platform
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.benchmarks.speed_materials import PEERS, corpus, peer, sample
+
+PYTHON = (sys.executable, "-c", "pass")
+GRADLINT = (sys.executable, "-m", "gradlint")
+COLD = (*GRADLINT, "check", "--no-cache", "--isolated", "-q")
+PARSING = "import sys, libcst; [libcst.parse_module(open(f, 'rb').read()) for f in sys.stdin.read().split(chr(0))]"
+
+
+class Cost(NamedTuple):
+    """CPU and wall time in seconds, peak memory in bytes."""
+
+    cpu: float
+    wall: float
+    memory: int
+
+
+def cost(command: Sequence[str], folder: Path, text: str = "") -> Cost:
+    """What one run of a command takes, in a process of its own so that the peak of memory is its own."""
+    probe = (
+        "import resource, subprocess, sys\n"
+        "subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)\n"
+        "used = resource.getrusage(resource.RUSAGE_CHILDREN)\n"
+        "print(used.ru_utime + used.ru_stime, used.ru_maxrss)\n"
+    )
+    started = time.perf_counter()
+    run = subprocess.run(
+        [sys.executable, "-c", probe, *command], cwd=folder, input=text, capture_output=True, text=True, check=True
+    )
+    cpu, memory = run.stdout.split()
+    unit = 1 if platform.system() == "Darwin" else 1024
+    return Cost(float(cpu), time.perf_counter() - started, int(memory) * unit)
+
+
+def in_turn(commands: Mapping[str, tuple[Sequence[str], Path, str]], rounds: int) -> dict[str, Cost]:
+    """The median cost of each command; they take turns, so that a busy minute is shared by all."""
+    found: dict[str, list[Cost]] = {name: [] for name in commands}
+    for _ in range(rounds):
+        for name, (command, folder, text) in commands.items():
+            found[name].append(cost(command, folder, text))
+    return {name: Cost(*map(statistics.median, zip(*costs, strict=True))) for name, costs in found.items()}
+
+
+def small_runs(files: Mapping[str, Path], folder: Path, rounds: int) -> list[str]:
+    """Help, hook runs and repeated runs, against a bare Python."""
+    project = folder / "repeated"
+    if not project.is_dir():
+        shutil.copytree(files["transformers"], project)
+    without, with_triggers = folder / "hook" / "without.py", folder / "hook" / "with.py"
+    without.parent.mkdir(exist_ok=True)
+    without.write_text("import os\n\n\ndef join(path):\n    return os.path.join(path, 'a')\n" * 20)
+    source = max((f for f in files["ultralytics"].rglob("*.py") if f.stat().st_size < 72_000), key=os.path.getsize)
+    shutil.copy(source, with_triggers)
+    time.sleep(0.3)
+    subprocess.run([*GRADLINT, "check", "-q", "."], cwd=project, stdout=subprocess.DEVNULL, check=False)
+    found = in_turn(
+        {
+            "bare python": (PYTHON, folder, ""),
+            "`gradlint --help`": ((*GRADLINT, "--help"), folder, ""),
+            "hook run, a file without triggers": ((*COLD, str(without)), folder, ""),
+            "hook run, a 70 kB file with triggers": ((*COLD, str(with_triggers)), folder, ""),
+            "transformers again, nothing changed": ((*GRADLINT, "check", "-q", "."), project, ""),
+        },
+        rounds,
+    )
+    bare = found.pop("bare python").cpu
+    return [row(name, f"{one.cpu * 1000:.0f} ms", f"{one.cpu / bare:.1f} bare pythons") for name, one in found.items()]
+
+
+def against_parsing(files: Mapping[str, Path], folder: Path, rounds: int) -> list[str]:
+    """The whole of transformers, cold, against LibCST's parser alone."""
+    sources = "\0".join(str(path) for path in sorted(files["transformers"].rglob("*.py")))
+    found = in_turn(
+        {
+            "parse": ((sys.executable, "-c", PARSING), folder, sources),
+            "check": ((*COLD, str(files["transformers"])), folder, ""),
+        },
+        rounds,
+    )
+    ratio = found["check"].cpu / found["parse"].cpu
+    return [
+        row("transformers, cold, all rules", f"{found['check'].cpu:.1f} s", f"{ratio:.2f} of `libcst.parse_module`"),
+        row("peak memory of that", f"{found['check'].memory / 1e6:.0f} MB", ""),
+    ]
+
+
+def against_peers(files: Mapping[str, Path], folder: Path, rounds: int) -> list[str]:
+    """Two megabytes drawn by chance, against other linters."""
+    sources = sorted(file for place in files.values() for file in place.rglob("*.py"))
+    drawn = sample(sources, folder / "sample")
+    commands: dict[str, tuple[Sequence[str], Path, str]] = {
+        name: ((*peer(name, folder), str(drawn)), folder, "") for name in PEERS
+    }
+    found = in_turn({"gradlint": ((*COLD, str(drawn)), folder, ""), **commands}, rounds)
+    own = found.pop("gradlint").cpu
+    rows = [row("2 MB drawn by chance, cold", f"{own:.1f} s", "")]
+    return rows + [
+        row(f"the same by {name}", f"{one.cpu:.1f} s", f"{one.cpu / own:.1f} times") for name, one in found.items()
+    ]
+
+
+def row(*cells: str) -> str:
+    """A line of the table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def main() -> None:
+    """Measure, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--folder", type=Path, default=Path("build/benchmarks"))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", choices=["small", "parsing", "peers"], action="append")
+    given = parser.parse_args()
+    folder = given.folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    files = corpus(folder)
+    lines = [row("what", "CPU", "ratio"), row("---", "---", "---")]
+    for name, measure in (("small", small_runs), ("parsing", against_parsing), ("peers", against_peers)):
+        if not given.only or name in given.only:
+            lines += measure(files, folder, given.rounds)
+    text = "\n".join(
+        [*lines, "", f"Python {platform.python_version()}, {platform.machine()}, {os.cpu_count()} cores.", ""]
+    )
+    (folder / "speed.md").write_text(text, encoding="utf-8")
+    print(text)
+
+
+if __name__ == "__main__":
+    main()
