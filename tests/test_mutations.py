@@ -19,12 +19,13 @@ TEXTS = [
     *(file.text for rule in RULES for case in cases(rule) for file in case.files),
 ]
 PIECES = (
-    "with torch.no_grad():", "loss.backward()", "x.grad", "await ", "yield ", "lambda x: ", "*", "**", "(", ")",
-    "[", "]", "{", "}", ":", ",", "=", ":=", "==", "not ", "and ", "or ", "if ", "else ", "for x in y", "async ", "def f(x):",
-    "class A(B):", "return ", "None", "self", "\\\n", "\n", "    ", "\t", "# gradlint: ignore[GL101]", '"', "'", '"""',
-    'f"{x}"', 'f"{x!r:>{y}}"', "@", "try:", "except E as e:", "finally:", "global x", "del x, (y, z)", "import a.b",
-    "from . import c", "from a import *", "1", "0x1", "1e9", "...", "é", "\u2028", "\f", "\r", "x[1:2, ::3]",
-    "model(x)", "match x:\n case [a, *b]: pass\n", "torch.set_grad_enabled(False)", "super().__init__()", "model.eval()",
+    "with torch.no_grad():", "loss.backward()", "x.grad", "await ", "yield ", "lambda x: ", "*", "**", "(",
+    ")", "[", "]", "{", "}", ":", ",", "=", ":=", "==", "not ", "and ", "or ", "if ", "else ", "for x in y",
+    "async ", "def f(x):", "class A(B):", "return ", "None", "self", "\\\n", "\n", "    ", "\t",
+    "# gradlint: ignore[GL101]", '"', "'", '"""', 'f"{x}"', 'f"{x!r:>{y}}"', "@", "try:", "except E as e:",
+    "finally:", "global x", "del x, (y, z)", "import a.b", "from . import c", "from a import *", "1", "0x1",
+    "1e9", "...", "é", "\u2028", "\f", "\r", "x[1:2, ::3]", "model(x)", "match x:\n case [a, *b]: pass\n",
+    "torch.set_grad_enabled(False)", "super().__init__()", "model.eval()",
 )  # fmt: skip
 
 SETTINGS = settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
