@@ -87,7 +87,7 @@ _NAMES = ("dropout", "dropout1d", "dropout2d", "dropout3d")
 _FUNCTIONS = frozenset(f"torch.nn.functional.{name}" for name in _NAMES)
 _TRAINING = 2  # its place among the positional arguments
 # Dropout of such models is part of what they compute.
-_MEANT = re.compile(r"prenet|mc_?drop|monte|bayes|uncertain|stochastic|always|augment|nois|corrupt", re.I)
+_MEANT = re.compile(r"prenet|mc_?drop|monte|bayes|uncertain|stochastic|always|nois|corrupt", re.I)
 
 
 @rule("GL602", severity="warning", since="0.1.0")

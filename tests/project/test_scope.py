@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import pytest
+
 from gradlint.model.code import Expression, dotted
 from gradlint.model.extract import extract
 from gradlint.project import Project, scope
@@ -87,3 +89,33 @@ def test_withs_around_a_place_come_from_the_inside() -> None:
     at = next(e.at for e in scope.evaluated(body) if dotted(e) == "here")
     contexts = [statement.items[0].context for statement in scope.enclosing_withs(body, at)]
     assert names(contexts) == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "if self.training:\n    drop()",
+        "if not self.training:\n    other()\nelse:\n    drop()",
+        "if training and x:\n    for y in x:\n        drop()",
+        "def f():\n    pass\nx = drop() if self.training else y",
+        "x = self.training and drop()",
+        "while x:\n    if not training:\n        break\n    drop()",
+    ],
+)
+def test_a_place_behind_a_question_is_reached_after_it(text: str) -> None:
+    body = body_of(text)
+    assert scope.asked_before(body, call_of("drop", body), "training")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["drop()", "if self.training:\n    other()\ndrop()", "drop()\nif training:\n    other()", "if train:\n    drop()"],
+)
+def test_a_question_elsewhere_is_none(text: str) -> None:
+    body = body_of(text)
+    assert not scope.asked_before(body, call_of("drop", body), "training")
+
+
+def call_of(name: str, function: FunctionNode) -> int:
+    """The place of the call of a name."""
+    return next(call.at for call in function.facts.calls if call.callee == name)
