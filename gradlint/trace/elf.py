@@ -1,7 +1,9 @@
 """Where a loaded library keeps the addresses of functions it calls: just enough of ELF64 to find those slots."""
 
+import functools
 import struct
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +56,7 @@ class Library:
         start = self._at(self._dynamic[_STRTAB]) + name
         return self._data[start : self._data.index(b"\0", start)].decode("ascii", "replace")
 
-    def slots(self, names: set[str]) -> dict[str, int]:
+    def slots(self, names: AbstractSet[str]) -> dict[str, int]:
         """Offsets of the slots through which the library calls these functions; those it does not call are left out."""
         if _JMPREL not in self._dynamic:
             return {}
@@ -78,6 +80,12 @@ def loaded(path: Path) -> list[tuple[int, int, bool, int]]:
     return found
 
 
+@functools.cache
+def _offsets(path: Path, changed: int, names: frozenset[str]) -> dict[str, int]:
+    """The offsets of a file that changed last at this time: reading them takes milliseconds."""
+    return Library(path).slots(names)
+
+
 def slots(path: Path, names: set[str]) -> dict[str, Slot]:
     """The slots of a library that is loaded from this very path.
 
@@ -91,7 +99,7 @@ def slots(path: Path, names: set[str]) -> dict[str, Slot]:
     if not base:
         raise ValueError(f"{path} is not loaded")
     found = {}
-    for name, offset in Library(path).slots(names).items():
+    for name, offset in _offsets(path, path.stat().st_mtime_ns, frozenset(names)).items():
         address = base + offset
         writable = [w for start, end, w, _ in mappings if start <= address < end]
         if not writable:

@@ -74,7 +74,10 @@ def _enter(tracer: Tracer, what: str, original: Method) -> Method:
             else:
                 before = mode()
                 result = original(self)
-                enter(state, id(self), before, frame, what)
+                try:
+                    enter(state, id(self), before, frame, what)
+                except Exception as error:  # noqa: BLE001
+                    tracer.broke(error)
         finally:
             state.busy = False
         return result
@@ -94,7 +97,10 @@ def _exit(tracer: Tracer, original: Method) -> Method:
             if state.stack:
                 before = mode()
                 result = original(self, *details)
-                leave(state, id(self), before)
+                try:
+                    leave(state, id(self), before)
+                except Exception as error:  # noqa: BLE001
+                    tracer.broke(error)
             else:
                 result = original(self, *details)
                 state.internal += 1
@@ -124,7 +130,10 @@ def _make(tracer: Tracer, original: Method) -> Method:
             else:
                 before = mode()
                 original(self, *args, **options)
-                statement(state, id(self), before, frame)
+                try:
+                    statement(state, id(self), before, frame)
+                except Exception as error:  # noqa: BLE001
+                    tracer.broke(error)
         finally:
             state.busy = False
 

@@ -101,6 +101,9 @@ class Account:
                 return mine
             held.count += 1
             return Saved(mine, tensor._version, held, self)
+        except Exception as error:  # noqa: BLE001
+            self._tracer.broke(error)
+            return mine
         finally:
             state.busy = False
 

@@ -8,6 +8,7 @@ graph hangs a token: if it dies and no backward has come by, the graph was recor
 import itertools
 import sys
 from collections.abc import Iterator
+from types import FrameType
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from torch.nn.modules import module as modules
 
 from gradlint.trace.patches import Method, Patches
 from gradlint.trace.rows import WASTED_CALLS, Row
+from gradlint.trace.threads import ThreadState
 from gradlint.trace.torch_api import mode, plain
 from gradlint.trace.tracer import Tracer
 
@@ -86,42 +88,50 @@ class Forwards:
     def _before(self, module: torch.nn.Module, arguments: object) -> None:
         if not plain():  # compiling, exporting, tracing, transforming: nothing runs for real
             return
-        tracer = self._tracer
-        state = tracer.threads.state
+        state = self._tracer.threads.state
         if state.busy or state.root is not None:
             return
         state.busy = True
         try:
-            site = tracer.places.nearest(sys._getframe(1), "forward")
-            row = state.root = tracer.rows.line(site, mode())
-            row.call()
-            _before_hooks.pop(self._key, None)
-            module._forward_hooks[self._key] = self._after
-            module._forward_hooks_always_called[self._key] = True
-            state.start = self._live()
+            self._begins(state, module, sys._getframe(1))
+        except Exception as error:  # noqa: BLE001
+            self._tracer.broke(error)
         finally:
             state.busy = False
+
+    def _begins(self, state: ThreadState, module: torch.nn.Module, frame: FrameType) -> None:
+        tracer = self._tracer
+        row = state.root = tracer.rows.line(tracer.places.nearest(frame, "forward"), mode())
+        row.call()
+        _before_hooks.pop(self._key, None)
+        module._forward_hooks[self._key] = self._after
+        module._forward_hooks_always_called[self._key] = True
+        state.start = self._live()
 
     def _after(self, module: torch.nn.Module, arguments: object, result: object) -> None:
         module._forward_hooks.pop(self._key, None)
         module._forward_hooks_always_called.pop(self._key, None)
         if self._on:
             _before_hooks[self._key] = self._hook
-        tracer = self._tracer
-        state = tracer.threads.state
+        state = self._tracer.threads.state
         row, state.root = state.root, None
         if row is None or result is None:
             return
         state.busy = True
         try:
-            tracer.forward_ends(state, row.site)
-            if isinstance(result, torch.Tensor):
-                if result.grad_fn is not None:
-                    self._hang(row, (result,), state.start)
-            else:
-                self._hang(row, tuple(_tensors(result, _DEPTH)), state.start)
+            self._ends(state, row, result)
+        except Exception as error:  # noqa: BLE001
+            self._tracer.broke(error)
         finally:
             state.busy = False
+
+    def _ends(self, state: ThreadState, row: Row, result: object) -> None:
+        self._tracer.forward_ends(state, row.site)
+        if isinstance(result, torch.Tensor):
+            if result.grad_fn is not None:
+                self._hang(row, (result,), state.start)
+        else:
+            self._hang(row, tuple(_tensors(result, _DEPTH)), state.start)
 
     def _hang(self, row: Row, results: tuple[torch.Tensor, ...], start: int) -> None:
         """Put a token on what the results came from; what the forward left in use, but for them, the graph holds."""

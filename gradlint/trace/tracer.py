@@ -4,6 +4,7 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
@@ -39,6 +40,7 @@ class Tracer:
         self.places = Places(torch_api.FOLDER)
         self.threads = Threads()
         self.leaks = Leaks()
+        self.faults = 0
         self.rows = Rows()
         self._begin()
 
@@ -133,6 +135,14 @@ class Tracer:
         code = frame.f_code if frame.f_code.co_name not in _MEANT else None
         state.made = Statement(key, site, (before, after), len(state.stack), code)
         state.mode, state.site = after, site
+
+    def broke(self, error: Exception) -> None:
+        """A fault of ours must not become the program's: it is noted once, with where it happened, and passed over."""
+        if not self.faults:
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"{os.path.basename(last.filename)}:{last.lineno}"
+            self.log.note(type="note", text=f"a bug in gradlint, please report it: {error!r} at {where}")
+        self.faults += 1
 
     def undo(self, key: int) -> None:
         """The statement was only the making of a decorator: it has been taken back."""

@@ -280,3 +280,36 @@ def test_a_trace_inside_a_traced_program(run: Run) -> None:
     )
     assert (ran.status, ran.out) == (0, "1 4000\n"), ran.err
     assert len(ran.trace.regions) == 1
+
+
+@pytest.mark.parametrize("part", ["enter", "exit", "statement", "forward_ends"])
+def test_a_bug_of_ours_is_noted_and_is_not_the_programs(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from gradlint.trace.tracer import Tracer
+
+    def broken(*arguments: object) -> None:
+        raise LookupError(part)
+
+    monkeypatch.setattr(Tracer, part, broken)
+    with trace(deep=True) as t:
+        for _ in range(3):
+            with torch.no_grad():
+                assert not torch.is_grad_enabled()
+            torch.set_grad_enabled(True)
+            torch.nn.Linear(2, 2)(torch.ones(1, 2)).sum().backward()
+    (note,) = t.processes[0].notes
+    assert note.startswith(f"a bug in gradlint, please report it: LookupError('{part}') at ")
+
+
+def test_a_bug_while_a_tensor_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from gradlint.trace.rows import Rows
+
+    monkeypatch.delattr(Rows, "inner")
+    x = torch.ones(3, requires_grad=True)
+    with trace(deep=True) as t:
+        x.exp().sum().backward()
+    assert x.grad is not None
+    assert "AttributeError" in t.processes[0].notes[0]

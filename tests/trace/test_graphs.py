@@ -195,3 +195,14 @@ def test_graphs_that_outlive_the_trace_still_work() -> None:
     loss.backward()
     assert all(parameter.grad is not None for parameter in model.parameters())
     assert t.wasted == 0
+
+
+def test_a_forward_that_raises_is_no_end() -> None:
+    model, x = mlp()
+    with trace() as t:
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="cannot be multiplied"):
+                model(x[:, :3])
+            model(x).sum().backward()
+    assert sum(line.calls for line in t.lines) == 4
+    assert not model._forward_hooks
