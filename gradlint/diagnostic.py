@@ -4,6 +4,7 @@ import difflib
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Literal
 
 from gradlint.finding import Applicability, Severity, Span
 
@@ -48,6 +49,25 @@ class LocatedFix:
     edits: tuple[LocatedEdit, ...]
 
 
+Verdict = Literal["confirmed", "refuted", "not-reached", "source-changed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a run says of a finding.
+
+    ``size`` are the bytes it cost, ``times`` how often it happened, of ``runs`` times that the code ran; all 0 if
+    nothing is known. ``exact`` is false for estimated bytes. ``message`` says it in words.
+    """
+
+    verdict: Verdict
+    message: str
+    size: int = 0
+    times: int = 0
+    runs: int = 0
+    exact: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Diagnostic:
     """One reported fault. ``fingerprint`` stays the same when lines move.
@@ -68,11 +88,17 @@ class Diagnostic:
     fix: LocatedFix | None = None
     fingerprint: str = ""
     cell: int = 0
+    measured: Measured | None = None
 
     @property
     def file(self) -> str:
         """Path, and cell if there is one, as people are told it."""
         return in_cell(self.path, self.cell)
+
+    @property
+    def stands(self) -> bool:
+        """Whether it makes a run fail: not if a measured run refutes it."""
+        return self.measured is None or self.measured.verdict != "refuted"
 
     @property
     def url(self) -> str:
@@ -110,6 +136,11 @@ class Outcome:
     failures: tuple[Failure, ...]
     suppressed: int
     mended: int = 0
+
+    @property
+    def stands(self) -> bool:
+        """Whether anything was found that no measured run refutes."""
+        return any(diagnostic.stands for diagnostic in self.diagnostics)
 
     def count(self, severity: Severity) -> int:
         """How many findings have this severity."""

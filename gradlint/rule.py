@@ -4,6 +4,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 from gradlint.finding import Applicability, Edit, Finding, Fix, Note, Place, Severity
 from gradlint.model.code import (
@@ -64,6 +65,8 @@ from gradlint.project.values import COMPUTED, LEAF, PLAIN, Loss, Origin, Value
 from gradlint.project.walks import SecondWalk
 
 Check = Callable[[Project], Iterator[Finding]]
+# What a trace can say of a rule's findings: that graphs were dropped unused, kept alive, or that a mode leaked.
+Measures = Literal["", "waste", "growth", "leak"]
 
 
 class RuleError(Exception):
@@ -72,7 +75,10 @@ class RuleError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: its page (Markdown, from the module docstring), its check, and its extra cases."""
+    """One rule: its page (Markdown, from the module docstring), its check, and its extra cases.
+
+    ``run_only`` rules find nothing in code alone: a trace of a run has to be joined.
+    """
 
     code: str
     name: str
@@ -81,6 +87,8 @@ class Rule:
     page: str
     module: str
     check: Check = field(compare=False, repr=False)
+    measures: Measures = ""
+    run_only: bool = False
 
     @property
     def summary(self) -> str:
@@ -93,8 +101,12 @@ class Rule:
         return inspect.cleandoc(getattr(sys.modules[self.module], "CASES", ""))
 
 
-def rule(code: str, *, severity: Severity, since: str) -> Callable[[Check], Rule]:
+def rule(
+    code: str, *, severity: Severity, since: str, measures: Measures = "", run_only: bool = False
+) -> Callable[[Check], Rule]:
     """Make a check function a rule. Its name is the function's; its page is the module's docstring.
+
+    ``measures`` says what a trace can confirm or refute of its findings.
 
     Raises:
         RuleError: when the module has no docstring to serve as the page.
@@ -112,6 +124,8 @@ def rule(code: str, *, severity: Severity, since: str) -> Callable[[Check], Rule
             page=inspect.cleandoc(module.__doc__),
             module=check.__module__,
             check=check,
+            measures=measures,
+            run_only=run_only,
         )
 
     return decorate

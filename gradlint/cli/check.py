@@ -34,6 +34,14 @@ def _selector_option(name: str, text: str) -> Callable[[Command], Command]:
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 even if there are findings.")
 @click.option("--config", type=click.Path(path_type=Path), help="Read settings from this file.")
 @click.option("--isolated", is_flag=True, help="Read no settings file.")
+@click.option(
+    "--trace",
+    "traces",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="TRACE",
+    help="Join with what a run measured (`gradlint trace -o TRACE ...`): what it confirms, refutes, and saw besides.",
+)
 @click.option("--no-cache", is_flag=True, help="Check anew, and remember nothing.")
 @click.option("--force-exclude", is_flag=True, help="Apply `exclude` to files named on the command line too.")
 @click.option("--stdin-filename", metavar="PATH", help="What to call standard input, which `-` reads.")
@@ -62,6 +70,7 @@ def check(
     show_settings: bool,
     quiet: bool,
     verbose: bool,
+    traces: tuple[Path, ...],
 ) -> None:
     """Find mistakes in files and folders; without PATH in the current folder.
 
@@ -76,6 +85,10 @@ def check(
         raise click.UsageError("--isolated reads no settings file, --config names one")
     if unsafe_fixes and not (fix or diff):
         raise click.UsageError("--unsafe-fixes says which fixes --fix applies or --diff shows, and needs one of them")
+    if traces and (fix or diff):
+        raise click.UsageError(
+            "--trace measures the code that ran, which --fix and --diff change: see `gradlint fix --prove`"
+        )
     status = checked(
         Request(
             paths=paths or (".",),
@@ -97,6 +110,7 @@ def check(
             show_settings=show_settings,
             quiet=quiet,
             verbose=verbose,
+            traces=traces,
         )
     )
     click.get_current_context().exit(status)

@@ -4,6 +4,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import click
 
@@ -24,6 +25,9 @@ from gradlint.report import FORMATS, Page, by_cells
 from gradlint.report.statistics import statistics
 from gradlint.rule import RuleError
 from gradlint.source import Source, SourceError
+
+if TYPE_CHECKING:
+    from gradlint.trace import Trace
 
 CLEAN, FINDINGS, FAILED = 0, 1, 2
 
@@ -49,7 +53,12 @@ def checked(request: Request) -> int:
     if request.show_files:
         return _show_files(found)
     started = time.time()
+    trace = _trace(request)
     result = _run(request, settings, found)
+    if trace is not None:
+        from gradlint.join.joined import join
+
+        result.outcome = join(result.outcome, result.after, trace, settings.rules, settings.policy)
     if request.diff:
         return _show_diff(request, result)
     if request.fix:
@@ -57,10 +66,26 @@ def checked(request: Request) -> int:
     text = _report(request, settings, result)
     if result.outcome.failures:
         return FAILED
-    status = FINDINGS if result.outcome.diagnostics and not request.exit_zero else CLEAN
+    status = FINDINGS if result.outcome.stands and not request.exit_zero else CLEAN
     if not found.skipped and (trouble := remember(Answer(text, status), request, settings, found, started)):
         _say(f"warning: the cache is not used: {trouble}")
     return status
+
+
+def _trace(request: Request) -> "Trace | None":
+    """The traces to join with, as one.
+
+    Raises:
+        Failed: when one cannot be read.
+    """
+    if not request.traces:
+        return None
+    from gradlint.trace import TraceError, load
+
+    try:
+        return load(*request.traces)
+    except TraceError as error:
+        raise Failed(str(error)) from error
 
 
 def _say(text: str) -> None:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
 
-from gradlint import registry, suppress
+from gradlint import join, registry, suppress
 from gradlint.cli.output import Failed, wants_color, write
 from gradlint.diagnostic import ConfigError
 from gradlint.rule import Rule, RuleError
@@ -21,7 +21,7 @@ def shown(code: str | None, *, every: bool, output_format: str) -> None:
         Failed: when there is no such rule, or the rules cannot be loaded.
     """
     try:
-        rules = registry.load(suppress.RULES)
+        rules = registry.load((*suppress.RULES, *join.RULES))
         wanted = rules if code is None else (_named(code, rules),)
     except (ConfigError, RuleError) as error:
         raise Failed(str(error)) from error

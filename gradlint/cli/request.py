@@ -29,3 +29,4 @@ class Request:
     show_settings: bool = False
     quiet: bool = False
     verbose: bool = False
+    traces: tuple[Path, ...] = ()

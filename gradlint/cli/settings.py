@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
-from gradlint import registry, suppress
+from gradlint import join, registry, suppress
 from gradlint.cli.patterns import patterns
 from gradlint.cli.request import STDIN, Request
 from gradlint.config import Config, find, read
@@ -38,7 +38,9 @@ def settle(request: Request) -> Settings:
     """
     config = _config(request)
     file = str(config.file)
-    levels = registry.by_exactness(known := registry.load(suppress.RULES), config.severity, f"{file}: severity")
+    levels = registry.by_exactness(
+        known := registry.load((*suppress.RULES, *join.RULES)), config.severity, f"{file}: severity"
+    )
     severities: dict[str, Severity] = {
         code: _SEVERITIES[level] for code, level in levels.items() if level in _SEVERITIES
     }

@@ -27,9 +27,9 @@ def silenced(
     by_path: defaultdict[str, list[Diagnostic]] = defaultdict(list)
     for diagnostic in diagnostics:
         by_path[diagnostic.path].append(diagnostic)
-    codes = frozenset(rule.code for rule in ran)
+    codes = frozenset(rule.code for rule in ran if not rule.run_only)
     known = {rule.code: rule.name for rule in (*policy.known, *ran)}
-    by_default = frozenset(rule.code for rule in policy.known if rule.severity != "advice")
+    by_default = frozenset(rule.code for rule in policy.known if rule.severity != "advice" and not rule.run_only)
     kept: list[Diagnostic] = []
     complaints: list[Diagnostic] = []
     count = 0

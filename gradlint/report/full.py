@@ -31,6 +31,8 @@ def _finding(found: Diagnostic, page: Page) -> Iterator[str]:
             place = printable(f"{path}:{marks[0].span.line}:{marks[0].span.column}")
             yield f"{' ' * margin} {page.style.dim(':::')} {page.style.bold(place)}\n"
         yield from excerpt(page.sources.get(path, Source(path, "")), marks, margin, page.style)
+    if found.measured is not None:
+        yield _remark(margin, "measured", found.measured.message, page)
     if found.help:
         yield _remark(margin, "help", found.help, page)
     if found.fix is not None:

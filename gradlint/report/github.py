@@ -28,7 +28,8 @@ def _finding(found: Diagnostic) -> str:
         properties["endColumn"] = str(span.end_column)
     text = f"{found.file}:{span.line}:{span.column}: {found.code} {found.message}"
     notes = "".join(f"\n{note.file}:{note.span.line}: {note.message}" for note in found.notes)
-    return _command(_COMMANDS[found.severity], properties, text + notes)
+    measured = f"\n{found.measured.message}" if found.measured is not None else ""
+    return _command(_COMMANDS[found.severity], properties, text + measured + notes)
 
 
 def _failure(failure: Failure) -> str:

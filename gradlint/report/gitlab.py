@@ -18,9 +18,10 @@ def render(page: Page) -> Iterator[str]:
 
 def _finding(found: Diagnostic) -> dict[str, object]:
     span = found.span
+    measured = f" ({found.measured.message})" if found.measured is not None else ""
     place = f" (cell {found.cell}, line {span.line})" if found.cell else ""
     return {
-        "description": f"{found.code} {found.name}: {found.message}{place}",
+        "description": f"{found.code} {found.name}: {found.message}{place}{measured}",
         "check_name": found.code,
         "fingerprint": found.fingerprint,
         "severity": _SEVERITIES[found.severity],

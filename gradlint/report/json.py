@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 
-from gradlint.diagnostic import Diagnostic, Failure, LocatedEdit, LocatedFix, LocatedNote, Outcome
+from gradlint.diagnostic import Diagnostic, Failure, LocatedEdit, LocatedFix, LocatedNote, Measured, Outcome
 from gradlint.finding import Span
 from gradlint.report.page import Page
 
@@ -54,9 +54,20 @@ def _finding(found: Diagnostic) -> dict[str, object]:
         "notes": [_note(note) for note in found.notes],
         "url": found.url,
         "fingerprint": found.fingerprint,
-        "measured": None,
+        "measured": _measured(found.measured) if found.measured is not None else None,
         "fix": _fix(found.fix, found.path) if found.fix is not None else None,
         **_cell(found.cell),
+    }
+
+
+def _measured(measured: Measured) -> dict[str, object]:
+    return {
+        "verdict": measured.verdict,
+        "bytes": measured.size,
+        "times": measured.times,
+        "runs": measured.runs,
+        "exact": measured.exact,
+        "message": measured.message,
     }
 
 

@@ -66,6 +66,8 @@ def _case(suite: "Element", item: Diagnostic | Failure) -> None:
 def _lines(item: Diagnostic | Failure, place: str) -> Iterator[str]:
     yield f"{place}: {item.message}"
     if isinstance(item, Diagnostic):
+        if item.measured is not None:
+            yield f"measured: {item.measured.message}"
         yield from (f"{note.file}:{note.span.line}:{note.span.column}: {note.message}" for note in item.notes)
         if item.help:
             yield f"help: {item.help}"

@@ -36,7 +36,20 @@ def summary(outcome: Outcome) -> str:
     hidden = f" ({outcome.suppressed} suppressed)" if outcome.suppressed else ""
     failed = _several(len(outcome.failures), "failure")
     broken = f"; {failed}: the result is incomplete" if failed else ""
-    return f"{found} in {_several(outcome.files, 'file') or '0 files'}{hidden}{mended}{broken}."
+    return f"{found} in {_several(outcome.files, 'file') or '0 files'}{hidden}{mended}{broken}{_measured(outcome)}."
+
+
+def _measured(outcome: Outcome) -> str:
+    """What a joined run said of the findings, if there is one."""
+    verdicts = [found.measured.verdict for found in outcome.diagnostics if found.measured is not None]
+    words = {
+        "confirmed": "confirms",
+        "refuted": "refutes",
+        "not-reached": "did not reach",
+        "source-changed": "cannot say",
+    }
+    said = [f"{word} {verdicts.count(verdict)}" for verdict, word in words.items() if verdict in verdicts]
+    return f"; the run {', '.join(said)}" if said else ""
 
 
 def ending(page: Page) -> Iterator[str]:

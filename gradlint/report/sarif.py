@@ -6,6 +6,7 @@ Written after the OASIS standard "Static Analysis Results Interchange Format (SA
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from urllib.parse import quote
 
 from gradlint import __version__
@@ -67,7 +68,8 @@ def _notification(failure: Failure) -> dict[str, object]:
 
 
 def _result(found: Diagnostic, index: int) -> dict[str, object]:
-    help = f"\n{found.help}" if found.help else ""
+    measured = f"\n{found.measured.message}" if found.measured is not None else ""
+    help = f"{measured}\n{found.help}" if found.help else measured
     result: dict[str, object] = {
         "ruleId": found.code,
         "ruleIndex": index,
@@ -76,6 +78,8 @@ def _result(found: Diagnostic, index: int) -> dict[str, object]:
         "locations": [_location(found.path, found.span, found.cell)],
         "partialFingerprints": {FINGERPRINT: found.fingerprint},
     }
+    if found.measured is not None:
+        result["properties"] = {"measured": asdict(found.measured)}
     if found.notes:
         result["relatedLocations"] = [_related(number, note) for number, note in enumerate(found.notes)]
     if found.fix is not None and not found.cell:

@@ -69,7 +69,7 @@ from gradlint.rule import (
 )
 
 
-@rule("GL310", severity="error", since="0.1.0")
+@rule("GL310", severity="error", since="0.1.0", measures="leak")
 def await_under_no_grad(project: Project) -> Iterator[Finding]:
     """Find the first place in each grad mode region where a coroutine waits."""
     for function in filter(lambda f: f.facts.is_async, project.functions()):

@@ -67,7 +67,7 @@ _GRADIENTS = frozenset(
 )
 
 
-@rule("GL101", severity="warning", since="0.1.0")
+@rule("GL101", severity="warning", since="0.1.0", measures="waste")
 def grad_enabled_inference(project: Project) -> Iterator[Finding]:
     """Find forwards of inference code that can run with grad on."""
     flagged: set[FunctionNode] = set()

@@ -55,7 +55,7 @@ from collections.abc import Iterator
 from gradlint.rule import Edit, Finding, Fix, FunctionNode, Kept, Note, Project, rule
 
 
-@rule("GL102", severity="warning", since="0.2.0")
+@rule("GL102", severity="warning", since="0.2.0", measures="growth")
 def graph_kept_by_accumulation(project: Project) -> Iterator[Finding]:
     """Find sums, the program's own and those of its meters, that losses with a graph are added to."""
     for function in project.functions():

@@ -54,7 +54,7 @@ from collections.abc import Iterator
 from gradlint.rule import Edit, Finding, Fix, FunctionNode, Kept, Note, Project, rule
 
 
-@rule("GL103", severity="warning", since="0.2.0")
+@rule("GL103", severity="warning", since="0.2.0", measures="growth")
 def graph_kept_by_container(project: Project) -> Iterator[Finding]:
     """Find containers that live longer than an iteration and are given tensors with a graph."""
     for function in project.functions():

@@ -61,7 +61,7 @@ from collections.abc import Iterator
 from gradlint.rule import Attribute, Edit, Finding, Fix, FunctionNode, Leak, Note, Project, rule
 
 
-@rule("GL311", severity="warning", since="0.1.0")
+@rule("GL311", severity="warning", since="0.1.0", measures="leak")
 def leaked_grad_mode(project: Project) -> Iterator[Finding]:
     """Find grad modes switched off by a statement and not restored."""
     for function in project.functions():

@@ -86,7 +86,7 @@ from gradlint.rule import (
 _OVERWRITING = frozenset({"no_grad", "inference_mode", "enable_grad"})  # set_grad_enabled keeps what it first saw
 
 
-@rule("GL314", severity="warning", since="0.1.0")
+@rule("GL314", severity="warning", since="0.1.0", measures="leak")
 def nested_grad_mode_instance(project: Project) -> Iterator[Finding]:
     """Find grad mode objects entered inside their own region, in the same function or in one it calls."""
     for function in filter(project.modes.involved, project.functions()):

@@ -80,7 +80,7 @@ _HANDING_ON = re.compile(r"context|fixture|hook", re.I)
 _LOADERS = frozenset({"torch.utils.data.DataLoader", "torch.utils.data.dataloader.DataLoader"})
 
 
-@rule("GL309", severity="warning", since="0.1.0")
+@rule("GL309", severity="warning", since="0.1.0", measures="leak")
 def yield_under_no_grad(project: Project) -> Iterator[Finding]:
     """Find yields inside a grad mode region of the same function."""
     for function in project.functions():

@@ -45,7 +45,7 @@ RESULT = members(
         "locations": items(LOCATION, unique=False),
         "partialFingerprints": {"type": "object", "additionalProperties": TEXT},
     },
-    {"relatedLocations": items(LOCATION), "fixes": items(FIX)},
+    {"relatedLocations": items(LOCATION), "fixes": items(FIX), "properties": {"type": "object"}},
 )
 RULE = members(
     {"id": TEXT},

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Protocol
 from xml.etree import ElementTree
 
 import jsonschema
 import pytest
 
-from gradlint.diagnostic import Diagnostic, Failure, LocatedEdit, LocatedFix, LocatedNote, Outcome
+from gradlint.diagnostic import Diagnostic, Failure, LocatedEdit, LocatedFix, LocatedNote, Measured, Outcome
 from gradlint.finding import Finding, Severity, Span
 from gradlint.project import Project
 from gradlint.report import FORMATS, Page
@@ -102,10 +103,22 @@ def nothing(project: Project) -> Iterator[Finding]:
 
 
 RULES = (Rule("XY101", "unwanted-graph", "warning", "0.1.0", "A graph.\n\n## Why\n\nSo.", __name__, nothing),)
+MEASURED = tuple(
+    replace(found, measured=measured)
+    for found, measured in zip(
+        (FINDINGS[1], FINDINGS[0]),
+        (
+            Measured("confirmed", "the run confirms it: about 1.5 MiB, in 6 of 6 forwards", 1_572_864, 6, 6),
+            Measured("refuted", "the run refutes it: 3 forwards here, all under no_grad", 0, 0, 3, exact=True),
+        ),
+        strict=True,
+    )
+)
 FULL = Outcome(12, FINDINGS, FAILURES, 3)
 CLEAN = Outcome(1, (), (), 0)
 PAGES = {
     "everything": Page(FULL, SOURCES, rules=RULES),
+    "measured": Page(Outcome(12, MEASURED, (), 0), SOURCES, rules=RULES),
     "color": Page(FULL, SOURCES, Style(color=True)),
     "quiet": Page(FULL, SOURCES, quiet=True),
     "clean": Page(CLEAN),
