@@ -63,7 +63,7 @@ class Run(Memory):
         owner = self.function.owner
         if index == 0 and name == "cls" and owner is not None:
             return Value("callable", target=owner)
-        if name != "self" and (cls := calls.class_of(self.function, name)) is not None:
+        if name != "self" and (cls := calls.instances.class_of(self.function, name)) is not None:
             if calls.modules.is_module_class(cls):
                 return Value("module", target=cls, certainty="known", parameter=name)
             return Value(origins=origins, target=cls, parameter=name)

@@ -1,0 +1,88 @@
+"""Of which class of the project a variable or attribute is an instance, as far as that is plain to see."""
+
+from gradlint.model.code import Call, Expression, dotted
+from gradlint.model.torch_names import MODULE_WRAPPERS, SELF_RETURNING
+from gradlint.project.bindings import Bindings, owner_class
+from gradlint.project.link import Linker
+from gradlint.project.nodes import ClassNode, External, FunctionNode
+from gradlint.project.returns import returned
+
+
+class Instances:
+    """Answers about names, remembered."""
+
+    def __init__(self, linker: Linker, bindings: Bindings) -> None:
+        self._linker = linker
+        self._bindings = bindings
+        self._classes: dict[tuple[FunctionNode, str], ClassNode | None] = {}
+        self._products: dict[FunctionNode, ClassNode | None] = {}
+
+    def class_of(self, function: FunctionNode, name: str) -> ClassNode | None:
+        """The class of the project that a variable or attribute is an instance of, if that is plain to see."""
+        key = (function, name)
+        if key not in self._classes:
+            self._classes[key] = None  # a variable assigned from itself ends here
+            self._classes[key] = self._class_of(function, name)
+        return self._classes[key]
+
+    def _class_of(self, function: FunctionNode, name: str) -> ClassNode | None:
+        if name in ("self", "cls"):
+            return owner_class(function)
+        if name.endswith(".module"):  # what DataParallel wraps
+            return self.class_of(function, name.removesuffix(".module"))
+        for where, value in self._bindings.values(function, name):
+            if (cls := self._constructed(where, value)) is not None:
+                return cls
+        scope: FunctionNode | None = function
+        while scope is not None:
+            for parameter in scope.facts.parameters:
+                if parameter.name == name and parameter.annotation is not None:
+                    return self._annotated(scope, parameter.annotation)
+            scope = scope.parent
+        return None
+
+    def _constructed(self, scope: FunctionNode, value: Expression) -> ClassNode | None:
+        """The class of ``Class(...)``, also behind ``.to(device)`` and the like, which return the module."""
+        while isinstance(value, Call):
+            name = dotted(value.function)
+            if name is not None:
+                if (cls := self._made_by(scope, name, value)) is not None:
+                    return cls
+                if name.rpartition(".")[2] not in SELF_RETURNING:
+                    return None
+            inner = getattr(value.function, "value", None)
+            if inner is None:
+                return None
+            value = inner
+        name = dotted(value)
+        return self.class_of(scope, name) if name is not None else None
+
+    def _made_by(self, scope: FunctionNode, name: str, call: Call) -> ClassNode | None:
+        match self._linker.resolve(scope, name):
+            case ClassNode() as cls:
+                return cls
+            case FunctionNode() as factory:
+                return self._called_on(scope, name, self._made_in(factory))
+            case External(name=full) if full.rpartition(".")[2] in MODULE_WRAPPERS and call.arguments:
+                return self._constructed(scope, call.arguments[0].value)
+            case _:
+                return None
+
+    def _called_on(self, scope: FunctionNode, name: str, made: ClassNode | None) -> ClassNode | None:
+        """``Net.from_pretrained()`` gives a ``Net``, also where a base class of it defines that as ``cls(...)``."""
+        owner = self._linker.resolve(scope, name.rpartition(".")[0])
+        inherited = isinstance(owner, ClassNode) and made is not None and made in self._linker.ancestors(owner)
+        return owner if inherited and isinstance(owner, ClassNode) else made
+
+    def _made_in(self, factory: FunctionNode) -> ClassNode | None:
+        """The class of what a function returns."""
+        if factory not in self._products:
+            self._products[factory] = None  # a function that returns its own result ends here
+            found = (self._constructed(factory, value) for value in returned(factory))
+            self._products[factory] = next((cls for cls in found if cls is not None), None)
+        return self._products[factory]
+
+    def _annotated(self, scope: FunctionNode, annotation: Expression) -> ClassNode | None:
+        name = dotted(annotation)
+        target = self._linker.resolve(scope.parent or scope, name) if name else None
+        return target if isinstance(target, ClassNode) else None
