@@ -66,6 +66,8 @@ class Growths:
         made_at = min((origin.at for origin in forwards), default=None)
         if not added.tensor & COMPUTED:
             return None
+        if _detached_before(flow.function, loop, names):
+            return None  # on one way at least
         if names & backward_names(flow.function, loop):
             return True, made_at
         if not forwards or not (added.kind in ("tensor", "container") or added.made_at in {o.at for o in forwards}):
@@ -128,6 +130,16 @@ def backward_names(function: FunctionNode, loop: frozenset[int] | None) -> set[s
         if isinstance(call, Call) and (dotted(call.function) or "").endswith(".scale"):
             found.update(dotted(argument.value) or "" for argument in call.arguments)
     return found - {""}
+
+
+def _detached_before(function: FunctionNode, loop: frozenset[int] | None, names: set[str]) -> bool:
+    """Whether one of the names is bound to what it holds without its graph: ``loss = loss.detach()``."""
+    for name, value in scope.assigned(function):
+        if name in names and isinstance(value, Call) and (loop is None or value.at in loop):
+            owner, _, method = (dotted(value.function) or "").rpartition(".")
+            if owner == name and method in _CONVERTING:
+                return True
+    return False
 
 
 def _collects(function: FunctionNode) -> bool:

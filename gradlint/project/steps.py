@@ -47,6 +47,10 @@ _OPTIMIZER = re.compile(
 )
 _NO_OPTIMIZER = re.compile(r"sched|lr_|_lr$|env|option|prof", re.I)
 _CLIPPING = re.compile(r"^clip_grad(_norm|_value)?_?$|^clip_gradients?$")
+# What steps and updates besides optimizers, and leaves gradients alone.
+_HARMLESS = re.compile(
+    r"(^|[._])(\w*sched\w*|\w*_?envs?|\w*prof\w*|\w*meter\w*|\w*(bar|pbar|progress)|writer|logger|ema)\.\w+$", re.I
+)
 _MAY_ZERO = re.compile(r"zero|clear|reset|grad|step|optimi|train|update|learn|fit|hook|callback|backward", re.I)
 
 
@@ -260,6 +264,8 @@ class _Writer:
     def _unknown(self, call: Call, event: CallEvent | None) -> Iterator[Act]:
         name = event.name if event is not None else dotted(call.function) or "?"
         handed = any(_OPTIMIZER.search(named(a.value) or "") for a in call.arguments)
+        if not handed and _HARMLESS.search(name):
+            return
         if handed or _MAY_ZERO.search(name.rpartition(".")[2]):
             yield Act("anything", call.at, None)
 

@@ -219,6 +219,22 @@ def train(model, criterion, optimizer, batches):
 # run: train(model, criterion, optimizer, batches)
 ```
 
+### detached where it was walked
+```python
+def losses_of(model, criterion, batches, with_backward):
+    losses = []
+    for images, labels in batches:
+        loss = criterion(model(images), labels)
+        if with_backward:
+            loss.backward()
+            loss = loss.detach()
+        losses.append(loss)
+    return sum(losses)
+
+# run: losses_of(model, criterion, batches, True)
+# run: losses_of(model, criterion, batches, False).backward()
+```
+
 ### under no_grad
 ```python
 import torch

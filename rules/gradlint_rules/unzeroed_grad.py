@@ -91,11 +91,13 @@ import torch
 
 def train(model, criterion, batches, epochs=2):
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 1)
     for epoch in range(epochs):
         optimizer.zero_grad()
         for images, labels in batches:
             criterion(model(images), labels).backward()
             optimizer.step()  # GL406
+            scheduler.step()
 
 # run: train(model, criterion, batches)
 # shows: model.weight.grad.abs().sum() > 0
