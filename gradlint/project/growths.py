@@ -70,7 +70,9 @@ class Growths:
             return None  # on one way at least
         if names & backward_names(flow.function, loop):
             return True, made_at
-        if not forwards or not (added.kind in ("tensor", "container") or added.made_at in {o.at for o in forwards}):
+        if not forwards or not (
+            added.kind in ("tensor", "container") or (added.is_tensor and added.made_at in {o.at for o in forwards})
+        ):
             return None
         if any(use.kind == "trained" for origin in forwards for use in flow.uses.get(origin, ())):
             return True, made_at

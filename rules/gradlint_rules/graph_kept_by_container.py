@@ -219,6 +219,19 @@ def train(model, criterion, optimizer, batches):
 # run: train(model, criterion, optimizer, batches)
 ```
 
+### a part of a result, of which nobody knows whether it has a graph
+```python
+def decisions(classifier, batches):
+    kept = []
+    for images, _ in batches:
+        scores, decided = classifier(images)
+        print(scores.mean())
+        kept.append(decided)
+    return kept
+
+# run: decisions(lambda images: (images, images.argmax(1)), batches)
+```
+
 ### detached where it was walked
 ```python
 def losses_of(model, criterion, batches, with_backward):
