@@ -11,7 +11,7 @@ from gradlint.project import scope
 from gradlint.project.calls import CallGraph
 from gradlint.project.destiny import Destinies
 from gradlint.project.effects import GRAD
-from gradlint.project.flow import CallEvent, Flow, Flows, is_bound, matched
+from gradlint.project.flow import MOST_TARGETS, CallEvent, Flow, Flows, is_bound, matched
 from gradlint.project.growth import Growth
 from gradlint.project.nodes import FunctionNode
 from gradlint.project.prospects import Prospects
@@ -98,7 +98,7 @@ class Growths:
 
     def _handed(self, flow: Flow, event: CallEvent) -> Iterator[Kept]:
         """``meter.update(loss)``: what the method of the project does with it."""
-        for callee in event.targets:
+        for callee in event.targets if len(event.targets) <= MOST_TARGETS else ():
             if self._flows.is_running(callee) or not callee.facts.words.isdisjoint(_CONVERTING):
                 continue
             found = (kept for growth in tuple(self._flows.flow(callee).growths.values()) if growth.outlives
