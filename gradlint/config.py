@@ -49,11 +49,12 @@ class Config:
     models: tuple[str, ...] = ()
     inference_functions: tuple[str, ...] = ()
     output_format: str = "full"
+    baseline: str = ""
 
 
 KEYS = (
     "select", "extend-select", "ignore", "per-file-ignores", "exclude", "extend-exclude", "force-exclude",
-    "respect-gitignore", "severity", "guards", "models", "inference-functions", "output-format",
+    "respect-gitignore", "severity", "guards", "models", "inference-functions", "output-format", "baseline",
 )  # fmt: skip
 
 
@@ -95,6 +96,7 @@ def read(file: Path) -> Config:
         models=settings.strings("models"),
         inference_functions=settings.strings("inference-functions"),
         output_format=settings.choice("output-format", FORMATS, default="full"),
+        baseline=settings.string("baseline"),
     )
 
 
@@ -145,6 +147,12 @@ class _Settings:
 
     def choice(self, key: str, allowed: tuple[str, ...], *, default: str) -> str:
         return self._choice(key, self.table.get(key, default), allowed)
+
+    def string(self, key: str) -> str:
+        value = self.table.get(key, "")
+        if not isinstance(value, str):
+            raise self._wrong(key, f"expected a string, got {_kind(value)}")
+        return value
 
     def lists(self, key: str) -> Mapping[str, tuple[str, ...]]:
         return {name: self._strings(f"{key}.{name}", value) for name, value in self._table(key).items()}

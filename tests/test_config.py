@@ -20,6 +20,7 @@ guards = ["quietly"]
 models = ["net"]
 inference-functions = ["serve"]
 output-format = "concise"
+baseline = "known.json"
 
 [per-file-ignores]
 "tests/*" = ["GL2"]
@@ -57,6 +58,7 @@ def test_everything_is_read(tmp_path: Path) -> None:
         models=("net",),
         inference_functions=("serve",),
         output_format="concise",
+        baseline="known.json",
     )
 
 
@@ -121,6 +123,7 @@ def test_our_own_file_comes_before_pyproject(tmp_path: Path) -> None:
             'per-file-ignores = { "a" = "GL1" }',
             "per-file-ignores.a: expected a list of strings, got a string",
         ),
+        ("baseline = 1", "baseline: expected a string, got a number"),
         (
             'output-format = "x"',
             "output-format: expected one of full, concise, json, json-lines, github, gitlab, junit, sarif, got 'x'",

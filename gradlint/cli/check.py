@@ -30,6 +30,8 @@ def _selector_option(name: str, text: str) -> Callable[[Command], Command]:
 @click.option("--diff", is_flag=True, help="Show what --fix would change as a patch, and change nothing.")
 @click.option("--output-format", type=click.Choice(FORMATS), help="How to show findings.  [default: full]")
 @click.option("--output-file", type=click.Path(dir_okay=False), help="Write the report here.")
+@click.option("--baseline", type=click.Path(path_type=Path), help="Report only what this file does not accept.")
+@click.option("--context", multiple=True, metavar="PATH", help="Read this too, to understand what is checked.")
 @click.option("--statistics", is_flag=True, help="Count findings per rule instead of listing them.")
 @click.option("--exit-zero", is_flag=True, help="Exit with 0 even if there are findings.")
 @click.option("--config", type=click.Path(path_type=Path), help="Read settings from this file.")
@@ -59,6 +61,8 @@ def check(
     diff: bool,
     output_format: str | None,
     output_file: str | None,
+    baseline: Path | None,
+    context: tuple[str, ...],
     statistics: bool,
     exit_zero: bool,
     config: Path | None,
@@ -92,6 +96,8 @@ def check(
     status = checked(
         Request(
             paths=paths or (".",),
+            context=context,
+            baseline=baseline,
             select=select,
             ignore=ignore,
             extend_select=extend_select,

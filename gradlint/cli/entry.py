@@ -13,6 +13,7 @@ from gradlint import __version__
 COMMANDS = {
     "check": "Find mistakes in files and folders.",
     "rule": "Show the page of a rule.",
+    "baseline": "Accept today's findings, and report only new ones.",
     "trace": "Run a script and report grad modes, graphs and memory.",
     "report": "Show a trace again, as text or in other forms.",
 }

@@ -67,6 +67,11 @@ def write_bytes(data: bytes) -> None:
         raise PipeClosed from error
 
 
+def say(text: str) -> None:
+    """A line on standard error."""
+    click.echo(text, err=True)
+
+
 def _print(text: Iterable[str]) -> None:
     encoding = sys.stdout.encoding or "utf-8"
     try:

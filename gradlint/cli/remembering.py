@@ -46,7 +46,9 @@ def _settings(request: Request, settings: Settings) -> Iterator[str]:
     """What settings were read from, and what would be read in its place if it were there."""
     if request.config is not None:
         yield os.path.abspath(request.config)
-    for path in request.paths:
+    if settings.baseline is not None:
+        yield os.path.abspath(settings.baseline)
+    for path in (*request.paths, *request.context):
         for folder in map(str, (Path(os.path.abspath(path)), *Path(os.path.abspath(path)).parents)):
             yield from (os.path.join(folder, name) for name in (".gitignore", os.path.join(".git", "HEAD")))
     for folder in map(str, (start(request), *start(request).parents)):

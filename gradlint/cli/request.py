@@ -8,9 +8,13 @@ STDIN = "-"
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The flags of one call; ``select`` and the like are empty where the flag was not given."""
+    """The flags of one call; ``select`` and the like are empty where the flag was not given.
+
+    ``context`` are files and folders that are read, but not reported on.
+    """
 
     paths: tuple[str, ...] = (".",)
+    context: tuple[str, ...] = ()
     select: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
     extend_select: tuple[str, ...] = ()
@@ -21,6 +25,7 @@ class Request:
     unsafe_fixes: bool = False
     diff: bool = False
     exit_zero: bool = False
+    baseline: Path | None = None
     config: Path | None = None
     isolated: bool = False
     force_exclude: bool = False

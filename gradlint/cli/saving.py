@@ -6,19 +6,23 @@ from dataclasses import dataclass, replace
 from gradlint.cli.files import Found
 from gradlint.cli.output import write_bytes
 from gradlint.cli.request import STDIN
-from gradlint.diagnostic import Failure, Outcome
+from gradlint.diagnostic import Diagnostic, Failure, Outcome
 from gradlint.fix import Offer, WriteError, encoded, replace_file
 from gradlint.source import Source
 
 
 @dataclass(slots=True)
 class Result:
-    """The sources before and after fixes, by the path that reports show, and what checking the latter found."""
+    """The sources before and after fixes, by the path that reports show, and what checking the latter found.
+
+    ``every`` has the findings that a baseline accepts too.
+    """
 
     before: Mapping[str, Source]
     after: Mapping[str, Source]
     outcome: Outcome
     made: Sequence[Offer]
+    every: Sequence[Diagnostic] = ()
 
     @property
     def changed(self) -> list[str]:

@@ -27,6 +27,7 @@ class Settings:
     rules: tuple[Rule, ...]
     names: Names
     policy: Policy
+    baseline: Path | None = None
 
 
 def settle(request: Request) -> Settings:
@@ -51,7 +52,8 @@ def settle(request: Request) -> Settings:
     rules = registry.choose(known, by_file, Selectors(ignore=off), by_flags)
     advised = registry.named(known, by_file, by_flags)
     names = Names(frozenset(config.guards), frozenset(config.models), frozenset(config.inference_functions))
-    return Settings(config, rules, names, Policy(severities, _ignored(config, known), known, advised))
+    policy = Policy(severities, _ignored(config, known), known, advised)
+    return Settings(config, rules, names, policy, _baseline(request, config))
 
 
 def shown(settings: Settings) -> Iterator[str]:
@@ -70,10 +72,18 @@ def shown(settings: Settings) -> Iterator[str]:
     yield f"models = {_listed(config.models)}\n"
     yield f"inference-functions = {_listed(config.inference_functions)}\n"
     yield f"output-format = {config.output_format}\n"
+    yield f"baseline = {settings.baseline or 'none'}\n"
 
 
 def _listed(items: Sequence[str]) -> str:
     return "[" + ", ".join(items) + "]"
+
+
+def _baseline(request: Request, config: Config) -> Path | None:
+    """The file with accepted findings: as the flag says, or the settings, whose paths are relative to their file."""
+    if request.baseline is not None:
+        return request.baseline
+    return config.root / config.baseline if config.baseline else None
 
 
 def _config(request: Request) -> Config:

@@ -52,7 +52,8 @@ def mend(
     """Check sources and apply the fixes that are ``allowed``, again and again until none is left.
 
     Everything else is as for :func:`gradlint.engine.run`. Fixes that would leave their finding, bring another
-    or break a file are refused; the sources are then as if they had not been offered.
+    or break a file are refused, and so are those that touch other files than are reported on; the sources are then
+    as if they had not been offered.
     """
 
     def check(texts: Mapping[str, Source]) -> Outcome:
@@ -62,7 +63,8 @@ def mend(
     state = _State(texts, check(texts))
     while True:  # ends: each round either leaves fewer findings or refuses one offer more
         known = {offer.identity for offer in state.refused}
-        wanted = [o for o in offers(state.outcome.diagnostics, allowed, state.sources) if o.identity not in known]
+        possible = offers(state.outcome.diagnostics, allowed, texts if report_only is None else report_only)
+        wanted = [offer for offer in possible if offer.identity not in known]
         if not wanted:
             break
         _apply(state, chosen(wanted), check)
