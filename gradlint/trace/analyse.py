@@ -232,8 +232,8 @@ def _lines(raw: "Raw", sites: dict[int, Site]) -> Iterator[Line]:
 
 def _line(site: Site, mode: Mode, rows: list[Row], parts: dict[Site, list[Row]]) -> Line:
     """One line; several rows of it are several calls that stand on it."""
-    saved, wasted, calls, wasted_calls, alive, most, rises, _ = (sum(words) for words in zip(*rows, strict=True))
-    growing = rises >= GROWING and (alive > 0 or wasted > saved // 2)
+    saved, wasted, calls, wasted_calls, alive, most, rises, graphs = (sum(words) for words in zip(*rows, strict=True))
+    growing = rises >= GROWING and (graphs >= GROWING or 2 * wasted_calls > calls)
     found = [Part(part, sum(row[0] for row in same), sum(row[1] for row in same)) for part, same in parts.items()]
     inside = tuple(sorted(found, key=lambda part: (-part.wasted, -part.saved, part.site)))
     return Line(
@@ -241,7 +241,7 @@ def _line(site: Site, mode: Mode, rows: list[Row], parts: dict[Site, list[Row]])
     )
 
 
-GROWING = 5  # so many times in a row a line must hold more than ever before
+GROWING = 5  # so many forwards must have left more graphs alive than the one before
 
 
 def _leaks(raw: "Raw", sites: dict[int, Site]) -> Iterator[Leak]:

@@ -2,18 +2,19 @@
 
 from gradlint.trace.log import SLOT, Log
 
-SAVED, WASTED, CALLS, WASTED_CALLS, ALIVE, MOST, RISES, LEAST = range(SLOT)
+SAVED, WASTED, CALLS, WASTED_CALLS, ALIVE, MOST, RISES, GRAPHS = range(SLOT)
 
 
 class Row:
     """The counters of a line in a mode, or of a line inside what another one called (``outer``)."""
 
-    __slots__ = ("outer", "site", "words")
+    __slots__ = ("left", "outer", "site", "words")
 
     def __init__(self, site: int, outer: "Row | None", words: "list[int] | memoryview[int]") -> None:
         self.site = site
         self.outer = outer
         self.words = words
+        self.left = 0  # graphs that were alive when the last forward began
 
     def save(self, size: int) -> None:
         """Bytes are held for backward."""
@@ -30,17 +31,15 @@ class Row:
         words[WASTED] += wasted
 
     def call(self) -> None:
-        """A forward begins here. What earlier ones left alive tells whether it grows from call to call."""
+        """A forward begins here. How many earlier graphs are alive tells whether they pile up from call to call."""
         words = self.words
         words[CALLS] += 1
-        alive = words[ALIVE]
-        if alive > words[LEAST]:
-            words[LEAST] = alive
+        graphs = words[GRAPHS]
+        if graphs > self.left:
             words[RISES] += 1
-        elif alive < words[LEAST]:
-            words[LEAST] = alive
-            if alive == 0:
-                words[RISES] = 0
+        elif graphs == 0:
+            words[RISES] = 0
+        self.left = graphs
 
 
 class Rows:

@@ -170,7 +170,8 @@ def _lines(process: Process) -> Iterator[str]:
         yield ""
         yield "Kept alive, more and more with every forward"
     for line in kept[:MOST]:
-        yield f"  {place(line)} {line.function}: {size(line.most)} at most, {size(line.alive)} at the end"
+        held = f"{size(line.most)} at most, {size(line.alive)} at the end" if line.most else "count bytes with --deep"
+        yield f"  {place(line)} {line.function}: graphs of {line.calls:,} forwards, {held}"
     if kept:
         yield "  Something keeps what each forward returned: add .item() or .detach() where only the value is needed."
 

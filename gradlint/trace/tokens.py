@@ -15,7 +15,7 @@ import torch
 from torch.nn.modules import module as modules
 
 from gradlint.trace.patches import Method, Patches
-from gradlint.trace.rows import WASTED_CALLS, Row
+from gradlint.trace.rows import GRAPHS, WASTED_CALLS, Row
 from gradlint.trace.threads import ThreadState
 from gradlint.trace.torch_api import mode, plain
 from gradlint.trace.tracer import Tracer
@@ -34,6 +34,7 @@ class Token:
         self.row = row
         self.size = size
         self.used = False
+        row.words[GRAPHS] += 1
         if size:
             row.save(size)
 
@@ -41,11 +42,13 @@ class Token:
         """A backward comes by: what the graph holds is used, and then freed."""
         if not self.used:
             self.used = True
+            self.row.words[GRAPHS] -= 1
             if self.size:
                 self.row.free(self.size, 0)
 
     def __del__(self) -> None:
         if not self.used:
+            self.row.words[GRAPHS] -= 1
             self.row.words[WASTED_CALLS] += 1
             if self.size:
                 self.row.free(self.size, self.size)

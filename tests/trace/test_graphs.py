@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from gradlint.trace import Trace, state, trace
+from gradlint.trace import Trace, state, text, trace
 from gradlint.trace.events import Line
 
 
@@ -206,3 +206,21 @@ def test_a_forward_that_raises_is_no_end() -> None:
             model(x).sum().backward()
     assert sum(line.calls for line in t.lines) == 4
     assert not model._forward_hooks
+
+
+@pytest.mark.parametrize("deep", [False, True])
+def test_graphs_that_pile_up_inside_a_function_and_go_with_it(deep: bool) -> None:
+    model, x = nn.Linear(4, 4), torch.randn(2, 4)  # what it saves is there before the forward: no bytes to estimate
+
+    def evaluate() -> float:
+        total = torch.zeros(())
+        for _ in range(12):
+            total = total + model(x).relu().mean()  # gradlint: ignore[GL101] the mistake in question
+        return total.item()
+
+    with trace(deep=deep) as t:
+        evaluate()
+    (line,) = (line for line in t.lines if line.calls)
+    assert line.growing
+    assert line.wasted_calls == 12
+    assert "Kept alive" in text.report(t)
