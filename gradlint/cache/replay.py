@@ -16,7 +16,7 @@ _LIVE = tuple(
     f"--{name}"
     for name in (
         "verbose no-cache fix diff unsafe-fixes output-file show-files show-settings stdin-filename help watch trace "
-        "baseline"
+        "baseline add-ignores"
     ).split()
 )
 _ENVIRONMENT = ("NO_COLOR", "FORCE_COLOR", "TERM", "COLUMNS", "PYTHONIOENCODING", "PYTHONUTF8")

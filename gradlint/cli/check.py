@@ -28,6 +28,7 @@ def _selector_option(name: str, text: str) -> Callable[[Command], Command]:
 @click.option("--fix", is_flag=True, help="Mend what can be mended safely, and report the rest.")
 @click.option("--unsafe-fixes", is_flag=True, help="With --fix or --diff: also fixes that may change what is computed.")
 @click.option("--diff", is_flag=True, help="Show what --fix would change as a patch, and change nothing.")
+@click.option("--add-ignores", metavar="REASON", help="Silence what is found with comments that give this reason.")
 @click.option("--output-format", type=click.Choice(FORMATS), help="How to show findings.  [default: full]")
 @click.option("--output-file", type=click.Path(dir_okay=False), help="Write the report here.")
 @click.option("--baseline", type=click.Path(path_type=Path), help="Report only what this file does not accept.")
@@ -59,6 +60,7 @@ def check(
     fix: bool,
     unsafe_fixes: bool,
     diff: bool,
+    add_ignores: str | None,
     output_format: str | None,
     output_file: str | None,
     baseline: Path | None,
@@ -93,6 +95,8 @@ def check(
         raise click.UsageError(
             "--trace measures the code that ran, which --fix and --diff change: see `gradlint fix --prove`"
         )
+    if add_ignores is not None and not add_ignores.strip():
+        raise click.UsageError("--add-ignores wants a reason, for whoever reads the comments")
     status = checked(
         Request(
             paths=paths or (".",),
@@ -107,6 +111,7 @@ def check(
             fix=fix,
             unsafe_fixes=unsafe_fixes,
             diff=diff,
+            add_ignores=add_ignores,
             exit_zero=exit_zero,
             config=config,
             isolated=isolated,

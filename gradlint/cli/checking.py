@@ -7,6 +7,7 @@ from gradlint import registry
 from gradlint.cache.replay import Answer
 from gradlint.cli.accepting import shrink
 from gradlint.cli.files import Found
+from gradlint.cli.ignoring import ignored
 from gradlint.cli.output import Failed, say, style_for, write
 from gradlint.cli.remembering import remember
 from gradlint.cli.request import STDIN, Request
@@ -56,9 +57,11 @@ def checked(request: Request) -> int:
         from gradlint.join.joined import join
 
         result.outcome = join(result.outcome, result.after, trace, settings.rules, settings.policy)
+    if request.add_ignores is not None:
+        result = ignored(result, request.add_ignores)
     if request.diff:
         return _show_diff(request, result)
-    if request.fix:
+    if request.fix or request.add_ignores is not None:
         save(result, found)
     text = _report(request, settings, result)
     if result.outcome.failures:
@@ -108,7 +111,7 @@ def _report(request: Request, settings: Settings, result: Result) -> str:
     page = by_cells(Page(result.outcome, result.after, style, request.quiet, settings.policy.known))
     name = settings.config.output_format
     text = "".join(statistics(page, name) if request.statistics else FORMATS[name](page))
-    if request.fix and STDIN in request.paths and request.output_file is None:
+    if (request.fix or request.add_ignores is not None) and STDIN in request.paths and request.output_file is None:
         say(text.removesuffix("\n"))  # standard output has the mended source
     else:
         write((text,), request.output_file)

@@ -16,7 +16,10 @@ COMMANDS = {
     "baseline": "Accept today's findings, and report only new ones.",
     "trace": "Run a script and report grad modes, graphs and memory.",
     "report": "Show a trace again, as text or in other forms.",
+    "server": "Speak the language server protocol, for editors.",
+    "completion": "Print a script for the shell's completion of commands.",
 }
+ELSEWHERE = {"server": "gradlint.server.command"}  # modules of commands that use other commands' parts
 FAILED = 2
 INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
 PIPE_CLOSED = 141  # 128 + SIGPIPE
@@ -30,10 +33,11 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command in ``gradlint.cli.<name>`` that has the module's name."""
+        """The command of a name, which is in ``gradlint.cli.<name>`` unless a table says otherwise."""
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"gradlint.cli.{cmd_name}"), cmd_name)
+        module = importlib.import_module(ELSEWHERE.get(cmd_name, f"gradlint.cli.{cmd_name}"))
+        command: click.Command = getattr(module, cmd_name)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

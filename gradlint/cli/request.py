@@ -24,6 +24,7 @@ class Request:
     fix: bool = False
     unsafe_fixes: bool = False
     diff: bool = False
+    add_ignores: str | None = None
     exit_zero: bool = False
     baseline: Path | None = None
     config: Path | None = None

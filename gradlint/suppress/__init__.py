@@ -4,10 +4,11 @@ The two rules about suppressions (GL901, GL902) live here rather than in a rule 
 other rules have found, which no rule may see.
 """
 
+from gradlint.suppress.adding import ignoring
 from gradlint.suppress.apply import Scope, Suppressed, apply
 from gradlint.suppress.unknown_suppressed_code import unknown_suppressed_code
 from gradlint.suppress.unused_suppression import unused_suppression
 
 RULES = (unused_suppression, unknown_suppressed_code)
 
-__all__ = ["RULES", "Scope", "Suppressed", "apply"]
+__all__ = ["RULES", "Scope", "Suppressed", "apply", "ignoring"]

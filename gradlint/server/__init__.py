@@ -1,0 +1,1 @@
+"""A language server: findings while one types, fixes and comments as actions, rule pages on hovering."""
