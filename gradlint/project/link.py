@@ -32,6 +32,7 @@ class Linker:
                 self._by_suffix[".".join(module.parts[start:])].append(module)
         self._namespaces: dict[ModuleNode, dict[str, list[ImportName | FunctionNode | ClassNode | Expression]]] = {}
         self._found: dict[tuple[ModuleNode, str], ModuleNode | None] = {}
+        self._members: dict[tuple[ModuleNode, str], Target | None] = {}
         self._ancestors: dict[ClassNode, tuple[ClassNode | External, ...]] = {}
 
     # Modules
@@ -100,6 +101,13 @@ class Linker:
         """What ``module.name`` is: something defined there, re-exported there, or a submodule."""
         if depth > _LONGEST_CHAIN:
             return None
+        if depth:  # in the middle of a chain, which may be cut off: not the last word
+            return self._member(module, name, depth)
+        if (module, name) not in self._members:
+            self._members[module, name] = self._member(module, name, depth)
+        return self._members[module, name]
+
+    def _member(self, module: ModuleNode, name: str, depth: int) -> Target | None:
         outside: Target | None = None
         for bound in self.namespace(module).get(name, ()):
             target = self._bound(module, bound, depth)
