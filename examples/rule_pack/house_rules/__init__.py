@@ -1,0 +1,1 @@
+"""Rules of our own, found by gradlint as soon as this distribution is installed."""
