@@ -54,6 +54,18 @@ def test_its_pages_are_shown(installed: Path, tmp_path: Path) -> None:
     assert "# shows: y.grad_fn" in page
 
 
+def test_the_rule_in_the_readme_works(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Rules of your own")[2]
+    (tmp_path / "house.py").write_text(readme.partition("```python\n")[2].partition("```")[0])
+    info = tmp_path / "house-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: house\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[gradlint.rules]\nhouse = house\n")
+    (tmp_path / "a.py").write_text(FLAGGED)
+    found = run(tmp_path, tmp_path, "gradlint", "check", "--quiet", "--output-format", "concise", "a.py")
+    assert found.stdout == "a.py:2:5: HSE101 the graph is retained\n", found.stderr
+
+
 def test_its_own_tests_pass(installed: Path) -> None:
     arguments = ("pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio", str(PACK / "tests"))
     result = run(installed, PACK, *arguments, "-c", os.devnull, "--rootdir", str(PACK))

@@ -45,6 +45,7 @@ def _selector_option(name: str, text: str) -> Callable[[Command], Command]:
     metavar="TRACE",
     help="Join with what a run measured (`gradlint trace -o TRACE ...`): what it confirms, refutes, and saw besides.",
 )
+@click.option("--watch", is_flag=True, help="Check again whenever a file is saved.")
 @click.option("--no-cache", is_flag=True, help="Check anew, and remember nothing.")
 @click.option("--force-exclude", is_flag=True, help="Apply `exclude` to files named on the command line too.")
 @click.option("--stdin-filename", metavar="PATH", help="What to call standard input, which `-` reads.")
@@ -69,6 +70,7 @@ def check(
     exit_zero: bool,
     config: Path | None,
     isolated: bool,
+    watch: bool,
     no_cache: bool,
     force_exclude: bool,
     stdin_filename: str | None,
@@ -97,31 +99,35 @@ def check(
         )
     if add_ignores is not None and not add_ignores.strip():
         raise click.UsageError("--add-ignores wants a reason, for whoever reads the comments")
-    status = checked(
-        Request(
-            paths=paths or (".",),
-            context=context,
-            baseline=baseline,
-            select=select,
-            ignore=ignore,
-            extend_select=extend_select,
-            output_format=output_format,
-            output_file=output_file,
-            statistics=statistics,
-            fix=fix,
-            unsafe_fixes=unsafe_fixes,
-            diff=diff,
-            add_ignores=add_ignores,
-            exit_zero=exit_zero,
-            config=config,
-            isolated=isolated,
-            force_exclude=force_exclude,
-            stdin_filename=stdin_filename,
-            show_files=show_files,
-            show_settings=show_settings,
-            quiet=quiet,
-            verbose=verbose,
-            traces=traces,
-        )
+    request = Request(
+        paths=paths or (".",),
+        context=context,
+        baseline=baseline,
+        select=select,
+        ignore=ignore,
+        extend_select=extend_select,
+        output_format=output_format,
+        output_file=output_file,
+        statistics=statistics,
+        fix=fix,
+        unsafe_fixes=unsafe_fixes,
+        diff=diff,
+        add_ignores=add_ignores,
+        exit_zero=exit_zero,
+        config=config,
+        isolated=isolated,
+        force_exclude=force_exclude,
+        stdin_filename=stdin_filename,
+        show_files=show_files,
+        show_settings=show_settings,
+        quiet=quiet,
+        verbose=verbose,
+        traces=traces,
     )
-    click.get_current_context().exit(status)
+    if watch:
+        from gradlint.cli.watching import watch as watch_files
+
+        if "-" in request.paths:
+            raise click.UsageError("--watch cannot watch standard input")
+        watch_files(request)
+    click.get_current_context().exit(checked(request))

@@ -1,0 +1,52 @@
+"""``gradlint check --watch``: check again whenever a file was saved, until the user has seen enough."""
+
+import os
+import time
+from dataclasses import replace
+from typing import NoReturn
+
+import click
+
+from gradlint.cache.stamps import Stamp, stamp
+from gradlint.cli.checking import checked
+from gradlint.cli.files import discover
+from gradlint.cli.output import Failed, say
+from gradlint.cli.request import Request
+from gradlint.cli.settings import settle
+from gradlint.diagnostic import ConfigError
+from gradlint.rule import RuleError
+
+PAUSE = 0.1  # seconds between two looks at the files
+_Look = dict[str, Stamp | None]
+
+
+def watch(request: Request) -> NoReturn:
+    """Check, wait for a change of any file or setting, and check again; ends by an interrupt only."""
+    while True:
+        before = _look(request)  # first, so that what changes during the run is seen
+        click.clear()  # does nothing where nobody looks
+        _check(request)
+        say(f"watching {len(before)} files; Ctrl-C ends it")
+        while _look(request) == before:
+            time.sleep(PAUSE)
+
+
+def _check(request: Request) -> None:
+    try:
+        checked(replace(request, verbose=False))
+    except Failed as failed:  # the next save may mend it
+        say(f"Error: {failed.message}")
+
+
+def _look(request: Request) -> _Look:
+    """The state of every file that a run would look at; of settings that make no sense, only their own."""
+    try:
+        settings = settle(request)
+        files = discover((*request.paths, *request.context), settings.config).files
+    except (ConfigError, RuleError):
+        names = [os.path.join(os.getcwd(), name) for name in ("pyproject.toml", "gradlint.toml")]
+        return {name: stamp(name) for name in names}
+    paths = [file.actual for file in files]
+    if settings.config.file is not None:
+        paths.append(str(settings.config.file))
+    return {path: stamp(path) for path in paths}
