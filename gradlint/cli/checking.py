@@ -98,8 +98,8 @@ def _show_files(found: Found) -> int:
 
 def _show_diff(request: Request, result: Result) -> int:
     """What would change; the exit status says whether anything would, or whether files could not be read."""
-    for failure in result.outcome.failures:
-        say(f"{failure.path}:{failure.line}:{failure.column}: {failure.message}")
+    for failure in by_cells(Page(result.outcome, result.after)).outcome.failures:
+        say(f"{failure.file}:{failure.line}:{failure.column}: {failure.message}")
     write(line for path in result.changed for line in unified(result.before[path], result.after[path]))
     if result.outcome.failures:
         return FAILED

@@ -97,8 +97,20 @@ def test_a_broken_cell_is_named_and_the_run_fails(gradlint: Gradlint, write: Wri
         result.stdout
     )
     assert "b.ipynb:1:2: failed not a notebook" in result.stdout
+    assert "a.ipynb:cell 2:3:1: syntax error" in gradlint("check", "--diff").stderr
 
 
 def test_standard_input_can_be_a_notebook(gradlint: Gradlint) -> None:
     result = gradlint("check", "-", "--stdin-filename", "n.ipynb", input=notebook("spare_me()").encode())
     assert result.stdout.startswith("n.ipynb:cell 1:1:1: ")
+
+
+def test_baselines_and_comments_know_cells_by_their_text(gradlint: Gradlint, write: Write, folder: Path) -> None:
+    write({"a.ipynb": notebook("flag_me()", "%time spare_me()")})
+    gradlint("baseline")
+    write({"a.ipynb": notebook("", "x = 1", "flag_me()", "%time spare_me()")})
+    assert gradlint("check", "--baseline", ".gradlint-baseline.json").exit_code == 0
+    gradlint("check", "--add-ignores", "why")
+    cells = json.loads((folder / "a.ipynb").read_text())["cells"]
+    assert cells[3]["source"] == ["%time spare_me()  # gradlint: ignore[XY102] why"]
+    assert gradlint("check").exit_code == 0
