@@ -9,7 +9,7 @@ from typing import Literal
 
 Severity = Literal["error", "warning", "advice"]
 Applicability = Literal["safe", "unsafe"]
-Side = Literal["replace", "before", "after", "line-above"]
+Side = Literal["replace", "before", "after", "line-above", "header", "argument"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -40,11 +40,17 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """Text put in place of a node, before it, after it, or on a line of its own above it."""
+    """Text put in place of a node, before it, after it, or on a line of its own above it.
+
+    ``header`` puts a simple statement into a block below the text (``with torch.no_grad():``); ``argument`` takes the
+    place of a keyword argument, whose value the place is, and of the comma before it. Behind the text comes what
+    stands at ``moved``, if that is given.
+    """
 
     place: Place
     side: Side
     text: str
+    moved: Place | None = None
 
 
 @dataclass(frozen=True, slots=True)

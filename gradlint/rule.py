@@ -45,7 +45,7 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.traverse import all_expressions, blocks, expressions, parts, statements, within
-from gradlint.project import Forward, FunctionNode, Project, scope
+from gradlint.project import Forward, FunctionNode, Project, rewrites, scope
 from gradlint.project.buffers import Update as BufferUpdate
 from gradlint.project.effects import GRAD, INFERENCE, NO_GRAD
 from gradlint.project.flags import Misspelling
@@ -212,6 +212,7 @@ __all__ = [
     "expressions",
     "parameter_names",
     "parts",
+    "rewrites",
     "rule",
     "scope",
     "statements",

@@ -11,6 +11,7 @@ import pytest
 from gradlint.diagnostic import Outcome
 from gradlint.engine import Policy, run
 from gradlint.finding import Edit, Finding, Place, Side, Span
+from gradlint.fix import edited
 from gradlint.project import Names, Project
 from gradlint.rule import Rule
 from gradlint.source import Source
@@ -142,6 +143,26 @@ def test_edits_are_placed(flags: Flags, side: Side, span: Span, text: str) -> No
     [found] = run([Source("a.py", "def f():\n    x = flag_me()\n")], [rule]).diagnostics
     assert found.fix is not None
     assert [(edit.path, edit.span, edit.text) for edit in found.fix.edits] == [("a.py", span, text)]
+
+
+@pytest.mark.parametrize(
+    ("side", "line", "made"),
+    [
+        ("header", "    flag_me()  # x", "    ok\n        flag_me()  # x"),
+        ("header", "\tflag_me(\n\t)", "\tok\n\t\tflag_me(\n\t)"),
+        ("header", "    flag_me(); x", None),
+        ("header", "    x; flag_me()", None),
+        ("argument", "    f(1, a=flag_me())", "    f(1ok)"),
+        ("argument", "    f(a=flag_me())", None),
+    ],
+)
+def test_edits_that_need_room_are_offered_where_there_is_some(
+    flags: Flags, side: Side, line: str, made: str | None
+) -> None:
+    source = Source("a.py", f"def f():\n{line}\n")
+    [found] = run([source], [flags("flag_me", edit=Edit(NOWHERE, side, "ok"))]).diagnostics
+    after = edited(source, found.fix.edits).text if found.fix is not None else None
+    assert after == (None if made is None else f"def f():\n{made}\n")
 
 
 def test_the_same_finding_twice_is_one(flags: Flags) -> None:

@@ -1,15 +1,17 @@
 """From findings, which name nodes, to diagnostics, which name lines."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gradlint.diagnostic import Diagnostic, Failure, LocatedEdit, LocatedFix, LocatedNote
-from gradlint.finding import Edit, Finding, Fix, Place, Severity, Span
+from gradlint.finding import Finding, Fix, Place, Severity, Side, Span
 from gradlint.rule import Rule
 from gradlint.source import Source, SourceError
 
 _FILE_START = Span(1, 1, 1, 1)
+_KEYWORD = re.compile(r",\s*\w+\s*=\s*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,10 @@ def places(finding: Finding) -> Iterator[Place]:
     """Every place a finding names."""
     yield finding.place
     yield from (note.place for note in finding.notes)
-    yield from (edit.place for edit in (finding.fix.edits if finding.fix is not None else ()))
+    for edit in finding.fix.edits if finding.fix is not None else ():
+        yield edit.place
+        if edit.moved is not None:
+            yield edit.moved
 
 
 def _spans(
@@ -83,23 +88,62 @@ def _diagnostic(
     )
 
 
-def _fix(fix: Fix, spans: Mapping[Place, Span], texts: Mapping[str, Source]) -> LocatedFix:
-    edits = tuple(_edit(edit, spans[edit.place], texts[edit.place.path]) for edit in fix.edits)
-    return LocatedFix(fix.applicability, fix.message, edits)
+def _fix(fix: Fix, spans: Mapping[Place, Span], texts: Mapping[str, Source]) -> LocatedFix | None:
+    """The fix, or None where the text at one of its places has no room for its edit."""
+    edits: list[LocatedEdit] = []
+    for edit in fix.edits:
+        source = texts[edit.place.path]
+        moved = _text(spans[edit.moved], texts[edit.moved.path]) if edit.moved is not None else ""
+        located = _edit(edit.side, edit.text + moved, spans[edit.place], source)
+        if located is None:
+            return None
+        edits.append(located)
+    return LocatedFix(fix.applicability, fix.message, tuple(edits))
 
 
-def _edit(edit: Edit, span: Span, source: Source) -> LocatedEdit:
-    match edit.side:
+def _edit(side: Side, text: str, span: Span, source: Source) -> LocatedEdit | None:
+    match side:
         case "replace":
-            return LocatedEdit(source.path, span, edit.text)
+            return LocatedEdit(source.path, span, text)
         case "before":
-            return LocatedEdit(source.path, _empty(span.line, span.column), edit.text)
+            return LocatedEdit(source.path, _empty(span.line, span.column), text)
         case "after":
-            return LocatedEdit(source.path, _empty(span.end_line, span.end_column), edit.text)
+            return LocatedEdit(source.path, _empty(span.end_line, span.end_column), text)
         case "line-above":
-            line = source.lines()[span.line - 1]
-            indentation = line[: len(line) - len(line.lstrip())]
-            return LocatedEdit(source.path, _empty(span.line, 1), f"{indentation}{edit.text}\n")
+            return LocatedEdit(source.path, _empty(span.line, 1), f"{_indentation(source, span.line)}{text}\n")
+        case "header":
+            return _under_header(text, span, source)
+        case "argument":
+            return _in_place_of_argument(text, span, source)
+
+
+def _under_header(text: str, span: Span, source: Source) -> LocatedEdit | None:
+    """A statement's continuation lines stand in brackets and may stay; beside another statement there is no room."""
+    indentation = _indentation(source, span.line)
+    rest = source.lines()[span.end_line - 1][span.end_column - 1 :].lstrip()
+    if len(indentation) != span.column - 1 or not (rest == "" or rest.startswith("#")):
+        return None
+    inner = indentation + ("\t" if indentation.endswith("\t") else "    ")
+    return LocatedEdit(source.path, _empty(span.line, span.column), f"{text}\n{inner}")
+
+
+def _in_place_of_argument(text: str, span: Span, source: Source) -> LocatedEdit | None:
+    keyword = _KEYWORD.search(source.lines()[span.line - 1][: span.column - 1])
+    if keyword is None:
+        return None
+    return LocatedEdit(source.path, Span(span.line, keyword.start() + 1, span.end_line, span.end_column), text)
+
+
+def _indentation(source: Source, number: int) -> str:
+    line = source.lines()[number - 1]
+    return line[: len(line) - len(line.lstrip())]
+
+
+def _text(span: Span, source: Source) -> str:
+    lines = [line.rstrip("\r\n") for line in source.lines()[span.line - 1 : span.end_line]]
+    lines[-1] = lines[-1][: span.end_column - 1]
+    lines[0] = lines[0][span.column - 1 :]
+    return "\n".join(lines)
 
 
 def _empty(line: int, column: int) -> Span:

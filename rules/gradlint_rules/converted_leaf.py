@@ -25,6 +25,17 @@ print(weight.grad)
 # shows: weight.is_leaf
 ```
 
+## Fixed
+
+```python
+import torch
+
+weight = torch.randn(3).double().requires_grad_()
+loss = (weight**2).sum()
+loss.backward()
+print(weight.grad)
+```
+
 ## Why
 
 The conversion is an operation like any other: its result is a computed tensor, and the leaf it was computed
@@ -41,8 +52,10 @@ from gradlint.rule import (
     Attribute,
     Call,
     Constant,
+    Edit,
     Expression,
     Finding,
+    Fix,
     FunctionNode,
     Project,
     Severity,
@@ -109,7 +122,20 @@ def _finding(function: FunctionNode, path: str, value: Expression, methods: list
         f"`{path}` is no leaf{when}: `.{(copies or methods)[0]}()` computes another tensor, and the leaf has no name",
         help="convert first, and call `.requires_grad_()` on the result",
         severity=severity,
+        fix=_converted_first(function, value),
     )
+
+
+def _converted_first(function: FunctionNode, value: Expression) -> Fix | None:
+    made = value
+    while isinstance(made, Call) and isinstance(made.function, Attribute) and isinstance(made.function.value, Call):
+        made = made.function.value
+    flags = [a.value.at for a in made.arguments if a.keyword == "requires_grad"] if isinstance(made, Call) else []
+    if len(flags) != 1:
+        return None
+    removed = Edit(function.place(flags[0]), "argument", "")
+    added = Edit(function.place(value.at), "after", ".requires_grad_()")
+    return Fix("safe", "convert first, then call `.requires_grad_()`", (removed, added))
 
 
 CASES = r"""

@@ -36,6 +36,21 @@ class Scale(nn.Module):
 # shows: len(list(scale.parameters())) == 1
 ```
 
+## Fixed
+
+```python
+import torch
+from torch import nn
+
+class Scale(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(3).double())
+
+    def forward(self, x):
+        return x * self.weight
+```
+
 ## Why
 
 A module registers what is assigned to it if it is a `Parameter`. The result of a conversion is a plain computed
@@ -48,7 +63,22 @@ Convert the tensor, not the parameter. Old checkpoints do not have the parameter
 
 from collections.abc import Iterator
 
-from gradlint.rule import Attribute, Call, Expression, Finding, FunctionNode, Project, Severity, dotted, rule, scope
+from gradlint.rule import (
+    Attribute,
+    Call,
+    Edit,
+    Expression,
+    Finding,
+    Fix,
+    FunctionNode,
+    Name,
+    Project,
+    Severity,
+    Subscript,
+    dotted,
+    rule,
+    scope,
+)
 
 _COPYING = frozenset("double half bfloat16 clone view reshape unsqueeze squeeze t expand repeat".split())
 _CONVERTING = frozenset("to cuda cpu type type_as".split())  # not where there is nothing to convert
@@ -96,7 +126,25 @@ def _finding(function: FunctionNode, path: str, value: Expression, method: str) 
         f"`{path}` is no parameter of the module{when}: `.{method}()` computes a plain tensor, never trained or saved",
         help="convert the tensor inside: `nn.Parameter(tensor.to(...))`",
         severity=severity,
+        fix=_converted_inside(function, value),
     )
+
+
+def _converted_inside(function: FunctionNode, value: Expression) -> Fix | None:
+    """``Parameter(x).double()`` becomes ``Parameter(x.double())``."""
+    made = value
+    while isinstance(made, Call) and isinstance(made.function, Attribute) and isinstance(made.function.value, Call):
+        made = made.function.value
+    match made:
+        case Call(function=called, arguments=(given,)) if given.keyword is None and not given.stars:
+            if isinstance(given.value, Name | Attribute | Call | Subscript):
+                opened = f"{dotted(called)}("
+                inside = Edit(function.place(made.at), "replace", opened, moved=function.place(given.value.at))
+                edits = (inside, Edit(function.place(value.at), "after", ")"))
+                return Fix("unsafe", "convert the tensor inside", edits)
+        case _:
+            pass
+    return None
 
 
 CASES = r"""

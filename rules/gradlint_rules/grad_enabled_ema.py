@@ -47,12 +47,14 @@ from gradlint.rule import (
     CallEvent,
     Expression,
     Finding,
+    Fix,
     FunctionNode,
     Operation,
     Project,
     Subscript,
     all_expressions,
     dotted,
+    rewrites,
     rule,
     scope,
     statements,
@@ -126,6 +128,7 @@ def _finding(function: FunctionNode, at: int) -> Finding:
         function.name,
         "the average is recorded: frozen parameters silently become computed tensors, others raise",
         help="update the average under `torch.no_grad()`",
+        fix=_guarded(function, at),
     )
 
 
@@ -136,7 +139,13 @@ def _advice(function: FunctionNode, at: int) -> Finding:
         "the average keeps a chain of graph nodes that grows with each step",
         help="update it under `torch.no_grad()`",
         severity="advice",
+        fix=_guarded(function, at),
     )
+
+
+def _guarded(function: FunctionNode, at: int) -> Fix | None:
+    edit = rewrites.under_no_grad(function, at)
+    return Fix("unsafe", "put it under `torch.no_grad()`", (edit,)) if edit is not None else None
 
 
 CASES = r"""

@@ -33,6 +33,20 @@ def update(critic, target_critic, optimizer, state, next_state, reward):
 # keeps: < 800 bytes
 ```
 
+## Fixed
+
+```python
+import torch
+
+def update(critic, target_critic, optimizer, state, next_state, reward):
+    with torch.no_grad():
+        target = reward + 0.99 * target_critic(next_state).detach()
+    loss = (critic(state) - target).pow(2).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+```
+
 ## Why
 
 `.detach()` comes when the forward is over: everything the backward pass would need was saved by then, to be
@@ -46,17 +60,31 @@ built, and there is nothing to mend.
 
 from collections.abc import Iterator
 
-from gradlint.rule import Detached, Finding, FunctionNode, Note, Project, rule
+from gradlint.rule import (
+    Detached,
+    Finding,
+    Fix,
+    FunctionNode,
+    Note,
+    Project,
+    expressions,
+    rewrites,
+    rule,
+    within,
+)
 
 
 @rule("GL106", severity="warning", since="0.2.0")
 def grad_enabled_target(project: Project) -> Iterator[Finding]:
     """Find forwards in training steps whose results are all detached before anything else is done with them."""
     for function in project.functions():
-        yield from (_finding(function, found) for found in project.targets.detached(function))
+        detached = list(project.targets.detached(function))
+        alone = {found.event.at for found in detached}
+        for found in detached:
+            yield _finding(function, found, _guarded(project, function, found, alone))
 
 
-def _finding(function: FunctionNode, found: Detached) -> Finding:
+def _finding(function: FunctionNode, found: Detached, fix: Fix | None) -> Finding:
     name = found.event.name
     return Finding(
         function.place(found.event.at),
@@ -64,7 +92,21 @@ def _finding(function: FunctionNode, found: Detached) -> Finding:
         f"`{name}(...)` records a graph that is thrown away: memory for a backward pass which never comes",
         (Note(function.place(found.cut.at), "its result is detached here, after the forward"),),
         help="run it under `torch.no_grad()`",
+        fix=fix,
     )
+
+
+def _guarded(project: Project, function: FunctionNode, found: Detached, detached: set[int]) -> Fix | None:
+    """The guard, unless the statement makes a forward that is trained as well."""
+    edit = rewrites.under_no_grad(function, found.event.at)
+    statement = rewrites.simple_statement(function, found.event.at)
+    if edit is None or statement is None:
+        return None
+    calls = project.flow(function).calls
+    events = (calls.get(part.at) for expression in expressions(statement) for part in within(expression))
+    if any(event is not None and event.forward and event.at not in detached for event in events):
+        return None
+    return Fix("unsafe", "put it under `torch.no_grad()`", (edit,))
 
 
 CASES = r"""

@@ -23,6 +23,17 @@ with torch.no_grad():
 # shows: weight.is_leaf and weight.requires_grad
 ```
 
+## Fixed
+
+```python
+import torch
+
+weight = torch.ones(3, requires_grad=True)
+(weight**2).sum().backward()
+with torch.no_grad():
+    weight -= 0.1 * weight.grad
+```
+
 ## Why
 
 The update is no part of what is to be differentiated, but autograd cannot know that: it is an operation in
@@ -33,7 +44,20 @@ no way out: it makes another tensor, one that does not require grad.
 
 from collections.abc import Iterator
 
-from gradlint.rule import COMPUTED, GRAD, PLAIN, ChangeEvent, Finding, FunctionNode, Project, rule, scope
+from gradlint.rule import (
+    COMPUTED,
+    GRAD,
+    LEAF,
+    PLAIN,
+    ChangeEvent,
+    Finding,
+    Fix,
+    FunctionNode,
+    Project,
+    rewrites,
+    rule,
+    scope,
+)
 
 
 @rule("GL209", severity="error", since="0.2.0")
@@ -66,7 +90,14 @@ def _finding(function: FunctionNode, event: ChangeEvent) -> Finding:
         function.name,
         f"the update of `{name}` raises: it is an operation in place on a leaf, and operations are recorded here",
         help="make the update under `torch.no_grad()`",
+        fix=_guarded(function, event),
     )
+
+
+def _guarded(function: FunctionNode, event: ChangeEvent) -> Fix | None:
+    edit = rewrites.under_no_grad(function, event.at)
+    is_leaf = event.owner.kind == "parameters" or event.owner.tensor == LEAF
+    return Fix("safe" if is_leaf else "unsafe", "put it under `torch.no_grad()`", (edit,)) if edit is not None else None
 
 
 CASES = r"""

@@ -44,6 +44,25 @@ class Centred(nn.Module):
 # shows: not model.mean.requires_grad
 ```
 
+## Fixed
+
+```python
+import torch
+from torch import nn
+
+class Centred(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        self.register_buffer("mean", torch.zeros(2))
+
+    def forward(self, x):
+        y = self.layer(x)
+        with torch.no_grad():
+            self.mean = 0.9 * self.mean + 0.1 * y.mean(0)
+        return y - self.mean
+```
+
 ## Why
 
 The new value is computed from the layer's output, so the buffer requires grad and holds on to that graph; the
@@ -58,7 +77,7 @@ Running statistics are no part of what is trained: `.detach()` what goes into th
 
 from collections.abc import Iterator
 
-from gradlint.rule import BufferUpdate, Finding, FunctionNode, Note, Project, rule, scope
+from gradlint.rule import BufferUpdate, Finding, Fix, FunctionNode, Note, Project, rewrites, rule, scope
 
 
 @rule("GL104", severity="warning", since="0.2.0")
@@ -79,7 +98,13 @@ def _finding(function: FunctionNode, update: BufferUpdate) -> Finding:
         f"the buffer `{update.path}` keeps the graph of every forward: what it is updated with has one",
         (Note(function.place(made), "this forward records the graph"),) if made is not None else (),
         help="`.detach()` what goes into it, or update it under `torch.no_grad()`",
+        fix=_guarded(function, update),
     )
+
+
+def _guarded(function: FunctionNode, update: BufferUpdate) -> Fix | None:
+    edit = rewrites.under_no_grad(function, update.at)
+    return Fix("unsafe", "put the update under `torch.no_grad()`", (edit,)) if edit is not None else None
 
 
 CASES = r"""

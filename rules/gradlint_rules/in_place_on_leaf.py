@@ -21,6 +21,16 @@ with torch.no_grad():
 # shows: weight.is_leaf and weight.requires_grad
 ```
 
+## Fixed
+
+```python
+import torch
+
+weight = torch.ones(3, requires_grad=True)
+with torch.no_grad():
+    weight.mul_(0.1)
+```
+
 ## Why
 
 A leaf's gradient belongs to the value it has; an operation in place would make it a computed tensor and lose
@@ -32,7 +42,24 @@ functions of `torch.nn.init` hold that guard themselves.
 
 from collections.abc import Iterator
 
-from gradlint.rule import GRAD, LEAF, ChangeEvent, Finding, FunctionNode, Note, Project, rule, scope
+from gradlint.rule import (
+    GRAD,
+    LEAF,
+    Call,
+    ChangeEvent,
+    Evaluate,
+    Finding,
+    Fix,
+    FunctionNode,
+    Name,
+    Note,
+    Project,
+    expressions,
+    rewrites,
+    rule,
+    scope,
+    within,
+)
 
 _MAKING = frozenset("tensor rand randn zeros ones full empty eye Parameter nn requires_grad requires_grad_".split())
 
@@ -68,7 +95,20 @@ def _finding(function: FunctionNode, event: ChangeEvent) -> Finding:
         f"{what} raises: it changes a leaf that requires grad, and operations are recorded here",
         (Note(function.place(made), "the leaf is made here"),) if made is not None else (),
         help="change it under `torch.no_grad()`",
+        fix=_guarded(function, event),
     )
+
+
+def _guarded(function: FunctionNode, event: ChangeEvent) -> Fix | None:
+    """The guard, unless the statement calls what may want to record, or keeps a result."""
+    edit = rewrites.under_no_grad(function, event.at)
+    statement = rewrites.simple_statement(function, event.at)
+    if edit is None or statement is None or (isinstance(statement, Evaluate) and statement.value.at != event.at):
+        return None
+    found = (part for expression in expressions(statement) for part in within(expression))
+    if any(isinstance(part, Call) and isinstance(part.function, Name) for part in found):
+        return None
+    return Fix("safe", "put it under `torch.no_grad()`", (edit,))
 
 
 CASES = r"""

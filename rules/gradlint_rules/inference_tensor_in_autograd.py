@@ -35,6 +35,21 @@ def distill(student, teacher, optimizer, images):
 # run: distill(student, teacher, optimizer, images)
 ```
 
+## Fixed
+
+```python
+import torch
+from torch.nn import functional as F
+
+def distill(student, teacher, optimizer, images):
+    with torch.no_grad():
+        wanted = teacher(images)
+    loss = F.mse_loss(student(images), wanted)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+```
+
 ## Why
 
 An inference tensor has no version counter, which autograd needs for whatever it saves: `RuntimeError: Inference
@@ -49,7 +64,7 @@ save it, such as a sum, passes, so that the error may come much later.
 
 from collections.abc import Iterator
 
-from gradlint.rule import Finding, FunctionNode, InferenceMisuse, Note, Project, rule, scope
+from gradlint.rule import Finding, FunctionNode, InferenceMisuse, Note, Project, rewrites, rule, scope
 
 _TEXTS = {
     "changed": "changing `{}` raises: it is an inference tensor, and this is outside of `inference_mode()`",
@@ -77,6 +92,7 @@ def _finding(function: FunctionNode, misuse: InferenceMisuse) -> Finding:
         (Note(function.place(misuse.made_at), "it is made here, under `inference_mode()`"),),
         help="make it under `torch.no_grad()`, or `.clone()` it outside",
         severity="warning" if misuse.how == "saved" else None,
+        fix=rewrites.without_inference_mode(function, misuse.made_at),
     )
 
 

@@ -32,6 +32,19 @@ def train_step(model, criterion, optimizer, images, labels):
 # shows: model.weight.grad.norm() < 0.2
 ```
 
+## Fixed
+
+```python
+import torch
+
+def train_step(model, criterion, optimizer, images, labels):
+    optimizer.zero_grad()
+    loss = criterion(model(images), labels)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 0.1)
+    optimizer.step()
+```
+
 ## Why
 
 Clipping changes the `.grad` that are there. Before `backward()` they are `None`: `clip_grad_norm_` returns
@@ -42,7 +55,7 @@ the clipping was to prevent comes as a surprise.
 
 from collections.abc import Iterator
 
-from gradlint.rule import Finding, FunctionNode, Moment, Note, Project, rule, scope
+from gradlint.rule import Edit, Finding, Fix, FunctionNode, Moment, Note, Project, rewrites, rule, scope
 
 
 @rule("GL407", severity="error", since="0.2.0")
@@ -68,6 +81,7 @@ def _too_early(function: FunctionNode, moment: Moment, backward: int) -> Finding
         "nothing is clipped: no `backward()` has run since the gradients were zeroed, all of them are None",
         (Note(function.place(backward), "`backward()` comes after it"),),
         help="clip between `backward()` and the step",
+        fix=_exchanged(rewrites.exchanged(function, moment.act.at, backward)),
     )
 
 
@@ -78,7 +92,12 @@ def _too_late(function: FunctionNode, moment: Moment) -> Finding:
         f"the clipping comes too late: `{moment.optimizer}` has made its step with the full gradients",
         (Note(function.place(moment.stepped), "the step"),) if moment.stepped is not None else (),
         help="clip between `backward()` and the step",
+        fix=_exchanged(rewrites.exchanged(function, moment.stepped, moment.act.at)) if moment.stepped else None,
     )
+
+
+def _exchanged(edits: tuple[Edit, ...]) -> Fix | None:
+    return Fix("unsafe", "clip between `backward()` and the step", edits) if edits else None
 
 
 CASES = r"""

@@ -32,6 +32,20 @@ def train(images):
 # run: train(images)
 ```
 
+## Fixed
+
+```python
+import torch
+from torch import nn
+
+def train(images):
+    with torch.no_grad():
+        model = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model(images).sum().backward()
+    optimizer.step()
+```
+
 ## Why
 
 Parameters made under `inference_mode()` are inference tensors, for good. A network of one layer runs forward
@@ -52,6 +66,7 @@ from gradlint.rule import (
     Note,
     Optimizer,
     Project,
+    rewrites,
     rule,
     scope,
 )
@@ -88,6 +103,7 @@ def _finding(function: FunctionNode, path: str, value: Expression, optimizer: Op
         f"`{path}` cannot be trained: its parameters are inference tensors, made under `inference_mode()`",
         (Note(function.place(optimizer.event.at), "an optimizer is to change them"),),
         help="build the module outside, or use `torch.no_grad()`",
+        fix=rewrites.without_inference_mode(function, value.at),
     )
 
 

@@ -28,6 +28,17 @@ def train(model, criterion, optimizer, batches):
 # shows: model.weight.tolist() != [[1.0, 1.0]]
 ```
 
+## Fixed
+
+```python
+def train(model, criterion, optimizer, batches):
+    for images, labels in batches:
+        optimizer.zero_grad()
+        loss = criterion(model(images), labels)
+        loss.backward()
+        optimizer.step()
+```
+
 ## Why
 
 At the step every `.grad` is `None`: it passes over all parameters and says nothing. `backward()` fills the
@@ -36,7 +47,7 @@ gradients afterwards, and the next round's `zero_grad()` throws them away. The n
 
 from collections.abc import Iterator
 
-from gradlint.rule import Finding, FunctionNode, Moment, Note, Project, rule, scope
+from gradlint.rule import Finding, Fix, FunctionNode, Moment, Note, Project, rewrites, rule, scope
 
 
 @rule("GL405", severity="error", since="0.2.0")
@@ -59,6 +70,7 @@ def step_before_backward(project: Project) -> Iterator[Finding]:
 
 
 def _finding(function: FunctionNode, moment: Moment, backward: int) -> Finding:
+    edits = rewrites.exchanged(function, moment.act.at, backward)
     notes = [Note(function.place(moment.zeroed), "the gradients are set to None here")] if moment.zeroed else []
     notes.append(Note(function.place(backward), "`backward()` comes after the step"))
     return Finding(
@@ -67,6 +79,7 @@ def _finding(function: FunctionNode, moment: Moment, backward: int) -> Finding:
         f"`{moment.optimizer}.step()` does nothing: no `backward()` has run since the gradients were zeroed",
         tuple(notes),
         help="call `backward()` before the step",
+        fix=Fix("unsafe", "step after `backward()`", edits) if edits else None,
     )
 
 

@@ -26,6 +26,16 @@ def train_step(model, criterion, optimizer, images, labels):
 # shows: model.weight.tolist() != [[1.0, 1.0]]
 ```
 
+## Fixed
+
+```python
+def train_step(model, criterion, optimizer, images, labels):
+    loss = criterion(model(images), labels)
+    loss.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+```
+
 ## Why
 
 `zero_grad()` sets each `.grad` to `None`, and `step()` passes over parameters whose gradient is `None`: no
@@ -34,7 +44,7 @@ update, no weight decay, no message. The loss is computed and printed as ever, a
 
 from collections.abc import Iterator
 
-from gradlint.rule import Finding, FunctionNode, Moment, Note, Project, rule, scope
+from gradlint.rule import Finding, Fix, FunctionNode, Moment, Note, Project, rewrites, rule, scope
 
 
 @rule("GL404", severity="error", since="0.2.0")
@@ -57,6 +67,7 @@ def zeroed_before_step(project: Project) -> Iterator[Finding]:
 
 
 def _finding(function: FunctionNode, moment: Moment, zeroed: int, backward: int) -> Finding:
+    edits = rewrites.exchanged(function, zeroed, moment.act.at)
     return Finding(
         function.place(moment.act.at),
         function.name,
@@ -66,6 +77,7 @@ def _finding(function: FunctionNode, moment: Moment, zeroed: int, backward: int)
             Note(function.place(zeroed), "they are set to None here"),
         ),
         help="zero them before `backward()`, or after the step",
+        fix=Fix("unsafe", "zero them after the step", edits) if edits else None,
     )
 
 
