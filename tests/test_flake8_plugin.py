@@ -3,16 +3,13 @@
 import os
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 ROOT = Path(__file__).parent.parent
+PLUGIN = "gradlint.flake8_plugin:Plugin"
 HELPERS = "def predict(model, images):\n    return model(images)\n"
 CALLER = """\
 from helpers import predict
@@ -25,16 +22,11 @@ def evaluate(model, loader):
 
 
 @pytest.fixture
-def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """An installation of what pyproject.toml says of flake8."""
-    folder = tmp_path_factory.mktemp("installed")
-    info = folder / "plugin-1.0.dist-info"
-    info.mkdir()
-    points = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["entry-points"]["flake8.extension"]
-    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: plugin\nVersion: 1.0\n")
-    lines = [f"{name} = {value}" for name, value in points.items()]
-    (info / "entry_points.txt").write_text("\n".join(["[flake8.extension]", *lines]))
-    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT), str(ROOT / "rules")])}
+def environment() -> dict[str, str]:
+    """The installation that the tests run in; one from before the plugin knows nothing of it."""
+    installed = [point for point in entry_points(group="flake8.extension") if point.value == PLUGIN]
+    assert installed, "install the project again: pip install -e '.[test]'"
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "rules")])}
 
 
 def run(folder: Path, environment: dict[str, str], *command: str, input: str = "") -> list[str]:

@@ -51,9 +51,9 @@ from gradlint.rule import (
     Finding,
     Fix,
     FunctionNode,
-    Name,
     Note,
     Project,
+    dotted,
     expressions,
     rewrites,
     rule,
@@ -106,9 +106,9 @@ def _guarded(function: FunctionNode, event: ChangeEvent) -> Fix | None:
     if edit is None or statement is None or (isinstance(statement, Evaluate) and statement.value.at != event.at):
         return None
     found = (part for expression in expressions(statement) for part in within(expression))
-    if any(isinstance(part, Call) and isinstance(part.function, Name) for part in found):
-        return None
-    return Fix("safe", "put it under `torch.no_grad()`", (edit,))
+    calls = [part for part in found if isinstance(part, Call) and part.at != event.at]
+    own = all((dotted(call.function) or "").startswith("torch.") for call in calls)  # others may want to record
+    return Fix("safe" if own else "unsafe", "put it under `torch.no_grad()`", (edit,))
 
 
 CASES = r"""
