@@ -27,8 +27,20 @@ def watch(request: Request) -> NoReturn:
         click.clear()  # does nothing where nobody looks
         _check(request)
         say(f"watching {len(before)} files; Ctrl-C ends it")
-        while _look(request) == before:
-            time.sleep(PAUSE)
+        _wait_for_a_save(request, before)
+
+
+def _wait_for_a_save(request: Request, before: _Look) -> None:
+    """Return once something is not as it was before and holds still: a file may be seen emptied, half written."""
+    while (now := _look(request)) == before:
+        time.sleep(PAUSE)
+    while (later := _after_a_pause(request)) != now:
+        now = later
+
+
+def _after_a_pause(request: Request) -> _Look:
+    time.sleep(PAUSE)
+    return _look(request)
 
 
 def _check(request: Request) -> None:
