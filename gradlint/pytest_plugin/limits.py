@@ -102,7 +102,8 @@ def _with_lines(text: str, lines: Sequence[Line], cost: Callable[[Line], int], w
 
 def _line(line: Line, cost: int, what: str) -> str:
     calls = f", {line.calls:,} forward{'s' if line.calls != 1 else ''}" if line.calls else ""
-    return f"{size(cost)} {what} {place(line)} {line.function}, under {line.mode}{calls}"
+    amount = f"{size(cost)} {what} " if cost else ""
+    return f"{amount}{place(line)} {line.function}, under {line.mode}{calls}"
 
 
 def _times(count: int) -> str:

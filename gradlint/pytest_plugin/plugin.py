@@ -106,11 +106,12 @@ class Plugin:
             if started is not None:
                 self._running[item.nodeid] = started
         passed = False
+        watch = guard.Watch(guard.mode())
         try:
-            with guard.watched() as watch:
-                yield
-                passed = True
+            yield
+            passed = True
         finally:
+            watch.after = guard.mode()
             broken = self._judge(item, watch, limited=passed)
         if broken:
             pytest.fail("\n".join(f"gradlint: {text}" for text in broken), pytrace=False)

@@ -46,7 +46,7 @@ def test_parametrised(size):
 LEAKS = """
 import unittest
 
-kept = []
+modes = []
 
 def test_leaves_it_off():
     torch.set_grad_enabled(False)
@@ -59,8 +59,8 @@ class TestCase(unittest.TestCase):
     def test_it(self): pass
 
 def test_inference():
-    kept.append(torch.inference_mode())
-    kept[0].__enter__()
+    modes.append(torch.inference_mode())
+    modes[0].__enter__()
 
 def test_not_inference():
     assert not torch.is_inference_mode_enabled()
