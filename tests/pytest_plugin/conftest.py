@@ -5,7 +5,6 @@ from importlib.metadata import entry_points
 
 import pytest
 
-pytest_plugins = "pytester"
 INSTALLED = any(point.value == "gradlint.pytest_plugin" for point in entry_points(group="pytest11"))
 PLUGIN = () if INSTALLED else ("-p", "gradlint.pytest_plugin")
 QUIET = ("-p", "no:cacheprovider", "-p", "no:randomly", "-o", "asyncio_default_fixture_loop_scope=function")
