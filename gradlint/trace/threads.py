@@ -2,8 +2,12 @@
 
 import threading
 from types import CodeType
+from typing import TYPE_CHECKING
 
 from gradlint.trace.rows import Row
+
+if TYPE_CHECKING:
+    from gradlint.trace.tokens import Began, End
 
 
 class Open:
@@ -43,7 +47,7 @@ class Statement:
 class ThreadState:
     """The running thread: the mode it was last seen in, the regions it is in, what else has been set."""
 
-    __slots__ = tuple("busy internal lane made mode root site stack start statements suspending task".split())
+    __slots__ = tuple("began busy end internal lane made mode root site stack start statements suspending task".split())
 
     def __init__(self) -> None:
         self.busy = False
@@ -58,6 +62,8 @@ class ThreadState:
         self.suspending = 0
         self.root: Row | None = None  # the line whose forward runs just now
         self.start = 0  # bytes in use when it began
+        self.began: Began | None = None
+        self.end: End | None = None
 
 
 class Threads(threading.local):
