@@ -1,11 +1,12 @@
 """Where text goes, and whether in colour."""
 
-import os
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 import click
+
+from gradlint.quick.terminal import wants_color
 
 if TYPE_CHECKING:
     from gradlint.report.style import Style
@@ -19,15 +20,6 @@ class Failed(click.ClickException):
 
 class PipeClosed(Exception):
     """Whoever read our output has left. (At an OSError click would end with status 1: findings.)"""
-
-
-def wants_color(stream: TextIO) -> bool:
-    """By NO_COLOR and FORCE_COLOR if they are set and not empty, else whether a person is looking."""
-    if os.environ.get("NO_COLOR"):
-        return False
-    if os.environ.get("FORCE_COLOR"):
-        return True
-    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def style_for(output_file: str | None) -> "Style":

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from io import StringIO
 
 from gradlint import join, registry, suppress
-from gradlint.cli.output import Failed, wants_color, write
+from gradlint.cli.output import Failed, write
 from gradlint.diagnostic import ConfigError
+from gradlint.quick.terminal import wants_color
 from gradlint.rule import Rule, RuleError
 
 WIDEST = 100
