@@ -11,11 +11,6 @@ from pathlib import Path
 
 from gradlint.diagnostic import ConfigError, did_you_mean
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 CANDIDATES = ("gradlint.toml", "pyproject.toml")  # in a folder the first that has settings counts
 LEVELS = ("error", "warning", "advice", "off")
 FORMATS = ("full", "concise", "json", "json-lines", "github", "gitlab", "junit", "sarif")
@@ -109,6 +104,10 @@ def _candidates(folder: Path) -> Iterator[Path]:
 
 def _section(file: Path) -> Mapping[str, object] | None:
     """The file's own table; in a ``pyproject.toml`` the one under ``tool``, None if it has none."""
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
     try:
         document: Mapping[str, object] = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:

@@ -1,7 +1,5 @@
 """What a run hands to its users: findings with their rule and lines, failures, and the outcome of both."""
 
-import difflib
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -154,11 +152,15 @@ def in_cell(path: str, cell: int) -> str:
 
 def fingerprint(code: str, path: str, function: str, text: str, repetition: int) -> str:
     """A stable identity: rule, file, function and the text of the line, not its number."""
+    import hashlib  # only where something is found
+
     key = "\0".join((code, path, function, " ".join(text.split()), str(repetition)))
     return hashlib.blake2b(key.encode("utf-8", "surrogatepass"), digest_size=10).hexdigest()
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A hint that names the nearest known word, or nothing: to be put behind an error message."""
+    import difflib
+
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.7)
     return f"; did you mean `{near[0]}`?" if near else ""

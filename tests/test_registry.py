@@ -102,8 +102,14 @@ def test_a_pack_that_is_missing_is_named(install: Installer) -> None:
         load()
 
 
+def test_what_is_offered_is_what_is_installed(install: Installer) -> None:
+    assert registry.offered() == ["gradlint_rules"]
+    install.distribution("ghost", f"[{registry.GROUP}]\nmine = ghost_pack\nyours=gradlint_rules\n")
+    assert sorted(registry.offered()) == ["ghost_pack", "gradlint_rules"]
+
+
 def test_no_rules_at_all_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(registry, "entry_points", lambda group: [])
+    monkeypatch.setattr(registry, "offered", list)
     with pytest.raises(RuleError, match="no rules are installed"):
         load(suppress.RULES)
 
@@ -114,7 +120,7 @@ def test_the_other_gradlint_is_blamed_where_it_is_installed(
     assert not namesake_installed()
     install.distribution("gradlint")
     assert namesake_installed()
-    monkeypatch.setattr(registry, "entry_points", lambda group: [])
+    monkeypatch.setattr(registry, "offered", list)
     with pytest.raises(RuleError, match=r"diffusion MRI.*uninstall both"):
         load()
 

@@ -16,7 +16,7 @@ from gradlint.cli.saving import Result, save
 from gradlint.cli.settings import Settings, settle, shown
 from gradlint.diagnostic import ConfigError
 from gradlint.fix import unified
-from gradlint.report import FORMATS, Page, by_cells
+from gradlint.report import Page, by_cells, render
 from gradlint.report.statistics import statistics
 from gradlint.rule import RuleError
 
@@ -110,7 +110,7 @@ def _report(request: Request, settings: Settings, result: Result) -> str:
     style = style_for(request.output_file)
     page = by_cells(Page(result.outcome, result.after, style, request.quiet, settings.policy.known))
     name = settings.config.output_format
-    text = "".join(statistics(page, name) if request.statistics else FORMATS[name](page))
+    text = "".join(statistics(page, name) if request.statistics else render(name, page))
     if (request.fix or request.add_ignores is not None) and STDIN in request.paths and request.output_file is None:
         say(text.removesuffix("\n"))  # standard output has the mended source
     else:

@@ -100,7 +100,7 @@ def _below(path: str, config: Config, excluded: Patterns, stdin_filename: str | 
 def _folder(path: str, config: Config, excluded: Patterns) -> Iterator[_Item]:
     start = os.path.abspath(path)
     if not (start + os.sep).startswith(excluded.folder):  # names like ``.venv`` still mean something elsewhere
-        excluded = Patterns(os.path.join(start, ""), excluded.spec)
+        excluded = Patterns(os.path.join(start, ""), excluded.lines)
     ignored = [found.silent_on(start) for found in _gitignores_above(start)] if config.respect_gitignore else []
     empty = True
     for item in _walk(start, excluded.silent_on(start), ignored, config):

@@ -7,13 +7,15 @@ system, hence a thread of our own. Trees hold no cycles, but every collection wa
 """
 
 import contextvars
+import functools
 import gc
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import TypeVar
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Generic, Literal, TypeVar
 
 Result = TypeVar("Result")
 
@@ -24,7 +26,7 @@ FRAMES = 20_000
 def with_room(function: Callable[[], Result]) -> Result:
     """Call a function where it has room; what it returns or raises comes through."""
     with _frames(), _no_collector():
-        return _started(function).result()
+        return _Work(function).result()
 
 
 @contextmanager
@@ -48,11 +50,34 @@ def _no_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _started(function: Callable[[], Result]) -> "Future[Result]":
-    before = threading.stack_size(STACK_BYTES)
-    pool = ThreadPoolExecutor(1, thread_name_prefix="gradlint")
-    try:
-        return pool.submit(contextvars.copy_context().run, function)  # starts the thread, with that stack
-    finally:
-        threading.stack_size(before)
-        pool.shutdown(wait=False)  # waiting would keep an interrupt from ending the run
+class _Work(Generic[Result]):
+    """A call in a thread of its own, which ends with the process at the latest."""
+
+    def __init__(self, function: Callable[[], Result]) -> None:
+        self._call: Callable[[], Result] = functools.partial(contextvars.copy_context().run, function)
+        self._returned: list[Result] = []
+        self._done: SimpleQueue[BaseException | None] = SimpleQueue()
+        before = threading.stack_size(STACK_BYTES)
+        try:
+            threading.Thread(target=self._run, name="gradlint", daemon=True).start()
+        finally:
+            threading.stack_size(before)
+
+    def _run(self) -> None:
+        with self:
+            self._returned.append(self._call())
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> Literal[True]:
+        self._done.put(error)  # for :meth:`result` to raise
+        return True
+
+    def result(self) -> Result:
+        """What the call returned, or raised; an interrupt ends the wait."""
+        error = self._done.get()
+        if error is not None:
+            raise error
+        return self._returned[0]

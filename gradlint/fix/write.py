@@ -2,7 +2,6 @@
 
 import codecs
 import os
-import tempfile
 from contextlib import suppress
 
 from gradlint.notebook import saved
@@ -22,6 +21,8 @@ def replace_file(path: str, source: Source) -> None:
     Raises:
         WriteError: when this cannot be done; the file is as it was.
     """
+    import tempfile  # only where something is written
+
     data = encoded(source)
     target = os.path.realpath(path)
     try:

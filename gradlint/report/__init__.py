@@ -1,20 +1,21 @@
 """Outcomes as text, one module per format."""
 
-from collections.abc import Callable, Iterator
+import importlib
+from collections.abc import Iterator
 
-from gradlint.report import concise, full, github, gitlab, json, junit, sarif
 from gradlint.report.cells import by_cells
 from gradlint.report.page import Page
 
-FORMATS: dict[str, Callable[[Page], Iterator[str]]] = {
-    "full": full.render,
-    "concise": concise.render,
-    "json": json.render,
-    "json-lines": json.render_lines,
-    "github": github.render,
-    "gitlab": gitlab.render,
-    "junit": junit.render,
-    "sarif": sarif.render,
-}
+FORMATS = ("full", "concise", "json", "json-lines", "github", "gitlab", "junit", "sarif")
 
-__all__ = ["FORMATS", "Page", "by_cells"]
+
+def render(name: str, page: Page) -> Iterator[str]:
+    """A page in one of the formats. Each is in a module of its name, which is imported when it is wanted."""
+    module, _, part = name.partition("-")
+    lines: Iterator[str] = getattr(importlib.import_module(f"gradlint.report.{module}"), f"render_{part}".rstrip("_"))(
+        page
+    )
+    return lines
+
+
+__all__ = ["FORMATS", "Page", "by_cells", "render"]

@@ -3,7 +3,6 @@
 Only real comments count, so a file that holds the marker text is tokenized; all others cost one search.
 """
 
-import difflib
 import io
 import re
 import tokenize
@@ -134,6 +133,8 @@ def _fault(found: re.Match[str]) -> str:
     """Why a directive cannot be read, if it cannot; it then silences nothing rather than everything."""
     word = found["word"]
     if word not in _KINDS:
+        import difflib
+
         near = difflib.get_close_matches(word, _MEANT, n=1, cutoff=0.7)
         return f"gradlint does not know the directive `{word}`" if near else ""
     if found["list"] is None:

@@ -12,7 +12,7 @@ import pytest
 from gradlint.diagnostic import Diagnostic, Failure, LocatedEdit, LocatedFix, LocatedNote, Measured, Outcome
 from gradlint.finding import Finding, Severity, Span
 from gradlint.project import Project
-from gradlint.report import FORMATS, Page
+from gradlint.report import FORMATS, Page, render
 from gradlint.report.statistics import statistics
 from gradlint.report.style import Style
 from gradlint.rule import Rule
@@ -129,7 +129,7 @@ PAGES = {
 @pytest.mark.parametrize("page", PAGES)
 @pytest.mark.parametrize("name", FORMATS)
 def test_format(snapshot: Snapshot, name: str, page: str) -> None:
-    snapshot.assert_match("".join(FORMATS[name](PAGES[page])), f"{page}.txt")
+    snapshot.assert_match("".join(render(name, PAGES[page])), f"{page}.txt")
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -139,7 +139,7 @@ def test_statistics(snapshot: Snapshot, name: str, page: str) -> None:
 
 
 def test_json_has_the_documented_shape() -> None:
-    document = json.loads("".join(FORMATS["json"](PAGES["everything"])))
+    document = json.loads("".join(render("json", PAGES["everything"])))
     assert list(document) == ["version", "summary", "findings", "failures"]
     assert document["version"] == 1
     assert document["summary"] == {
@@ -163,13 +163,13 @@ def test_json_has_the_documented_shape() -> None:
 def test_json_names_the_file_of_an_edit_that_is_elsewhere() -> None:
     fix = LocatedFix("safe", "mend", (LocatedEdit("b.py", Span(1, 1, 1, 1), "x"),))
     found = diagnostic("XY103", "error", "a.py", Span(1, 1, 1, 2), "m", fix=fix)
-    document = json.loads("".join(FORMATS["json"](Page(Outcome(1, (found,), (), 0)))))
+    document = json.loads("".join(render("json", Page(Outcome(1, (found,), (), 0)))))
     assert document["findings"][0]["fix"]["edits"][0]["path"] == "b.py"
 
 
 def test_json_survives_any_name() -> None:
     odd = Failure("\udcff\x1b\n.py", 1, 1, "日本")
-    text = "".join(FORMATS["json"](Page(Outcome(1, (), (odd,), 0))))
+    text = "".join(render("json", Page(Outcome(1, (), (odd,), 0))))
     assert text.isascii()
     assert json.loads(text)["failures"][0]["path"] == odd.path
 
@@ -188,14 +188,14 @@ def test_what_is_shown_cannot_command_the_terminal(name: str) -> None:
         fingerprint="",
     )
     source = Source(nasty.path, "\x1b]0;title\x07 = 1\x9b\n")
-    text = "".join(FORMATS[name](Page(Outcome(1, (nasty,), (), 0), {nasty.path: source})))
+    text = "".join(render(name, Page(Outcome(1, (nasty,), (), 0), {nasty.path: source})))
     assert not set(text) & {"\x1b", "\x07", "\r", "\x9b"}
     assert "a␛[31m␊b␍" in text
 
 
 def test_github_escapes_what_would_end_a_command() -> None:
     odd = Diagnostic("XY101", "n", "advice", "a,b:c%\n.py", Span(1, 2, 3, 4), "f", "50%\r\n::error::x")
-    [line] = FORMATS["github"](Page(Outcome(1, (odd,), (), 0)))
+    [line] = render("github", Page(Outcome(1, (odd,), (), 0)))
     assert line == (
         "::notice title=XY101 n,file=a%2Cb%3Ac%25%0A.py,line=1,col=2,endLine=3::"
         "a,b:c%25%0A.py:1:2: XY101 50%25%0D%0A::error::x\n"
@@ -204,7 +204,7 @@ def test_github_escapes_what_would_end_a_command() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_sarif_is_valid(page: str) -> None:
-    document = json.loads("".join(FORMATS["sarif"](PAGES[page])))
+    document = json.loads("".join(render("sarif", PAGES[page])))
     jsonschema.validate(document, sarif_schema.LOG, cls=jsonschema.Draft7Validator)
     [run] = document["runs"]
     codes = [rule["id"] for rule in run["tool"]["driver"]["rules"]]
@@ -213,7 +213,7 @@ def test_sarif_is_valid(page: str) -> None:
 
 def test_sarif_spells_paths_as_uris() -> None:
     odd = [Failure(path, 1, 1, "m") for path in ("my dir/ü#?.py", "/tmp/a b.py", "\udcff.py")]
-    document = json.loads("".join(FORMATS["sarif"](Page(Outcome(3, (), tuple(odd), 0)))))
+    document = json.loads("".join(render("sarif", Page(Outcome(3, (), tuple(odd), 0)))))
     jsonschema.validate(document, sarif_schema.LOG, cls=jsonschema.Draft7Validator)
     notifications = document["runs"][0]["invocations"][0]["toolExecutionNotifications"]
     places = [item["locations"][0]["physicalLocation"]["artifactLocation"] for item in notifications]
@@ -225,20 +225,20 @@ def test_sarif_spells_paths_as_uris() -> None:
 
 
 def test_gitlab_tells_all_issues_apart() -> None:
-    issues = json.loads("".join(FORMATS["gitlab"](PAGES["everything"])))
+    issues = json.loads("".join(render("gitlab", PAGES["everything"])))
     assert len({issue["fingerprint"] for issue in issues}) == len(issues) == len(FINDINGS) + len(FAILURES)
 
 
 def test_junit_is_xml_whatever_a_file_holds() -> None:
     nasty = Diagnostic("XY101", "n", "error", "<&\x00\udcff>.py", Span(1, 1, 1, 2), "f", 'a\x1b]]> \uffff "b"')
-    root = ElementTree.fromstring("".join(FORMATS["junit"](Page(Outcome(1, (nasty,), (), 0)))))
+    root = ElementTree.fromstring("".join(render("junit", Page(Outcome(1, (nasty,), (), 0)))))
     assert [suite.attrib["name"] for suite in root] == ["<&\ufffd\ufffd>.py"]
     assert [failure.attrib["message"] for failure in root.iter("failure")] == ['a\ufffd]]> \ufffd "b"']
 
 
 def test_json_lines_are_the_findings_of_json() -> None:
-    lines = [json.loads(line) for line in FORMATS["json-lines"](PAGES["everything"])]
-    document = json.loads("".join(FORMATS["json"](PAGES["everything"])))
+    lines = [json.loads(line) for line in render("json-lines", PAGES["everything"])]
+    document = json.loads("".join(render("json", PAGES["everything"])))
     kinds = [line.pop("type") for line in lines]
     assert kinds == ["finding"] * len(FINDINGS) + ["failure"] * len(FAILURES) + ["summary"]
     assert lines == [*document["findings"], *document["failures"], {"version": 1, **document["summary"]}]
