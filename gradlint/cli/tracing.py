@@ -14,10 +14,10 @@ from pathlib import Path
 
 from gradlint.cli.output import Failed, write
 from gradlint.trace import Trace, TraceError, load
-from gradlint.trace.boot import environment
+from gradlint.trace.boot import REFUSED, environment
 from gradlint.trace.live import Watcher
 
-NOTHING = "gradlint trace: nothing was recorded: the script did not import torch\n"
+NOTHING = "gradlint trace: nothing was recorded: the script did not import torch, or the disk was full\n"
 _MODULES = {"text": "text", "html": "html", "perfetto": "chrome"}
 
 
@@ -66,7 +66,7 @@ def _folder(output: Path | None) -> Path:
     try:
         output.mkdir(parents=True, exist_ok=True)
         for old in output.iterdir():
-            if old.suffix not in {".log", ".jsonl", ".lines", ".html"}:
+            if old.suffix not in {".log", ".jsonl", ".lines", ".html", REFUSED}:
                 raise Failed(f"{output} holds {old.name}, which is no trace: give a folder of its own")
             old.unlink()
         (output / ".lines").touch()
@@ -94,10 +94,14 @@ def _run(command: Sequence[str], env: dict[str, str], watcher: Watcher | None) -
 
 def _report(folder: Path, wanted: Wanted) -> None:
     """Say what was recorded; trouble with that is no reason to change how the script ended."""
+    refused = sorted(folder.glob(f"*{REFUSED}")) if folder.is_dir() else []
+    for why in refused:
+        _say(f"gradlint trace: not traced: {why.read_text(encoding='utf-8')}")
     try:
         trace = load(folder)
     except TraceError:
-        _say(NOTHING)
+        if not refused:
+            _say(NOTHING)
         return
     try:
         if wanted.report == "html":

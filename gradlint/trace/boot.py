@@ -11,6 +11,7 @@ from types import ModuleType
 from typing import Any
 
 FOLDER, DEEP, HOME = "GRADLINT_TRACE", "GRADLINT_TRACE_DEEP", "GRADLINT_TRACE_HOME"
+REFUSED = ".refused"  # a file that says why a process could not be traced
 _SITE = Path(__file__).parent / "site"
 
 
@@ -61,8 +62,13 @@ class _Finder:
 
 
 def _start() -> None:
-    """Trace this process; a folder that cannot be written is the starter's to report, not this program's."""
-    from gradlint.trace import session
+    """Trace this process. If that cannot be (another torch, a full disk), whoever started it reports that."""
+    folder = Path(os.environ[FOLDER])
+    try:
+        from gradlint.trace import session
 
-    with contextlib.suppress(OSError):
-        session.start(Path(os.environ[FOLDER]), deep=bool(os.environ.get(DEEP)))
+        session.start(folder, deep=bool(os.environ.get(DEEP)))
+    except Exception as error:  # noqa: BLE001
+        why = f"{' '.join(getattr(sys, 'argv', []))}: {type(error).__name__}: {error}\n"
+        with contextlib.suppress(OSError):
+            (folder / f"{os.getpid()}{REFUSED}").write_text(why, encoding="utf-8")

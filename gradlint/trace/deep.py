@@ -7,7 +7,7 @@ must be the very tensors that were saved; what those hold is read from their gra
 
 import functools
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -26,10 +26,17 @@ class Hooks(threading.local):
     def __init__(self, account: Account) -> None:
         self.pair = account.pack, account.unpack
         self.aside = 0
+        self.begun = False
 
     def push(self) -> None:
         """Put them on the stack."""
         _hooks._push_saved_tensors_default_hooks(*self.pair)
+
+    def begin(self) -> None:
+        """Put them on the stack of a thread that has none of ours yet."""
+        if not self.begun:
+            self.begun = True
+            self.push()
 
     def pop(self) -> bool:
         """Take them off if they are on top; whether they were."""
@@ -43,14 +50,15 @@ class Hooks(threading.local):
 class Deep:
     """Accounts for every tensor saved while it is installed."""
 
-    def __init__(self, tracer: Tracer) -> None:
-        self.account = Account(tracer)
+    def __init__(self, tracer: Tracer, around: Sequence["Deep"] = ()) -> None:
+        self.account: Account = Account(tracer, [deep.account for deep in around])
         self._hooks = Hooks(self.account)
+        self._around = around
         self._tracer = tracer
 
     def install(self, patches: Patches) -> None:
         """Begin, on this thread and on those that start later."""
-        self._hooks.push()
+        self._hooks.begin()
         patches.replace(threading.Thread, "_bootstrap_inner", self._in_thread)
         patches.replace(_hooks, "_saved_tensors_hooks_disable", self._disable)
         patches.replace(_hooks, "_saved_tensors_hooks_enable", self._enable)
@@ -63,7 +71,8 @@ class Deep:
 
     def _in_thread(self, original: Method) -> Method:
         def _bootstrap_inner(thread: threading.Thread) -> None:
-            self._hooks.push()
+            for deep in (*self._around, self):  # the outermost tracer's lowest, though its wrapper runs last
+                deep._hooks.begin()
             original(thread)
 
         return _bootstrap_inner

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from gradlint.trace.analyse import process_of
-from gradlint.trace.events import Trace, TraceError
+from gradlint.trace.events import Process, Trace, TraceError
 from gradlint.trace.log import HEADER, MAGIC, RECORD, SLOT, VERSION
 
 Note = dict[str, Any]
@@ -38,9 +38,27 @@ def load(*paths: str | Path) -> Trace:
         logs = sorted(Path(path).glob("*.log"))
         if not logs:
             raise TraceError(f"{path}: no trace here" if Path(path).is_dir() else f"{path}: no such trace")
-        trace.processes += [process_of(read(log)) for log in logs]
+        trace.processes += _readable(logs)
     trace.processes.sort(key=lambda process: (process.rank is not None, process.rank or 0, process.start))
     return trace
+
+
+def _readable(logs: list[Path]) -> list[Process]:
+    """The processes of a folder; one whose log cannot be read is no reason to lose the others.
+
+    Raises:
+        TraceError: when none can be read.
+    """
+    processes, faults = [], []
+    for log in logs:
+        try:
+            processes.append(process_of(read(log)))
+        except TraceError as error:
+            faults.append(error)
+    if not processes:
+        raise faults[0]
+    processes[0].notes += [f"{fault}: left out" for fault in faults]
+    return processes
 
 
 def read(log: Path, start: int = HEADER.size) -> Raw:

@@ -6,7 +6,7 @@ memory for nothing.
 """
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from types import FrameType
 from typing import cast
 
@@ -42,13 +42,14 @@ class Held:
 class Saved:
     """What a graph node holds instead of a tensor."""
 
-    __slots__ = ("account", "held", "tensor", "version")
+    __slots__ = ("account", "also", "held", "tensor", "version")
 
     def __init__(self, tensor: torch.Tensor, version: int, held: Held, account: "Account") -> None:
         self.tensor = tensor
         self.version = version
         self.held = held
         self.account = account
+        self.also: list[tuple[Account, Held]] | None = None  # of tracers around ours, whose hooks torch does not call
 
     def __del__(self) -> None:
         held = self.held
@@ -56,34 +57,38 @@ class Saved:
             held.count -= 1
         else:
             self.account.release(held)
+        if self.also is not None:
+            for account, other in self.also:
+                account.release(other)
 
 
 class Kept:
     """Hangs on a custom function's node: a backward comes by, or the node dies without one."""
 
-    __slots__ = ("account", "held")
+    __slots__ = ("held",)
 
-    def __init__(self, account: "Account") -> None:
-        self.account = account
-        self.held: list[Held] = []
+    def __init__(self) -> None:
+        self.held: list[tuple[Account, Held]] = []
 
     def __call__(self, gradients: object) -> None:
         """A backward comes by."""
-        for held in self.held:
+        for _, held in self.held:
             held.used = True
         self.__del__()
 
     def __del__(self) -> None:
         while self.held:
-            self.account.release(self.held.pop())
+            account, held = self.held.pop()
+            account.release(held)
 
 
 class Account:
-    """Keeps count of all storages that graphs hold."""
+    """Keeps count of all storages that graphs hold, for the accounts of tracers around this one too."""
 
-    def __init__(self, tracer: Tracer) -> None:
+    def __init__(self, tracer: Tracer, around: Sequence["Account"] = ()) -> None:
         self._tracer = tracer
         self._threads = tracer.threads
+        self._around = around
         self.storages: dict[int, Held] = {}
 
     def pack(self, tensor: torch.Tensor) -> object:
@@ -100,7 +105,10 @@ class Account:
             if held is None:
                 return mine
             held.count += 1
-            return Saved(mine, tensor._version, held, self)
+            saved = Saved(mine, tensor._version, held, self)
+            if self._around:
+                saved.also = list(self._share(tensor, sys._getframe(1)))
+            return saved
         except Exception as error:  # noqa: BLE001
             self._tracer.broke(error)
             return mine
@@ -109,14 +117,23 @@ class Account:
 
     def hold_node(self, saved: Iterable[torch.Tensor]) -> "Kept":
         """Account for what a custom function's node saved: the node holds it, and the result is to hang on it."""
-        kept, frame = Kept(self), sys._getframe(1)
+        kept, frame = Kept(), sys._getframe(1)
         for tensor in saved:
-            held = self._held(tensor, frame) if type(tensor) in _KINDS else None
-            if held is not None:
-                held.weak = held.weak or StorageWeakRef(tensor.untyped_storage())
-                held.count += 1
-                kept.held.append(held)
+            for account in (self, *self._around):
+                held = account._held(tensor, frame) if type(tensor) in _KINDS else None
+                if held is not None:
+                    held.weak = held.weak or StorageWeakRef(tensor.untyped_storage())
+                    held.count += 1
+                    kept.held.append((account, held))
         return kept
+
+    def _share(self, tensor: torch.Tensor, frame: FrameType) -> Iterator[tuple["Account", Held]]:
+        """Have the tracers around this one count a saved tensor too."""
+        for account in self._around:
+            held = account._held(tensor, frame)
+            if held is not None:
+                held.count += 1
+                yield account, held
 
     def _held(self, tensor: torch.Tensor, frame: FrameType) -> Held | None:
         """The account of a tensor's storage; None for one without memory of its own (sparse, meta)."""
@@ -141,6 +158,8 @@ class Account:
         if not isinstance(packed, Saved):
             return cast(torch.Tensor, packed)
         packed.held.used = True
+        for _, held in packed.also or ():
+            held.used = True
         tensor = packed.tensor
         if tensor._version != packed.version:
             now, then = tensor._version, packed.version

@@ -66,11 +66,16 @@ def start(folder: Path, *, deep: bool) -> Session:
         OSError: when the folder cannot be written.
     """
     chosen, notes = (_active[-1].shared(), []) if _active else sources()
-    tracer = Tracer(folder, chosen, deep=deep)
+    try:
+        tracer = Tracer(folder, chosen, deep=deep)
+    except OSError:
+        for source in chosen:
+            source.close()
+        raise
     for text in notes:
         tracer.log.note(type="note", text=text)
     patches = install(tracer)
-    accounts = Deep(tracer) if deep else None
+    accounts = Deep(tracer, [outer.deep for outer in _active if outer.deep is not None]) if deep else None
     session = Session(tracer, patches, Forwards(tracer, counted=deep), accounts)
     if accounts is not None:
         accounts.install(patches)

@@ -1,6 +1,7 @@
 """Bytes saved for backward and never used, held against what a forward really leaves in memory."""
 
 import gc
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -224,3 +225,45 @@ def test_graphs_that_pile_up_inside_a_function_and_go_with_it(deep: bool) -> Non
     assert line.growing
     assert line.wasted_calls == 12
     assert "Kept alive" in text.report(t)
+
+
+def test_a_deep_trace_counts_what_another_one_inside_it_counts() -> None:
+    model, x = mlp()
+    y = torch.randn(1000, requires_grad=True)
+
+    def work() -> None:
+        model(x)
+        cubed(y)
+        cubed(y).sum().backward()
+
+    def in_a_thread() -> None:
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+
+    with trace(deep=True) as alone:
+        work()
+    with trace(deep=True) as outer:
+        work()
+        with trace(deep=True) as middle:
+            with trace(deep=True) as inner:
+                work()
+                in_a_thread()
+            in_a_thread()
+        work()
+    assert alone.wasted > 100_000
+    assert [t.wasted / alone.wasted for t in (inner, middle, outer)] == [2, 3, 5]
+    assert [t.saved / alone.saved for t in (inner, middle, outer)] == [2, 3, 5]
+    assert all(line.alive == 0 for t in (inner, middle, outer) for line in t.lines)
+
+
+def test_a_backward_inside_an_inner_trace_uses_what_was_saved_outside() -> None:
+    model, x = mlp()
+    with trace(deep=True) as outer:
+        before = model(x).sum()
+        with trace(deep=True) as inner:
+            before.backward()
+            within = model(x).sum()
+        within.backward()
+    assert (inner.wasted, outer.wasted) == (0, 0)
+    assert all(line.alive == 0 for line in outer.lines)
