@@ -5,7 +5,8 @@ and remembers. Branches meet, loops run twice, calls into the project use the ca
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
@@ -17,12 +18,16 @@ from gradlint.project.calls import CallGraph
 from gradlint.project.growth import Growth
 from gradlint.project.link import Linker
 from gradlint.project.nodes import ClassNode, FunctionNode
+from gradlint.project.recursion import Recursion
 from gradlint.project.uses import Use, UseKind
 from gradlint.project.values import UNKNOWN, Origin, Value, elsewhere, meet
 
 # A method that more classes override: what all of them have in common is next to nothing.
 MOST_TARGETS = 12
-_DEEPEST = 15  # functions being run at once; recursion beyond that sees an unknown
+_DEEPEST = 60  # functions being run at once; recursion beyond that sees an unknown
+
+_Constants = tuple[tuple[str, object], ...]
+_Key = FunctionNode | tuple[ClassNode, str] | tuple[FunctionNode, str]  # a flow, an attribute, effects
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,58 +157,85 @@ class Flows:
         self.calls = calls
         self.models = models
         self._done: dict[FunctionNode, Flow] = {}
-        self._given: dict[tuple[FunctionNode, tuple[tuple[str, object], ...]], Flow] = {}
+        self._given: defaultdict[FunctionNode, dict[_Constants, Flow]] = defaultdict(dict)
         self._running: dict[FunctionNode, Flow] = {}
         self._attributes: dict[tuple[ClassNode, str], Value | None] = {}
         self._effects: dict[FunctionNode, SideEffects] = {}
+        self._recursion: Recursion[_Key] = Recursion()
         self.epochs = count(1)
 
     def flow(self, function: FunctionNode) -> Flow:
         """The function's flow; while it is being run, what is known so far."""
         if function in self._done:
+            self._recursion.lean(function)
             return self._done[function]
-        if function in self._running or len(self._running) > _DEEPEST:
-            return self._running.get(function) or Flow(function)
-        flow = Flow(function)
-        self._run(flow)
-        self._done[function] = flow
-        return flow
-
-    def _run(self, flow: Flow) -> None:
-        from gradlint.project.interpret import run
-
-        self._running[flow.function] = flow
-        try:
-            run(self, flow)
-        finally:
-            del self._running[flow.function]
+        if self.is_running(function):
+            return self._running[function]
+        if len(self._running) > _DEEPEST:
+            self._recursion.lean_on_all()
+            return Flow(function)
+        self._done[function] = self._run(Flow(function))
+        return self._done[function]
 
     def given(self, function: FunctionNode, known: dict[str, object]) -> Flow:
         """The function's flow when some of its parameters are these constants; branches not taken are left out."""
-        key = (function, tuple(sorted(known.items())))
-        if key not in self._given:
-            flow = self._given[key] = Flow(function, known)
-            if function not in self._running:
-                self._run(flow)
-        return self._given[key]
+        constants = tuple(sorted(known.items()))
+        if (flow := self._given[function].get(constants)) is not None:
+            self._recursion.lean(function)
+            return flow
+        if self.is_running(function):
+            return Flow(function, known)
+        flow = self._given[function][constants] = self._run(Flow(function, known))
+        return flow
+
+    def _run(self, flow: Flow) -> Flow:
+        from gradlint.project.interpret import run
+
+        self._running[flow.function] = flow
+        with self._working_out(flow.function):
+            try:
+                run(self, flow)
+            finally:
+                del self._running[flow.function]
+        return flow
+
+    @contextmanager
+    def _working_out(self, key: _Key) -> Iterator[None]:
+        """Afterwards what had to lean on this unfinished result is forgotten."""
+        self._recursion.begin(key)
+        try:
+            yield
+        finally:
+            for leaning in self._recursion.end(key):
+                self._forget(leaning)
+
+    def _forget(self, key: _Key) -> None:
+        if isinstance(key, FunctionNode):
+            self._done.pop(key, None)
+            self._given.pop(key, None)
+        elif isinstance(key[0], ClassNode):
+            self._attributes.pop((key[0], key[1]), None)
+        else:
+            self._effects.pop(key[0], None)
 
     def effects(self, function: FunctionNode) -> SideEffects:
         """What calling a function may do, its callees included; all there is where it calls itself."""
+        key = function, "effects"
+        if self._recursion.is_open(key):
+            return SideEffects()
         if function not in self._effects:
-            self._effects[function] = SideEffects()
-            flow = self.flow(function)
-            found = replace(flow.effects)
-            for callee in flow.runs:
-                found.include(self.effects(callee))
-            if self.is_running(function):
-                del self._effects[function]  # not the last word
-                return SideEffects()
-            self._effects[function] = found
+            with self._working_out(key):
+                flow = self.flow(function)
+                found = replace(flow.effects)
+                for callee in flow.runs:
+                    found.include(self.effects(callee))
+                self._effects[function] = SideEffects() if self.is_running(function) else found
+        self._recursion.lean(key)
         return self._effects[function]
 
     def is_running(self, function: FunctionNode) -> bool:
         """Whether the function is in the middle of its own run: its summary is not to be trusted yet."""
-        return function in self._running
+        return function in self._running and self._recursion.is_open(function)
 
     def outer(self, function: FunctionNode, name: str) -> Value | None:
         """What a name of an enclosing function or of the module holds; None when it is no variable of theirs."""
@@ -229,11 +261,14 @@ class Flows:
 
     def attribute(self, cls: ClassNode, name: str) -> Value | None:
         """What ``self.name`` holds once the object is made: joined over the methods that assign it."""
-        key = (cls, name)
+        key = cls, name
+        if self._recursion.is_open(key):
+            return None
         if key not in self._attributes:
-            self._attributes[key] = None
-            found = self._joined_attribute(cls, name)
-            self._attributes[key] = elsewhere(found) if found is not None else None
+            with self._working_out(key):
+                found = self._joined_attribute(cls, name)
+                self._attributes[key] = elsewhere(found) if found is not None else None
+        self._recursion.lean(key)
         return self._attributes[key]
 
     def _joined_attribute(self, cls: ClassNode, name: str) -> Value | None:

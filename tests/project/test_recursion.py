@@ -1,0 +1,102 @@
+"""What leaned on an unfinished result is worked out again; nothing else is."""
+
+from collections.abc import Callable, Mapping
+from itertools import permutations
+
+import pytest
+
+from gradlint.project import Project
+from gradlint.project.recursion import Recursion
+from gradlint.project.values import Origin
+
+Build = Callable[[Mapping[str, str]], Project]
+
+
+def test_what_leans_on_nothing_unfinished_is_kept() -> None:
+    recursion: Recursion[str] = Recursion()
+    recursion.begin("outer")
+    recursion.begin("inner")
+    assert list(recursion.end("inner")) == []
+    recursion.lean("inner")
+    assert list(recursion.end("outer")) == []
+
+
+def test_what_leans_on_an_open_result_is_forgotten_when_that_is_there() -> None:
+    recursion: Recursion[str] = Recursion()
+    recursion.begin("even")
+    recursion.begin("odd")
+    assert recursion.is_open("even")
+    assert list(recursion.end("odd")) == []
+    assert list(recursion.end("even")) == ["odd"]
+
+
+def test_who_uses_a_provisional_result_is_provisional_too() -> None:
+    recursion: Recursion[str] = Recursion()
+    recursion.begin("even")
+    recursion.begin("odd")
+    recursion.lean("even")
+    list(recursion.end("odd"))
+    recursion.begin("third")
+    recursion.lean("odd")
+    assert list(recursion.end("third")) == []
+    assert list(recursion.end("even")) == ["odd", "third"]
+
+
+def test_a_circle_within_a_circle_waits_for_the_outer_one() -> None:
+    recursion: Recursion[str] = Recursion()
+    for key in ("a", "b", "c"):
+        recursion.begin(key)
+    recursion.lean("b")
+    assert list(recursion.end("c")) == []
+    recursion.lean("a")
+    assert list(recursion.end("b")) == []
+    assert list(recursion.end("a")) == ["c", "b"]
+
+
+def test_what_went_without_something_leans_on_the_outermost() -> None:
+    recursion: Recursion[str] = Recursion()
+    for key in ("a", "b", "c"):
+        recursion.begin(key)
+    recursion.lean_on_all()
+    assert [list(recursion.end(key)) for key in ("c", "b", "a")] == [[], [], ["c", "b"]]
+
+
+def test_a_result_is_thrown_away_twice_at_most() -> None:
+    recursion: Recursion[str] = Recursion()
+
+    def turn() -> list[str]:
+        recursion.begin("head")
+        recursion.begin("member")
+        recursion.lean("head")
+        return [*recursion.end("member"), *recursion.end("head")]
+
+    assert [turn() for _ in range(3)] == [["member"], ["member"], []]
+
+
+CIRCLE = """
+    import torch
+
+    def first(x, n):
+        if n:
+            return second(x, n - 1)
+        return [x.item()]
+
+    def second(x, n):
+        return third(x, n)
+
+    def third(x, n):
+        made = torch.ones(2)
+        return made if n else first(x, n - 1)
+"""
+
+
+@pytest.mark.parametrize("order", [*permutations(["first", "second", "third"])])
+def test_a_circle_of_functions_shows_the_same_whoever_is_asked_first(build: Build, order: tuple[str, ...]) -> None:
+    project = build({"a.py": CIRCLE})
+    functions = {function.name: function for function in project.functions()}
+    for name in order:
+        project.flow(functions[name])
+    parameter = Origin(functions["second"], -1)
+    uses = {use.detail for use in project.flow(functions["second"]).uses[parameter]}
+    assert "item" in uses
+    assert all(project.flow(functions[name]).returns is not None for name in order)
