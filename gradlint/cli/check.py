@@ -16,15 +16,16 @@ def _selectors(context: click.Context, parameter: click.Parameter, values: tuple
     return tuple(part.strip() for value in values for part in value.split(",") if part.strip())
 
 
-def _selector_option(name: str, text: str) -> Callable[[Command], Command]:
+def selector_option(name: str, text: str) -> Callable[[Command], Command]:
+    """An option that takes codes, several times or separated by commas."""
     return click.option(name, multiple=True, metavar="CODES", callback=_selectors, help=text)
 
 
 @click.command(short_help="Find mistakes in files and folders.")
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
-@_selector_option("--select", "Rules to run, instead of the configured ones: codes, prefixes or ALL.")
-@_selector_option("--ignore", "Rules not to run.")
-@_selector_option("--extend-select", "Rules to run besides the others.")
+@selector_option("--select", "Rules to run, instead of the configured ones: codes, prefixes or ALL.")
+@selector_option("--ignore", "Rules not to run.")
+@selector_option("--extend-select", "Rules to run besides the others.")
 @click.option("--fix", is_flag=True, help="Mend what can be mended safely, and report the rest.")
 @click.option("--unsafe-fixes", is_flag=True, help="With --fix or --diff: also fixes that may change what is computed.")
 @click.option("--diff", is_flag=True, help="Show what --fix would change as a patch, and change nothing.")

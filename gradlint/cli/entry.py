@@ -12,6 +12,7 @@ from gradlint import __version__
 
 COMMANDS = {
     "check": "Find mistakes in files and folders.",
+    "fix": "Mend what can be mended, or what a command proves to help.",
     "rule": "Show the page of a rule.",
     "baseline": "Accept today's findings, and report only new ones.",
     "trace": "Run a script and report grad modes, graphs and memory.",

@@ -3,8 +3,8 @@
 :func:`mend` is the same with fixes applied, in memory.
 """
 
-from gradlint.engine.mend import Mending, mend
+from gradlint.engine.mend import Mending, mend, mended
 from gradlint.engine.policy import Policy
 from gradlint.engine.run import Progress, failure_of, run
 
-__all__ = ["Mending", "Policy", "Progress", "failure_of", "mend", "run"]
+__all__ = ["Mending", "Policy", "Progress", "failure_of", "mend", "mended", "run"]

@@ -71,6 +71,15 @@ def mend(
     return Mending(state.sources, state.outcome, tuple(state.made), tuple(state.refused))
 
 
+def mended(
+    sources: Mapping[str, Source], outcome: Outcome, offer: Offer, check: _Check
+) -> tuple[dict[str, Source], Outcome] | None:
+    """The sources with one fix, and the outcome of checking them; None if the fix does not keep its promise."""
+    after = _with(sources, [offer])
+    found = check(after)
+    return (after, found) if _keeps_promise(outcome, found, [offer]) else None
+
+
 def _apply(state: _State, together: Sequence[Offer], check: _Check) -> None:
     """Apply offers of one round; if they do harm, half of them, down to the one that does, which is refused.
 

@@ -3,6 +3,17 @@
 from gradlint.fix.choose import Offer, chosen, offers
 from gradlint.fix.diff import unified
 from gradlint.fix.edit import edited
-from gradlint.fix.write import WriteError, encoded, replace_file
+from gradlint.fix.write import BESIDE, WriteError, encoded, replace_bytes, replace_file
 
-__all__ = ["Offer", "WriteError", "chosen", "edited", "encoded", "offers", "replace_file", "unified"]
+__all__ = [
+    "BESIDE",
+    "Offer",
+    "WriteError",
+    "chosen",
+    "edited",
+    "encoded",
+    "offers",
+    "replace_bytes",
+    "replace_file",
+    "unified",
+]

@@ -7,6 +7,8 @@ from contextlib import suppress
 from gradlint.notebook import saved
 from gradlint.source import Source
 
+BESIDE = ".gradlint-"  # what the names of files begin with that are about to take another's place
+
 
 class WriteError(Exception):
     """A file that cannot be replaced: its folder, its rights, or an encoding that lacks a character."""
@@ -21,13 +23,21 @@ def replace_file(path: str, source: Source) -> None:
     Raises:
         WriteError: when this cannot be done; the file is as it was.
     """
+    replace_bytes(path, encoded(source))
+
+
+def replace_bytes(path: str, data: bytes) -> None:
+    """Give a file other contents, whole or not at all; its mode stays.
+
+    Raises:
+        WriteError: when this cannot be done; the file is as it was.
+    """
     import tempfile  # only where something is written
 
-    data = encoded(source)
     target = os.path.realpath(path)
     try:
         mode = os.stat(target).st_mode
-        descriptor, beside = tempfile.mkstemp(prefix=".gradlint-", dir=os.path.dirname(target))
+        descriptor, beside = tempfile.mkstemp(prefix=BESIDE, suffix=".new", dir=os.path.dirname(target))
     except OSError as error:
         raise WriteError(f"cannot write {path}: {error.strerror or error}") from error
     try:
