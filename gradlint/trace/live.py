@@ -73,7 +73,8 @@ class Watcher:
     def state(self) -> Iterator[str]:
         """The present state, a line each for the run, its threads, its devices and the lines that cost most."""
         processes = list(self._look())
-        yield f"gradlint trace: {duration((time.monotonic() - self._start) * 1e9)}, {len(processes)} processes"
+        count = f"{len(processes)} process{'es' if len(processes) != 1 else ''}"
+        yield f"gradlint trace: {duration((time.monotonic() - self._start) * 1e9)}, {count}"
         for process in processes:
             now = process.samples[-1:]
             yield f"{process.name}: " + ", ".join(f"{thread.name} {thread.ended}" for thread in process.threads)

@@ -46,6 +46,7 @@ class Patches:
 def install(tracer: Tracer) -> Patches:
     """Watch the grad modes."""
     patches = Patches()
+    tracer.threads.state.mode = mode()
     for owner in (torch.no_grad, torch.enable_grad, torch.set_grad_enabled, torch.inference_mode):
         patches.replace(owner, "__enter__", functools.partial(_enter, tracer, owner.__name__))
         patches.replace(owner, "__exit__", functools.partial(_exit, tracer))
@@ -151,6 +152,7 @@ def _decorate(tracer: Tracer, original: Method) -> Method:
 
 def _thread(tracer: Tracer, original: Method) -> Method:
     def _bootstrap_inner(self: threading.Thread) -> None:
+        tracer.threads.state.mode = mode()
         try:
             original(self)
         finally:
