@@ -83,16 +83,23 @@ def start(folder: Path, *, deep: bool) -> Session:
     if possible():
         tracer.more = Accelerators(patches, tracer.out_of_memory).look
     if not _active:
-        atexit.register(stop)
+        atexit.register(_stop_all)
         _follow_forks()
     _active.append(session)
     return session
 
 
 def stop() -> None:
-    """End the tracing of this process."""
-    atexit.unregister(stop)
+    """End what began last."""
     if _active:
+        _active.pop().stop()
+    if not _active:
+        atexit.unregister(_stop_all)
+
+
+def _stop_all() -> None:
+    """End the tracing of this process, which ends."""
+    while _active:
         _active.pop().stop()
 
 

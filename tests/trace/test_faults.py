@@ -280,6 +280,24 @@ def test_a_trace_inside_a_traced_program(run: Run) -> None:
     )
     assert (ran.status, ran.out) == (0, "1 4000\n"), ran.err
     assert len(ran.trace.regions) == 1
+    assert ran.trace.processes[0].complete
+
+
+def test_a_trace_that_is_still_open_at_the_end_of_a_traced_program(run: Run) -> None:
+    ran = run(
+        """
+        import sys
+        import torch
+        from gradlint.trace import trace
+
+        with torch.no_grad():
+            trace().__enter__()
+        sys.exit(2)
+        """
+    )
+    assert ran.status == 2
+    assert len(ran.trace.regions) == 1
+    assert ran.trace.processes[0].complete
 
 
 @pytest.mark.parametrize("part", ["enter", "exit", "statement", "forward_ends"])

@@ -34,8 +34,12 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 def masked(report: str) -> str:
-    """A report without what differs from run to run: times, and how often torch changed the mode for itself."""
+    """A report without what differs from run to run.
+
+    That is times, the order of regions that follows from them, and how often torch changed the mode for itself.
+    """
     report = re.sub(r"[\d.]+ (us|ms|s)\b", "# s", report)
+    report = re.sub(r"(  .* # s inside, .*\n)+", lambda found: "".join(sorted(found[0].splitlines(True))), report)
     return re.sub(r"changed it [\d,]+ times", "changed it # times", report)
 
 
@@ -82,6 +86,30 @@ def test_the_modes_of_a_real_model_measured() -> None:
         "enable_grad #      16480      15456\n"
         "no_grad #       3584          0\n"
         "inference_mode #       3584          0\n"
+    )
+
+
+def test_the_report_of_that_measurement(run: Run) -> None:
+    ran = run((FIXTURES / "modes.py").read_text(encoding="utf-8"), options=("--deep",))
+    assert ran.status == 0
+    assert masked(ran.err) == (
+        "gradlint trace: # s, 1 process, deep\n"
+        "\n"
+        "Grad mode at the end\n"
+        "  MainThread: grad; torch changed it # times for itself\n"
+        "\n"
+        "Peak memory\n"
+        "  cpu: 18.1 MiB near script.py:21  [every allocation of torch's CPU allocator (without oneDNN's workspace, "
+        "numpy, shared memory)]\n"
+        "\n"
+        "Where grad modes were entered\n"
+        "  script.py:20 forward: grad 7 times, # s inside, peak 18.1 MiB cpu\n"
+        "  script.py:20 forward: inference 7 times, # s inside, peak 5.5 MiB cpu\n"
+        "  script.py:20 forward: no_grad 7 times, # s inside, peak 5.5 MiB cpu\n"
+        "\n"
+        "Saved for backward and never used: 105.7 MiB\n"
+        "  script.py:21 forward: 105.7 MiB (100% of what it saves), in 7 of 7 forwards\n"
+        "  No backward came by before it was freed. What is not trained on belongs under torch.no_grad().\n"
     )
 
 
