@@ -63,6 +63,7 @@ from gradlint.project.targets import Detached
 from gradlint.project.uses import Use
 from gradlint.project.values import COMPUTED, LEAF, PLAIN, Loss, Origin, Value
 from gradlint.project.walks import SecondWalk
+from gradlint.quick.packs import BUILTIN
 
 Check = Callable[[Project], Iterator[Finding]]
 # What a trace can say of a rule's findings: that graphs were dropped unused, kept alive, or that a mode leaked.
@@ -94,6 +95,11 @@ class Rule:
     def summary(self) -> str:
         """The first line of the page, without its full stop."""
         return self.page.partition("\n")[0].rstrip(".")
+
+    @property
+    def by_module(self) -> bool:
+        """Whether what it says of a project is what it says :meth:`about` each module: only ours are known to."""
+        return self.module.partition(".")[0] in (BUILTIN, "gradlint")
 
     @property
     def cases(self) -> str:

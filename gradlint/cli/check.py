@@ -47,6 +47,7 @@ def selector_option(name: str, text: str) -> Callable[[Command], Command]:
     help="Join with what a run measured (`gradlint trace -o TRACE ...`): what it confirms, refutes, and saw besides.",
 )
 @click.option("--watch", is_flag=True, help="Check again whenever a file is saved.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes to use.  [default: by the amount of work]")
 @click.option("--no-cache", is_flag=True, help="Check anew, and remember nothing.")
 @click.option("--force-exclude", is_flag=True, help="Apply `exclude` to files named on the command line too.")
 @click.option("--stdin-filename", metavar="PATH", help="What to call standard input, which `-` reads.")
@@ -72,6 +73,7 @@ def check(
     config: Path | None,
     isolated: bool,
     watch: bool,
+    jobs: int | None,
     no_cache: bool,
     force_exclude: bool,
     stdin_filename: str | None,
@@ -124,6 +126,8 @@ def check(
         quiet=quiet,
         verbose=verbose,
         traces=traces,
+        jobs=jobs,
+        cache=not no_cache,
     )
     if watch:
         from gradlint.cli.watching import watch as watch_files

@@ -10,7 +10,8 @@ STDIN = "-"
 class Request:
     """The flags of one call; ``select`` and the like are empty where the flag was not given.
 
-    ``context`` are files and folders that are read, but not reported on.
+    ``context`` are files and folders that are read, but not reported on. ``jobs`` None is as many processes as the
+    work is worth.
     """
 
     paths: tuple[str, ...] = (".",)
@@ -36,3 +37,5 @@ class Request:
     quiet: bool = False
     verbose: bool = False
     traces: tuple[Path, ...] = ()
+    jobs: int | None = None
+    cache: bool = False

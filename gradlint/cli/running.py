@@ -18,6 +18,8 @@ from gradlint.finding import Applicability
 from gradlint.notebook import decode, read
 from gradlint.source import Source, SourceError
 
+WORTH_A_PROCESS = 400_000  # characters, about half a second of work
+
 
 @dataclass(frozen=True, slots=True)
 class Ground:
@@ -68,6 +70,7 @@ def run(request: Request, settings: Settings, ground: Ground) -> Result:
             policy=settings.policy,
             report_only=before if around else None,
             progress=bar.show,
+            jobs=request.jobs or _jobs((*before.values(), *around.values())),
         )
     failures = tuple(sorted((*ground.found.failures, *unread, *mending.outcome.failures)))
     outcome = replace(mending.outcome, files=len(ground.found.files), failures=failures)
@@ -77,6 +80,12 @@ def run(request: Request, settings: Settings, ground: Ground) -> Result:
     if request.verbose:
         say(_account(settings, outcome, time.monotonic() - started))
     return Result(before, sources, outcome, mending.made, mending.outcome.diagnostics)
+
+
+def _jobs(sources: Iterable[Source]) -> int:
+    """As many processes as there are processors, if there is work for more than one."""
+    size = sum(len(source.text) for source in sources)
+    return min(engine.processors(), 1 + size // WORTH_A_PROCESS)
 
 
 def _without(outcome: Outcome, accepted: baseline.Baseline, sources: Mapping[str, Source]) -> Outcome:

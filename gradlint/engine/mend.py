@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from gradlint.diagnostic import LocatedEdit, Outcome
 from gradlint.engine.policy import Policy
-from gradlint.engine.run import NO_NAMES, NO_POLICY, Progress, run, unseen
+from gradlint.engine.reading import Memory
+from gradlint.engine.run import NO_MEMORY, NO_NAMES, NO_POLICY, Progress, run, unseen
 from gradlint.finding import Applicability
 from gradlint.fix import Offer, chosen, edited, offers
 from gradlint.project import Names
@@ -48,6 +49,8 @@ def mend(
     policy: Policy = NO_POLICY,
     report_only: Collection[str] | None = None,
     progress: Progress = unseen,
+    jobs: int = 1,
+    memory: Memory = NO_MEMORY,
 ) -> Mending:
     """Check sources and apply the fixes that are ``allowed``, again and again until none is left.
 
@@ -57,7 +60,16 @@ def mend(
     """
 
     def check(texts: Mapping[str, Source]) -> Outcome:
-        return run(texts.values(), rules, names, policy=policy, report_only=report_only, progress=progress)
+        return run(
+            texts.values(),
+            rules,
+            names,
+            policy=policy,
+            report_only=report_only,
+            progress=progress,
+            jobs=jobs,
+            memory=memory,
+        )
 
     texts = {source.path: source for source in sources}
     state = _State(texts, check(texts))

@@ -17,6 +17,8 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Generic, Literal, TypeVar
 
+from gradlint.engine import workers
+
 Result = TypeVar("Result")
 
 STACK_BYTES = 256 * 1024 * 1024  # address space; memory is only taken where it is used
@@ -26,7 +28,10 @@ FRAMES = 20_000
 def with_room(function: Callable[[], Result]) -> Result:
     """Call a function where it has room; what it returns or raises comes through."""
     with _frames(), _no_collector():
-        return _Work(function).result()
+        try:
+            return _Work(function).result()
+        finally:
+            workers.end_all()  # those of a call that has been given up
 
 
 @contextmanager

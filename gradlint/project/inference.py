@@ -5,7 +5,7 @@ on, or whose function works on gradients, is never inference, whatever its name.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -69,13 +69,23 @@ class Inference:
         self._cues = Cues(calls, flows, configured)
         self._passed = Passed(flows, bindings)
         self._torch: dict[ModuleNode, bool] = {}
+        self._wasteful: dict[FunctionNode, tuple[Forward, ...]] = {}
 
     def is_inference_name(self, function: FunctionNode) -> bool:
         """Whether a function is called like one that does not train; a module body by its file."""
         return self._cues.is_inference_name(function)
 
-    def wasteful_forwards(self, function: FunctionNode) -> Iterator[Forward]:
+    def is_wasteful(self, function: FunctionNode) -> bool:
+        """Whether a function has wasteful forwards."""
+        return bool(self.wasteful_forwards(function))
+
+    def wasteful_forwards(self, function: FunctionNode) -> Sequence[Forward]:
         """The forwards of a function that record a graph which nobody will use, with the evidence."""
+        if function not in self._wasteful:
+            self._wasteful[function] = tuple(self._wasteful_forwards(function))
+        return self._wasteful[function]
+
+    def _wasteful_forwards(self, function: FunctionNode) -> Iterator[Forward]:
         if not self._may_infer(function) or not self._prospects.may_forward(function):
             return
         flow = self._flows.flow(function)

@@ -1,6 +1,7 @@
 """The project: every module's facts, linked, and the questions rules may ask of them."""
 
-from collections.abc import Iterable, Iterator
+import copy
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gradlint.model.facts import ModuleFacts
@@ -21,7 +22,7 @@ from gradlint.project.layers import Layers
 from gradlint.project.leaks import Leaks
 from gradlint.project.link import Linker
 from gradlint.project.modes import Modes
-from gradlint.project.nodes import External, FunctionNode
+from gradlint.project.nodes import External, FunctionNode, ModuleNode
 from gradlint.project.optimizers import Optimizers
 from gradlint.project.order import Order
 from gradlint.project.prospects import Prospects
@@ -93,6 +94,12 @@ class Project:
         self.targets = Targets(self.calls, self.flows, self.inference)
         self.layers = Layers(self.linker)
         self.training_mode = TrainingMode(self.calls, self.flows, self.destinies, self.inference, self.layers)
+
+    def about(self, modules: Sequence[ModuleNode]) -> "Project":
+        """The same project, of which only some modules are gone through; the others are known as before."""
+        project = copy.copy(self)
+        project.modules = list(modules)
+        return project
 
     def functions(self) -> Iterator[FunctionNode]:
         """All functions, module bodies and lambdas included, in order of path and place."""

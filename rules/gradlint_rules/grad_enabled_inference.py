@@ -70,14 +70,10 @@ _GRADIENTS = frozenset(
 @rule("GL101", severity="warning", since="0.1.0", measures="waste")
 def grad_enabled_inference(project: Project) -> Iterator[Finding]:
     """Find forwards of inference code that can run with grad on."""
-    flagged: set[FunctionNode] = set()
-    found = [
-        forwards for function in project.functions() if (forwards := [*project.inference.wasteful_forwards(function)])
-    ]
-    flagged.update(forwards[0].function for forwards in found)
-    for forwards in found:
+    for function in project.functions():
+        forwards = [*project.inference.wasteful_forwards(function)]
         # One cause, one finding: a call of a helper that is itself reported adds nothing.
-        own = [forward for forward in forwards if not flagged.intersection(forward.event.targets)]
+        own = [forward for forward in forwards if not any(map(project.inference.is_wasteful, forward.event.targets))]
         if own:
             yield _finding(project, own[0], own[1:])
 

@@ -1,0 +1,89 @@
+"""Facts of all sources: remembered ones, and the others read, by several processes if there is much to read."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
+
+from gradlint.diagnostic import Failure
+from gradlint.engine.workers import Wire, spread
+from gradlint.model.facts import ModuleFacts
+from gradlint.model.packing import packed, unpacked
+from gradlint.source import Source, SourceError
+
+
+class Memory(Protocol):
+    """Facts of earlier runs."""
+
+    def recall(self, sources: Sequence[Source]) -> Mapping[str, ModuleFacts]:
+        """What is known of sources, by path."""
+        ...
+
+    def keep(self, sources: Sequence[Source], facts: Mapping[str, ModuleFacts]) -> None:
+        """Keep what has been read, for later runs."""
+        ...
+
+
+class Forgetful:
+    """Remembers nothing."""
+
+    def recall(self, sources: Sequence[Source]) -> Mapping[str, ModuleFacts]:
+        """Nothing."""
+        return {}
+
+    def keep(self, sources: Sequence[Source], facts: Mapping[str, ModuleFacts]) -> None:
+        """Do nothing."""
+
+
+def extracted(
+    sources: Sequence[Source], memory: Memory, jobs: int, done: Callable[[int], None]
+) -> tuple[list[ModuleFacts], list[Failure]]:
+    """The facts of each source that can be read, in order, and why the others cannot."""
+    known = memory.recall(sources)
+    new = [source for source in sources if source.path not in known]
+    sizes = [len(source.text) for source in new]
+    answers = spread(sizes, lambda number: _read(new[number]), jobs, lambda count: done(len(known) + count), _WIRE)
+    read = {found.path: found for found in answers if isinstance(found, ModuleFacts)}
+    memory.keep(new, read)
+    found = {**known, **read}
+    modules = [found[source.path] for source in sources if source.path in found]
+    return modules, [answer for answer in answers if isinstance(answer, Failure)]
+
+
+def _read(source: Source) -> ModuleFacts | Failure:
+    try:
+        return _facts(source)
+    except SourceError as error:
+        return failure_of(error)
+
+
+def _facts(source: Source) -> ModuleFacts:
+    from gradlint.model.extract import extract  # LibCST is heavy, and a run without files does without it
+
+    try:
+        return extract(source)
+    except SourceError:
+        raise
+    except Exception as error:  # a gap in our reading of Python must not hide what the other files hold
+        message = f"gradlint cannot follow this file, please report it ({spelt(error)})"
+        raise SourceError(source.path, message) from error
+
+
+def failure_of(error: SourceError) -> Failure:
+    """A source error as a run reports it."""
+    return Failure(error.path, error.line, error.column, error.message)
+
+
+def spelt(error: Exception) -> str:
+    """An exception in one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _sent(answer: ModuleFacts | Failure) -> object:
+    return packed(answer) if isinstance(answer, ModuleFacts) else answer
+
+
+def _received(answer: bytes | Failure) -> ModuleFacts | Failure:
+    return unpacked(answer) if isinstance(answer, bytes) else answer
+
+
+_WIRE = Wire(_sent, _received)

@@ -1,0 +1,157 @@
+"""Work spread over processes comes out as from one, whatever happens to them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gradlint import engine, registry, suppress
+from gradlint.engine import workers
+from gradlint.engine.asking import answers
+from gradlint.engine.reading import Forgetful, extracted
+from gradlint.engine.workers import spread
+from gradlint.finding import Finding
+from gradlint.model.packing import PackingError, packed, unpacked
+from gradlint.project import Project
+from gradlint.rule import Rule
+from gradlint.source import Source
+from gradlint.testing import cases
+
+pytestmark = pytest.mark.skipif(not workers.can_fork(), reason="no fork here")
+
+RULES = registry.load(suppress.RULES)
+ROOT = Path(__file__).parent.parent
+FIXTURES = [
+    Source(path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8"))
+    for path in sorted((ROOT / "fixtures").rglob("*.py"))
+]
+
+
+def nobody(done: int) -> None:
+    """Hears of progress, and forgets it."""
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 3, 7])
+@pytest.mark.parametrize("sizes", [[], [1], [0, 0], [5, 1, 1, 1, 1, 9, 2], [1] * 40])
+def test_answers_come_in_order_and_every_task_is_done_once(sizes: list[int], jobs: int) -> None:
+    heard: list[int] = []
+    assert spread(sizes, lambda number: number * number, jobs, heard.append) == [n * n for n in range(len(sizes))]
+    assert heard == sorted(heard)
+    assert heard[-1:] == [len(sizes)][: len(heard)]
+
+
+def test_several_processes_take_part() -> None:
+    """Each waits for the other, so that one alone would wait forever."""
+    ends = [os.pipe(), os.pipe()]
+
+    def meet(number: int) -> int:
+        os.write(ends[number][1], b"x")
+        os.read(ends[1 - number][0], 1)
+        return os.getpid()
+
+    assert len(set(spread([1, 1], meet, 2, nobody))) == 2
+
+
+@pytest.mark.parametrize("death", [lambda: os._exit(3), lambda: os.kill(os.getpid(), signal.SIGKILL), lambda: 1 / 0])
+def test_what_a_worker_does_not_answer_is_done_here(death: object) -> None:
+    assert callable(death)
+    parent = os.getpid()
+
+    def do(number: int) -> int:
+        if os.getpid() != parent:
+            death()
+        return number
+
+    assert spread([1] * 20, do, 3, nobody) == list(range(20))
+    assert not workers._alive
+
+
+def test_what_a_task_raises_is_raised_here_and_no_worker_is_left() -> None:
+    def do(number: int) -> int:
+        raise KeyError(number)
+
+    with pytest.raises(KeyError):
+        spread([1] * 20, do, 3, nobody)
+    assert not workers._alive
+
+
+def test_an_interrupt_ends_every_process(tmp_path: Path) -> None:
+    script = """
+import pathlib, time
+from gradlint.engine.room import with_room
+from gradlint.engine.workers import spread
+def do(number):
+    pathlib.Path(f"begun-{number}").touch()
+    time.sleep(600)
+with_room(lambda: spread([1, 1], do, 2, lambda done: None))
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
+    while len([*tmp_path.iterdir()]) < 2:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)  # to this process alone; a terminal would send it to all
+    process.communicate(timeout=60)  # comes back when the last one has closed its output
+    assert process.returncode != 0
+
+
+@pytest.mark.parametrize("jobs", [2, 3])
+def test_an_outcome_is_that_of_one_process(jobs: int) -> None:
+    sources = [*FIXTURES, Source("broken.py", "def (:\n"), Source("empty.py", "")]
+    once = engine.run(sources, RULES)
+    assert once.diagnostics
+    assert once.failures
+    assert engine.run(sources, RULES, jobs=jobs) == once
+
+
+def test_a_broken_rule_is_reported_as_in_one_process() -> None:
+    def breaks(project: Project) -> Iterator[Finding]:
+        for function in project.functions():
+            if 1 / (len(function.facts.calls) - 2):
+                yield Finding(function.place(function.facts.at), function.name, "?")
+
+    rules = [
+        Rule("XY101", "breaks", "error", "0", "Page.", module, breaks)
+        for module in ("gradlint_rules.none", "house_rules.none")
+    ]
+    for rule in rules:
+        once = engine.run(FIXTURES, [*RULES[:3], rule])
+        assert any("XY101" in failure.message for failure in once.failures)
+        assert engine.run(FIXTURES, [*RULES[:3], rule], jobs=2) == once
+
+
+def test_every_rule_says_of_each_module_what_it_says_of_all() -> None:
+    """What lets processes share the work, and a hook check some files only."""
+    for files in [FIXTURES, *([Source(f.path, f.text) for f in case.files] for rule in RULES for case in cases(rule))]:
+        texts = {source.path: source for source in files}
+        modules, _ = extracted(files, Forgetful(), 1, nobody)
+        whole = answers(Project(modules), RULES, texts, texts, 1, nobody).found
+        project = Project(modules)
+        apart = [
+            (rule.code, found)
+            for module in reversed(project.modules)
+            for rule, found in answers(project, RULES, texts, [module.path], 1, nobody).found
+            if found.place.path == module.path
+        ]
+        assert sorted(map(repr, apart)) == sorted(repr((rule.code, found)) for rule, found in whole)
+
+
+def test_facts_are_the_same_after_packing() -> None:
+    files = [*FIXTURES, *(Source(f.path, f.text) for rule in RULES for case in cases(rule) for f in case.files)]
+    odd = Source("odd.py", "a = (1j, ..., None, b'\\xff', '\\ud800', 10**99, -0.0)\n")
+    for module in extracted([*files, odd], Forgetful(), 1, nobody)[0]:
+        assert unpacked(packed(module)) == module
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"nonsense", b"cos\nsystem\n(S'true'\ntR.", b"\x80\x05N.", b"\x80\x05]\x94.", b"\x80\x05\x8c\x03abc"]
+)
+def test_other_bytes_are_no_facts(data: bytes) -> None:
+    with pytest.raises(PackingError):
+        unpacked(data)
