@@ -21,7 +21,20 @@ from gradlint.project.flow import MOST_TARGETS, SideEffects
 from gradlint.project.invocation import Invocation
 from gradlint.project.invoke_project import flow_of, on_project, runs_module
 from gradlint.project.nodes import ClassNode, External, FunctionNode
-from gradlint.project.values import ANY, COMPUTED, LEAF, PLAIN, UNKNOWN, Certainty, Origin, Value, elsewhere, plain
+from gradlint.project.values import (
+    ANY,
+    COMPUTED,
+    LEAF,
+    NO_CONSTANT,
+    NUMBER,
+    PLAIN,
+    UNKNOWN,
+    Certainty,
+    Origin,
+    Value,
+    elsewhere,
+    plain,
+)
 
 _MOST_CANDIDATES = 12
 _HOLDING = re.compile(r"Embedding|AdaptiveLogSoftmax")  # small, but with parameters
@@ -86,7 +99,9 @@ def module_method(it: Invocation, module: Value) -> Value:
     elif method in ("parameters", "named_parameters", "buffers"):
         return Value("parameters", of=it.receiver_path, target=None, tensor=PLAIN | LEAF, born=module.born)
     elif method in ("children", "modules", "named_children", "named_modules"):
-        return Value("container")
+        part = replace(module, target=None, constant=NO_CONSTANT)
+        named = Value("container", items=(NUMBER, part))
+        return Value("container", items=(named if method.startswith("named_") else part,))
     elif method not in SELF_RETURNING_MODULE_METHODS:
         return UNKNOWN
     if changed is not module:

@@ -8,6 +8,7 @@ from gradlint.finding import Place
 from gradlint.model.code import Call, Expression, For, dotted
 from gradlint.model.inference_names import EVALUATION_DATA, TEST_FILE, TEST_FUNCTION
 from gradlint.model.torch_calls import TRAINING_WORDS
+from gradlint.model.torch_tensors import LABELS
 from gradlint.model.traverse import all_expressions, statements, within
 from gradlint.project.calls import CallGraph
 from gradlint.project.destiny import Destinies
@@ -76,7 +77,11 @@ class TrainingMode:
                 continue
             if not self._is_off(function, event.at) or self._destinies.of(function, event.at).trained:
                 continue
-            found = self._set_here(function, event, module) or self._trained_here(function, event, module)
+            found = (
+                self._set_here(function, event, module)
+                or self._set_by_caller(function, event, module)
+                or self._trained_here(function, event, module)
+            )
             if found is None and module.kind == "module":
                 found = self._made_here(function, event, module) or self._beside(function, event, module)
             if found is not None and found.known is not False:
@@ -98,10 +103,30 @@ class TrainingMode:
         """``model.train()`` in the same function, and then data to evaluate on."""
         if module.training is not True or module.mode_at is None or module.mode_at[0] is not function:
             return None
-        if not self._evaluates(function, event.at):
+        if not self._evaluates(function, event.at) or _is_given_labels(event):
             return None
         place = function.place(module.mode_at[1])
-        return Misset(event, "set", place, self._layers.depend_on_mode(module.target))
+        return Misset(event, "set", place, self._depends(event, module))
+
+    def _depends(self, event: CallEvent, module: Value) -> bool | None:
+        """Whether the mode matters, as far as is known, or because somebody sets it by hand."""
+        known = self._layers.depend_on_mode(module.target)
+        return True if known is None and len(event.arguments) == 1 else known
+
+    def _set_by_caller(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
+        """A caller puts the module into training mode, and calls; nobody on the way has an ``eval`` in it."""
+        if module.parameter in (None, "self") or module.training is not None or "eval" in function.facts.words:
+            return None
+        if self._is_handed_to_switch(function, event) or not self._evaluates(function, event.at):
+            return None
+        if _is_given_labels(event):
+            return None
+        for edge in self._calls.callers.get(function, ()):
+            given = self._flows.argument(self._flows.flow(edge.caller), edge.at, module.parameter or "", function)
+            if given.training and given.mode_at is not None and "eval" not in edge.caller.facts.words:
+                place = given.mode_at[0].place(given.mode_at[1])
+                return Misset(event, "set", place, self._depends(event, given))
+        return None
 
     def _trained_here(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
         """Trained in the same function, which then runs it on data to evaluate on and has no ``eval`` in it."""
@@ -154,9 +179,22 @@ class TrainingMode:
             return None
         if self._is_made_of(function, name, evaluated):
             return None
-        if not self._layers.depend_on_mode(module.target):
+        if not self._layers.depend_on_mode(module.target) and not self._is_switched_elsewhere(
+            function, name, evaluated
+        ):
             return None  # perhaps the same module under another name
         return Misset(event, "beside", function.place(min(evaluated.values())), True)
+
+    def _is_switched_elsewhere(self, function: FunctionNode, name: str, others: Collection[str]) -> bool:
+        """Whether another method puts this module and one of the others into training mode, each by its name."""
+        methods = function.owner.methods if function.owner is not None and name.startswith("self.") else ()
+        for method in methods:
+            switched = {
+                call.callee.removesuffix(".train") for call in method.facts.calls if call.callee.endswith(".train")
+            }
+            if name in switched and not switched.isdisjoint(others):
+                return True
+        return False
 
     def _is_made_of(self, function: FunctionNode, name: str, evaluated: Collection[str]) -> bool:
         """``parallel = DataParallel(model); model.eval()``: a module under two names, or one that holds the other."""
@@ -182,6 +220,11 @@ def module_of(event: CallEvent) -> Value:
     if event.callee.kind == "module" or event.receiver is None:
         return event.callee
     return event.receiver
+
+
+def _is_given_labels(event: CallEvent) -> bool:
+    """Whether a forward computes a loss itself: a detector does so in training mode alone."""
+    return any(LABELS.search(dotted(argument.expression) or "") for argument in event.arguments[1:])
 
 
 def _is_part(name: str, whole: str) -> bool:

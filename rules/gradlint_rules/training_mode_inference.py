@@ -228,6 +228,66 @@ class Layer(nn.Linear):
 # file: example.py
 ```
 
+### by a caller that trains
+```python
+import torch
+from torch import nn
+
+class Classifier(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(8, 8), nn.Dropout(), nn.Linear(8, 3))
+
+    def forward(self, images):
+        return self.layers(images)
+
+@torch.no_grad()
+def evaluate(model, loader):
+    return [model(images).argmax(1) for images in loader]  # GL601
+
+def train(loader):
+    model = Classifier()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(2):
+        model.train()
+        for images in loader:
+            optimizer.zero_grad()
+            model(images).sum().backward()
+            optimizer.step()
+        evaluate(model, loader)
+    return model
+
+# run: model = train(loader)
+# shows: model.training
+```
+
+### two modules, switched by hand, of which one is forgotten
+```python
+import torch
+
+class Trainer:
+    def __init__(self, encoder, decoder):
+        self.encoder, self.decoder = encoder, decoder
+
+    def fit(self, loader, optimizer):
+        self.encoder.train()
+        self.decoder.train()
+        for images in loader:
+            optimizer.zero_grad()
+            self.decoder(self.encoder(images)).sum().backward()
+            optimizer.step()
+
+    @torch.no_grad()
+    def validate(self, loader):
+        self.encoder.eval()
+        for images in loader:
+            print(self.decoder(self.encoder(images)).argmax(1))  # GL601
+
+# run: trainer = Trainer(nn.Linear(8, 8), nn.Dropout())
+# run: trainer.validate(loader)
+# shows: trainer.decoder.training
+```
+
 ## Silent
 
 ### layers for which the mode makes no difference
@@ -379,5 +439,36 @@ def predict_mc_dropout(model, images, samples):
 # run: update_bn(model, loader)
 # run: spread = predict_mc_dropout(model, images, 4)
 # shows: spread.sum() > 0
+```
+
+### a detector, whose losses need training mode
+```python
+import torch
+
+def validate(model, loader):
+    model.train()
+    total = 0.0
+    with torch.no_grad():
+        for images, targets in loader:
+            total += sum(model(images, targets).values()).item()
+    return total
+```
+
+### a caller that trains, and a function that evaluates by itself
+```python
+import torch
+
+@torch.no_grad()
+def evaluate(model, loader):
+    model.eval()
+    return [model(images).argmax(1) for images in loader]
+
+def train(model, optimizer, loader):
+    model.train()
+    for images in loader:
+        optimizer.zero_grad()
+        model(images).sum().backward()
+        optimizer.step()
+    return evaluate(model, loader)
 ```
 """

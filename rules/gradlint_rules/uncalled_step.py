@@ -1,4 +1,4 @@
-"""`loss.backward`, `optimizer.step` or `optimizer.zero_grad` stands on a line without being called.
+"""`loss.backward`, `optimizer.step`, `zero_grad` or `model.eval` stands on a line without being called.
 
 ## Flagged
 
@@ -67,13 +67,19 @@ from gradlint.rule import (
     statements,
 )
 
-_WORDS = frozenset({"backward", "step", "zero_grad"})
+_SWITCHES = frozenset({"eval", "train"})
+_WORDS = frozenset({"backward", "step", "zero_grad", "update"}) | _SWITCHES
 _LOST = {
     "backward": "no gradient is computed",
     "step": "nothing is updated",
     "zero_grad": "gradients add up over the iterations",
+    "update": "the scale stays what it was",
+    "eval": "the module stays in training mode",
+    "train": "the module stays in evaluation mode",
 }
 _STEPPING = re.compile(r"(^|[._])(opt|optim\w*|\w*optimizer\w*|sched\w*|\w*scheduler\w*|\w*scaler)(\d|_\w+)?$", re.I)
+
+_SCALER = re.compile(r"(^|[._])(\w*_)?scaler\w*$", re.I)
 
 
 @rule("GL408", severity="error", since="0.1.0")
@@ -94,6 +100,10 @@ def uncalled_step(project: Project) -> Iterator[Finding]:
 
 def _steps(project: Project, function: FunctionNode, named: Attribute, owner: Expression) -> bool:
     """Whether the method is what its name says; many things have a ``step``."""
+    if named.name in _SWITCHES:
+        return project.evidence.owned_by_module(function, named)
+    if named.name == "update":
+        return _SCALER.search(dotted(owner) or "") is not None
     if named.name != "step":
         return True
     event = project.flow(function).attributes.get((named.at, False))
@@ -158,6 +168,30 @@ class Trainer:
 # shows: scheduler.get_last_lr() == [0.1] and model.weight.grad is not None
 ```
 
+### the mode of a module, the update of a scaler
+```python
+import torch
+
+@torch.no_grad()
+def evaluate(model, images):
+    model.eval  # GL408
+    return model(images).argmax(1).tolist()
+
+class Trainer:
+    def __init__(self, model, scaler):
+        self.model, self.scaler = model, scaler
+
+    def step(self, loss):
+        self.model.train  # GL408
+        self.scaler.scale(loss).backward()
+        self.scaler.update  # GL408
+
+# run: model.train()
+# run: found = evaluate(model, loader[0][0])
+# run: Trainer(model, torch.amp.GradScaler("cpu", enabled=False)).step(model(loader[0][0]).sum())
+# shows: model.training
+```
+
 ## Silent
 
 ### called
@@ -212,5 +246,21 @@ def can_step(optimizer):
 
 # run: answer = can_step(optimizer)
 # shows: answer
+```
+
+### other things that evaluate and update
+```python
+class Expression:
+    def __init__(self, text, meter):
+        self.text, self.meter = text, meter
+        self.eval = len(text)
+
+    def show(self):
+        self.eval
+        self.meter.update
+        return self.text
+
+# run: import types
+# run: shown = Expression("1 + 1", types.SimpleNamespace(update=1)).show()
 ```
 """
