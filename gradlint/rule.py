@@ -49,7 +49,7 @@ from gradlint.project import Forward, FunctionNode, Project, rewrites, scope
 from gradlint.project.buffers import Update as BufferUpdate
 from gradlint.project.effects import GRAD, INFERENCE, NO_GRAD
 from gradlint.project.flags import Misspelling
-from gradlint.project.flow import AttributeEvent, CallEvent, ChangeEvent
+from gradlint.project.flow import AttributeEvent, CallEvent, ChangeEvent, Passed
 from gradlint.project.growths import Kept
 from gradlint.project.guarded_training import GuardedModule
 from gradlint.project.inference_tensors import Misuse as InferenceMisuse
@@ -193,6 +193,7 @@ __all__ = [
     "Operation",
     "Optimizer",
     "Origin",
+    "Passed",
     "Place",
     "Project",
     "Raise",

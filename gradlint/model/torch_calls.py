@@ -93,6 +93,9 @@ TAKES_LOSS = re.compile(r"(^|_)(step|minimi[sz]e|optimi[sz]e\w*|update\w*|train\
 BACKWARD_METHODS = frozenset({"backward", "manual_backward", "backward_step"})
 TRAINING_WORDS = BACKWARD_METHODS | {"fit", "zero_grad"}  # code that says them trains something
 
+# What gradient scalers and the objects are called that run ``backward()`` on the loss they are given.
+SCALER = re.compile(r"(^|[._])(\w*_)?(amp|scaler)(_\w+)?$", re.I)
+ENGINE = re.compile(r"(^|[._])(\w*_)?(accelerator|fabric|engine|deepspeed|scaler)$|^self$", re.I)
 # Modules without parameters that keep nothing to speak of: a call of one is no forward worth a guard.
 TRIVIAL_MODULES = re.compile(
     r"^torch\.nn\.(modules\.\w+\.)?(\w*Loss|ReLU\w*|LeakyReLU|Sigmoid|Tanh|Softmax\w*|LogSoftmax|GELU|SiLU|ELU|Softplus"

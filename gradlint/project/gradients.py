@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from gradlint.model.code import Constant
+from gradlint.model.torch_calls import ENGINE
 from gradlint.model.traverse import all_expressions
 from gradlint.project.flow import AttributeEvent, CallEvent, Flows
 from gradlint.project.nodes import External, FunctionNode
@@ -30,15 +31,23 @@ class Gradients:
 
     def walks(self, function: FunctionNode) -> Iterator[tuple[CallEvent, Value]]:
         """The calls in a function that walk a graph back, each with a value it starts from."""
-        if function.facts.words.isdisjoint({"backward", "grad"}):
+        if function.facts.words.isdisjoint({"backward", "manual_backward", "grad"}):
             return
+        own = any(_is_own_backward(method) for method in self._flows.linker.methods_named.get("backward", ()))
         for event in self._flows.flow(function).calls.values():
             target = event.callee.target
             if event.callee.kind == "callable" and isinstance(target, External):
                 if (name := _STARTING.get(target.name)) is not None:
                     yield from ((event, value) for value in _started_at(event, name))
-            elif event.method == "backward" and event.receiver is not None:
+            elif event.method in ("backward", "manual_backward") and event.receiver is not None:
                 yield event, event.receiver
+                if event.arguments and not own and ENGINE.search(event.name.rpartition(".")[0]):
+                    yield event, event.arguments[0].value  # ``accelerator.backward(loss)``
+
+
+def _is_own_backward(method: FunctionNode) -> bool:
+    """Whether a class of the project has a ``backward()`` of its own; one of an autograd Function is none."""
+    return any(parameter.name == "self" for parameter in method.facts.parameters[:1])
 
 
 def _mentions_grad(function: FunctionNode) -> bool:

@@ -94,9 +94,9 @@ class Invocation:
 
     @property
     def compared(self) -> list[Value]:
-        """The arguments of a loss. Next to decisions (``argmax``), labels are taken for the data that they are."""
+        """The arguments of a loss. Next to what has lost its graph labels are taken for the data that they are."""
         values = [argument.value for argument in self.arguments]
-        if not any(value.tensor == PLAIN and value.lost and value.lost.how in INDEXING for value in values):
+        if not any(map(is_cut_off, values)):
             return values
         return [
             NUMBER if v.kind == "unknown" and not v.is_tensor and LABELS.search(_converted(a.expression)) else v
@@ -106,6 +106,13 @@ class Invocation:
     def has(self, keyword: str) -> bool:
         """Whether a keyword argument is given, or may be."""
         return any(argument.keyword == keyword or argument.stars == 2 for argument in self.arguments)
+
+
+def is_cut_off(value: Value) -> bool:
+    """Whether a tensor was computed from others and has lost their graph, or was decided by them (``argmax``)."""
+    if value.tensor != PLAIN or value.lost is None:
+        return False
+    return value.lost.how in INDEXING or bool(value.shadow or (value.origins and "." not in value.lost.how))
 
 
 def _converted(expression: Expression) -> str:

@@ -4,7 +4,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gradlint.model.code import Call
-from gradlint.model.torch_calls import BACKWARD_METHODS
+from gradlint.model.torch_calls import BACKWARD_METHODS, SCALER
+from gradlint.project import tensors
 from gradlint.project.flow import CallEvent
 from gradlint.project.invocation import Invocation
 from gradlint.project.invoke_external import on_external
@@ -109,7 +110,15 @@ def _trained(it: Invocation) -> Value:
         it.run.flow.used(it.receiver.shadow, "trained", it.at, IN_VAIN)
     if it.method != "scale":
         it.run.walk(it.carried, it.at)
-    return plain(it.carried) if it.method == "scale" else UNKNOWN
+    return _scaled(it) if it.method == "scale" else UNKNOWN
+
+
+def _scaled(it: Invocation) -> Value:
+    """``scaler.scale(loss)``: the loss, times a number; a model may have a ``scale`` of its own."""
+    first = it.argument(0)
+    if first is None or not first.is_tensor or not SCALER.search(it.receiver_path or ""):
+        return plain(it.carried)
+    return replace(tensors.computed((first,), it.carried, it.at, it.run), lost=first.lost)
 
 
 def _instance(it: Invocation, cls: ClassNode) -> Value:

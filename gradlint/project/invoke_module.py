@@ -18,7 +18,7 @@ from gradlint.model.torch_tensors import UNCLEAR_MODULES
 from gradlint.project import tensors
 from gradlint.project.calls import EVERYBODYS, is_stub
 from gradlint.project.flow import MOST_TARGETS, SideEffects
-from gradlint.project.invocation import Invocation
+from gradlint.project.invocation import Invocation, is_cut_off
 from gradlint.project.invoke_project import flow_of, on_project, runs_module
 from gradlint.project.nodes import ClassNode, External, FunctionNode
 from gradlint.project.values import (
@@ -30,6 +30,7 @@ from gradlint.project.values import (
     PLAIN,
     UNKNOWN,
     Certainty,
+    Loss,
     Origin,
     Value,
     elsewhere,
@@ -37,6 +38,9 @@ from gradlint.project.values import (
 )
 
 _MOST_CANDIDATES = 12
+_PLAIN_LOSS = re.compile(
+    r"(^|[._])(criterion|loss_?(fn|func|function|f)|(ce|bce|mse|l1|nll|cross_entropy)(_?loss)?|criteria|crit)$", re.I
+)
 _HOLDING = re.compile(r"Embedding|AdaptiveLogSoftmax")  # small, but with parameters
 
 
@@ -174,7 +178,20 @@ def _loss(it: Invocation, name: str) -> Value:
     if name and not _HOLDING.search(name):
         return tensors.computed(it.compared, it.given, it.at, it.run)
     result = result_of_forward(it, plain(it.given))
-    return result if it.targets else replace(result, kind="tensor")
+    return result if it.targets else loss_of(it, replace(result, kind="tensor"))
+
+
+def loss_of(it: Invocation, result: Value) -> Value:
+    """What a loss gives that is known by its name alone: no graph, if nothing that it compares has one.
+
+    A loss may have parameters of its own; then somebody asks for them.
+    """
+    if not (it.arguments and any(map(is_cut_off, it.compared)) and _PLAIN_LOSS.search(it.name)):
+        return result
+    if any(f"{it.name}.parameters" in {c.callee for c in f.facts.calls} for f in it.run.function.module.functions):
+        return result
+    compared = tensors.computed(it.compared, it.given, it.at, it.run)
+    return compared if compared.tensor == PLAIN else result
 
 
 def result_of_forward(it: Invocation, result: Value) -> Value:
@@ -185,6 +202,7 @@ def result_of_forward(it: Invocation, result: Value) -> Value:
     """
     run = it.run
     tensor = COMPUTED | PLAIN
+    losses: list[Loss | None] = []
     if it.targets:
         if not run.follows or len(it.targets) > MOST_TARGETS:
             return result
@@ -192,9 +210,13 @@ def result_of_forward(it: Invocation, result: Value) -> Value:
             returned = run.flows.flow(target).returns
             known = returned is not None and returned.is_tensor and not run.flows.is_running(target)
             tensor |= returned.tensor if known and returned is not None else ANY
+            bare = known and returned is not None and returned.tensor == PLAIN and returned.own_memory
+            losses.append(returned.lost if bare and returned is not None else None)
     lost = tensors.lost_here(it.at, run)
     if lost is not None and not tensor & LEAF and not (it.effects is not None and it.effects.records):
         return replace(result, tensor=PLAIN, lost=lost, born=run.epoch, memory=frozenset({it.at}), own_memory=True)
     if run.records(it.at) is False:
         return result
+    if losses and all(losses):  # its own code switches recording off
+        return replace(result, tensor=PLAIN, lost=losses[0], born=run.epoch, memory=frozenset({it.at}), own_memory=True)
     return replace(result, tensor=tensor, born=run.epoch, memory=frozenset({it.at}), own_memory=True)

@@ -16,7 +16,7 @@ from gradlint.model.torch_calls import (
 )
 from gradlint.model.traverse import parts
 from gradlint.project.invocation import Invocation, last_part
-from gradlint.project.invoke_module import forward, named_alike, perhaps, result_of_forward
+from gradlint.project.invoke_module import forward, loss_of, named_alike, perhaps, result_of_forward
 from gradlint.project.invoke_project import on_project, runs_module
 from gradlint.project.nodes import ClassNode, External, FunctionNode
 from gradlint.project.values import NO_CONSTANT, Value, plain
@@ -54,7 +54,7 @@ def on_unknown(it: Invocation) -> Value:
     if it.given and (READING_NAMES.search(last) or READING_NAMES.search(last_part(it.receiver_path or ""))):
         return it.read(last)
     if it.callee.kind == "unknown" and it.arguments and LOSS_LIKE.search(it.name):
-        return replace(result_of_forward(it, plain(it.carried)), kind="tensor")
+        return loss_of(it, replace(result_of_forward(it, plain(it.carried)), kind="tensor"))
     it.opaque = True
     return plain(it.carried)
 

@@ -280,6 +280,73 @@ penalty(3).backward()  # GL401
 # raises: RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn
 ```
 
+### a loss of what has no graph any more
+```python
+import torch
+
+@torch.no_grad()
+def embed(model, images):
+    return model(images)
+
+def detached(model, criterion, images, labels):
+    loss = criterion(model(images).detach(), labels)
+    loss.backward()  # GL401
+
+def embedded(model, criterion, images, labels, optimizer):
+    loss = criterion(embed(model, images), labels)
+    optimizer.zero_grad()
+    loss.backward()  # GL401
+    optimizer.step()
+
+def scaled(model, criterion, images, labels, scaler):
+    loss = criterion(model(images).data, labels)
+    scaler.scale(loss).backward()  # GL401
+
+# run: detached(model, criterion, images, labels)
+# run: embedded(model, criterion, images, labels, optimizer)
+# run: scaled(model, criterion, images, labels, torch.amp.GradScaler("cpu", enabled=False))
+# raises: RuntimeError: element 0 of tensors does not require grad
+```
+
+### through an accelerator
+```python
+import torch
+
+class Accelerator:
+    def __getattr__(self, name):
+        return lambda loss: loss.backward()
+
+def train_step(accelerator, model, criterion, images, labels):
+    with torch.inference_mode():
+        loss = criterion(model(images), labels)
+    accelerator.backward(loss)  # GL401
+
+# run: train_step(Accelerator(), model, criterion, images, labels)
+# raises: RuntimeError: element 0 of tensors does not require grad
+```
+
+### a forward that guards itself
+```python
+import torch
+from torch import nn
+
+class Frozen(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(8, 3)
+
+    @torch.no_grad()
+    def forward(self, images):
+        return self.layer(images)
+
+def train_step(criterion, images, labels):
+    loss = criterion(Frozen()(images), labels)
+    loss.backward()  # GL401
+
+# run: train_step(criterion, images, labels)
+# raises: RuntimeError: element 0 of tensors does not require grad
+```
+
 ## Silent
 
 ### backward inside no_grad on a graph recorded outside
@@ -550,5 +617,28 @@ class Trainer:
         self.loss.backward()
 
 # run: Trainer(model).step(images)
+```
+
+### a loss with parameters of its own
+```python
+import torch
+from torch import nn
+
+class Centers(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.centers = nn.Parameter(torch.zeros(3, 3))
+
+    def forward(self, features, labels):
+        return (features - self.centers[labels]).square().mean()
+
+def train_step(model, centers, criterion, images, labels):
+    centers(model(images).detach(), labels).backward()
+    optimizer = torch.optim.SGD(criterion.parameters(), lr=0.1)
+    loss = criterion(model(images).detach(), labels)
+    loss.backward()
+    optimizer.step()
+
+# run: train_step(model, Centers(), Centers(), images, labels)
 ```
 """

@@ -42,21 +42,26 @@ flags of leaf variables.`: the line is wrong in either case. Look for what cut t
 `.item()`, NumPy, `argmax`, `no_grad()`.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 
 from gradlint.rule import (
+    COMPUTED,
     LEAF,
     AttributeEvent,
     CallEvent,
     Finding,
     FunctionNode,
     Note,
+    Passed,
     Project,
     Value,
+    dotted,
     rule,
     scope,
 )
 
+_LOSS = re.compile(r"(^|_)(loss(es)?|kl|nll)(_|$)")
 _BACKWARD = frozenset({"backward", "manual_backward"})
 
 
@@ -76,8 +81,10 @@ def revived_loss(project: Project) -> Iterator[Finding]:
             setting = _setting_before(function, start, flagged.values())
             if setting is not None:
                 yield _set(function, setting, start)
-            elif _is_revived(start.receiver):
-                yield _wrapped(function, start, start.receiver)
+            else:
+                made = _made_a_leaf(flow.calls.values(), start, start.receiver)
+                if made is not None or _is_revived(start.receiver):
+                    yield _wrapped(function, start, made if made is not None else start.at)
 
 
 def _sets_flag(event: AttributeEvent) -> bool:
@@ -106,6 +113,26 @@ def _is_revived(value: Value) -> bool:
     return value.kind == "tensor" and value.tensor == LEAF and bool(value.shadow)
 
 
+def _made_a_leaf(calls: Iterable[CallEvent], start: CallEvent, value: Value) -> int | None:
+    """Where the loss was made a leaf: a call, in the function, whose result it is, or a mean of which it is."""
+    made = (e for e in calls if e.at < start.at and e.result.tensor == LEAF and _asks_for_gradient(e))
+    if _is_revived(value):
+        same = [event.at for event in made if event.result.shadow == value.shadow]
+    elif value.kind == "tensor" and value.tensor == COMPUTED and not value.origins:
+        same = [e.at for e in made if e.result.shadow == value.shadow and any(map(_is_loss, e.arguments))]
+    else:
+        same = []
+    return max(same, default=None)
+
+
+def _asks_for_gradient(event: CallEvent) -> bool:
+    return event.method == "requires_grad_" or any(a.keyword == "requires_grad" for a in event.arguments)
+
+
+def _is_loss(argument: Passed) -> bool:
+    return _LOSS.search(dotted(argument.expression) or "") is not None
+
+
 def _set(function: FunctionNode, setting: AttributeEvent, start: CallEvent) -> Finding:
     name = start.name.rpartition(".")[0]
     return Finding(
@@ -117,15 +144,14 @@ def _set(function: FunctionNode, setting: AttributeEvent, start: CallEvent) -> F
     )
 
 
-def _wrapped(function: FunctionNode, start: CallEvent, value: Value) -> Finding:
+def _wrapped(function: FunctionNode, start: CallEvent, made: int) -> Finding:
     name = start.name.rpartition(".")[0]
-    made = value.made_at
     what = f"`{name}`" if name and not name.startswith("?") else "the tensor"
     return Finding(
-        function.place(start.at),
+        function.place(made),
         function.name,
         f"{what} is a leaf of its own, without the graph it was computed with: `backward()` runs and trains nothing",
-        (Note(function.place(made), "it is made here"),) if made is not None else (),
+        (Note(function.place(start.at), "no gradient reaches a parameter from here"),),
         help="call `backward()` on the loss itself",
     )
 
@@ -149,8 +175,8 @@ import torch
 
 def train_step(model, criterion, optimizer, images, labels):
     optimizer.zero_grad()
-    loss = torch.tensor(criterion(model(images), labels).item(), requires_grad=True)
-    loss.backward()  # GL402
+    loss = torch.tensor(criterion(model(images), labels).item(), requires_grad=True)  # GL402
+    loss.backward()
     optimizer.step()
 
 # run: train_step(model, criterion, optimizer, images, labels)
@@ -165,10 +191,10 @@ from torch.autograd import Variable
 def train_step(model, criterion, optimizer, images, labels):
     optimizer.zero_grad()
     loss = criterion(model(images), labels)
-    wrapped = Variable(loss, requires_grad=True)
-    wrapped.backward()  # GL402
-    revived = criterion(model(images), labels).detach().requires_grad_()
-    revived.backward()  # GL402
+    wrapped = Variable(loss, requires_grad=True)  # GL402
+    wrapped.backward()
+    revived = criterion(model(images), labels).detach().requires_grad_()  # GL402
+    revived.backward()
     optimizer.step()
 
 # run: train_step(model, criterion, optimizer, images, labels)
@@ -182,6 +208,29 @@ def backprop(loss):
     loss.backward()
 
 # run: backprop(torch.ones(()))
+# shows: model.weight.grad is None
+```
+
+### a method on the name, and the numbers of many
+```python
+import torch
+
+def train_step(model, criterion, optimizer, images, labels):
+    loss = criterion(model(images).argmax(1, keepdim=True).float(), labels)
+    loss.requires_grad_(True)  # GL402
+    loss.backward()
+    optimizer.step()
+
+def train_on_all(model, criterion, optimizer, images, labels):
+    losses = []
+    for image, label in zip(images, labels):
+        losses.append(float(criterion(model(image), label)))  # GL101
+    loss = torch.tensor(losses, requires_grad=True).mean()  # GL402
+    loss.backward()
+    optimizer.step()
+
+# run: train_step(model, criterion, optimizer, images, labels)
+# run: train_on_all(model, criterion, optimizer, images, labels)
 # shows: model.weight.grad is None
 ```
 
@@ -231,5 +280,17 @@ def train_step(model, criterion, images, labels):
 
 # run: train_step(model, criterion, images, labels)
 # shows: model.weight.grad is not None
+```
+
+### numbers that are to have a gradient
+```python
+import torch
+
+def weights(scores):
+    found = torch.tensor([score.sum().item() for score in scores], requires_grad=True)
+    found.exp().mean().backward()
+    return found.grad
+
+# run: weights(images)
 ```
 """
