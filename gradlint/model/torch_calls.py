@@ -93,6 +93,8 @@ TAKES_LOSS = re.compile(r"(^|_)(step|minimi[sz]e|optimi[sz]e\w*|update\w*|train\
 BACKWARD_METHODS = frozenset({"backward", "manual_backward", "backward_step"})
 TRAINING_WORDS = BACKWARD_METHODS | {"fit", "zero_grad"}  # code that says them trains something
 
+# What optimizers are called, and hardly anything else.
+OPTIMIZER_NAME = re.compile(r"(^|[._])(\w*_)?(optim|opt|optimi[sz]er)(_?\w{1,2})?$", re.I)
 # What gradient scalers and the objects are called that run ``backward()`` on the loss they are given.
 SCALER = re.compile(r"(^|[._])(\w*_)?(amp|scaler)(_\w+)?$", re.I)
 ENGINE = re.compile(r"(^|[._])(\w*_)?(accelerator|fabric|engine|deepspeed|scaler)$|^self$", re.I)

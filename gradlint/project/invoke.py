@@ -103,6 +103,8 @@ def _targets(it: Invocation) -> tuple[FunctionNode, ...]:
 
 
 def _trained(it: Invocation) -> Value:
+    if it.receiver is not None and it.receiver.kind == "self" and it.method != "scale":
+        _targets(it)  # ``self.backward(loss)``
     if it.receiver is not None and it.receiver.kind == "module" and it.method == "scale":
         return plain(it.carried)
     it.run.flow.used(it.carried, "trained", it.at, it.method)

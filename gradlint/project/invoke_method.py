@@ -7,6 +7,7 @@ from gradlint.model.torch_calls import (
     INTEGER_TYPES,
     MODEL_NAME,
     MODULE_METHODS,
+    OPTIMIZER_NAME,
     READING_METHODS,
     READING_NAMES,
     VALUES_AND_INDICES,
@@ -31,6 +32,7 @@ from gradlint.project.nodes import External
 from gradlint.project.uses import UseKind
 from gradlint.project.values import NEVER, NUMBER, PLAIN, UNKNOWN, Loss, Value, plain, without_graph
 
+_OF_BOTH = frozenset({"zero_grad", "state_dict", "load_state_dict"})  # of modules and of optimizers
 _CONTAINER_METHODS = frozenset(
     {"append", "extend", "add", "put", "insert", "appendleft", "push", "update", "setdefault"}
 )
@@ -62,6 +64,8 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
         return UNKNOWN
     if method == "requires_grad_" and _is_no_module(it, owner):
         return _flagged(it, owner)
+    if method in _OF_BOTH and OPTIMIZER_NAME.search(it.receiver_path or ""):
+        return UNKNOWN
     if method in MODULE_METHODS and not (method in ("eval", "train") and it.arguments and method == "eval"):
         return _becomes_module(it, owner)
     if method in READING_METHODS or _to_integers(it):

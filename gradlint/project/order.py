@@ -4,11 +4,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from gradlint.model.torch_calls import OPTIMIZER_NAME
 from gradlint.project import scope
 from gradlint.project.bindings import owner_class
 from gradlint.project.flow import Flows
 from gradlint.project.nodes import FunctionNode
 from gradlint.project.steps import Act, Branch, Leave, Repeat, Script, Steps, is_optimizer_name
+from gradlint.project.values import Value
 
 # What the ``.grad`` of an optimizer's parameters holds: nothing since it was zeroed; what ``backward()`` put there;
 # what a step was already made with; or nobody knows.
@@ -77,7 +79,7 @@ class Order:
         start = moment.zeroed if moment.zeroed is not None else moment.act.at
         return replace(
             moment,
-            before=max((at for at in inside if at < min(start, moment.act.at)), default=None),
+            before=max((at for at in inside if at <= start and at < moment.act.at), default=None),
             after=min((at for at in inside if at > moment.act.at), default=None),
         )
 
@@ -101,11 +103,19 @@ class Order:
                     continue  # with the model, as a rule
                 event = flow.calls.get(step.at)
                 known = event is not None and any(
-                    value is not None and value.kind == "optimizer"
+                    value is not None and (value.kind == "optimizer" or self._is_plain(function, step, value))
                     for value in (event.receiver, *(argument.value for argument in event.arguments))
                 )
                 if (known or step.inside is not None) and not any(_may_zero(act, step.path) for act in inside):
                     yield step, backward[0]
+
+    def _is_plain(self, function: FunctionNode, step: Act, value: Value) -> bool:
+        """Whether what is stepped with is called an optimizer, and no caller hands over one of the project's own."""
+        if value.kind != "unknown" or value.target is not None or not OPTIMIZER_NAME.search(step.path or ""):
+            return False
+        callers = self._flows.calls.callers.get(function, ())
+        given = (self._flows.argument(self._flows.flow(e.caller), e.at, step.path or "", function) for e in callers)
+        return all(each.target is None for each in given)
 
     def modules(self, function: FunctionNode, optimizers: Iterable[str]) -> dict[str, str]:
         """For optimizers of one module's parameters, by name, the name of the module."""

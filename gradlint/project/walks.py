@@ -3,10 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from gradlint.model.code import dotted
 from gradlint.model.torch_calls import BACKWARD_METHODS
 from gradlint.project import scope
-from gradlint.project.flow import CallEvent, Flow, Flows
-from gradlint.project.nodes import FunctionNode
+from gradlint.project.bindings import owner_class
+from gradlint.project.effects import GRAD
+from gradlint.project.flow import AttributeEvent, CallEvent, Flow, Flows
+from gradlint.project.nodes import ClassNode, FunctionNode
 from gradlint.project.values import COMPUTED, Value
 
 
@@ -30,6 +33,38 @@ class Walks:
     def __init__(self, flows: Flows) -> None:
         self._flows = flows
 
+    def _comes_in(self, flow: Flow, event: CallEvent, at: int) -> bool:
+        return _is_carried(flow, event, at) or self._is_hoisted(flow, event, at) or self._is_kept(flow, at)
+
+    def _is_hoisted(self, flow: Flow, event: CallEvent, at: int) -> bool:
+        """Whether a place before the loop recorded a graph, once, that ``backward()`` walks in every round."""
+        made, loop = flow.calls.get(at), scope.innermost_loop(flow.function, event.at)
+        if made is None or loop is None or at in loop or not made.forward or scope.innermost_loop(flow.function, at):
+            return False
+        records = self._flows.calls.states_at(flow.function, at) == GRAD and bool(made.result.tensor & COMPUTED)
+        return records and scope.in_each_round(flow.function, event.at) and _is_to_be_trained(flow, made)
+
+    def _is_kept(self, flow: Flow, at: int) -> bool:
+        """Whether a forward is given an attribute that it also sets, with its graph, for the next call."""
+        made, cls = flow.calls.get(at), owner_class(flow.function)
+        if made is None or cls is None or not made.forward or flow.function.facts.name == "forward":
+            return False
+        given = {dotted(argument.expression) for argument in made.arguments} - {None}
+        for stored in flow.attributes.values():
+            if stored.stored is None or stored.path not in given or not (stored.path or "").startswith("self."):
+                continue
+            others = {f for f, _ in self._flows.bindings.attribute(cls, (stored.path or "").removeprefix("self."))}
+            alone = all(f is flow.function or f.facts.name == "__init__" for f in others)
+            if alone and made.result.origins & stored.stored.origins and self._is_last(flow, stored, cls):
+                return True
+        return False
+
+    def _is_last(self, flow: Flow, stored: AttributeEvent, cls: ClassNode) -> bool:
+        """Whether an attribute is assigned once in its method, and nothing in the class detaches it."""
+        again = (e for e in flow.attributes.values() if e.stored is not None and e.path == stored.path)
+        methods = (call.callee for method in cls.methods for call in method.facts.calls)
+        return sum(1 for _ in again) == 1 and f"{stored.path}.detach_" not in methods
+
     def second(self, function: FunctionNode) -> Iterator[SecondWalk]:
         """The second walks in a function, in order."""
         if function.facts.words.isdisjoint(BACKWARD_METHODS):
@@ -43,11 +78,20 @@ class Walks:
             places = sorted(origin.at for origin in origins if origin.function is function)
             firsts = (flow.calls[at] for at in places if at in flow.calls and at != event.at)
             first = next((each for each in firsts if each.method in BACKWARD_METHODS), None)
-            carried = next((at for at in places if _is_carried(flow, event, at)), None)
+            carried = next((at for at in places if self._comes_in(flow, event, at)), None)
             if first is not None:
                 yield SecondWalk(event, first, first.at, _keeps(first))
             elif carried is not None:
                 yield SecondWalk(event, None, carried, _keeps(event))
+
+
+def _is_to_be_trained(flow: Flow, made: CallEvent) -> bool:
+    """Whether the module of a forward is known to have parameters with gradients: it is new, or in training mode."""
+    module = made.callee if made.callee.kind == "module" else made.receiver
+    if module is None or module.frozen:
+        return False
+    named = any(e.name == f"{made.name}.parameters" for e in flow.calls.values())
+    return bool(named or module.training or (module.certainty == "known" and module.born is not None))
 
 
 def _is_carried(flow: Flow, event: CallEvent, at: int) -> bool:

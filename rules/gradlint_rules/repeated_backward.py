@@ -116,6 +116,38 @@ def train_step(generator, discriminator, noise):
 # raises: RuntimeError: Trying to backward through the graph a second time
 ```
 
+### computed once, before the loop
+```python
+from torch import nn
+
+def train(head, criterion, optimizer, batches, prompt):
+    encoder = nn.Sequential(nn.Linear(2, 2), nn.Tanh())
+    context = encoder(prompt)
+    for batch in batches:
+        loss = head(batch * context).pow(2).sum()
+        optimizer.zero_grad()
+        loss.backward()  # GL403
+        optimizer.step()
+
+# run: train(head, criterion, optimizer, [images, images], images)
+# raises: RuntimeError: Trying to backward through the graph a second time
+```
+
+### a hidden state that an object keeps
+```python
+class Trainer:
+    def __init__(self, rnn):
+        self.rnn = rnn
+        self.hidden = None
+
+    def step(self, batch):
+        output, self.hidden = self.rnn(batch, self.hidden)
+        output.pow(2).sum().backward()  # GL403
+
+# run: trainer = Trainer(rnn); trainer.step(images); trainer.step(images)
+# raises: RuntimeError: Trying to backward through the graph a second time
+```
+
 ## Silent
 
 ### detached, or a fresh forward
@@ -250,5 +282,40 @@ def train_step(model, head, other, images):
     other(features).sum().backward()
 
 # run: train_step(model, head, other, images)
+```
+
+### a frozen encoder before the loop, a hidden state that is begun anew
+```python
+import torch
+
+class Trainer:
+    def __init__(self, rnn):
+        self.rnn = rnn
+        self.hidden = None
+
+    def begin(self):
+        self.hidden = None
+
+    def step(self, batch):
+        output, self.hidden = self.rnn(batch, self.hidden)
+        output.pow(2).sum().backward()
+
+class Detaching:
+    def __init__(self, rnn):
+        self.rnn, self.hidden = rnn, None
+
+    def step(self, batch):
+        output, hidden = self.rnn(batch, self.hidden)
+        self.hidden = hidden.detach()
+        output.pow(2).sum().backward()
+
+def train(encoder, head, batches, prompt):
+    encoder.requires_grad_(False)
+    context = encoder(prompt)
+    for batch in batches:
+        head(batch * context).pow(2).sum().backward()
+
+# run: Trainer(rnn).step(images)
+# run: train(model, head, [images, images], images)
 ```
 """

@@ -49,6 +49,8 @@ from collections.abc import Iterator
 
 from gradlint.rule import Finding, Fix, FunctionNode, Moment, Note, Project, rewrites, rule, scope
 
+_WALKING = frozenset({"backward", "manual_backward", "grad", "closure", "backward_step"})
+
 
 @rule("GL405", severity="error", since="0.2.0")
 def step_before_backward(project: Project) -> Iterator[Finding]:
@@ -64,9 +66,30 @@ def step_before_backward(project: Project) -> Iterator[Finding]:
                 and moment.act.at not in silent
                 and moment.grads == {"none"}
                 and moment.before is None
-                and moment.after is not None
             ):
-                yield _finding(function, moment, moment.after)
+                if moment.after is not None:
+                    yield _finding(function, moment, moment.after)
+                elif moment.zeroed is not None and _never_walks(project, function, moment.zeroed, moment.act.at):
+                    yield _without(function, moment, moment.zeroed)
+
+
+def _never_walks(project: Project, function: FunctionNode, zeroed: int, step: int) -> bool:
+    """Whether a forward runs between two places, and nothing there or elsewhere in the function computes gradients."""
+    if not function.facts.words.isdisjoint(_WALKING):
+        return False
+    between = [event for event in project.flow(function).calls.values() if zeroed < event.at < step]
+    seen = not any(event.opaque or any(project.order.steps.acts(t) for t in event.targets) for event in between)
+    return seen and any(event.forward and not project.flow(function).derives for event in between)
+
+
+def _without(function: FunctionNode, moment: Moment, zeroed: int) -> Finding:
+    return Finding(
+        function.place(moment.act.at),
+        function.name,
+        f"`{moment.optimizer}.step()` does nothing: no `backward()` has run since the gradients were zeroed",
+        (Note(function.place(zeroed), "the gradients are set to None here"),),
+        help="call `backward()` on the loss before the step",
+    )
 
 
 def _finding(function: FunctionNode, moment: Moment, backward: int) -> Finding:
@@ -125,6 +148,18 @@ def train(model, criterion, optimizer, batches):
 
 # run: train(model, criterion, optimizer, batches)
 # shows: model.weight.tolist() == [[1.0, 1.0]]
+```
+
+### no backward at all
+```python
+def train_step(model, criterion, optimizer, images, labels):
+    optimizer.zero_grad()
+    loss = criterion(model(images), labels)
+    optimizer.step()  # GL405
+    return loss
+
+# run: train_step(model, criterion, optimizer, images, labels)
+# shows: model.weight.grad is None
 ```
 
 ## Silent
@@ -191,5 +226,15 @@ def train_step(model, criterion, optimizer, images, labels):
     criterion(model(images), labels).backward()
 
 # run: train_step(model, criterion, optimizer, images, labels)
+```
+
+### gradients come from code we cannot see
+```python
+def train_step(model, criterion, optimizer, images, labels, engine):
+    optimizer.zero_grad()
+    loss = criterion(model(images), labels)
+    engine.run(loss)
+    optimizer.step()
+    return loss
 ```
 """

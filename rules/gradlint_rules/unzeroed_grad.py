@@ -147,6 +147,25 @@ class Trainer:
 # shows: model.weight.grad.abs().sum() > 0
 ```
 
+### an optimizer that is handed in
+```python
+def train(model, criterion, optimizer, batches, epochs=2):
+    for epoch in range(epochs):
+        optimizer.zero_grad()
+        for images, labels in batches:
+            criterion(model(images), labels).backward()
+            optimizer.step()  # GL406
+
+def mixed(model, criterion, optimizer, scaler, batches):
+    for images, labels in batches:
+        scaler.scale(criterion(model(images), labels)).backward()
+        scaler.step(optimizer)  # GL406
+        scaler.update()
+
+# run: train(model, criterion, torch.optim.SGD(model.parameters(), lr=0.1), batches)
+# shows: model.weight.grad.abs().sum() > 0
+```
+
 ## Silent
 
 ### zeroed by another method, by hand, or by the model
@@ -298,5 +317,28 @@ def step(model, criterion, images, labels):
     optimizer.step()
 
 # run: step(model, criterion, *batches[0])
+```
+
+### an optimizer of the project is handed in
+```python
+import torch
+
+class Warmup:
+    def __init__(self, optimizer):
+        self.optimizer = optimizer
+
+    def step(self):
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+def train(model, criterion, optimizer, batches):
+    for images, labels in batches:
+        criterion(model(images), labels).backward()
+        optimizer.step()
+
+def main(model, criterion, batches):
+    train(model, criterion, Warmup(torch.optim.SGD(model.parameters(), lr=0.1)), batches)
+
+# run: main(model, criterion, batches)
 ```
 """

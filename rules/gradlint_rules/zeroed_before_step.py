@@ -140,6 +140,24 @@ def train_step(model, criterion, optimizer, images, labels):
 # shows: model.weight.tolist() == [[1.0, 1.0]]
 ```
 
+### by a method called backward
+```python
+class Trainer:
+    def __init__(self, model, criterion, optimizer):
+        self.model, self.criterion, self.optimizer = model, criterion, optimizer
+
+    def backward(self, loss):
+        loss.backward()
+        self.optimizer.zero_grad()
+
+    def step(self, images, labels):
+        self.backward(self.criterion(self.model(images), labels))
+        self.optimizer.step()  # GL404
+
+# run: Trainer(model, criterion, optimizer).step(images, labels)
+# shows: model.weight.tolist() == [[1.0, 1.0]]
+```
+
 ## Silent
 
 ### zeroed before backward, or after the step
