@@ -126,7 +126,8 @@ class Leaks:
         if _HALVES.match(function.facts.name) or self._states.guards.decorators(function) != IDENTITY:
             return True
         others = function.owner.methods if function.owner is not None else _plain_functions(function)
-        return any(other is not function and self._switches_on(other) for other in others)
+        halves = (other for other in others if other is not function and self._blamed(other) is None)
+        return any(map(self._switches_on, halves))
 
     def _switches_on(self, function: FunctionNode) -> bool:
         return any(

@@ -47,6 +47,7 @@ from collections.abc import Iterator
 from gradlint.rule import (
     GRAD,
     Assign,
+    Attribute,
     Call,
     Comprehension,
     DefineFunction,
@@ -70,6 +71,8 @@ _WHAT = {
     "map": "this `map`",
     "lambda": "this lambda",
     "function": "this function",
+    "partial": "this `partial`",
+    "call": "this generator",
 }
 
 
@@ -80,9 +83,10 @@ def deferred_past_grad_mode(project: Project) -> Iterator[Finding]:
         if function.facts.is_generator or function.facts.is_async or not _may_switch(project, function):
             continue
         for made, kind in _outliving(project, function):
-            if _is_off(project, function, made.at) and _runs_module(project, function, made, kind):
+            at = _defined_at(function, made) if kind == "function" else made.at
+            if (kind == "function" or _is_off(project, function, at)) and _runs_module(project, function, made, kind):
                 yield Finding(
-                    function.place(made.at),
+                    function.place(at),
                     function.name,
                     f"{_WHAT[kind]} runs after the region it stands in, with grad on",
                     help="run it inside the region, or put the guard into it",
@@ -96,6 +100,13 @@ def _may_switch(project: Project, function: FunctionNode) -> bool:
 def _is_off(project: Project, function: FunctionNode, at: int) -> bool:
     """Whether the function itself, or its decorator, has switched grad off there."""
     return not project.calls.own_states(function, at) & GRAD
+
+
+def _defined_at(function: FunctionNode, name: Expression) -> int:
+    """Where the function is defined that a name stands for."""
+    found = (s for s in statements(function.facts.body) if isinstance(s, DefineFunction))
+    defined = next(s for s in found if isinstance(name, Name) and s.name == name.id)
+    return defined.at
 
 
 def _outliving(project: Project, function: FunctionNode) -> Iterator[tuple[Expression, str]]:
@@ -122,6 +133,11 @@ def _lazy(project: Project, function: FunctionNode, value: Expression) -> Iterat
             yield value, "generator"
         case Call(function=called) if project.modes.full_name(function, called) in _LAZY:
             yield value, "map"
+        case Call(function=called, at=at) if project.modes.full_name(function, called) == "functools.partial":
+            if any(_contains(region, at) for region in _regions(project, function)):
+                yield value, "partial"
+        case Call(at=at) if _generators(project, function, at):
+            yield value, "call"
         case Lambda(at=at) if any(_contains(region, at) for region in _regions(project, function)):
             yield value, "lambda"
         case Name(id=name) if name in function.facts.local and _is_defined_in_region(project, function, name):
@@ -130,11 +146,23 @@ def _lazy(project: Project, function: FunctionNode, value: Expression) -> Iterat
             pass
 
 
+def _generators(project: Project, function: FunctionNode, at: int) -> tuple[FunctionNode, ...]:
+    """The generator functions of the project that a call starts: their bodies run when somebody iterates."""
+    event = project.flow(function).calls.get(at)
+    targets = event.targets if event is not None else ()
+    return targets if targets and all(target.facts.is_generator for target in targets) else ()
+
+
 def _is_defined_in_region(project: Project, function: FunctionNode, name: str) -> bool:
     """``with torch.no_grad(): def predict(...)``: then somebody thinks that the region reaches into it."""
     found = [s for s in statements(function.facts.body) if isinstance(s, DefineFunction) and s.name == name]
     inner = [function.module.functions[s.function] for s in found]
-    return len(found) == 1 and any(_contains(w, found[0].at) for w in _regions(project, function)) and bool(inner)
+    off = (w for w in _regions(project, function) if any(_is_switch(project, function, i.context) for i in w.items))
+    return len(found) == 1 and any(_contains(w, found[0].at) for w in off) and bool(inner)
+
+
+def _is_switch(project: Project, function: FunctionNode, context: Expression) -> bool:
+    return project.modes.held(function, context) in ("no_grad", "inference_mode")
 
 
 def _regions(project: Project, function: FunctionNode) -> Iterator[With]:
@@ -169,11 +197,18 @@ def _runs_module(project: Project, function: FunctionNode, made: Expression, kin
         case Comprehension(element=element, loops=loops):
             parts = [*within(element), *(e for loop in loops for c in loop.conditions for e in within(c))]
             return any(_is_unguarded_forward(project, function, e.at) for e in parts if e.at in calls)
+        case Call(at=at) if kind == "call":
+            return all(_records(project, target) for target in _generators(project, function, at))
         case Call(at=at) if at in calls and calls[at].arguments:
             mapped = calls[at].arguments[0]
             if isinstance(mapped.value.target, FunctionNode) and mapped.value.kind == "callable":
                 return _records(project, mapped.value.target)
             is_frozen = mapped.value.frozen is True
+            match mapped.expression:
+                case Attribute(value=owner, name="forward" | "__call__") if kind == "partial":
+                    return project.evidence.is_module(owner, None)
+                case _:
+                    pass
             return project.evidence.is_module(mapped.expression, mapped.value) and not is_frozen
         case Lambda(function=index):
             return _records(project, function.module.functions[index])
@@ -232,9 +267,9 @@ import torch
 
 def predictor(encoder):
     with torch.inference_mode():
-        def predict(images):
+        def predict(images):  # GL313
             return encoder(images).softmax(1)
-        return predict  # GL313
+        return predict
 
 def scorer(encoder):
     with torch.no_grad():
@@ -254,6 +289,33 @@ def outputs(encoder, loader):
 
 # run: found = list(outputs(encoder, [images]))
 # shows: found[0].requires_grad
+```
+
+### returned behind the region, partial, a generator function
+```python
+import torch
+from functools import partial
+
+def predictor(encoder):
+    with torch.inference_mode():
+        def predict(images):  # GL313
+            return encoder(images).softmax(1)
+    return predict
+
+def bound(encoder, images):
+    with torch.no_grad():
+        fn = partial(encoder.forward, images)  # GL313
+    return fn
+
+@torch.no_grad()
+def outputs(encoder, loader):
+    def each():
+        for images in loader:
+            yield encoder(images)
+    return each()  # GL313
+
+# run: found = predictor(encoder)(images), bound(encoder, images)(), next(outputs(encoder, [images]))
+# shows: all(each.requires_grad for each in found)
 ```
 
 ## Silent
@@ -338,5 +400,29 @@ def build_short(encoder):
 
 # run: out = build(encoder)(images), build_short(encoder)(images)
 # shows: out[0].requires_grad and out[1].requires_grad
+```
+
+### a generator that guards itself, a partial for something else
+```python
+import torch
+from functools import partial
+
+@torch.no_grad()
+def each(encoder, loader):
+    for images in loader:
+        yield encoder(images)
+
+@torch.no_grad()
+def outputs(encoder, loader):
+    return each(encoder, loader)
+
+def converter():
+    with torch.no_grad():
+        convert = partial(int, base=2)
+    return convert
+
+# run: out = next(outputs(encoder, [images]))
+# run: number = converter()("10")
+# shows: not out.requires_grad and number == 2
 ```
 """

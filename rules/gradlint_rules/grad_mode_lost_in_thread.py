@@ -55,17 +55,34 @@ from gradlint.rule import (
     GRAD,
     INFERENCE,
     NO_GRAD,
+    Call,
     CallEvent,
     Finding,
     FunctionNode,
     Note,
+    Passed,
     Place,
     Project,
-    Value,
+    dotted,
     rule,
 )
 
-_STARTERS = ("Thread", "Timer", "submit", "to_thread", "run_in_executor", "map", "apply_async", "starmap")
+_STARTERS = (
+    "Thread",
+    "Timer",
+    "submit",
+    "to_thread",
+    "run_in_executor",
+    "map",
+    "apply_async",
+    "starmap",
+    "run",
+    "serve",
+)
+
+_SERVING = frozenset({"run", "serve"})
+_APPS = frozenset({"Flask", "FastAPI", "Starlette", "Quart"})
+_ROUTES = frozenset({"route", "get", "post", "put", "patch", "delete"})
 
 
 @rule("GL312", severity="warning", since="0.1.0")
@@ -75,10 +92,11 @@ def grad_mode_lost_in_thread(project: Project) -> Iterator[Finding]:
     for function in project.functions():
         if spellings.isdisjoint(function.facts.words) or not _may_be_off(project, function):
             continue
+        yield from _served(project, function)
         for event in project.flow(function).calls.values():
             if _is_off(project, function, event.at) and project.calls.starts_thread(function, event.name):
                 for argument in event.arguments:
-                    yield from _findings(project, function, event, argument.value)
+                    yield from _findings(project, function, event, argument)
 
 
 def _may_be_off(project: Project, function: FunctionNode) -> bool:
@@ -91,13 +109,41 @@ def _is_off(project: Project, function: FunctionNode, at: int) -> bool:
     return bool(states) and not states & ~(NO_GRAD | INFERENCE)
 
 
-def _findings(project: Project, function: FunctionNode, event: CallEvent, job: Value) -> Iterator[Finding]:
-    if job.kind == "module" and event.arguments and event.arguments[0].value is job and not job.frozen:
+def _findings(project: Project, function: FunctionNode, event: CallEvent, given: Passed) -> Iterator[Finding]:
+    job = given.value
+    if event.arguments[0] is given and project.evidence.is_module(given.expression, job) and not job.frozen:
         yield _finding(function, event, None)
     elif job.kind == "callable" and isinstance(job.target, FunctionNode):
         forward = _recorded(project, job.target, frozenset())
         if forward is not None:
             yield _finding(function, event, forward)
+
+
+def _served(project: Project, function: FunctionNode) -> Iterator[Finding]:
+    """Servers that answer each request in a thread of its own, started with grad off."""
+    if _SERVING.isdisjoint(function.facts.words):
+        return
+    for event in project.flow(function).calls.values():
+        if event.method in _SERVING and _is_off(project, function, event.at):
+            app = event.name.rpartition(".")[0] if event.method == "run" else None
+            named = {dotted(argument.expression) for argument in event.arguments} | {app}
+            for handler in _handlers(project, function, named - {None}):
+                forward = _recorded(project, handler, frozenset())
+                if forward is not None:
+                    yield _finding(function, event, forward)
+                    break
+
+
+def _handlers(project: Project, function: FunctionNode, names: set[str | None]) -> Iterator[FunctionNode]:
+    """The functions that are routes of an app of one of these names; an ``async def`` runs in the server's thread."""
+    for other in function.module.functions:
+        for decorator in other.facts.decorators if not other.facts.is_async else ():
+            called = decorator.function if isinstance(decorator, Call) else decorator
+            app, _, verb = (dotted(called) or "").rpartition(".")
+            made = (value for _, value in project.bindings.values(function, app) if isinstance(value, Call))
+            kinds = {(dotted(value.function) or "").rpartition(".")[2] for value in made}
+            if app in names and verb in _ROUTES and not kinds.isdisjoint(_APPS):
+                yield other
 
 
 def _recorded(project: Project, function: FunctionNode, seen: frozenset[FunctionNode]) -> Place | None:
@@ -194,6 +240,69 @@ def scores(model, batches):
 
 # run: found = scores(model, [images, images])
 # shows: found[0].requires_grad
+```
+
+### the model itself, by a pool
+```python
+from concurrent.futures import ThreadPoolExecutor
+import torch
+
+def score_all(model, batches):
+    with torch.no_grad():
+        with ThreadPoolExecutor(4) as pool:
+            return list(pool.map(model, batches))  # GL312
+
+# run: scores = score_all(model, [images])
+# shows: scores[0].requires_grad
+```
+
+### the requests that a server answers
+```python setup
+# file: flask.py
+import threading
+import types
+
+import torch
+
+request = types.SimpleNamespace(json={"images": [[1.0] * 8]})
+
+def jsonify(answer):
+    return torch.is_grad_enabled()
+
+class Flask:
+    def __init__(self, name):
+        self.answers = []
+
+    def route(self, path, methods):
+        def decorate(handler):
+            self.handler = handler
+            return handler
+        return decorate
+
+    def run(self, host):
+        thread = threading.Thread(target=lambda: self.answers.append(self.handler()))
+        thread.start()
+        thread.join()
+```
+
+```python
+import torch
+from torch import nn
+from flask import Flask, jsonify, request
+
+app = Flask(__name__)
+model = nn.Linear(8, 3).eval()
+
+@app.route("/predict", methods=["POST"])
+def predict():
+    return jsonify(model(torch.tensor(request.json["images"])).tolist())  # GL101
+
+def main():
+    with torch.no_grad():
+        app.run(host="0.0.0.0")  # GL312
+
+# run: main()
+# shows: app.answers == [True]
 ```
 
 ## Silent

@@ -259,6 +259,26 @@ def predict(model, images, fast):
 # shows: not torch.is_grad_enabled()
 ```
 
+### next to one that restores
+```python
+import torch
+
+def embed(model, images):
+    torch.set_grad_enabled(False)  # GL311
+    return model(images)
+
+def careful(model, images):
+    before = torch.is_grad_enabled()
+    torch.set_grad_enabled(False)
+    try:
+        return model(images)
+    finally:
+        torch.set_grad_enabled(before)
+
+# run: embed(model, images)
+# shows: not torch.is_grad_enabled()
+```
+
 ## Silent
 
 ### as a context manager and as a decorator

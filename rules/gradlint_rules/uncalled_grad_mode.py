@@ -97,6 +97,7 @@ from gradlint.rule import (
     Finding,
     Fix,
     FunctionNode,
+    Name,
     Project,
     rule,
     scope,
@@ -119,7 +120,7 @@ def uncalled_grad_mode(project: Project) -> Iterator[Finding]:
 def _entered(project: Project, function: FunctionNode) -> Iterator[Finding]:
     for context in scope.entered(function):
         for value in scope.outcomes(context):
-            if (mode := project.modes.mode(function, value)) is not None:
+            if (mode := project.modes.mode(function, value) or _chosen(project, function, value)) is not None:
                 called = "(...)" if mode == "set_grad_enabled" else "()"
                 yield Finding(
                     function.place(value.at),
@@ -128,6 +129,15 @@ def _entered(project: Project, function: FunctionNode) -> Iterator[Finding]:
                     help=f"write `{mode}{called}`",
                     fix=_call(function, value, "safe") if called == "()" else None,
                 )
+
+
+def _chosen(project: Project, function: FunctionNode, value: Expression) -> str | None:
+    """The mode of a name that holds one of several, none of them called: ``mode = no_grad if ... else enable_grad``."""
+    if not isinstance(value, Name) or value.id not in function.facts.local:
+        return None
+    found = project.bindings.values(function, value.id)
+    modes = [project.modes.mode(where, one) for where, each in found for one in scope.outcomes(each)]
+    return modes[0] if modes and all(modes) else None
 
 
 def _decorating(project: Project, function: FunctionNode) -> Iterator[Finding]:
@@ -337,6 +347,19 @@ def embed(encoder, images):
 
 # run: with torch.no_grad(): out = embed(model, images)
 # shows: out.requires_grad
+```
+
+### one of two, chosen before
+```python
+import torch
+
+def embed(encoder, images, training):
+    mode = torch.enable_grad if training else torch.no_grad
+    with mode:  # GL302
+        return encoder(images)
+
+# run: embed(model, images, False)
+# raises: TypeError: 'type' object does not support the context manager, or AttributeError: __enter__
 ```
 
 ## Silent
