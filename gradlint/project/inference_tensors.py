@@ -1,10 +1,13 @@
 """Tensors made under ``inference_mode()``, and what is done with them outside of it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from gradlint.model.code import Augment, Statement, dotted
 from gradlint.model.torch_calls import LOSS_LIKE
+from gradlint.model.traverse import statements
+from gradlint.project.bindings import owner_class
 from gradlint.project.calls import CallGraph
 from gradlint.project.effects import GRAD, INFERENCE, apply
 from gradlint.project.flow import CallEvent, Flow, Flows
@@ -34,7 +37,8 @@ class InferenceTensors:
     def misuses(self, function: FunctionNode) -> Iterator[Misuse]:
         """The misuses in a function; one that is itself called under ``inference_mode()`` has none."""
         words = function.facts.words
-        if _WORDS.isdisjoint(words) and not any(word.endswith("_") for word in words):
+        changing = any(word.endswith("_") for word in words) or any(map(_changes, statements(function.facts.body)))
+        if _WORDS.isdisjoint(words) and not changing:
             return
         flow = self._flows.flow(function)
         for change in tuple(flow.changes.values()):
@@ -62,6 +66,9 @@ class InferenceTensors:
                 yield Misuse(event.at, "flagged", event.name.rpartition(".")[0], owner.made_at or 0)
             return
         given = [argument.value for argument in event.arguments if self._is_inference(flow, argument.value)]
+        if not given and event.method != "Parameter":
+            kept = (self._kept(flow, dotted(argument.expression)) for argument in event.arguments)
+            given = [value for value in kept if value is not None]
         if not given:
             return
         if event.method == "Parameter":
@@ -95,6 +102,25 @@ class InferenceTensors:
             return False
         return all(self._gives_inference(target) for target in event.targets)
 
+    def _kept(self, flow: Flow, path: str | None) -> Value | None:
+        """What an attribute holds, if every other method that sets it does so under ``inference_mode()``."""
+        cls = owner_class(flow.function)
+        if path is None or cls is None or not path.startswith("self.") or path in _stored(flow):
+            return None
+        methods = {method for method, _ in self._flows.bindings.attribute(cls, path.removeprefix("self."))}
+        found: list[Value] = []
+        for method in methods - {flow.function}:
+            stored = _stored(self._flows.flow(method)).get(path) if not self._flows.is_running(method) else None
+            if stored is None or stored.kind == "none":
+                if stored is None or method.facts.name != "__init__":
+                    return None
+            elif not stored.own_memory or stored.made_at is None or not self.made_under(method, stored.made_at):
+                return None
+            else:
+                same = method.module is flow.function.module
+                found.append(stored if same else replace(stored, made_at=flow.function.facts.at))
+        return found[0] if found else None
+
     def _gives_inference(self, callee: FunctionNode) -> bool:
         if self._flows.is_running(callee) or not self.made_under(callee, callee.facts.at):
             return False
@@ -105,5 +131,22 @@ class InferenceTensors:
         """Whether what a function makes at a place is made under ``inference_mode()``, by its own guard."""
         return apply(self._calls.effect_at(function, at), GRAD) == INFERENCE
 
+    def builds(self, function: FunctionNode, event: CallEvent) -> bool:
+        """Whether a call makes a module under ``inference_mode()``: the function's own, or all of what it calls."""
+        if self.made_under(function, event.at):
+            return True
+        own = [self.made_under(target, target.facts.at) for target in event.targets]
+        return event.result.kind == "module" and bool(own) and all(own)
+
     def _is_outside(self, function: FunctionNode, at: int) -> bool:
         return not self._calls.states_at(function, at) & INFERENCE
+
+
+def _changes(statement: Statement) -> bool:
+    return isinstance(statement, Augment)
+
+
+def _stored(flow: Flow) -> dict[str, Value]:
+    """What a function sets attributes to, the last of each."""
+    events = flow.attributes.values()
+    return {event.path: event.stored for event in events if event.path is not None and event.stored is not None}

@@ -173,6 +173,36 @@ def distill(student, teacher, optimizer, images):
 # raises: RuntimeError: Inference tensors cannot be saved for backward.
 ```
 
+### added to, and kept by an object
+```python
+import torch
+
+def shift(encoder, images):
+    with torch.inference_mode():
+        z = encoder(images) * 2
+    z += 1  # GL316
+    return z
+
+class Trainer:
+    def __init__(self, encoder, head, optimizer):
+        self.encoder, self.head, self.optimizer = encoder, head, optimizer
+        self.features = None
+
+    def prepare(self, images):
+        with torch.inference_mode():
+            self.features = self.encoder(images)
+
+    def step(self):
+        loss = self.head(self.features).square().mean()  # GL316
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+# run: shift(teacher, images)
+# run: trainer = Trainer(teacher, student, optimizer); trainer.prepare(images); trainer.step()
+# raises: RuntimeError: In
+```
+
 ## Silent
 
 ### cloned outside, or made under no_grad
@@ -226,5 +256,29 @@ with torch.inference_mode(False):
     z = torch.ones(3)
 z.add_(1)
 z.requires_grad_()
+```
+
+### kept under no_grad, or cloned
+```python
+import torch
+
+class Trainer:
+    def __init__(self, encoder, head):
+        self.encoder, self.head = encoder, head
+        self.features = None
+        self.more = None
+
+    def prepare(self, images):
+        with torch.no_grad():
+            self.features = self.encoder(images)
+        with torch.inference_mode():
+            more = self.encoder(images)
+        self.more = more.clone()
+
+    def step(self):
+        loss = self.head(self.features).square().mean() + self.head(self.more).mean()
+        loss.backward()
+
+# run: trainer = Trainer(teacher, student); trainer.prepare(images); trainer.step()
 ```
 """

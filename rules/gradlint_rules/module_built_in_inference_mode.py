@@ -55,21 +55,27 @@ be saved for backward.` Moving a module to another device or type there, and the
 make such parameters too; loading a `state_dict` does not.
 """
 
+import re
 from collections.abc import Iterator
 
 from gradlint.rule import (
     INFERENCE,
     Call,
+    CallEvent,
     Expression,
     Finding,
     FunctionNode,
     Note,
     Optimizer,
+    Passed,
     Project,
+    dotted,
     rewrites,
     rule,
     scope,
 )
+
+_DTYPE = re.compile(r"(^|[._])(dtype|float\d*|double|half|bfloat16)$")
 
 
 @rule("GL317", severity="warning", since="0.2.0")
@@ -91,9 +97,26 @@ def module_built_in_inference_mode(project: Project) -> Iterator[Finding]:
 
 def _is_built_there(project: Project, function: FunctionNode, value: Expression) -> bool:
     event = project.flow(function).calls.get(value.at) if isinstance(value, Call) else None
-    if event is None or event.result.kind != "module":
+    if event is None or not (event.result.kind == "module" or _is_converted(project, event)):
         return False
-    return project.inference_tensors.made_under(function, value.at)
+    return project.inference_tensors.builds(function, event)
+
+
+def _is_converted(project: Project, event: CallEvent) -> bool:
+    """``model.to(torch.float64)``, ``model.double()``: other parameters, as a rule."""
+    match event:
+        case CallEvent(method="half" | "double" | "bfloat16" | "float"):
+            pass
+        case CallEvent(method="to", arguments=arguments) if any(_DTYPE.search(_spelt(a)) for a in arguments):
+            pass
+        case _:
+            return False
+    owner = event.name.rpartition(".")[0]
+    return event.receiver is not None and event.receiver.kind in ("unknown", "module") and bool(owner)
+
+
+def _spelt(argument: Passed) -> str:
+    return dotted(argument.expression) or ""
 
 
 def _finding(function: FunctionNode, path: str, value: Expression, optimizer: Optimizer) -> Finding:
@@ -130,6 +153,33 @@ def train(images):
 
 # run: train(images)
 # raises: RuntimeError: Inference tensors cannot be saved for backward.
+```
+
+### by a function, and converted
+```python
+import torch
+from torch import nn
+
+@torch.inference_mode()
+def build():
+    return nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+
+def train(images):
+    model = build()  # GL317
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model(images).sum().backward()
+    optimizer.step()
+
+def tune(model, images):
+    with torch.inference_mode():
+        model = model.to(torch.float64)  # GL317
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model(images.double()).sum().backward()
+    optimizer.step()
+
+# run: train(images)
+# run: tune(nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1)), images)
+# raises: RuntimeError: In
 ```
 
 ## Silent

@@ -47,6 +47,7 @@ said. For code that is traced to be exported and only run for its values that do
 reported.
 """
 
+import re
 from collections.abc import Iterator
 
 from gradlint.rule import (
@@ -59,11 +60,15 @@ from gradlint.rule import (
     Note,
     Place,
     Project,
+    Return,
     Value,
     rule,
     scope,
     statements,
 )
+
+_EXPORTING = frozenset({"save", "eval", "onnx", "freeze", "optimize_for_inference", "coremltools", "convert"})
+_EXPORT = re.compile(r"export|convert|deploy|infer|save|test|eval|predict", re.I)
 
 
 @rule("GL319", severity="warning", since="0.1.0")
@@ -73,7 +78,7 @@ def traced_grad_mode(project: Project) -> Iterator[Finding]:
         if "trace" not in function.facts.words:
             continue
         for event in project.flow(function).calls.values():
-            if _is_trace(event) and event.arguments and _is_trained(project, function, event):
+            if _is_trace(event) and event.arguments and _is_wanted(project, function, event):
                 guard = _guard(project, event.arguments[0].value)
                 if guard is not None:
                     yield Finding(
@@ -88,6 +93,20 @@ def traced_grad_mode(project: Project) -> Iterator[Finding]:
 def _is_trace(event: CallEvent) -> bool:
     target = event.callee.target
     return getattr(target, "name", "") in ("torch.jit.trace", "torch.jit.trace_module")
+
+
+def _is_wanted(project: Project, function: FunctionNode, event: CallEvent) -> bool:
+    """Whether a result is trained on here, or the trace is handed on and nothing speaks of a model that is exported."""
+    if _is_trained(project, function, event):
+        return True
+    handed_on = any(
+        statement.value is not None and statement.value.at == event.at
+        for statement in statements(function.facts.body)
+        if isinstance(statement, Return)
+    )
+    recorded = project.calls.states_at(function, event.at) == GRAD
+    exported = not _EXPORTING.isdisjoint(function.facts.words) or event.arguments[0].value.training is False
+    return handed_on and recorded and not exported and not _EXPORT.search(function.facts.name)
 
 
 def _is_trained(project: Project, function: FunctionNode, event: CallEvent) -> bool:
@@ -165,6 +184,22 @@ def step(x):
 
 # run: found = step(torch.ones(3))
 # shows: found.tolist() == [3, 3, 3]
+```
+
+### handed on to who wants it
+```python
+import torch
+
+def scaled(x):
+    with torch.no_grad():
+        scale = x * x
+    return x * scale
+
+def build(x):
+    return torch.jit.trace(scaled, (x,))  # GL319
+
+# run: x = torch.ones(1, requires_grad=True); build(x)(x).sum().backward()
+# shows: x.grad.item() == 3
 ```
 
 ## Silent
