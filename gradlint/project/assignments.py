@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from gradlint.model.code import Attribute, Augment, Display, Expression, Name, Operation, Subscript, dotted
+from gradlint.model.traverse import within
 from gradlint.project import evaluate, growth, tensors
 from gradlint.project.flow import AttributeEvent
 from gradlint.project.nodes import FunctionNode
@@ -110,7 +111,7 @@ def augment(run: "Run", statement: Augment) -> None:
     held = evaluate.value_of(statement.target, run)
     run.reads.dereferenced(held)
     run.reads.dereferenced(added)
-    if held.is_tensor or held.kind == "parameters":
+    if held.is_tensor or held.kind == "parameters" or (held.kind == "unknown" and _by_own_gradient(statement, path)):
         run.note_change(statement.target.at, f"{statement.operator}=", path, held)
     if path is None:
         if isinstance(statement.target, Subscript):
@@ -123,6 +124,11 @@ def augment(run: "Run", statement: Augment) -> None:
     _augmented(run, path, held, added, statement.target.at)
     if "." in path or path in run.function.facts.shared:
         run.flow.used(added.origins, "stored", statement.at, path)
+
+
+def _by_own_gradient(statement: Augment, path: str | None) -> bool:
+    """``w -= lr * w.grad``: what has a gradient is a tensor."""
+    return path is not None and any(dotted(part) == f"{path}.grad" for part in within(statement.value))
 
 
 def _augmented(run: "Run", path: str, held: Value, added: Value, at: int) -> None:

@@ -150,7 +150,17 @@ def _display(node: Display, run: "Run") -> Value:
         isinstance(i, Operation) and i.operator == "*" and len(i.operands) == 1 for i in node.items
     )
     memory = frozenset().union(*(item.memory for item in items))
+    if node.kind == "dict" and (group := _parameters_of(node, items)) is not None:
+        return Value("container", origins=origins, memory=memory, items=(group,))
     return Value("container", origins=origins, memory=memory, items=items if fixed and items else None)
+
+
+def _parameters_of(node: Display, items: tuple[Value, ...]) -> Value | None:
+    """What a group of parameters for an optimizer holds: ``{"params": [w], "lr": 0.1}``."""
+    for key, item in zip(node.keys, items, strict=True):
+        if isinstance(key, Constant) and key.value == "params":
+            return item
+    return None
 
 
 def _operation(node: Operation, run: "Run") -> Value:

@@ -111,6 +111,7 @@ def _trained(it: Invocation) -> Value:
     if it.receiver is not None:  # in vain, but meant so
         it.run.flow.used(it.receiver.shadow, "trained", it.at, IN_VAIN)
     if it.method != "scale":
+        it.run.prove(it.receiver if it.receiver is not None and it.receiver.is_tensor else it.argument(0))
         it.run.walk(it.carried, it.at)
     return _scaled(it) if it.method == "scale" else UNKNOWN
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from gradlint.model.code import Attribute, Call
 from gradlint.model.torch_calls import (
     DETACHING_METHODS,
     INTEGER_TYPES,
@@ -32,6 +33,7 @@ from gradlint.project.nodes import External
 from gradlint.project.uses import UseKind
 from gradlint.project.values import NEVER, NUMBER, PLAIN, UNKNOWN, Loss, Value, plain, without_graph
 
+_TENSORS_ONLY = frozenset("clone detach view reshape unsqueeze squeeze repeat expand permute contiguous".split())
 _OF_BOTH = frozenset({"zero_grad", "state_dict", "load_state_dict"})  # of modules and of optimizers
 _CONTAINER_METHODS = frozenset(
     {"append", "extend", "add", "put", "insert", "appendleft", "push", "update", "setdefault"}
@@ -99,8 +101,19 @@ def _is_no_module(it: Invocation, owner: Value) -> bool:
     if owner.is_tensor:
         return True
     path, flag = it.receiver_path, it.argument(0, "requires_grad")
+    if path is None and _is_of_tensor(it.node) and (flag is None or flag.constant is True):
+        return True  # ``image.clone().requires_grad_()``
     named = path is None or not path.isidentifier() or MODEL_NAME.search(path) is not None
     return owner.kind == "unknown" and not named and (flag is None or flag.constant is True)
+
+
+def _is_of_tensor(call: Call) -> bool:
+    """Whether a method is called on the result of one that only tensors have."""
+    match call.function:
+        case Attribute(value=Call(function=Attribute(name=name))):
+            return name in _TENSORS_ONLY
+        case _:
+            return False
 
 
 def _read(it: Invocation, owner: Value) -> Value:

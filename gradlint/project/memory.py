@@ -155,6 +155,17 @@ class Memory:
             if value.is_tensor and value.origins & forwards and value.tensor & COMPUTED and own not in value.origins:
                 self.env[name] = replace(value, origins=value.origins | {own})
 
+    def prove(self, walked: Value | None) -> None:
+        """What ``backward()`` has run on has a graph; so has the one forward that led to it."""
+        if walked is None or not walked.is_tensor or not walked.tensor & COMPUTED or walked.tensor & LEAF:
+            return
+        forwards = {o.at for o in walked.origins if self._is_whole_forward(o)}
+        own = forwards if len(forwards) == 1 else set[int]()
+        for name, value in self.env.items():
+            same = value is walked or (value.made_at in own and value.own_memory)
+            if same and value.tensor == COMPUTED | PLAIN and not value.items:
+                self.env[name] = replace(value, kind="tensor", tensor=COMPUTED)
+
     def _is_whole_forward(self, origin: Origin) -> bool:
         event = self.flow.calls.get(origin.at) if origin.function is self.function else None
         if event is None or not event.forward or origin.at in self.parted:

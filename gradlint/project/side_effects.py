@@ -1,6 +1,6 @@
 """What a call may do to tensors and gradients beyond giving a result."""
 
-from gradlint.model.torch_calls import BACKWARD_METHODS, MODULE_METHODS, SELF_RETURNING_MODULE_METHODS
+from gradlint.model.torch_calls import BACKWARD_METHODS, LOSS_LIKE, MODULE_METHODS, SELF_RETURNING_MODULE_METHODS
 from gradlint.model.torch_tensors import FLAGGING_NAMES, HARMLESS_FUNCTIONS, HARMLESS_METHODS, TENSOR_METHODS
 from gradlint.project.flow import SideEffects
 from gradlint.project.invocation import Invocation, last_part
@@ -70,7 +70,11 @@ def is_harmless(it: Invocation) -> bool:
         name = callee.target.name
         return HARMLESS_FUNCTIONS.match(name) is not None or (not name.startswith("builtins.") and not it.arguments)
     if callee.kind == "module":
+        if callee.target is None:
+            return it.forward or LOSS_LIKE.search(it.name) is not None  # who would expect it to run ``backward()``?
         return isinstance(callee.target, External) and callee.target.name.startswith("torch.nn.")
+    if callee.kind == "unknown" and not it.targets and LOSS_LIKE.search(it.name):
+        return True
     if receiver is None:
         return False
     if receiver.kind == "module":

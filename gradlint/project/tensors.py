@@ -109,6 +109,8 @@ def either(left: Value, right: Value) -> Value:
 def changed(owner: Value, values: Iterable[Value], at: int, run: "Memory") -> Value:
     """A tensor after an operation in place, in which ``values`` go into it."""
     given = tuple(values)
+    if owner.tensor == LEAF and run.records(at):
+        return owner  # it raises
     origins = owner.origins.union(*(value.origins for value in given))
     records, new = run.records(at), computed((owner, *given), origins, at, run).tensor
     if records is False:

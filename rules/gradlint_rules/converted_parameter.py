@@ -72,16 +72,21 @@ from gradlint.rule import (
     Fix,
     FunctionNode,
     Name,
+    Operation,
     Project,
     Severity,
     Subscript,
+    all_expressions,
     dotted,
     rule,
     scope,
+    within,
 )
 
 _COPYING = frozenset("double half bfloat16 clone view reshape unsqueeze squeeze t expand repeat".split())
 _CONVERTING = frozenset("to cuda cpu type type_as".split())  # not where there is nothing to convert
+_ARITHMETIC = frozenset({"+", "-", "*", "/"})
+_READ_ONCE = 2  # where it is bound, and where it is read
 _PARAMETERS = frozenset({"torch.nn.Parameter", "torch.nn.parameter.Parameter"})
 
 
@@ -106,7 +111,10 @@ def _is_method_of_module(project: Project, function: FunctionNode) -> bool:
 
 def _converted(project: Project, function: FunctionNode, value: Expression) -> str | None:
     """The method that makes a computed tensor of a parameter; one that always does before one that may."""
+    if _is_calculated(project, function, value):
+        return "*"
     methods: list[str] = []
+    value = _only_use(function, value)
     while isinstance(value, Call) and isinstance(value.function, Attribute):
         if value.function.name not in _COPYING | _CONVERTING | {"float", "contiguous"}:
             break
@@ -117,13 +125,47 @@ def _converted(project: Project, function: FunctionNode, value: Expression) -> s
     return found[0] if made and found else None
 
 
+def _is_calculated(project: Project, function: FunctionNode, value: Expression) -> bool:
+    """``nn.Parameter(x) * 0.1``: computed with, before it has a name."""
+    if not isinstance(value, Operation) or value.operator not in _ARITHMETIC:
+        return False
+    return any(
+        _is_calculated(project, function, operand)
+        or (isinstance(operand, Call) and project.name_of(function, dotted(operand.function) or "?") in _PARAMETERS)
+        for operand in value.operands
+    )
+
+
+def _only_use(function: FunctionNode, value: Expression) -> Expression:
+    """A chain of methods, with the parameter put in place of the name that it has for this line alone."""
+    names = [part for part in within(value) if isinstance(part, Name)]
+    chain = value
+    while isinstance(chain, Call) and isinstance(chain.function, Attribute) and not isinstance(chain.function, Name):
+        chain = chain.function.value
+    if not isinstance(chain, Name) or chain is value or chain not in names:
+        return value
+    reads = [e for e in all_expressions(function.facts.body) if isinstance(e, Name) and e.id == chain.id]
+    made = [each for name, each in scope.assigned(function) if name == chain.id]
+    return _with_root(value, made[0]) if len(made) == 1 and len(reads) == _READ_ONCE else value
+
+
+def _with_root(chain: Expression, root: Expression) -> Expression:
+    match chain:
+        case Call(at=at, function=Attribute(at=place, value=inner, name=name), arguments=arguments):
+            return Call(at, Attribute(place, _with_root(inner, root), name), arguments)
+        case _:
+            return root
+
+
 def _finding(function: FunctionNode, path: str, value: Expression, method: str) -> Finding:
-    severity: Severity = "error" if method in _COPYING else "warning"
-    when = "" if method in _COPYING else ", as soon as there is something to convert"
+    always = method in _COPYING or method == "*"
+    severity: Severity = "error" if always else "warning"
+    when = "" if always else ", as soon as there is something to convert"
+    how = "this calculation" if method == "*" else f"`.{method}()`"
     return Finding(
         function.place(value.at),
         function.name,
-        f"`{path}` is no parameter of the module{when}: `.{method}()` computes a plain tensor, never trained or saved",
+        f"`{path}` is no parameter of the module{when}: {how} computes a plain tensor, never trained or saved",
         help="convert the tensor inside: `nn.Parameter(tensor.to(...))`",
         severity=severity,
         fix=_converted_inside(function, value),
@@ -162,6 +204,22 @@ class Prompt(Module):
 
 # run: prompt = Prompt(3, "meta")
 # shows: list(prompt.parameters()) == []
+```
+
+### computed with, or converted under another name
+```python
+import torch
+from torch import nn
+
+class Scale(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(3)) * 0.1  # GL207
+        shift = nn.Parameter(torch.zeros(3))
+        self.shift = shift.unsqueeze(0)  # GL207
+
+# run: module = Scale()
+# shows: len(list(module.parameters())) == 0
 ```
 
 ## Silent
@@ -219,5 +277,22 @@ class Scale(nn.Module):
         self.total = weight.sum().item()
 
 # run: Scale()
+```
+
+### computed with inside, or kept under its own name as well
+```python
+import torch
+from torch import nn
+
+class Scale(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(3) * 0.1)
+        shift = nn.Parameter(torch.zeros(3))
+        self.shift = shift
+        self.row = shift.unsqueeze(0)
+
+# run: module = Scale()
+# shows: len(list(module.parameters())) == 2
 ```
 """

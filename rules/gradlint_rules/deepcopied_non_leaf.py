@@ -34,7 +34,22 @@ pass, and give back a leaf that requires grad and knows nothing of its graph.
 
 from collections.abc import Iterator
 
-from gradlint.rule import COMPUTED, CallEvent, External, Finding, FunctionNode, Note, Project, Value, rule, scope
+from gradlint.rule import (
+    COMPUTED,
+    GRAD,
+    CallEvent,
+    ClassNode,
+    External,
+    Finding,
+    FunctionNode,
+    Note,
+    Place,
+    Project,
+    Value,
+    dotted,
+    rule,
+    scope,
+)
 
 
 @rule("GL212", severity="warning", since="0.2.0")
@@ -46,9 +61,13 @@ def deepcopied_non_leaf(project: Project) -> Iterator[Finding]:
         silent = scope.expected_to_fail(function) | scope.tried(function)
         for event in project.flow(function).calls.values():
             if event.method == "deepcopy" and event.at not in silent and event.arguments:
+                if event.callee.target != External("copy.deepcopy"):
+                    continue
                 value = _computed(event.arguments[0].value)
-                if value is not None and event.callee.target == External("copy.deepcopy"):
+                if value is not None:
                     yield _finding(function, event, value)
+                elif (stored := _storing(project, function, event)) is not None:
+                    yield _module(function, event, *stored)
 
 
 def _computed(value: Value) -> Value | None:
@@ -56,6 +75,41 @@ def _computed(value: Value) -> Value | None:
         if item.kind == "tensor" and item.tensor == COMPUTED:
             return item
     return None
+
+
+def _storing(project: Project, function: FunctionNode, event: CallEvent) -> tuple[str, Place] | None:
+    """The attribute in which a module that was run, and trained, before keeps a computed tensor."""
+    target = event.arguments[0].value.target
+    forward = target.method("forward") if isinstance(target, ClassNode) else None
+    name = dotted(event.arguments[0].expression)
+    if forward is None or name is None or not isinstance(target, ClassNode):
+        return None
+    calls = project.flow(function).calls.values()
+    ran = any(call.name == name and call.forward for call in calls)
+    walked = [call.at for call in calls if call.method == "backward"]
+    loop = scope.innermost_loop(function, event.at)
+    before = any(at < event.at or (loop is not None and at in loop) for at in walked)
+    if not ran or not before:
+        return None
+    others = {m.facts.name for m in target.methods if m.facts.name not in ("__init__", "forward")}
+    for stored in project.flow(forward).attributes.values():
+        path = stored.path or ""
+        kept = stored.stored is not None and stored.stored.tensor & COMPUTED and stored.stored.is_tensor
+        if kept and path.startswith("self.") and stored.stored is not None and stored.stored.origins:
+            setters = {m.facts.name for m, _ in project.bindings.attribute(target, path.removeprefix("self."))}
+            if setters.isdisjoint(others) and project.calls.own_states(forward, stored.at) & GRAD:
+                return path, forward.place(stored.at)
+    return None
+
+
+def _module(function: FunctionNode, event: CallEvent, path: str, place: Place) -> Finding:
+    return Finding(
+        function.place(event.at),
+        function.name,
+        f"`deepcopy` raises: the module keeps a computed tensor in `{path}`, and only leaves can be copied",
+        (Note(place, "it is stored here, with its graph"),),
+        help="store `.detach()`, or copy the `state_dict()`",
+    )
 
 
 def _finding(function: FunctionNode, event: CallEvent, value: Value) -> Finding:
@@ -86,6 +140,37 @@ def best(points):
 # raises: RuntimeError: Only Tensors created explicitly by the user (graph leaves) support the deepcopy protocol
 ```
 
+### a module that keeps what it computed
+```python
+import copy
+
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        self.last = None
+
+    def forward(self, x):
+        self.last = self.layer(x)
+        return self.last.sum()
+
+def train(batches):
+    net, best = Net(), None
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for batch in batches:
+        optimizer.zero_grad()
+        net(batch).backward()
+        optimizer.step()
+        best = copy.deepcopy(net)  # GL212
+    return best
+
+# run: train([torch.ones(3, 2)])
+# raises: RuntimeError: Only Tensors created explicitly by the user
+```
+
 ## Silent
 
 ### leaves, data, modules
@@ -100,5 +185,36 @@ kept = copy.deepcopy(weight), copy.deepcopy((weight * 2).detach()), copy.deepcop
 with torch.no_grad():
     y = weight * 2
 kept = copy.deepcopy(y), copy.copy(weight * 2)
+```
+
+### a module that keeps it detached, or nothing
+```python
+import copy
+
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        self.last = None
+
+    def forward(self, x):
+        out = self.layer(x)
+        self.last = out.detach()
+        return out.sum()
+
+def train(batches):
+    net, best = Net(), None
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for batch in batches:
+        optimizer.zero_grad()
+        net(batch).backward()
+        optimizer.step()
+        best = copy.deepcopy(net)
+    return best
+
+# run: train([torch.ones(3, 2)])
 ```
 """

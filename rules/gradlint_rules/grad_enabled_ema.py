@@ -91,12 +91,16 @@ def _averages(project: Project, function: FunctionNode, call: Call) -> bool:
     while isinstance(holder, Call) and isinstance(holder.function, Attribute) and holder.function.name.endswith("_"):
         inner = calls.get(holder.at)
         receiver, holder = (inner.receiver if inner is not None else None), holder.function.value
-    return receiver is not None and receiver.kind == "parameters" and event is not None and _is_live(event)
+    return receiver is not None and receiver.kind == "parameters" and event is not None and _is_live(function, event)
 
 
-def _is_live(event: CallEvent) -> bool:
+def _is_live(function: FunctionNode, event: CallEvent) -> bool:
     """Whether a live parameter is given, itself or as part of an expression."""
-    return any(argument.value.kind == "parameters" for argument in event.arguments)
+    loops = frozenset(scope.looped_parameters(function))
+    return any(
+        argument.value.kind == "parameters" or not loops.isdisjoint(scope.operands(argument.expression))
+        for argument in event.arguments
+    )
 
 
 def _summed(project: Project, function: FunctionNode) -> Iterator[int]:
@@ -177,6 +181,17 @@ def update(kept, model, decay=0.9):
 # run: kept = {name: torch.zeros_like(parameter) for name, parameter in model.named_parameters()}
 # run: update(kept, model)
 # shows: kept["weight"].requires_grad
+```
+
+### copied from an expression
+```python
+def update(target, source, tau):
+    for old, new in zip(target.parameters(), source.parameters()):
+        old.copy_(tau * new + (1 - tau) * old)  # GL107
+
+# run: import torch; target = torch.nn.Linear(2, 2).requires_grad_(False)
+# run: update(target, torch.nn.Linear(2, 2), 0.1)
+# shows: all(parameter.requires_grad for parameter in target.parameters())
 ```
 
 ## Silent

@@ -135,6 +135,19 @@ def fit(rows, targets):
 # raises: RuntimeError: a leaf Variable that requires grad is being used in an in-place operation.
 ```
 
+### of what is handed in
+```python
+import torch
+
+def sgd(params, lr, batch_size):
+    for param in params:
+        param -= lr * param.grad / batch_size  # GL209
+        param.grad.zero_()
+
+# run: sgd(list(model.parameters()), 0.1, 3)
+# raises: RuntimeError: a leaf Variable that requires grad is being used in an in-place operation.
+```
+
 ## Silent
 
 ### guarded, in a function that every caller guards
@@ -193,5 +206,20 @@ def step(weights, lr):
         weight.detach().sub_(lr * weight.grad)
 
 # run: step(list(model.parameters()), 0.1)
+```
+
+### of what is handed in, under a guard of the caller
+```python
+import torch
+
+def sgd(params, lr):
+    for param in params:
+        param -= lr * param.grad
+
+def train_step(model):
+    with torch.no_grad():
+        sgd(model.parameters(), 0.1)
+
+# run: train_step(model)
 ```
 """

@@ -46,13 +46,16 @@ from gradlint.rule import (
     GRAD,
     LEAF,
     Call,
+    CallEvent,
     ChangeEvent,
     Evaluate,
     Finding,
     Fix,
     FunctionNode,
     Note,
+    Passed,
     Project,
+    Value,
     dotted,
     expressions,
     rewrites,
@@ -77,10 +80,29 @@ def in_place_on_leaf(project: Project) -> Iterator[Finding]:
                 continue
             if project.calls.states_at(function, event.at) == GRAD:
                 yield _finding(function, event)
+        for call in project.flow(function).calls.values():
+            target = _written(call) if call.at not in silent else None
+            if target is not None and project.calls.states_at(function, call.at) == GRAD:
+                yield _finding(function, ChangeEvent(call.at, call.method, dotted(target.expression), target.value))
+
+
+def _written(call: CallEvent) -> Passed | None:
+    """The leaf that a function of torch writes to: ``out=w``, or the first argument with ``inplace=True``."""
+    for argument in call.arguments:
+        in_place = argument.keyword == "inplace" and argument.value.constant is True
+        target = argument if argument.keyword == "out" else call.arguments[0] if in_place else None
+        name = getattr(call.callee.target, "name", "")
+        if target is not None and name.startswith("torch.") and _leaf(target.value):
+            return target
+    return None
 
 
 def _is_leaf(event: ChangeEvent) -> bool:
-    return event.owner.kind == "tensor" and event.owner.tensor == LEAF and event.owner.born is not None
+    return _leaf(event.owner)
+
+
+def _leaf(value: Value) -> bool:
+    return value.kind == "tensor" and value.tensor == LEAF and value.born is not None
 
 
 def _finding(function: FunctionNode, event: ChangeEvent) -> Finding:
@@ -153,6 +175,23 @@ def build():
 
 # run: build()
 # raises: RuntimeError: a leaf Variable that requires grad is being used in an in-place operation.
+```
+
+### given to be written to
+```python
+import torch
+
+def double():
+    weight = torch.ones(3, requires_grad=True)
+    torch.mul(weight, 2, out=weight)  # GL208
+
+def clip():
+    weight = torch.ones(3, requires_grad=True)
+    return torch.nn.functional.relu(weight, inplace=True)  # GL208
+
+# run: double()
+# run: clip()
+# raises: RuntimeError: mul(): functions with out=..., or RuntimeError: a leaf Variable that requires grad
 ```
 
 ## Silent

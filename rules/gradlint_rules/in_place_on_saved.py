@@ -35,7 +35,20 @@ an operation in place. A change of a `.detach()`ed alias is noticed too, one of 
 
 from collections.abc import Iterator
 
-from gradlint.rule import COMPUTED, ChangeEvent, Finding, FunctionNode, Note, Project, rule, scope
+from gradlint.rule import (
+    COMPUTED,
+    Attribute,
+    Call,
+    CallEvent,
+    ChangeEvent,
+    Finding,
+    FunctionNode,
+    Note,
+    Project,
+    dotted,
+    rule,
+    scope,
+)
 
 _SAVING = frozenset("sigmoid tanh exp softmax log_softmax sqrt rsqrt relu reciprocal expm1 exp2 tan elu selu".split())
 
@@ -49,26 +62,48 @@ def in_place_on_saved(project: Project) -> Iterator[Finding]:
             continue
         flow = project.flow(function)
         silent = scope.expected_to_fail(function) | scope.tried(function)
-        walks = [event.at for event in flow.calls.values() if event.method == "backward"]
+        walks = [event for event in flow.calls.values() if event.method == "backward"]
         for change in flow.changes.values():
-            made = flow.calls.get(change.owner.made_at or -1)
-            saved = made is not None and made.method in _SAVING and change.owner.own_memory is True
-            if (
-                saved
-                and change.owner.tensor == COMPUTED
-                and change.at not in silent
-                and (any(at > change.at for at in walks) and not (change.path or "").endswith(".data"))
-            ):
-                yield _finding(function, change, made.method if made is not None else "")
+            made = _saved(flow.calls, function, change)
+            if made is None or change.at in silent or (change.path or "").endswith(".data"):
+                continue
+            if any(walk.at > change.at and _reaches(walk, made) for walk in walks):
+                yield _finding(function, change, made)
 
 
-def _finding(function: FunctionNode, change: ChangeEvent, saving: str) -> Finding:
-    made = change.owner.made_at
+def _saved(calls: dict[int, CallEvent], function: FunctionNode, change: ChangeEvent) -> CallEvent | None:
+    """The operation whose saved result is changed, by its own name or by that of a ``.detach()`` of it."""
+    made = calls.get(change.owner.made_at or -1)
+    if change.owner.lost is not None and change.owner.lost.how == "detach":
+        made = _detached(calls, function, change)
+    elif not change.owner.own_memory:
+        return None
+    return made if made is not None and made.method in _SAVING and made.result.tensor & COMPUTED else None
+
+
+def _detached(calls: dict[int, CallEvent], function: FunctionNode, change: ChangeEvent) -> CallEvent | None:
+    """``alias = y.detach()``: the call that made ``y``, if both names are bound once."""
+    bound = [(name, value) for name, value in scope.assigned(function) if isinstance(value, Call)]
+    aliases = [
+        value.function.value for name, value in bound if name == change.path and isinstance(value.function, Attribute)
+    ]
+    wholes = [calls.get(value.at) for name, value in bound if len(aliases) == 1 and name == dotted(aliases[0])]
+    return wholes[0] if len(wholes) == 1 else None
+
+
+def _reaches(walk: CallEvent, made: CallEvent) -> bool:
+    """Whether a ``backward()`` walks the operation: what it saved is proved to have a graph, or shares its forward."""
+    if made.result.tensor == COMPUTED:
+        return True
+    return walk.receiver is not None and bool(walk.receiver.origins & made.result.origins)
+
+
+def _finding(function: FunctionNode, change: ChangeEvent, made: CallEvent) -> Finding:
     return Finding(
         function.place(change.at),
         function.name,
-        f"`backward()` raises: `{saving}` saved its result `{change.path or ''}`, and it is changed here",
-        (Note(function.place(made), "it is computed, and saved, here"),) if made is not None else (),
+        f"`backward()` raises: `{made.method}` saved its result `{change.path or ''}`, and it is changed here",
+        (Note(function.place(made.at), "it is computed, and saved, here"),),
         help="compute a new tensor instead of changing this one",
     )
 
@@ -87,6 +122,27 @@ def loss_of(x):
     probabilities.sum().backward()
 
 # run: loss_of(torch.ones(3))
+# raises: RuntimeError: one of the variables needed for gradient computation has been modified by an inplace operation
+```
+
+### through an alias, and of a model's output
+```python
+import torch
+
+def alias(weight):
+    y = torch.exp(weight)
+    copy = y.detach()
+    copy.zero_()  # GL217
+    y.sum().backward()
+
+def shifted(model, images):
+    scores = torch.softmax(model(images), -1)
+    loss = (scores * scores).sum()
+    scores += 1  # GL217
+    loss.backward()
+
+# run: alias(torch.ones(3, requires_grad=True))
+# run: shifted(torch.nn.Linear(3, 3), torch.ones(2, 3))
 # raises: RuntimeError: one of the variables needed for gradient computation has been modified by an inplace operation
 ```
 

@@ -278,6 +278,22 @@ for step in range(2):
 # warns: UserWarning: The .grad attribute of a Tensor that is not a leaf Tensor is being accessed.
 ```
 
+### of an input that was scaled
+```python
+import torch
+
+def saliency(model, image, label):
+    image = image.clone().requires_grad_(True)
+    scaled = image / 255
+    score = model(scaled)[0, label]
+    score.backward()
+    return scaled.grad  # GL201
+
+# run: found = saliency(torch.nn.Linear(3, 3), torch.ones(1, 3), 0)
+# shows: found is None
+# warns: UserWarning: The .grad attribute of a Tensor that is not a leaf Tensor is being accessed.
+```
+
 ## Silent
 
 ### the leaf itself

@@ -74,7 +74,9 @@ def non_leaf_optimizer_parameter(project: Project) -> Iterator[Finding]:
 
 
 def _items(value: Value) -> Iterator[Value]:
-    yield from (value.items or ()) if value.kind == "container" else ()
+    for item in (value.items or ()) if value.kind == "container" else ():
+        yield item
+        yield from _items(item)
 
 
 def _is_computed(value: Value) -> bool:
@@ -192,6 +194,19 @@ def build(model):
 
 # run: build(model)
 # raises: ValueError: optimizer got an empty parameter list
+```
+
+### in a group of parameters
+```python
+import torch
+
+def optimize():
+    latent = torch.randn(1, 8, requires_grad=True)
+    latent = latent.repeat(4, 1)
+    return torch.optim.Adam([{"params": [latent], "lr": 0.1}])  # GL205
+
+# run: optimize()
+# raises: ValueError: can't optimize a non-leaf Tensor
 ```
 
 ## Silent

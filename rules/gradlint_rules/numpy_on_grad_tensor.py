@@ -150,6 +150,17 @@ print(layer.weight.numpy())  # GL213
 # raises: RuntimeError: Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead.
 ```
 
+### what `backward()` has run on
+```python
+def train_step(model, criterion, images, labels):
+    loss = criterion(model(images), labels)
+    loss.backward()
+    return loss.numpy()  # GL213
+
+# run: import torch; train_step(torch.nn.Linear(2, 1), torch.nn.MSELoss(), torch.ones(3, 2), torch.ones(3, 1))
+# raises: RuntimeError: Can't call numpy() on Tensor that requires grad.
+```
+
 ## Silent
 
 ### detached, forced, or looked at

@@ -57,6 +57,7 @@ from gradlint.rule import (
     Optimizer,
     Project,
     acts_of,
+    dotted,
     rule,
     scope,
 )
@@ -66,6 +67,7 @@ from gradlint.rule import (
 def orphaned_optimizer(project: Project) -> Iterator[Finding]:
     """Find names that are given another model between the making of an optimizer and its step."""
     for function in project.functions():
+        yield from _replaced_in_method(project, function)
         made = [optimizer for optimizer in project.optimizers.made(function) if optimizer.path is not None]
         for optimizer in made:
             others = [each.event.at for each in made if each.path == optimizer.path and each is not optimizer]
@@ -76,6 +78,26 @@ def orphaned_optimizer(project: Project) -> Iterator[Finding]:
                     and _steps_after(project, function, optimizer, value.at, others)
                 ):
                     yield _finding(function, optimizer, path, value)
+
+
+def _replaced_in_method(project: Project, method: FunctionNode) -> Iterator[Finding]:
+    """``self.model = copy.deepcopy(self.model)`` in another method than the one that makes the optimizer."""
+    cls = method.owner
+    if cls is None or "deepcopy" not in method.facts.words:
+        return
+    for path, value in scope.assigned(method):
+        copied = isinstance(value, Call) and value.arguments and dotted(value.arguments[0].value) == path
+        if not (path.startswith("self.") and copied and _is_new(project, method, value)):
+            continue
+        makers = [other for other in cls.methods for made in project.optimizers.made(other)
+                  if made.path is not None and made.parameters.value.of == path]  # fmt: skip
+        if len(makers) != 1 or makers[0] is method or makers[0].facts.name != "__init__":
+            continue
+        (optimizer,) = (o for o in project.optimizers.made(makers[0]) if o.parameters.value.of == path)
+        steps = (act for m in cls.methods for act in acts_of(project.order.steps.script(m)) if m is not method)
+        name = optimizer.path or ""
+        if any(act.kind == "step" and act.path == name for act in steps) and name not in dict(scope.assigned(method)):
+            yield _finding(method, optimizer, path, value, makers[0])
 
 
 def _is_new(project: Project, function: FunctionNode, value: Expression) -> bool:
@@ -101,12 +123,14 @@ def _steps_after(project: Project, function: FunctionNode, optimizer: Optimizer,
     return any(act.kind == "step" and act.path == optimizer.path and act.at > at for act in acts)
 
 
-def _finding(function: FunctionNode, optimizer: Optimizer, path: str, value: Expression) -> Finding:
+def _finding(
+    function: FunctionNode, optimizer: Optimizer, path: str, value: Expression, maker: FunctionNode | None = None
+) -> Finding:
     return Finding(
         function.place(value.at),
         function.name,
         f"`{optimizer.path}` goes on with the parameters of the old `{path}`: the new one is never trained",
-        (Note(function.place(optimizer.event.at), "the optimizer is made here"),),
+        (Note((maker or function).place(optimizer.event.at), "the optimizer is made here"),),
         help=f"make the optimizer after `{path}`, or load the values into the model: `load_state_dict`",
     )
 
@@ -147,6 +171,29 @@ def train(images):
 # shows: unchanged
 ```
 
+### by another method
+```python
+import copy
+
+import torch
+
+class Trainer:
+    def __init__(self, model):
+        self.model = model
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1)
+
+    def reset(self):
+        self.model = copy.deepcopy(self.model)  # GL215
+
+    def step(self, images):
+        self.optimizer.zero_grad()
+        self.model(images).sum().backward()
+        self.optimizer.step()
+
+# run: trainer = Trainer(model); trainer.reset(); before = trainer.model.weight.tolist(); trainer.step(images)
+# shows: trainer.model.weight.tolist() == before
+```
+
 ## Silent
 
 ### moved, wrapped, copied under another name
@@ -182,5 +229,29 @@ def train(model, images):
         model = copy.deepcopy(model)
 
 # run: train(model, images)
+```
+
+### by a method that makes the optimizer anew
+```python
+import copy
+
+import torch
+
+class Trainer:
+    def __init__(self, model):
+        self.model = model
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1)
+
+    def reset(self):
+        self.model = copy.deepcopy(self.model)
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1)
+
+    def step(self, images):
+        self.optimizer.zero_grad()
+        self.model(images).sum().backward()
+        self.optimizer.step()
+
+# run: trainer = Trainer(model); trainer.reset(); before = trainer.model.weight.tolist(); trainer.step(images)
+# shows: trainer.model.weight.tolist() != before
 ```
 """

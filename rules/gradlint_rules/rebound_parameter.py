@@ -46,14 +46,19 @@ from gradlint.rule import (
     Assign,
     Attribute,
     Block,
+    Call,
+    Expression,
     Finding,
     For,
     FunctionNode,
     Name,
+    Note,
     Operation,
+    Optimizer,
     Project,
     Return,
     While,
+    acts_of,
     all_expressions,
     dotted,
     rule,
@@ -62,6 +67,7 @@ from gradlint.rule import (
     within,
 )
 
+_PARAMETERS = frozenset({"torch.nn.Parameter", "torch.nn.parameter.Parameter"})
 _FLAGGING = frozenset({"requires_grad", "requires_grad_", "retain_grad"})
 
 
@@ -76,6 +82,46 @@ def rebound_parameter(project: Project) -> Iterator[Finding]:
             if isinstance(loop, For | While):
                 found = [*_dropped(function, loop), *_carried(function, loop)]
                 yield from (_finding(function, *each) for each in found if each[0].at not in silent)
+    for function in project.functions():
+        yield from _replaced(project, function)
+
+
+def _replaced(project: Project, function: FunctionNode) -> Iterator[Finding]:
+    """``model.fc = nn.Linear(...)`` after the optimizer of the model was made, which steps later."""
+    made = [optimizer for optimizer in project.optimizers.made(function) if optimizer.path is not None]
+    if not made or "add_param_group" in function.facts.words:
+        return
+    acts = list(acts_of(project.order.steps.script(function)))
+    for path, value in scope.assigned(function):
+        for optimizer in made:
+            model = optimizer.parameters.value.of
+            start = optimizer.event.at
+            again = any(each.path == optimizer.path and each.event.at > value.at for each in made)
+            steps = any(act.kind == "step" and act.path == optimizer.path and act.at > value.at for act in acts)
+            if model and path.startswith(f"{model}.") and start < value.at and steps and not again:
+                loop = scope.innermost_loop(function, value.at)
+                if _has_parameters(project, function, value) and (loop is None or start not in loop):
+                    yield _late(function, optimizer, path, value)
+
+
+def _has_parameters(project: Project, function: FunctionNode, value: Expression) -> bool:
+    """Whether an expression makes a parameter, or a module that has some."""
+    event = project.flow(function).calls.get(value.at) if isinstance(value, Call) else None
+    if event is None or event.callee.kind != "callable":
+        return False
+    new = event.result.kind == "module" and event.result.born is not None and event.result.frozen is None
+    held = any(argument.value.kind == "module" for argument in event.arguments)
+    return (new and not held) or getattr(event.callee.target, "name", "") in _PARAMETERS
+
+
+def _late(function: FunctionNode, optimizer: Optimizer, path: str, value: Expression) -> Finding:
+    return Finding(
+        function.place(value.at),
+        function.name,
+        f"`{path}` is never trained: `{optimizer.path}` was made before, and goes on with what was there then",
+        (Note(function.place(optimizer.event.at), "the optimizer is made here"),),
+        help="make the optimizer afterwards, or change the values in place under `torch.no_grad()`",
+    )
 
 
 def _dropped(function: FunctionNode, loop: For | While) -> Iterator[tuple[Assign, str, str]]:
@@ -193,6 +239,25 @@ def step(weights, lr):
 # shows: model.weight.tolist() == [[1.0, 1.0]]
 ```
 
+### replaced after the optimizer was made
+```python
+import torch
+from torch import nn
+
+def tune(net, images):
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    net.head = nn.Linear(2, 1)  # GL210
+    net.bias = nn.Parameter(torch.zeros(1))  # GL210
+    for _ in range(2):
+        optimizer.zero_grad()
+        (net.head(images) + net.bias).sum().backward()
+        optimizer.step()
+    return net.bias
+
+# run: bias = tune(nn.Sequential(nn.Linear(2, 2)), torch.ones(3, 2))
+# shows: bias.item() == 0.0
+```
+
 ## Silent
 
 ### in place, or made a leaf again
@@ -246,5 +311,31 @@ def attack(model, images, steps=2):
     return image
 
 # run: attack(model, torch.ones(1, 2))
+```
+
+### replaced before, made anew, or added
+```python
+import torch
+from torch import nn
+
+def tune(net, images):
+    net.head = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    net.head(images).sum().backward()
+    optimizer.step()
+    net.head = nn.Linear(2, 1)
+    net.activation = nn.ReLU()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    optimizer.step()
+
+def grow(net, images):
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    net.head = nn.Linear(2, 1)
+    optimizer.add_param_group({"params": net.head.parameters()})
+    net.head(images).sum().backward()
+    optimizer.step()
+
+# run: tune(nn.Sequential(nn.Linear(2, 2)), torch.ones(3, 2))
+# run: grow(nn.Sequential(nn.Linear(2, 2)), torch.ones(3, 2))
 ```
 """

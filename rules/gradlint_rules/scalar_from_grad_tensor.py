@@ -99,6 +99,19 @@ def numbers():
 # warns: UserWarning: Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.
 ```
 
+### of what `backward()` has run on
+```python
+import math
+
+def train_step(model, criterion, images, labels):
+    loss = criterion(model(images), labels)
+    loss.backward()
+    return math.exp(loss), float(loss)  # GL216 GL216
+
+# run: found = train_step(torch.nn.Linear(3, 3), torch.nn.MSELoss(), torch.ones(2, 3), torch.ones(2, 3))
+# warns: UserWarning: Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.
+```
+
 ## Silent
 
 ### what does not warn

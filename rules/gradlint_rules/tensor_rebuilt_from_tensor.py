@@ -40,11 +40,14 @@ it is recommended to use sourceTensor.detach().clone() ...``. Where no graph is 
 off by default. `torch.as_tensor(t)` hands a tensor through as it is.
 """
 
+import re
 from collections.abc import Iterator
 
 from gradlint.rule import (
     COMPUTED,
+    GRAD,
     LEAF,
+    PLAIN,
     Call,
     CallEvent,
     Edit,
@@ -56,11 +59,15 @@ from gradlint.rule import (
     all_expressions,
     dotted,
     rule,
+    within,
 )
 
 _COPYING = frozenset({"torch.tensor"})
 _OF_LISTS = _COPYING | {"torch.Tensor", "torch.FloatTensor", "torch.as_tensor", "torch.asarray"}
 _LAST_PARTS = tuple(name.rpartition(".")[2] for name in sorted(_OF_LISTS))
+
+_LOSS = re.compile(r"(^|_)(loss(es)?|l\d)$")
+_TRAINING = frozenset({"backward", "manual_backward"})
 
 
 @rule("GL211", severity="warning", since="0.1.0")
@@ -75,12 +82,12 @@ def tensor_rebuilt_from_tensor(project: Project) -> Iterator[Finding]:
                 name = project.modes.full_name(function, call.function)
                 event = project.flow(function).calls.get(call.at) if name in _OF_LISTS else None
                 if event is not None and name is not None:
-                    yield from _finding(function, call, event, name)
+                    yield from _finding(project, function, call, event, name)
 
 
-def _finding(function: FunctionNode, call: Call, event: CallEvent, name: str) -> Iterator[Finding]:
+def _finding(project: Project, function: FunctionNode, call: Call, event: CallEvent, name: str) -> Iterator[Finding]:
     given = event.arguments[0].value
-    loses = any(_has_graph(item) for item in given.items or ())
+    loses = any(_has_graph(item) for item in given.items or ()) or _holds_losses(project, function, event)
     if loses:
         yield Finding(
             function.place(call.at),
@@ -97,6 +104,22 @@ def _finding(function: FunctionNode, call: Call, event: CallEvent, name: str) ->
             fix=_clone(function, call),
             severity=None if _has_graph(given) else "advice",
         )
+
+
+def _holds_losses(project: Project, function: FunctionNode, event: CallEvent) -> bool:
+    """Whether losses of forwards go into it, by their names, and ``backward()`` runs on what comes out."""
+    given = event.arguments[0]
+    if given.value.kind != "container" or not event.result.tensor & PLAIN:
+        return False
+    walks = (e.receiver for e in project.flow(function).calls.values() if e.method in _TRAINING and e.receiver)
+    if not any(walked.shadow & given.value.origins for walked in walks):
+        return False
+    names = [dotted(part) or "" for part in within(given.expression)]
+    if not any(_LOSS.search(name) for name in names):
+        return False
+    calls = project.flow(function).calls
+    forwards = (calls.get(o.at) for o in given.value.origins if o.function is function)
+    return any(e is not None and e.forward and project.calls.states_at(function, e.at) == GRAD for e in forwards)
 
 
 def _has_graph(value: Value) -> bool:
@@ -150,6 +173,23 @@ def copies():
 # shows: not found[1].requires_grad
 ```
 
+### of losses that were gathered
+```python
+import torch
+
+def train_step(model, criterion, optimizer, batches):
+    losses = []
+    for images, labels in batches:
+        losses.append(criterion(model(images), labels))
+    loss = torch.tensor(losses).mean()  # GL211
+    optimizer.zero_grad()
+    loss.backward()  # GL401
+    optimizer.step()
+
+# run: net = torch.nn.Linear(2, 2); train_step(net, torch.nn.MSELoss(), net, [(torch.ones(3, 2), torch.ones(3, 2))])
+# raises: RuntimeError: element 0 of tensors does not require grad
+```
+
 ## Silent
 
 ### python numbers
@@ -188,5 +228,20 @@ def losses():
     return torch.tensor([first, second])
 
 # run: found = losses()
+```
+
+### numbers that are shown
+```python
+import torch
+
+def train(model, criterion, optimizer, batches):
+    losses = []
+    for images, labels in batches:
+        loss = criterion(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return torch.tensor(losses).mean()
 ```
 """
