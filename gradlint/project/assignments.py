@@ -30,7 +30,13 @@ def bind(run: "Run", target: Expression, value: Value) -> None:
             bind(run, inner, plain(value.origins))
         case Attribute():
             _bind_attribute(run, target, value)
-        case Subscript(value=container):
+        case Subscript(value=container, index=index):
+            if (path := dotted(container)) is not None and dotted(index) in run.counters:  # ``losses[step] = loss``
+                held = run.env.get(path, UNKNOWN)
+                own = (
+                    growth.grown(run, "container", path, held, value, target, target.at) if not held.is_tensor else None
+                )
+                value = replace(value, origins=value.origins | own) if own else value
             _bind_item(run, container, value, target.at)
         case _:
             pass
@@ -74,8 +80,8 @@ def _set_requires_grad(run: "Run", holder: Value, value: Value, at: int, path: s
 def _bind_item(run: "Run", container: Expression, value: Value, at: int) -> None:
     path = dotted(container)
     held = evaluate.value_of(container, run)
-    if held.is_tensor or held.kind == "parameters":
-        run.note_change(at, "[]=", path, held)
+    if held.is_tensor or held.kind == "parameters" or (held.kind == "unknown" and (path or "").startswith("self.")):
+        run.note_change(at, "[]=", path, held, value)
     if path is None:
         run.effects.changes = True
     elif held.is_tensor:
@@ -115,6 +121,11 @@ def augment(run: "Run", statement: Augment) -> None:
         run.note_change(statement.target.at, f"{statement.operator}=", path, held)
     if path is None:
         if isinstance(statement.target, Subscript):
+            container = dotted(statement.target.value)
+            if container is not None and growth.is_sum(statement):  # ``totals["loss"] += loss``
+                whole = run.env.get(container, UNKNOWN)
+                own = growth.grown(run, "sum", container, whole, added, statement.value, statement.at)
+                added = replace(added, origins=added.origins | own) if own else added
             _bind_item(run, statement.target.value, added, statement.target.at)
         return
     if growth.is_sum(statement):

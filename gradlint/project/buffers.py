@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gradlint.model.code import Assign, Attribute, Augment, Call, Constant, Expression, Subscript, dotted
+from gradlint.model.code import Assign, Attribute, Augment, Call, Constant, Expression, Name, Subscript, dotted
 from gradlint.model.traverse import all_expressions, statements, within
 from gradlint.project.bindings import owner_class
 from gradlint.project.calls import CallGraph
@@ -16,6 +16,11 @@ from gradlint.project.values import COMPUTED, Origin, Value
 _WRITING = frozenset(
     "add_ copy_ lerp_ sub_ mul_ index_copy_ index_add_ addcmul_ scatter_ scatter_add_ masked_scatter_".split()
 )
+
+
+_FACTORIES = frozenset(f"torch.{name}" for name in ("zeros", "ones", "rand", "randn", "empty", "full", "tensor", "eye"))
+_WEIGHTS = frozenset({"weight", "weight_orig", "weight_bar", "weight_v", "weight_g"})
+_CUTTING = frozenset({"data", "detach", "detach_", "no_grad", "item"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,8 @@ class Buffers:
         flow = self._flows.flow(function)
         for at, path, value in _written(function, flow):
             made_at = self._graph(flow, value)
+            if made_at is False and _of_weights(function, flow, at, value):
+                made_at = 0
             if (
                 path.removeprefix("self.") in names
                 and made_at is not False
@@ -58,8 +65,10 @@ class Buffers:
         """The buffers that a class and its ancestors register."""
         if cls not in self._names:
             family = [c for c in self._linker.ancestors(cls) if isinstance(c, ClassNode)]
-            methods = (method for c in family for method in c.methods if "register_buffer" in method.facts.words)
-            self._names[cls] = frozenset(name for method in methods for name in _registered(method))
+            methods = [method for c in family for method in c.methods]
+            found = {name for m in methods if "register_buffer" in m.facts.words for name in _registered(m)}
+            made = {name for m in methods if m.facts.name == "__init__" for name in _made_of_data(m)}
+            self._names[cls] = frozenset(found | made)
         return self._names[cls]
 
     def _graph(self, flow: Flow, value: Value) -> int | bool:
@@ -87,6 +96,47 @@ def _registered(method: FunctionNode) -> Iterator[str]:
                 pass
 
 
+def _made_of_data(method: FunctionNode) -> Iterator[str]:
+    """The attributes that are tensors without being registered: ``self.center = torch.zeros(size)``."""
+    for statement in statements(method.facts.body):
+        match statement:
+            case Assign(targets=(Attribute(value=Name(id="self"), name=name),), value=Call() as call):
+                flagged = any(argument.keyword == "requires_grad" for argument in call.arguments)
+                if dotted(call.function) in _FACTORIES and not flagged:
+                    yield name
+            case _:
+                pass
+
+
+def _closure(function: FunctionNode, value: Expression) -> list[Expression]:
+    """The parts of an expression, and of what the names in it were assigned."""
+    bound: dict[str, list[Expression]] = {}
+    for statement in statements(function.facts.body):
+        if isinstance(statement, Assign) and len(statement.targets) == 1:
+            bound.setdefault(dotted(statement.targets[0]) or "", []).append(statement.value)
+    found: list[Expression] = []
+    pending, seen = [value], {""}
+    while pending:
+        for part in within(pending.pop()):
+            found.append(part)
+            if isinstance(part, Name) and part.id not in seen:
+                seen.add(part.id)
+                pending.extend(bound.get(part.id, ()))
+    return found
+
+
+def _of_weights(function: FunctionNode, flow: Flow, at: int, value: Value) -> bool:
+    """Whether a value is computed from a module's weight, of which nothing on the way takes the graph."""
+    if value.kind != "tensor" or not value.tensor & COMPUTED:
+        return False
+    statement = next(
+        (s for s in statements(function.facts.body) if isinstance(s, Assign) and s.targets[0].at == at), None
+    )
+    parts = _closure(function, statement.value) if statement is not None else []
+    names = {part.name for part in parts if isinstance(part, Attribute)}
+    return not names.isdisjoint(_WEIGHTS) and names.isdisjoint(_CUTTING)
+
+
 def _written(function: FunctionNode, flow: Flow) -> Iterator[tuple[int, str, Value]]:
     """What is written to attributes of ``self`` that goes on from what they hold: place, name, value."""
     for statement in statements(function.facts.body):
@@ -94,8 +144,12 @@ def _written(function: FunctionNode, flow: Flow) -> Iterator[tuple[int, str, Val
             case Assign(targets=(Attribute() as target,), value=value):
                 path = dotted(target)
                 stored = flow.attributes.get((target.at, True))
-                if path and stored and stored.stored and any(dotted(part) == path for part in within(value)):
+                if path and stored and stored.stored and any(dotted(p) == path for p in _closure(function, value)):
                     yield target.at, path, stored.stored
+            case Assign(targets=(Subscript(value=holder, at=at),)):
+                path, change = dotted(_holder(holder)), flow.changes.get(at)
+                if path and change is not None and change.given is not None:
+                    yield at, path, change.given
             case Augment(target=target):
                 path = dotted(_holder(target))
                 growth = flow.growths.get(statement.at)

@@ -25,10 +25,13 @@ from gradlint.model.code import (
 from gradlint.model.torch_calls import FORCE_LIKE, READING_ATTRIBUTES
 from gradlint.model.torch_tensors import VIEWING
 from gradlint.project import attributes, invoke, tensors
+from gradlint.project.growth import Growth
 from gradlint.project.nodes import External
 from gradlint.project.values import (
+    COMPUTED,
     NUMBER,
     UNKNOWN,
+    Origin,
     Value,
     meet,
 )
@@ -234,7 +237,12 @@ def _comprehension(node: Comprehension, run: "Run") -> Value:
             run.env[name] = inner[name]
     if element.kind in ("module", "parameters"):
         return element
-    return Value("container", origins=element.origins, memory=element.memory)
+    origins = element.origins
+    if node.kind == "list" and element.tensor == COMPUTED and isinstance(node.element, Call):
+        added = Growth(node.at, "container", "the list", element, (), False)
+        run.flow.growths[node.at] = added
+        origins |= {Origin(run.function, node.at)}
+    return Value("container", origins=origins, memory=element.memory)
 
 
 def _lambda(node: Lambda, run: "Run") -> Value:

@@ -92,13 +92,15 @@ class AttributeEvent:
 class ChangeEvent:
     """A tensor that was changed in place: by ``+=``, by item assignment or by a method such as ``mul_``.
 
-    ``how`` is the operator with its ``=``, ``[]=`` or the method's name; ``owner`` the tensor as it was before.
+    ``how`` is the operator with its ``=``, ``[]=`` or the method's name; ``owner`` the tensor as it was before;
+    ``given`` what is assigned to its items.
     """
 
     at: int
     how: str
     path: str | None
     owner: Value
+    given: Value | None = None
 
 
 @dataclass(slots=True)

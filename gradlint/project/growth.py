@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from gradlint.model.code import Augment, Conditional, Expression, Operation, dotted
+from gradlint.model.code import Augment, Call, Conditional, Display, Expression, For, Name, Operation, dotted
+from gradlint.model.traverse import statements
+from gradlint.project.nodes import FunctionNode
 from gradlint.project.values import COMPUTED, Origin, Value
 
 if TYPE_CHECKING:
@@ -53,6 +55,20 @@ def grown(
     if not local:
         run.flow.used((own,), "stored", at, path)
     return frozenset({own})
+
+
+def counters(function: FunctionNode) -> frozenset[str]:
+    """The names that number the rounds of a loop: ``for step in range(...)``, ``for step, batch in enumerate(...)``."""
+    found: set[str] = set()
+    for statement in statements(function.facts.body):
+        match statement:
+            case For(iterable=Call(function=Name(id="range")), target=Name(id=name)):
+                found.add(name)
+            case For(iterable=Call(function=Name(id="enumerate")), target=Display(items=(Name(id=name), *_))):
+                found.add(name)
+            case _:
+                pass
+    return frozenset(found)
 
 
 def adds_to(target: Expression, value: Expression) -> Expression | None:

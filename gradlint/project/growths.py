@@ -1,10 +1,11 @@
 """What keeps graphs from round to round, with the evidence that there are graphs and that nobody wants them."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from gradlint.model.code import Augment, Call, dotted
+from gradlint.model.code import Augment, Call, Comprehension, dotted
 from gradlint.model.torch_calls import BACKWARD_METHODS, TRAINING_WORDS
 from gradlint.model.traverse import all_expressions, statements
 from gradlint.project import scope
@@ -17,6 +18,7 @@ from gradlint.project.nodes import FunctionNode
 from gradlint.project.prospects import Prospects
 from gradlint.project.values import COMPUTED, Origin, Value
 
+_LOSS = re.compile(r"(^|[._])(\w*_)?loss(_\w+)?$")
 _COLLECTING = frozenset({"append", "extend", "add", "put", "insert", "appendleft", "push"})
 _CONVERTING = frozenset({"item", "detach", "data", "tolist", "numpy", "no_grad", "inference_mode", "detach_"})
 
@@ -48,7 +50,7 @@ class Growths:
     def kept(self, function: FunctionNode) -> Iterator[Kept]:
         """The growths in a function, and in what it hands its tensors to, that keep graphs for nothing."""
         if function.facts.words.isdisjoint(BACKWARD_METHODS) and not (
-            _collects(function) and self._prospects.may_forward(function)
+            _collects(function) and (self._prospects.may_forward(function) or self._calls_training(function))
         ):
             return
         flow = self._flows.flow(function)
@@ -70,11 +72,16 @@ class Growths:
             return None  # on one way at least
         if names & backward_names(flow.function, loop):
             return True, made_at
+        if added.tensor == COMPUTED and any(self._hands_out(flow, origin) for origin in added.origins):
+            return True, None
+        trained = any(use.kind == "trained" for origin in forwards for use in flow.uses.get(origin, ()))
+        if trained and any(_LOSS.search(name) for name in names):
+            return True, made_at  # of whatever kind: it is called a loss
         if not forwards or not (
             added.kind in ("tensor", "container") or (added.is_tensor and added.made_at in {o.at for o in forwards})
         ):
             return None
-        if any(use.kind == "trained" for origin in forwards for use in flow.uses.get(origin, ())):
+        if trained:
             return True, made_at
         trains = not flow.function.facts.words.isdisjoint(TRAINING_WORDS)
         owner = flow.function.owner
@@ -83,6 +90,18 @@ class Growths:
         if any(self._calls.states_at(flow.function, origin.at) != GRAD for origin in forwards):
             return None
         return False, made_at
+
+    def _calls_training(self, function: FunctionNode) -> bool:
+        """Whether a function of the project that it calls runs ``backward()``."""
+        callees = self._calls.callees.get(function, {}).values()
+        return any(not c.facts.words.isdisjoint(BACKWARD_METHODS) for found in callees for c in found)
+
+    def _hands_out(self, flow: Flow, origin: Origin) -> bool:
+        """Whether a call gives back a loss that the function it runs has walked, with what is left of its graph."""
+        event = flow.calls.get(origin.at) if origin.function is flow.function else None
+        if event is None or not event.targets or event.result.tensor != COMPUTED:
+            return False
+        return all(not t.facts.words.isdisjoint(BACKWARD_METHODS) for t in event.targets)
 
     def _is_forward(self, flow: Flow, origin: Origin) -> bool:
         event = flow.calls.get(origin.at) if origin.function is flow.function else None
@@ -146,5 +165,7 @@ def _detached_before(function: FunctionNode, loop: frozenset[int] | None, names:
 
 def _collects(function: FunctionNode) -> bool:
     if not function.facts.words.isdisjoint(_COLLECTING):
+        return True
+    if any(isinstance(e, Comprehension) for e in all_expressions(function.facts.body)):
         return True
     return any(isinstance(statement, Augment) for statement in statements(function.facts.body))

@@ -30,6 +30,7 @@ from gradlint.model.code import (
 from gradlint.project import assignments, evaluate
 from gradlint.project.conditions import decided
 from gradlint.project.flow import Flow, Flows
+from gradlint.project.growth import counters
 from gradlint.project.memory import Env, Memory, Point, meet_envs
 from gradlint.project.values import Origin, Value, elsewhere, meet, plain
 
@@ -50,6 +51,7 @@ class Run(Memory):
     def __init__(self, flows: Flows, flow: Flow) -> None:
         super().__init__(flows, flow)
         self.rebound_by_others = assignments.rebound_by_others(self.function)
+        self.counters = counters(self.function)
         self._exits: list[Env] = []
         self._jumps: list[_Jumps] = []
         for index, parameter in enumerate(self.function.facts.parameters):

@@ -135,12 +135,12 @@ class Memory:
         if path is not None and (path in self.env or "." not in path):
             self.env[path] = new
 
-    def note_change(self, at: int, how: str, path: str | None, owner: Value) -> None:
+    def note_change(self, at: int, how: str, path: str | None, owner: Value, given: Value | None = None) -> None:
         """Something that may be a tensor is about to be changed in place."""
         before = self.flow.changes.get(at)
         if before is not None:  # nobody knows in which round of a loop it is reached
             owner = meet(before.owner, owner)
-        self.flow.changes[at] = ChangeEvent(at, how, path, owner)
+        self.flow.changes[at] = ChangeEvent(at, how, path, owner, given)
 
     def take_apart(self, owner: Value) -> None:
         """A part of a value is taken; the parts of what a forward gives may have graphs of their own."""
