@@ -113,6 +113,8 @@ def _looks_like_model(it: Invocation) -> bool:
     if name is None or not it.arguments or _is_foreign(it.callee):
         return False
     last = last_part(name)
+    if last == "head" and "." in name and not name.startswith("self."):
+        return False  # ``requests.head(url)``, of a list, of a table
     if function is not it.node.function:
         last = last.removesuffix("s")
     if _constructs(it, function):
