@@ -61,6 +61,50 @@ class Buffers:
             ):
                 yield Update(at, path, made_at or None)
 
+    def gathered(self, forward: FunctionNode) -> Iterator[Update]:
+        """The lists of a module to which its ``forward`` adds what it computes, and that nobody ever empties."""
+        owner = owner_class(forward)
+        if forward.facts.name != "forward" or owner is None or not self._calls.modules.is_module_class(owner):
+            return
+        flow = self._flows.flow(forward)
+        for growth in flow.growths.values():
+            name = growth.path.removeprefix("self.")
+            if growth.how != "container" or not growth.path.startswith("self.") or "." in name:
+                continue
+            made_at = self._graph(flow, growth.added)
+            setters = {method.facts.name for method, _ in self._flows.bindings.attribute(owner, name)}
+            if made_at and setters == {"__init__"} and self._is_own(owner, forward, name):
+                yield Update(growth.at, growth.path, made_at)
+
+    def pinned(self, forward: FunctionNode) -> Iterator[Update]:
+        """The attributes in which a module's ``forward`` leaves what it computed, and that nobody reads."""
+        owner = owner_class(forward)
+        if forward.facts.name != "forward" or owner is None or not self._calls.modules.is_module_class(owner):
+            return
+        flow = self._flows.flow(forward)
+        for stored in flow.attributes.values():
+            path, value = stored.path or "", stored.stored
+            name = path.removeprefix("self.")
+            if value is None or not path.startswith("self.") or "." in name or name in self.names(owner):
+                continue
+            made_at = self._graph(flow, value) if value.is_tensor else False
+            if made_at and self._is_own(owner, forward, name) and self._calls.states_at(forward, stored.at) & GRAD:
+                yield Update(stored.at, path, made_at)
+
+    def _is_own(self, owner: ClassNode, forward: FunctionNode, name: str) -> bool:
+        """Whether an attribute is known to the constructor and to ``forward`` alone, anywhere."""
+        allowed = {forward, *(m for m in owner.methods if m.facts.name == "__init__")}
+        everywhere = (f for module in self._linker.modules for f in module.functions)
+        return all(f in allowed or self._is_of_other(owner, f, name) for f in everywhere if name in f.facts.words)
+
+    def _is_of_other(self, owner: ClassNode, function: FunctionNode, name: str) -> bool:
+        """Whether a function is a method of an unrelated class, and speaks of its own attribute of that name."""
+        cls = function.owner
+        if cls is None or owner in self._linker.ancestors(cls) or cls in self._linker.ancestors(owner):
+            return False
+        found = (e for e in all_expressions(function.facts.body) if isinstance(e, Attribute) and e.name == name)
+        return all(isinstance(each.value, Name) and each.value.id == "self" for each in found)
+
     def names(self, cls: ClassNode) -> frozenset[str]:
         """The buffers that a class and its ancestors register."""
         if cls not in self._names:

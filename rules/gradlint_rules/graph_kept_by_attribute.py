@@ -84,6 +84,8 @@ from gradlint.rule import BufferUpdate, Finding, Fix, FunctionNode, Note, Projec
 def graph_kept_by_attribute(project: Project) -> Iterator[Finding]:
     """Find updates of buffers by what was computed with a graph."""
     for function in project.functions():
+        yield from (_list(function, update) for update in project.buffers.gathered(function))
+        yield from (_last(function, update) for update in project.buffers.pinned(function))
         found = {update.at: update for update in project.buffers.updates(function)}
         if found:
             silent = scope.expected_to_fail(function)
@@ -99,6 +101,27 @@ def _finding(function: FunctionNode, update: BufferUpdate) -> Finding:
         (Note(function.place(made), "this forward records the graph"),) if made is not None else (),
         help="`.detach()` what goes into it, or update it under `torch.no_grad()`",
         fix=_guarded(function, update),
+    )
+
+
+def _list(function: FunctionNode, update: BufferUpdate) -> Finding:
+    return Finding(
+        function.place(update.at),
+        function.name,
+        f"`{update.path}` grows with every forward, and keeps the graphs of all of them: nobody empties it",
+        (Note(function.place(update.made_at), "this forward records the graph"),) if update.made_at else (),
+        help="begin a new list in each forward, or put in `.detach()` of the tensor",
+    )
+
+
+def _last(function: FunctionNode, update: BufferUpdate) -> Finding:
+    return Finding(
+        function.place(update.at),
+        function.name,
+        f"`{update.path}` pins the graph of the last forward until the next one, and `deepcopy` of the module raises",
+        (Note(function.place(update.made_at), "this forward records the graph"),) if update.made_at else (),
+        help="keep `.detach()` of it",
+        severity="advice",
     )
 
 
@@ -156,6 +179,72 @@ class Norm(nn.Module):
 # run: norm = Norm(2)
 # run: norm(images.clone().requires_grad_())
 # shows: norm.running_mean.requires_grad
+```
+
+### items, a tensor that is no buffer, a power iteration
+```python
+import torch
+from torch import nn
+
+class Bank(nn.Module):
+    def __init__(self, encoder):
+        super().__init__()
+        self.encoder = encoder
+        self.register_buffer("bank", torch.zeros(4, 2))
+
+    def forward(self, x, index):
+        z = self.encoder(x)
+        self.bank[index] = z  # GL104
+        return z @ self.bank.t()
+
+class Centred(nn.Module):
+    def __init__(self, encoder):
+        super().__init__()
+        self.encoder = encoder
+        self.center = torch.zeros(2)
+
+    def forward(self, x):
+        z = self.encoder(x)
+        self.center = self.center * 0.9 + z.mean(0) * 0.1  # GL104
+        return z - self.center
+
+class Normed(nn.Module):
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+        self.register_buffer("u", torch.ones(2))
+
+    def forward(self, x):
+        weight = self.layer.weight
+        v = torch.mv(weight.t(), self.u)
+        self.u = torch.mv(weight, v / v.norm())  # GL104
+        return self.layer(x)
+
+# run: made = Bank(nn.Linear(2, 2)), Centred(nn.Linear(2, 2)), Normed(nn.Linear(2, 2))
+# run: made[0](images, [0, 1, 2]), made[1](images), made[2](images)
+# shows: made[0].bank.requires_grad and made[1].center.requires_grad and made[2].u.requires_grad
+```
+
+### a list that nobody empties, and, as advice, what is kept until the next forward
+```python
+from torch import nn
+
+class Recording(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        self.activations = []
+        self.kept_output = None
+
+    def forward(self, x):
+        y = self.layer(x)
+        self.activations.append(y)  # GL104
+        self.kept_output = y  # GL104
+        return y
+
+# run: module = Recording()
+# run: module(images), module(images)
+# shows: len(module.activations) == 2 and module.kept_output.requires_grad
 ```
 
 ## Silent
@@ -223,5 +312,42 @@ class Scale(nn.Module):
         return y
 
 # run: Scale()(images)
+```
+
+### lists that are begun anew, or that somebody reads
+```python
+from torch import nn
+
+class Fresh(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        self.outputs = []
+
+    def forward(self, x):
+        self.outputs = []
+        for _ in range(2):
+            x = self.layer(x)
+            self.outputs.append(x)
+        return x
+
+class Auxiliary(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        self.penalties = []
+
+    def forward(self, x):
+        y = self.layer(x)
+        self.penalties.append(y)
+        return y
+
+def train_step(module, images):
+    loss = module(images).sum() + sum(p.pow(2).sum() for p in module.penalties)
+    module.penalties.clear()
+    loss.backward()
+
+# run: Fresh()(images)
+# run: train_step(Auxiliary(), images)
 ```
 """
