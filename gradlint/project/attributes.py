@@ -7,7 +7,7 @@ from gradlint.model.code import Attribute, dotted
 from gradlint.model.torch_calls import MODEL_NAME, READING_ATTRIBUTES
 from gradlint.model.torch_tensors import VIEWING
 from gradlint.project import tensors
-from gradlint.project.nodes import ClassNode, External, ModuleNode
+from gradlint.project.nodes import ClassNode, External, FunctionNode, ModuleNode
 from gradlint.project.values import (
     ANY,
     LEAF,
@@ -66,7 +66,7 @@ def _of_self(name: str, path: str | None, owner: Value, run: "Run") -> Value:
     if value is None:
         method = run.flows.linker.find_method(cls, name)
         if method is not None:
-            return Value("callable", target=method)
+            return _method(method, run)
         value = UNKNOWN
     if value.parameter is not None:
         value = replace(value, parameter=None)
@@ -78,10 +78,18 @@ def _of_self(name: str, path: str | None, owner: Value, run: "Run") -> Value:
     return value
 
 
+def _method(method: FunctionNode, run: "Run") -> Value:
+    """A method, or what a property gives: a module if that is seen, else nobody knows."""
+    if not any((dotted(decorator) or "").endswith("property") for decorator in method.facts.decorators):
+        return Value("callable", target=method)
+    found = None if run.flows.is_running(method) else run.flows.flow(method).returns
+    return replace(found, origins=frozenset(), parameter=None) if found and found.kind == "module" else UNKNOWN
+
+
 def _of_instance(name: str, cls: ClassNode, owner: Value, run: "Run") -> Value:
     """An attribute or method of an instance of a class of the project that is no module."""
     if (method := run.flows.linker.find_method(cls, name)) is not None:
-        return Value("callable", target=method)
+        return _method(method, run)
     value = run.flows.attribute(cls, name)
     if value is None:
         return plain(owner.origins, owner.memory)
@@ -97,7 +105,7 @@ def _of_module(name: str, owner: Value, run: "Run") -> Value:
         if (value := run.flows.attribute(owner.target, name)) is not None:
             return _inherit(replace(value, parameter=None, origins=frozenset()), owner)
         if (method := run.flows.linker.find_method(owner.target, name)) is not None:
-            return Value("callable", target=method)
+            return _method(method, run)
     if MODEL_NAME.search(name):
         return Value(
             "module",

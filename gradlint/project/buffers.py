@@ -3,12 +3,24 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gradlint.model.code import Assign, Attribute, Augment, Call, Constant, Expression, Name, Subscript, dotted
+from gradlint.model.code import (
+    Assign,
+    Attribute,
+    Augment,
+    Call,
+    Constant,
+    Expression,
+    Name,
+    Operation,
+    Subscript,
+    dotted,
+)
 from gradlint.model.traverse import all_expressions, statements, within
 from gradlint.project.bindings import owner_class
 from gradlint.project.calls import CallGraph
 from gradlint.project.effects import GRAD
 from gradlint.project.flow import Flow, Flows
+from gradlint.project.growth import adds_to
 from gradlint.project.link import Linker
 from gradlint.project.nodes import ClassNode, FunctionNode
 from gradlint.project.values import COMPUTED, Origin, Value
@@ -55,8 +67,10 @@ class Buffers:
             if made_at is False and _of_weights(function, flow, at, value):
                 made_at = 0
             if (
-                path.removeprefix("self.") in names
+                path.startswith("self.")
+                and path.removeprefix("self.") in names
                 and made_at is not False
+                and (path.removeprefix("self.") in self.registered(owner) or _is_average(function, at, path))
                 and self._calls.states_at(function, at) & GRAD
             ):
                 yield Update(at, path, made_at or None)
@@ -105,12 +119,18 @@ class Buffers:
         found = (e for e in all_expressions(function.facts.body) if isinstance(e, Attribute) and e.name == name)
         return all(isinstance(each.value, Name) and each.value.id == "self" for each in found)
 
-    def names(self, cls: ClassNode) -> frozenset[str]:
+    def registered(self, cls: ClassNode) -> frozenset[str]:
         """The buffers that a class and its ancestors register."""
+        family = [c for c in self._linker.ancestors(cls) if isinstance(c, ClassNode)]
+        methods = (m for c in family for m in c.methods if "register_buffer" in m.facts.words)
+        return frozenset(name for method in methods for name in _registered(method))
+
+    def names(self, cls: ClassNode) -> frozenset[str]:
+        """The buffers that a class and its ancestors register, and other tensors that their constructors make."""
         if cls not in self._names:
             family = [c for c in self._linker.ancestors(cls) if isinstance(c, ClassNode)]
             methods = [method for c in family for method in c.methods]
-            found = {name for m in methods if "register_buffer" in m.facts.words for name in _registered(m)}
+            found = self.registered(cls)
             made = {name for m in methods if m.facts.name == "__init__" for name in _made_of_data(m)}
             self._names[cls] = frozenset(found | made)
         return self._names[cls]
@@ -150,6 +170,19 @@ def _made_of_data(method: FunctionNode) -> Iterator[str]:
                     yield name
             case _:
                 pass
+
+
+def _is_average(function: FunctionNode, at: int, path: str) -> bool:
+    """``self.mean = 0.9 * self.mean + ...``: arithmetic; a state that a module computes anew is another matter."""
+    for statement in statements(function.facts.body):
+        match statement:
+            case Assign(targets=(target,), value=Operation() as value) if target.at == at:
+                return adds_to(target, value) is not None
+            case Augment(target=target) if target.at == at:
+                return True
+            case _:
+                pass
+    return False
 
 
 def _closure(function: FunctionNode, value: Expression) -> list[Expression]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from gradlint.model.code import Augment, Call, Comprehension, dotted
+from gradlint.model.inference_names import TEST_FILE
 from gradlint.model.torch_calls import BACKWARD_METHODS, TRAINING_WORDS
 from gradlint.model.traverse import all_expressions, statements
 from gradlint.project import scope
@@ -86,6 +87,8 @@ class Growths:
         trains = not flow.function.facts.words.isdisjoint(TRAINING_WORDS)
         owner = flow.function.owner
         if trains or (owner is not None and self._calls.modules.is_module_class(owner)):
+            return None
+        if TEST_FILE.search(flow.function.module.path):
             return None
         if any(self._calls.states_at(flow.function, origin.at) != GRAD for origin in forwards):
             return None

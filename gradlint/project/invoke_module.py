@@ -101,7 +101,8 @@ def module_method(it: Invocation, module: Value) -> Value:
         flag = it.argument(0, "requires_grad")
         changed = replace(module, frozen=flag is not None and flag.constant is False, certainty=_used(module))
     elif method in ("parameters", "named_parameters", "buffers"):
-        return Value("parameters", of=it.receiver_path, target=None, tensor=PLAIN | LEAF, born=module.born)
+        flags = PLAIN if method == "buffers" else PLAIN | LEAF
+        return Value("parameters", of=it.receiver_path, target=None, tensor=flags, born=module.born)
     elif method in ("children", "modules", "named_children", "named_modules"):
         part = replace(module, target=None, constant=NO_CONSTANT)
         named = Value("container", items=(NUMBER, part))

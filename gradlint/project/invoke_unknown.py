@@ -21,12 +21,15 @@ from gradlint.project.invoke_project import on_project, runs_module
 from gradlint.project.nodes import ClassNode, External, FunctionNode
 from gradlint.project.values import NO_CONSTANT, Value, plain
 
+_LIKE = frozenset({"to", "type_as", "expand_as", "view_as", "reshape_as"})
 _FREEZING = ("freeze", "requires_grad", "set_grad", "toggle_grad")
 
 
 def on_unknown(it: Invocation) -> Value:
     """A call of a variable, a parameter or something that is imported from nobody knows where."""
     last = it.method or it.name
+    if last in _LIKE and it.receiver is not None:
+        return plain(it.receiver.origins)  # what it is made like gives no more than its type or its shape
     if last == "astype":  # numpy's, not torch's
         return Value("array")
     if any(word in last.lower() for word in _FREEZING):

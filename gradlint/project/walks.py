@@ -9,7 +9,7 @@ from gradlint.project import scope
 from gradlint.project.bindings import owner_class
 from gradlint.project.effects import GRAD
 from gradlint.project.flow import AttributeEvent, CallEvent, Flow, Flows
-from gradlint.project.nodes import ClassNode, FunctionNode
+from gradlint.project.nodes import ClassNode, External, FunctionNode
 from gradlint.project.values import COMPUTED, Value
 
 
@@ -88,10 +88,12 @@ class Walks:
 def _is_to_be_trained(flow: Flow, made: CallEvent) -> bool:
     """Whether the module of a forward is known to have parameters with gradients: it is new, or in training mode."""
     module = made.callee if made.callee.kind == "module" else made.receiver
-    if module is None or module.frozen:
+    if module is None or module.frozen or module.training is False:
         return False
     named = any(e.name == f"{made.name}.parameters" for e in flow.calls.values())
-    return bool(named or module.training or (module.certainty == "known" and module.born is not None))
+    name = module.target.name if isinstance(module.target, External) else "torch.nn."
+    new = module.certainty == "known" and module.born is not None and name.startswith("torch.nn.")
+    return bool(named or module.training or new)
 
 
 def _is_carried(flow: Flow, event: CallEvent, at: int) -> bool:

@@ -641,4 +641,24 @@ def train_step(model, centers, criterion, images, labels):
 
 # run: train_step(model, Centers(), Centers(), images, labels)
 ```
+
+### a property
+```python
+import torch
+
+class Agent:
+    def __init__(self):
+        self.log_alpha = torch.zeros((), requires_grad=True)
+
+    @property
+    def alpha(self):
+        return self.log_alpha.exp()
+
+    def step(self, log_prob):
+        loss = (self.alpha * (-log_prob - 1.0).detach()).mean()
+        loss.backward()
+        return self.log_alpha.grad
+
+# run: Agent().step(torch.ones(3))
+```
 """

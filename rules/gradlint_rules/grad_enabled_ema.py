@@ -41,6 +41,7 @@ from collections.abc import Iterator
 
 from gradlint.rule import (
     GRAD,
+    PLAIN,
     Assign,
     Attribute,
     Call,
@@ -69,7 +70,7 @@ def grad_enabled_ema(project: Project) -> Iterator[Finding]:
     """Find parameters that are changed in place by live parameters where recording is on, and sums in dicts."""
     for function in project.functions():
         words = function.facts.words
-        if words.isdisjoint(("parameters", "named_parameters")):
+        if words.isdisjoint(("parameters", "named_parameters")) or _is_frozen_by_hand(function):
             continue
         silent = scope.expected_to_fail(function) | scope.tried(function)
         if not words.isdisjoint(_AVERAGING):
@@ -77,6 +78,11 @@ def grad_enabled_ema(project: Project) -> Iterator[Finding]:
                 if isinstance(call, Call) and call.at not in silent and _averages(project, function, call):
                     yield _finding(function, call.at)
         yield from (_advice(function, at) for at in _summed(project, function) if at not in silent)
+
+
+def _is_frozen_by_hand(function: FunctionNode) -> bool:
+    """Whether a function switches the flags of what it trains on and off: nobody knows when they are on."""
+    return any(call.callee.endswith(".requires_grad_") for call in function.facts.calls)
 
 
 def _averages(project: Project, function: FunctionNode, call: Call) -> bool:
@@ -97,8 +103,11 @@ def _averages(project: Project, function: FunctionNode, call: Call) -> bool:
 def _is_live(function: FunctionNode, event: CallEvent) -> bool:
     """Whether a live parameter is given, itself or as part of an expression."""
     loops = frozenset(scope.looped_parameters(function))
+    if event.receiver is not None and event.receiver.kind == "parameters" and event.receiver.tensor == PLAIN:
+        return False  # buffers
     return any(
-        argument.value.kind == "parameters" or not loops.isdisjoint(scope.operands(argument.expression))
+        (argument.value.kind == "parameters" and argument.value.tensor != PLAIN)
+        or not loops.isdisjoint(scope.operands(argument.expression))
         for argument in event.arguments
     )
 
@@ -228,5 +237,24 @@ def step(average, model):
 
 # run: step(average, model)
 # shows: not average.weight.requires_grad
+```
+
+### buffers, and models that are switched on for their own step alone
+```python
+def copy_buffers(target, source):
+    for old, new in zip(target.buffers(), source.buffers()):
+        old.copy_(new)
+    return list(target.parameters())
+
+def train(target, model, images):
+    model.requires_grad_(True)
+    model(images).sum().backward()
+    model.requires_grad_(False)
+    for old, new in zip(target.parameters(), model.parameters()):
+        old.copy_(new.lerp(old, 0.9))
+
+# run: import torch; net, kept = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2).requires_grad_(False)
+# run: copy_buffers(torch.nn.BatchNorm1d(2), torch.nn.BatchNorm1d(2))
+# run: train(kept, net, torch.ones(3, 2))
 ```
 """

@@ -678,6 +678,7 @@ class Trainer:
         for images, labels in loader:
             loss = criterion(self.model(images), labels)  # GL101
             if phase != "val":
+                self.optimizer.zero_grad()
                 loss.backward()
                 self.optimizer.step()
             print(phase, loss.item())
@@ -1732,6 +1733,7 @@ def run_epoch(model, loader, criterion, optimizer=None, train=True):
     for images, labels in loader:
         loss = criterion(model(images), labels)
         if train:
+            optimizer.zero_grad()
             loss.backward()
             optimizer.step()
         print(loss.item())
@@ -1774,6 +1776,7 @@ def run_epoch(model, loader, criterion, optimizer, freeze=False):
         loss = criterion(model(images), labels)
         if freeze:
             print("frozen")
+        optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         print(loss.item())

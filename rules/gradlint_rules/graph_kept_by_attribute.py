@@ -350,4 +350,25 @@ def train_step(module, images):
 # run: Fresh()(images)
 # run: train_step(Auxiliary(), images)
 ```
+
+### moved to where the input is, and a variable of the same name
+```python
+import torch
+from torch import nn
+
+class Scaled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("weights", torch.ones(2))
+
+    def forward(self, x):
+        self.weights = self.weights.to(x).expand(2)
+        weights = torch.zeros(2)
+        weights[0] = x.sum()
+        return x * self.weights + weights
+
+# run: module = Scaled()
+# run: module(images.clone().requires_grad_())
+# shows: not module.weights.requires_grad
+```
 """

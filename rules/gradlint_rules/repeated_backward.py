@@ -318,4 +318,18 @@ def train(encoder, head, batches, prompt):
 # run: Trainer(rnn).step(images)
 # run: train(model, head, [images, images], images)
 ```
+
+### features of a loaded network
+```python
+import torch
+
+def project(generator, path, target, latent, optimizer):
+    features = torch.jit.load(path).eval()
+    wanted = features(target)
+    for _ in range(2):
+        loss = (features(generator(latent)) - wanted).square().sum()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+```
 """
