@@ -1,5 +1,6 @@
 """Python's own syntax tree and LibCST's lead to the same facts, down to the numbers, and to the same places."""
 
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -86,7 +87,11 @@ def test_both_readers_agree_on_a_rules_cases(rule: Rule) -> None:
 def test_both_readers_agree_on_real_files() -> None:
     for path in FILES:
         source = Source(path.name, path.read_text(encoding="utf-8"))
-        assert read.facts(source) == extract_with_libcst(source), path
+        found = read.facts(source)
+        if found is None:  # a text that Python spells otherwise than it is written
+            assert not unicodedata.is_normalized("NFKC", source.text), path
+        else:
+            assert found == extract_with_libcst(source), path
 
 
 @pytest.mark.parametrize(
