@@ -34,14 +34,17 @@ class Running:
         _, peaks = self._session.tracer.memory_now()
         return {device: max(peak - self._base.get(device, 0), 0) for device, peak in peaks.items()}
 
-    def stop(self) -> Trace:
-        """End it; the whole trace."""
+    def settle(self) -> None:
+        """Let go of graphs that only cycles of garbage keep; where there is no graph nothing is searched for."""
+        if self._session.tracer.rows.graphs():
+            gc.collect()
+
+    def stop(self) -> None:
+        """End it; what was recorded can still be read."""
         from gradlint.trace import session
 
-        gc.collect()
         if session.active() is self._session:
             session.stop()
-        return self.now
 
     def forget(self) -> None:
         """Remove its files."""

@@ -1,6 +1,5 @@
 """What a measured run does around each import, fixture and test."""
 
-import gc
 import inspect
 import shutil
 import tempfile
@@ -13,7 +12,6 @@ import pytest
 from gradlint.pytest_plugin import guard, limits
 from gradlint.pytest_plugin.measure import Running, begun, left_by
 from gradlint.pytest_plugin.summary import Results, summarise
-from gradlint.trace.events import Trace
 from gradlint.trace.text import place, relative
 
 PROPERTY = "gradlint"  # what properties of reports begin with; they reach junit files and xdist's controller
@@ -49,9 +47,9 @@ class Plugin:
         running = begun(self.folder, deep=False)
         with guard.watched() as watch:
             report = yield
-        trace = self._end(running)
+        where = self._end(running, watch) or relative(str(collector.path))
         if watch.changed:
-            text = f"importing {_where(trace, relative(str(collector.path)))} {watch.text}"
+            text = f"importing {where} {watch.text}"
             self._leaked(watch)
             self.results.leaks.setdefault(text, None)
             if self._strict and report.outcome == "passed":
@@ -118,29 +116,36 @@ class Plugin:
 
     def _judge(self, item: pytest.Item, watch: guard.Watch, *, limited: bool) -> list[str]:
         running = self._running.pop(item.nodeid, None)
-        trace, broken = Trace(), []
-        if running is not None:
-            gc.collect()
-            now, needed = running.now, running.needed()
-            if limited:
-                broken = list(limits.broken(item, now, needed))
-            trace = self._end(running)
-            for name, value in (("peak", needed.get("cpu", 0)), ("saved", now.saved), ("wasted", now.wasted)):
-                item.user_properties.append((f"{PROPERTY}_{name}", value))
+        broken: list[str] = []
+        try:
+            if running is not None:
+                broken = self._measured(item, running, limited=limited)
+        finally:  # a limit that makes no sense ends the run, but not with a tracer left on
+            where = self._end(running, watch) or item.nodeid
         if watch.changed:
             self._leaked(watch)
-            text = f"{_where(trace, item.nodeid)} {watch.text}"
+            text = f"{where} {watch.text}"
             item.user_properties.append((f"{PROPERTY}_leak", text))
             broken += [text] if self._strict and limited else []
         return broken
 
-    def _end(self, running: Running | None) -> Trace:
+    def _measured(self, item: pytest.Item, running: Running, *, limited: bool) -> list[str]:
+        """Note what a test came to; the limits that it broke."""
+        running.settle()
+        now, needed = running.now, running.needed()
+        for name, value in (("peak", needed.get("cpu", 0)), ("saved", now.saved), ("wasted", now.wasted)):
+            item.user_properties.append((f"{PROPERTY}_{name}", value))
+        return [*limits.broken(item, now, needed)] if limited else []
+
+    def _end(self, running: Running | None, watch: guard.Watch) -> str:
+        """End a recording; the line that left another mode behind, if one did and was seen."""
         if running is None:
-            return Trace()
-        trace = running.stop()
+            return ""
+        running.stop()
+        site = left_by(running.now) if watch.changed else None
         if not self._keep:
             running.forget()
-        return trace
+        return place(site) if site is not None else ""
 
     def _leaked(self, watch: guard.Watch) -> None:
         guard.restore(watch.before)
@@ -195,9 +200,3 @@ def _holds(fixturedef: Any, finalizers: int) -> bool:
 def _source(fixturedef: Any) -> str:
     code = getattr(fixturedef.func, "__code__", None)
     return f"{relative(code.co_filename)}:{code.co_firstlineno}" if code is not None else str(fixturedef.baseid)
-
-
-def _where(trace: Trace, otherwise: str) -> str:
-    """The line that left the mode, if it was seen."""
-    site = left_by(trace)
-    return place(site) if site is not None else otherwise

@@ -76,7 +76,7 @@ def read(log: Path, start: int = HEADER.size) -> Raw:
             data = file.read()
         notes = list(_notes(log.with_suffix(".jsonl")))
         table = log.with_suffix(".lines")
-        rows = list(_rows(table.read_bytes())) if table.exists() else []
+        rows = list(_rows(table, 1 + max((n["row"] for n in notes if n["type"] == "line"), default=-1)))
     except OSError as error:
         raise TraceError(f"cannot read {error.filename}: {error.strerror}") from error
     if len(head) < HEADER.size or head[:8] != MAGIC:
@@ -95,7 +95,12 @@ def _records(data: bytes) -> Iterator[Record]:
         yield record
 
 
-def _rows(data: bytes) -> Iterator[Row]:
+def _rows(table: Path, count: int) -> Iterator[Row]:
+    """The first rows of the table of lines, which is mostly room for more."""
+    if not count or not table.exists():
+        return
+    with table.open("rb") as file:
+        data = file.read(max(count, 0) * 8 * SLOT)
     words = memoryview(data[: len(data) - len(data) % (8 * SLOT)]).cast("q")
     for start in range(0, len(words), SLOT):
         yield tuple(words[start : start + SLOT])

@@ -66,6 +66,10 @@ class Rows:
         key = (site, outer.site)
         return self._inner.get(key) or self._add(self._inner, key, outer)
 
+    def graphs(self) -> bool:
+        """Whether any graph is alive just now, whatever it holds."""
+        return any(row.words[GRAPHS] > 0 or row.words[ALIVE] > 0 for row in list(self._rows.values()))
+
     def holding(self, count: int) -> list[tuple[int, int]]:
         """The lines that hold most for backward just now: place and bytes."""
         held = sorted(((row.words[ALIVE], row.site) for row in list(self._rows.values())), reverse=True)
