@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 FOLDER = ".gradlint_cache"
 FILE = "runs.sqlite3"
-VERSION = 1  # of the layout below
+VERSION = 2  # of the tables
 MOST_BYTES = 16 * 1024 * 1024
 MOST_RUNS = 64
 _PATIENCE = 2.0  # seconds to wait for another run that writes
@@ -59,8 +59,8 @@ def get(file: str, key: str) -> bytes | None:
     Raises:
         CacheError: when the file is no cache, or cannot be read.
     """
-    with _connected(file, "ro") as database:
-        if database.execute("PRAGMA user_version").fetchone() != (VERSION,):
+    with connected(file, "ro") as database:
+        if not is_current(database):
             return None
         row = database.execute("SELECT data FROM runs WHERE key = ?", (key,)).fetchone()
         return bytes(row[0]) if row is not None else None
@@ -74,12 +74,9 @@ def put(file: str, key: str, data: bytes) -> None:
     """
     if len(data) > MOST_BYTES // 4:
         return
-    with _connected(file, "rwc") as database, database:
+    with connected(file, "rwc") as database, database:
         database.execute("BEGIN IMMEDIATE")
-        if database.execute("PRAGMA user_version").fetchone() != (VERSION,):
-            database.execute("DROP TABLE IF EXISTS runs")
-            database.execute("CREATE TABLE runs (number INTEGER PRIMARY KEY, key TEXT UNIQUE, size INTEGER, data BLOB)")
-            database.execute(f"PRAGMA user_version = {VERSION}")
+        lay_out(database)
         database.execute("DELETE FROM runs WHERE key = ?", (key,))
         database.execute("INSERT INTO runs (key, size, data) VALUES (?, ?, ?)", (key, len(data), data))
         _shrink(database)
@@ -107,8 +104,29 @@ def discard(file: str) -> None:
         raise CacheError(f"cannot remove {file}: {error.strerror or error}") from error
 
 
+def is_current(database: "sqlite3.Connection") -> bool:
+    """Whether a database has the tables that we know."""
+    return bool(database.execute("PRAGMA user_version").fetchone() == (VERSION,))
+
+
+def lay_out(database: "sqlite3.Connection") -> None:
+    """Make the tables, in place of those of another version."""
+    if is_current(database):
+        return
+    database.execute("DROP TABLE IF EXISTS runs")
+    database.execute("DROP TABLE IF EXISTS parts")
+    database.execute("CREATE TABLE runs (number INTEGER PRIMARY KEY, key TEXT UNIQUE, size INTEGER, data BLOB)")
+    database.execute("CREATE TABLE parts (key BLOB PRIMARY KEY, used INTEGER, size INTEGER, data BLOB)")
+    database.execute(f"PRAGMA user_version = {VERSION}")
+
+
 @contextmanager
-def _connected(file: str, mode: str) -> Iterator["sqlite3.Connection"]:
+def connected(file: str, mode: str) -> Iterator["sqlite3.Connection"]:
+    """An open cache file, to read (``ro``) or to write, and make if need be (``rwc``).
+
+    Raises:
+        CacheError: when it is no cache, or cannot be read or written.
+    """
     import sqlite3  # only where there is a cache: ``--help`` does without
 
     try:

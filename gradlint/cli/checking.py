@@ -4,12 +4,13 @@ import time
 from typing import TYPE_CHECKING
 
 from gradlint import registry
+from gradlint.cache.facts import Facts
 from gradlint.cache.replay import Answer
 from gradlint.cli.accepting import shrink
 from gradlint.cli.files import Found
 from gradlint.cli.ignoring import ignored
 from gradlint.cli.output import Failed, say, style_for, write
-from gradlint.cli.remembering import remember
+from gradlint.cli.remembering import home, remember
 from gradlint.cli.request import STDIN, Request
 from gradlint.cli.running import explored, run
 from gradlint.cli.saving import Result, save
@@ -26,8 +27,10 @@ if TYPE_CHECKING:
 CLEAN, FINDINGS, FAILED = 0, 1, 2
 
 
-def checked(request: Request) -> int:
+def checked(request: Request, facts: Facts | None = None) -> int:
     """Do what is asked, and say it; the exit status.
+
+    ``facts`` are those that this process holds, None for those in the cache.
 
     Raises:
         Failed: when settings, rules or the output file do not allow a run.
@@ -50,7 +53,8 @@ def checked(request: Request) -> int:
     started = time.time()
     trace = _trace(request)
     try:
-        result = run(request, settings, ground)
+        facts = facts or Facts(home(settings) if request.cache else None)
+        result = run(request, settings, ground, facts)
     except ConfigError as error:
         raise Failed(str(error)) from error
     if trace is not None:
@@ -68,7 +72,10 @@ def checked(request: Request) -> int:
         return FAILED
     shrink(settings, ground, result)
     status = FINDINGS if result.outcome.stands and not request.exit_zero else CLEAN
-    if not found.skipped and (trouble := remember(Answer(text, status), request, settings, ground.all, started)):
+    troubles = [facts.trouble]
+    if not found.skipped:
+        troubles.append(remember(Answer(text, status), request, settings, ground.all, started) or "")
+    for trouble in dict.fromkeys(filter(None, troubles)):
         say(f"warning: the cache is not used: {trouble}")
     return status
 

@@ -25,13 +25,13 @@ def remember(answer: Answer, request: Request, settings: Settings, found: Found,
     folders = {folder.path: folder.names for folder in found.folders}
     files = [*_read(found), *_settings(request, settings), *_modules(roots), *filter(os.path.isdir, sys.path[1:])]
     try:
-        replay.remember(arguments, answer, Seen(files, {**packages, **folders}), _home(settings), started)
+        replay.remember(arguments, answer, Seen(files, {**packages, **folders}), home(settings), started)
     except CacheError as error:
         return str(error)
     return None
 
 
-def _home(settings: Settings) -> str:
+def home(settings: Settings) -> str:
     """Where the cache is kept: with the settings file if we are below it, else here."""
     here, root = os.getcwd(), str(settings.config.root)
     return root if os.path.join(here, "").startswith(os.path.join(root, "")) else here

@@ -18,6 +18,7 @@ from gradlint.finding import Applicability
 from gradlint.notebook import decode, read
 from gradlint.source import Source, SourceError
 
+NO_MEMORY = engine.Forgetful()
 WORTH_A_PROCESS = 400_000  # characters, about half a second of work
 
 
@@ -49,8 +50,10 @@ def explored(request: Request, settings: Settings) -> Ground:
     return Ground(found, replace(around, files=tuple(others)))
 
 
-def run(request: Request, settings: Settings, ground: Ground) -> Result:
+def run(request: Request, settings: Settings, ground: Ground, memory: engine.Memory = NO_MEMORY) -> Result:
     """Check the files, and apply fixes to them in memory if that is asked for.
+
+    Facts that ``memory`` has are not read again.
 
     Raises:
         ConfigError: when the baseline cannot be read.
@@ -70,6 +73,7 @@ def run(request: Request, settings: Settings, ground: Ground) -> Result:
             policy=settings.policy,
             report_only=before if around else None,
             progress=bar.show,
+            memory=memory,
             jobs=request.jobs or _jobs((*before.values(), *around.values())),
         )
     failures = tuple(sorted((*ground.found.failures, *unread, *mending.outcome.failures)))

@@ -7,6 +7,7 @@ from typing import NoReturn
 
 import click
 
+from gradlint.cache.facts import Facts
 from gradlint.cache.stamps import Stamp, stamp
 from gradlint.cli.checking import checked
 from gradlint.cli.files import discover
@@ -22,10 +23,11 @@ _Look = dict[str, Stamp | None]
 
 def watch(request: Request) -> NoReturn:
     """Check, wait for a change of any file or setting, and check again; ends by an interrupt only."""
+    facts = Facts(None, hold=True)
     while True:
         before = _look(request)  # first, so that what changes during the run is seen
         click.clear()  # does nothing where nobody looks
-        _check(request)
+        _check(request, facts)
         say(f"watching {len(before)} files; Ctrl-C ends it")
         _wait_for_a_save(request, before)
 
@@ -43,9 +45,9 @@ def _after_a_pause(request: Request) -> _Look:
     return _look(request)
 
 
-def _check(request: Request) -> None:
+def _check(request: Request, facts: Facts) -> None:
     try:
-        checked(replace(request, verbose=False))
+        checked(replace(request, verbose=False), facts)
     except Failed as failed:  # the next save may mend it
         say(f"Error: {failed.message}")
 

@@ -5,8 +5,8 @@
 
 from gradlint.engine.mend import Mending, mend, mended
 from gradlint.engine.policy import Policy
-from gradlint.engine.reading import Memory, failure_of
+from gradlint.engine.reading import Forgetful, Memory, failure_of
 from gradlint.engine.run import Progress, run
 from gradlint.engine.workers import processors
 
-__all__ = ["Memory", "Mending", "Policy", "Progress", "failure_of", "mend", "mended", "processors", "run"]
+__all__ = ["Forgetful", "Memory", "Mending", "Policy", "Progress", "failure_of", "mend", "mended", "processors", "run"]
