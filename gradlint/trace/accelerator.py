@@ -101,7 +101,7 @@ class Accelerators:
 
     def look(self) -> list[Source]:
         """Sources for the devices in use; none until then, and none if they have been given already."""
-        if self.found:
+        if self.found or not (torch.cuda.is_initialized() or _begun()):  # asked at every event: both are quick
             return []
         sources = list(self._cuda() if _cuda_is_used() else self._others())
         self.found = bool(sources)
@@ -157,14 +157,28 @@ def possible() -> bool:
     return any(backends) or torch.backends.mps.is_available()
 
 
+def _no() -> bool:
+    return False
+
+
+_ready: Callable[[], bool] = getattr(torch._C, "_accelerator_isAllocatorInitialized", _no)
+
+
+def _begun() -> bool:
+    """Whether the accelerator's allocator runs."""
+    try:
+        return _ready()
+    except RuntimeError:  # this torch is for none
+        return False
+
+
 def _cuda_is_used() -> bool:
-    return torch.cuda.is_available() and torch.cuda.is_initialized()
+    return torch.cuda.is_initialized() and torch.cuda.is_available()
 
 
 def _accelerator_in_use() -> str:
     """The kind of accelerator whose allocator runs; empty if none does."""
-    ready = getattr(torch._C, "_accelerator_isAllocatorInitialized", None)
-    if ready is None or not torch.accelerator.is_available() or not ready():
+    if not _begun() or not torch.accelerator.is_available():
         return ""
     device = torch.accelerator.current_accelerator()
     return device.type if device is not None else ""

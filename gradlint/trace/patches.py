@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from gradlint.trace.monitoring import watch
 from gradlint.trace.places import INTERNAL
 from gradlint.trace.torch_api import hide_from_dynamo, mode
 from gradlint.trace.tracer import Tracer
@@ -26,6 +27,7 @@ class Patches:
 
     def __init__(self) -> None:
         self._undo: list[tuple[object, str, object]] = []
+        self._last: list[Callable[[], None]] = []
 
     def replace(self, owner: Any, name: str, make: Callable[[Method], Method]) -> None:
         """Put ``make(original)`` in the place of an attribute that ``owner`` itself has."""
@@ -36,8 +38,14 @@ class Patches:
         setattr(owner, name, classmethod(wrapper) if isinstance(original, classmethod) else wrapper)
         self._undo.append((owner, name, original))
 
+    def finally_(self, undo: Callable[[], None]) -> None:
+        """Have something else undone too."""
+        self._last.append(undo)
+
     def undo(self) -> None:
         """Put everything back, last first."""
+        while self._last:
+            self._last.pop()()
         while self._undo:
             owner, name, original = self._undo.pop()
             setattr(owner, name, original)
@@ -47,15 +55,24 @@ def install(tracer: Tracer) -> Patches:
     """Watch the grad modes."""
     patches = Patches()
     tracer.threads.state.mode = mode()
+    end = watch(tracer)
+    if end is None:
+        _wrap(tracer, patches)
+    else:
+        patches.finally_(end)
+    patches.replace(threading.Thread, "_bootstrap_inner", functools.partial(_thread, tracer))
+    patches.replace(futures._WorkItem, "run", functools.partial(_job, tracer))
+    patches.replace(asyncio.Handle, "_run", functools.partial(_callback, tracer))
+    return patches
+
+
+def _wrap(tracer: Tracer, patches: Patches) -> None:
+    """Put the methods of the grad modes into wrappers."""
     for owner in (torch.no_grad, torch.enable_grad, torch.set_grad_enabled, torch.inference_mode):
         patches.replace(owner, "__enter__", functools.partial(_enter, tracer, owner.__name__))
         patches.replace(owner, "__exit__", functools.partial(_exit, tracer))
     patches.replace(torch.set_grad_enabled, "__init__", functools.partial(_make, tracer))
     patches.replace(torch.set_grad_enabled, "__call__", functools.partial(_decorate, tracer))
-    patches.replace(threading.Thread, "_bootstrap_inner", functools.partial(_thread, tracer))
-    patches.replace(futures._WorkItem, "run", functools.partial(_job, tracer))
-    patches.replace(asyncio.Handle, "_run", functools.partial(_callback, tracer))
-    return patches
 
 
 def _enter(tracer: Tracer, what: str, original: Method) -> Method:

@@ -47,7 +47,10 @@ class Statement:
 class ThreadState:
     """The running thread: the mode it was last seen in, the regions it is in, what else has been set."""
 
-    __slots__ = tuple("began busy end internal lane made mode root site stack start statements suspending task".split())
+    __slots__ = (
+        *("before", "began", "busy", "end", "internal", "lane", "made", "mode", "root", "site"),
+        *("stack", "start", "statements", "suspending", "task", "watched"),
+    )
 
     def __init__(self) -> None:
         self.busy = False
@@ -62,6 +65,8 @@ class ThreadState:
         self.suspending = 0
         self.root: Row | None = None  # the line whose forward runs just now
         self.start = 0  # bytes in use when it began
+        self.watched: CodeType | None = None  # a grad mode's method that is running, and the mode before it
+        self.before = -1
         self.began: Began | None = None
         self.end: End | None = None
 
