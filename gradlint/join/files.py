@@ -12,10 +12,14 @@ from gradlint.trace.events import Leak, Line, Process, Trace
 
 @dataclass(slots=True)
 class Ran:
-    """What a trace saw of one file. ``changed`` if the file is not what ran; then all the rest is left empty."""
+    """What a trace saw of one file. ``changed`` if the file is not what ran; then all the rest is left empty.
+
+    ``lines`` are those that ran forwards, ``through`` those that led to one: what it cost, and the line it stood on.
+    """
 
     changed: bool = False
     lines: list[Line] = field(default_factory=list)
+    through: list[tuple[Line, Line]] = field(default_factory=list)
     leaks: list[Leak] = field(default_factory=list)
     modes: set[int] = field(default_factory=set)
     deep: bool = True
@@ -46,6 +50,16 @@ def ran(trace: Trace, sources: Mapping[str, Source]) -> dict[str, Ran]:
     return found
 
 
+def _through(line: Line, file: str) -> Iterator[tuple[Line, Line]]:
+    """The lines of a file that led to a line, each with what it cost there."""
+    for route in line.routes:
+        for way in {(site.line, site.function) for site in route.callers if site.file == file}:
+            yield (
+                Line(file, *way, line.mode, route.saved, route.wasted, route.calls, route.wasted_calls, route.alive),
+                line,
+            )
+
+
 def _files(process: Process, paths: Mapping[str, str], digests: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Files of the process, and the sources they are."""
     for file, content in process.digests.items():
@@ -69,6 +83,7 @@ def _name(path: str) -> str:
 def _add(seen: Ran, process: Process, file: str) -> None:
     seen.deep &= process.deep
     seen.lines += [line for line in process.lines if line.file == file]
+    seen.through += [found for line in process.lines for found in _through(line, file)]
     seen.leaks += [leak for leak in process.leaks if leak.site.file == file]
     seen.modes.update(region.site.line for region in process.regions if region.site.file == file)
     seen.modes.update(change.site.line for change in process.changes if change.site.file == file)

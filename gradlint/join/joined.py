@@ -8,7 +8,7 @@ from gradlint.diagnostic import Diagnostic, Outcome
 from gradlint.engine import Policy
 from gradlint.join.files import Ran, ran
 from gradlint.join.unforeseen import unforeseen
-from gradlint.join.verdict import rank, verdict
+from gradlint.join.verdict import led, rank, verdict
 from gradlint.rule import Measures, Rule
 from gradlint.source import Source
 from gradlint.trace.events import Trace
@@ -26,11 +26,12 @@ def join(
     measures: dict[str, Measures] = {rule.code: rule.measures for rule in (*policy.known, *rules)}
     judged = [_judged(found, measures.get(found.code, ""), seen.get(found.path)) for found in outcome.diagnostics]
     selected = {rule.code for rule in rules if rule.run_only}
+    told = _told(judged, measures, seen)
     more: list[Diagnostic] = []
     suppressed = 0
     for path, there in seen.items():
         known = [found for found in judged if found.path == path]
-        mine = _wanted(unforeseen(sources[path], there, known, measures), selected, policy)
+        mine = _wanted(unforeseen(sources[path], there, known, measures, told), selected, policy)
         kept = [found for found in mine if not _silenced(found, sources[path], measures)]
         more += kept
         suppressed += len(mine) - len(kept)
@@ -41,6 +42,17 @@ def _judged(found: Diagnostic, measures: Measures, seen: Ran | None) -> Diagnost
     measured = verdict(found, measures, seen)
     refuted = measured is not None and measured.verdict == "refuted"
     return replace(found, measured=measured, severity="advice" if refuted else found.severity)
+
+
+def _told(judged: Iterable[Diagnostic], measures: Mapping[str, Measures], seen: Mapping[str, Ran]) -> set[str]:
+    """The lines whose waste is told already, at lines that led to them."""
+    return {
+        str(inner)
+        for found in judged
+        if measures.get(found.code) == "waste" and found.measured is not None and found.path in seen
+        for line, inner in led(found, seen[found.path])
+        if found.measured.verdict == "confirmed" and line.wasted > inner.wasted // 2
+    }
 
 
 def _wanted(found: Iterable[Diagnostic], selected: Collection[str], policy: Policy) -> list[Diagnostic]:

@@ -19,9 +19,13 @@ LEAST = 1 << 20  # bytes wasted by a line that is worth a finding of its own
 
 
 def unforeseen(
-    source: Source, seen: Ran, found: Collection[Diagnostic], measures: Mapping[str, Measures]
+    source: Source,
+    seen: Ran,
+    found: Collection[Diagnostic],
+    measures: Mapping[str, Measures],
+    elsewhere: Collection[str],
 ) -> Iterator[Diagnostic]:
-    """What the run saw in a file, without what the findings there have said already."""
+    """What the run saw in a file, without what the findings there, and those at lines that lead there, have said."""
     told = {kind: _told(found, kind, measures) for kind in ("waste", "growth", "leak")}
     by_line: dict[int, list[Line]] = {}
     for line in seen.lines:
@@ -31,6 +35,8 @@ def unforeseen(
         growing = [line for line in lines if line.growing]
         if growing and lines[0].function not in {one.function for one in found if _of(one, "growth", measures)}:
             yield _growth(source, number, growing, exact=seen.deep)
+        elif str(lines[0]) in elsewhere:
+            continue
         elif wasted >= LEAST and wasted > saved // 2 and number not in told["waste"] | told["growth"]:
             yield _waste(source, number, lines, exact=seen.deep)
     for leak in {(leak.site, leak.kind): leak for leak in seen.leaks}.values():

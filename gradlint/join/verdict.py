@@ -7,7 +7,7 @@ from gradlint.join.files import Ran
 from gradlint.rule import Measures
 from gradlint.trace.analyse import GROWING
 from gradlint.trace.events import Line, Mode
-from gradlint.trace.text import size
+from gradlint.trace.text import place, size
 
 CHANGED = Measured("source-changed", "the file has changed since the run: trace it again")
 
@@ -21,11 +21,19 @@ def verdict(found: Diagnostic, measures: Measures, seen: Ran | None) -> Measured
     seen = seen or Ran()
     match measures:
         case "waste":
-            return _waste([line for line in seen.lines if line.line in lines_of(found)], exact=seen.deep)
+            there, ways = [line for line in seen.lines if line.line in lines_of(found)], [*led(found, seen)]
+            if there or not ways:
+                return _waste(there, exact=seen.deep)
+            return _waste([line for line, _ in ways], exact=seen.deep, at=_inner(ways))
         case "growth":
             return _growth([line for line in seen.lines if _same_function(line, found)], exact=seen.deep)
         case "leak":
             return _leak(found, seen)
+
+
+def led(found: Diagnostic, seen: Ran) -> Iterator[tuple[Line, Line]]:
+    """What a finding's lines led to, where they ran no forward themselves: what it cost, and the line it stood on."""
+    yield from ((line, inner) for line, inner in seen.through if line.line in lines_of(found))
 
 
 def lines_of(found: Diagnostic) -> range:
@@ -39,18 +47,25 @@ def places_of(found: Diagnostic) -> frozenset[int]:
     return frozenset((*lines_of(found), *notes))
 
 
-def _waste(lines: list[Line], *, exact: bool) -> Measured:
+def _inner(ways: list[tuple[Line, Line]]) -> str:
+    """Where the forwards stand that a finding's lines led to; the costliest first."""
+    places = dict.fromkeys(place(inner) for _, inner in sorted(ways, key=lambda way: -way[0].wasted))
+    first, *more = places
+    return f", by {first}" + (f" and {len(more)} more line{'s' if len(more) > 1 else ''}" if more else "")
+
+
+def _waste(lines: list[Line], *, exact: bool, at: str = "") -> Measured:
     calls = sum(line.calls for line in lines)
     if not lines:
         return Measured("not-reached", "not reached: the run recorded no forward here")
     unused = sum(line.wasted_calls for line in lines)
     cost = sum(line.wasted + line.alive for line in lines)
     if unused or cost:
-        return Measured("confirmed", f"the run confirms it: {cost_of(cost, exact)}{calls_of(unused, calls)}", cost,
-                        unused, calls, exact)  # fmt: skip
+        text = f"the run confirms it: {cost_of(cost, exact)}{calls_of(unused, calls)}{at}"
+        return Measured("confirmed", text, cost, unused, calls, exact)
     modes = sorted({str(line.mode) for line in lines})
     where = f"all under {' or '.join(modes)}" if Mode.GRAD not in {line.mode for line in lines} else _USED
-    return Measured("refuted", f"the run refutes it: {_forwards(calls)} here, {where}", 0, 0, calls, exact)
+    return Measured("refuted", f"the run refutes it: {_forwards(calls)} here{at}, {where}", 0, 0, calls, exact)
 
 
 _USED = "and no graph was dropped unused"

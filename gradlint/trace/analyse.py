@@ -1,7 +1,7 @@
 """From records to regions, threads and lines: a replay, in the order in which things happened."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from gradlint.trace.events import (
     Part,
     Process,
     Region,
+    Route,
     Sample,
     Site,
     Thread,
@@ -215,14 +216,16 @@ def _devices(raw: "Raw", replay: Replay) -> Iterator[Device]:
 
 def _lines(raw: "Raw", sites: dict[int, Site]) -> Iterator[Line]:
     """Lines of the program that ran forwards or saved tensors, each with the lines that did so on its behalf."""
-    rows: dict[tuple[Site, Mode], list[Row]] = defaultdict(list)
+    rows: dict[tuple[Site, Mode], list[tuple[tuple[Site, ...], Row]]] = defaultdict(list)
     inner: dict[Site, dict[Site, list[Row]]] = defaultdict(lambda: defaultdict(list))
     for note in _of(raw, "line"):
         if not 0 <= note["row"] < len(raw.rows):
             continue  # the disk was full
         site, row = sites.get(note["site"], UNKNOWN), raw.rows[note["row"]]
         if not isinstance(note.get("outer"), int):
-            rows[site, _mode(note["mode"])].append(row)
+            callers = note.get("callers")
+            ways = callers if isinstance(callers, list) else ()
+            rows[site, _mode(note["mode"])].append((tuple(sites.get(way, UNKNOWN) for way in ways), row))
         else:
             inner[sites.get(note["outer"], UNKNOWN)][site].append(row)
     for (site, mode), same in rows.items():
@@ -230,15 +233,29 @@ def _lines(raw: "Raw", sites: dict[int, Site]) -> Iterator[Line]:
         yield _line(site, mode, same, parts)
 
 
-def _line(site: Site, mode: Mode, rows: list[Row], parts: dict[Site, list[Row]]) -> Line:
-    """One line; several rows of it are several calls that stand on it."""
-    saved, wasted, calls, wasted_calls, alive, most, rises, graphs = (sum(words) for words in zip(*rows, strict=True))
+def _line(site: Site, mode: Mode, rows: list[tuple[tuple[Site, ...], Row]], parts: dict[Site, list[Row]]) -> Line:
+    """One line; several rows of it are several calls that stand on it, or several ways to come there."""
+    saved, wasted, calls, wasted_calls, alive, most, rises, graphs = _sums(row for _, row in rows)
     growing = rises >= GROWING and (graphs >= GROWING or 2 * wasted_calls > calls)
     found = [Part(part, sum(row[0] for row in same), sum(row[1] for row in same)) for part, same in parts.items()]
     inside = tuple(sorted(found, key=lambda part: (-part.wasted, -part.saved, part.site)))
     return Line(
-        site.file, site.line, site.function, mode, saved, wasted, calls, wasted_calls, alive, most, growing, inside
-    )
+        site.file, site.line, site.function, mode, saved, wasted, calls, wasted_calls, alive, most, growing, inside,
+        tuple(_routes(rows)),
+    )  # fmt: skip
+
+
+def _routes(rows: list[tuple[tuple[Site, ...], Row]]) -> Iterator[Route]:
+    ways: dict[tuple[Site, ...], list[Row]] = defaultdict(list)
+    for callers, row in rows:
+        ways[callers].append(row)
+    for callers, same in ways.items():
+        saved, wasted, calls, wasted_calls, alive, *_ = _sums(same)
+        yield Route(callers, saved, wasted, calls, wasted_calls, alive)
+
+
+def _sums(rows: Iterable[Row]) -> Iterator[int]:
+    return (sum(words) for words in zip(*rows, strict=True))
 
 
 GROWING = 5  # so many forwards must have left more graphs alive than the one before

@@ -121,6 +121,18 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """Of a line's figures, those of the forwards that it ran when these lines, innermost first, had led to it."""
+
+    callers: tuple[Site, ...]
+    saved: int
+    wasted: int
+    calls: int
+    wasted_calls: int
+    alive: int
+
+
+@dataclass(frozen=True, slots=True)
 class Line:
     """What one line of the program recorded for backward: the outermost that called into torch, such as `model(x)`.
 
@@ -128,7 +140,8 @@ class Line:
     whole run; ``alive`` is what was still held at the end, ``most`` the most ever held at once. In a trace that is not
     deep they are estimates. ``calls`` counts the modules' forwards that it ran in this mode, ``wasted_calls`` those
     whose graph was dropped unused. ``growing`` if more was held from call to call; ``inside`` are the innermost
-    lines of the program that saved (deep only).
+    lines of the program that saved (deep only). ``routes`` tell the forwards apart by the lines that led here; of a
+    line with several of them ``most`` may count what was held at different times.
     """
 
     file: str
@@ -143,6 +156,7 @@ class Line:
     most: int = 0
     growing: bool = False
     inside: tuple[Part, ...] = ()
+    routes: tuple[Route, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}"

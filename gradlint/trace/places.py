@@ -14,6 +14,7 @@ from types import CodeType, FrameType
 from gradlint.trace.log import Log
 
 USER, INTERNAL, THROUGH, DECORATED = range(4)
+_CALLERS, _FRAMES = 4, 16  # lines that are noted of those that led to a forward; frames that are looked at for them
 _OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _WRAPPERS = {"decorate_context", "generator_context"}  # what torch's decorators put around a function
 _SEEN_THROUGH = {"decorate_autocast", "record", "_fn", "compile_wrapper"}  # they run a function of the program as it is
@@ -90,6 +91,25 @@ class Places:
                 return self._numbers.get((id(code), frame.f_lasti, what)) or self._meet(code, frame.f_lasti, what)
             frame = frame.f_back
         return 0
+
+    def callers(self, frame: FrameType | None) -> tuple[int, ...]:
+        """The lines of the program that led to its innermost one, innermost first, as far as a reader would look."""
+        found: list[int] = []
+        kinds, inside = self.kinds, False
+        for _ in range(_FRAMES):
+            if frame is None or len(found) == _CALLERS:
+                break
+            code = frame.f_code
+            kind = kinds.get(id(code))
+            if kind is None:
+                kind = self.kind(code)
+            if kind == USER:
+                if inside:
+                    at = frame.f_lasti
+                    found.append(self._numbers.get((id(code), at, "calls")) or self._meet(code, at, "calls"))
+                inside = True
+            frame = frame.f_back
+        return tuple(found)
 
     def entry(self, frame: FrameType | None, what: str) -> int:
         """The outermost line of the program that called into torch; without one the innermost of the program."""

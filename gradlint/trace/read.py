@@ -96,12 +96,10 @@ def _records(data: bytes) -> Iterator[Record]:
 
 
 def _rows(table: Path, count: int) -> Iterator[Row]:
-    """The first rows of the table of lines, which is mostly room for more."""
-    if not count or not table.exists():
-        return
-    with table.open("rb") as file:
-        data = file.read(max(count, 0) * 8 * SLOT)
-    words = memoryview(data[: len(data) - len(data) % (8 * SLOT)]).cast("q")
+    """The rows of the table of lines: as many as there are notes of, and more if they hold something."""
+    data = table.read_bytes() if table.exists() else b""
+    used = max(count * 8 * SLOT, len(data.rstrip(b"\0")) + 8 * SLOT - 1)
+    words = memoryview(data[: min(used, len(data)) // (8 * SLOT) * (8 * SLOT)]).cast("q")
     for start in range(0, len(words), SLOT):
         yield tuple(words[start : start + SLOT])
 

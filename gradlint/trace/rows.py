@@ -47,8 +47,8 @@ class Rows:
 
     def __init__(self) -> None:
         self._log: Log | None = None
-        self._rows: dict[tuple[int, int], Row] = {}
-        self._inner: dict[tuple[int, int], Row] = {}
+        self._rows: dict[tuple[int, ...], Row] = {}
+        self._inner: dict[tuple[int, ...], Row] = {}
         self._count = 0
 
     def write_to(self, log: Log) -> None:
@@ -57,9 +57,10 @@ class Rows:
             row.words = [0] * SLOT
         self._rows, self._inner, self._count, self._log = {}, {}, 0, log
 
-    def line(self, site: int, mode: int) -> Row:
-        """The row of a line of the program that runs in a mode."""
-        return self._rows.get((site, mode)) or self._add(self._rows, (site, mode), None)
+    def line(self, site: int, mode: int, callers: tuple[int, ...] = ()) -> Row:
+        """The row of a line of the program that runs in a mode, and was come to by these others."""
+        key = (site, mode, *callers)
+        return self._rows.get(key) or self._add(self._rows, key, None)
 
     def inner(self, site: int, outer: Row) -> Row:
         """The row of a line that saves tensors on behalf of another one."""
@@ -75,12 +76,13 @@ class Rows:
         held = sorted(((row.words[ALIVE], row.site) for row in list(self._rows.values())), reverse=True)
         return [(site, alive) for alive, site in held[:count] if alive]
 
-    def _add(self, rows: dict[tuple[int, int], Row], key: tuple[int, int], outer: Row | None) -> Row:
+    def _add(self, rows: dict[tuple[int, ...], Row], key: tuple[int, ...], outer: Row | None) -> Row:
         words = self._log.row(self._count) if self._log is not None else None
         row = rows[key] = Row(key[0], outer, words or [0] * SLOT)
         if self._log is not None and words is not None:
-            mode = key[1] if outer is None else 1
-            outside = outer.site if outer is not None else None
-            self._log.note(type="line", row=self._count, site=key[0], mode=mode, outer=outside)
+            if outer is None:
+                self._log.note(type="line", row=self._count, site=key[0], mode=key[1], callers=key[2:])
+            else:
+                self._log.note(type="line", row=self._count, site=key[0], mode=1, outer=outer.site)
             self._count += 1
         return row

@@ -150,7 +150,8 @@ class Forwards:
     def _begins(self, state: ThreadState, module: torch.nn.Module, frame: FrameType) -> None:
         self._step_aside(state, module)
         tracer = self._tracer
-        row = state.root = tracer.rows.line(tracer.places.nearest(frame, "forward"), mode())
+        places = tracer.places
+        row = state.root = tracer.rows.line(places.nearest(frame, "forward"), mode(), places.callers(frame))
         row.call()
         end = state.end = state.end or End(self, state)
         module._forward_hooks[end.key] = end

@@ -97,3 +97,40 @@ globals()["pre" + "dict"](nn.Linear(4, 2), torch.ones(1, 4))
 with torch.no_grad():
     pass
 """
+
+LED = """\
+import torch
+from torch import nn
+
+
+class Encoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(64, 2048), nn.ReLU(), nn.Linear(2048, 10))
+
+    def encode(self, batch):
+        return self.net(batch)  # inside
+
+
+def evaluate(model, batches):
+    model.eval()
+    hits = 0
+    for batch in batches:
+        hits += model.encode(batch).argmax(1).sum().item()  # leads there
+    return hits
+
+
+def train(model, batches):
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    for batch in batches:
+        optimizer.zero_grad()
+        model.encode(batch).square().mean().backward()
+        optimizer.step()
+
+
+model = Encoder()
+batches = [torch.randn(256, 64) for _ in range(6)]
+train(model, batches)
+print(evaluate(model, batches))
+"""
+LEADS, INSIDE = 18, 11

@@ -16,8 +16,11 @@ from tests.join.programs import (
     GROWTH,
     GUARDED,
     GUARDED_KEPT,
+    INSIDE,
     KEPT,
+    LEADS,
     LEAK,
+    LED,
     LEFT,
     SUM,
     UNFORESEEN,
@@ -131,3 +134,15 @@ def test_the_rules_of_runs_have_pages_and_are_not_called_unused(tmp_path: Path, 
     assert "gradlint check --trace" in gradlint("rule", "GL951").stdout
     (tmp_path / "a.py").write_text("import torch\n\nx = torch.ones(1)  # gradlint: ignore[GL953]\n")
     assert gradlint("check", "a.py").returncode == 0
+
+
+@pytest.mark.parametrize("options", [(), ("--deep",)], ids=["default", "deep"])
+def test_a_line_that_leads_to_a_forward_has_what_it_cost_there(joined: Joined, options: tuple[str, ...]) -> None:
+    """The same line inside also runs forwards that are trained on: those are the trainer's, and used."""
+    found = [one for one in joined(LED, *options) if one["measured"]]
+    assert [(one["code"], one["line"]) for one in found] == [("GL101", LEADS)]
+    measured = found[0]["measured"]
+    assert (measured["verdict"], measured["times"], measured["runs"]) == ("confirmed", 6, 6)
+    hidden = 6 * 256 * 2048 * 4
+    assert hidden <= measured["bytes"] < 2 * hidden
+    assert measured["message"].endswith(f", in 6 of 6 forwards, by script.py:{INSIDE}")
