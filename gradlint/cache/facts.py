@@ -3,16 +3,19 @@
 import hashlib
 import sys
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import TypeVar, cast
 
 from gradlint.cache import parts, store
 from gradlint.cache.store import BrokenCache, CacheError
 from gradlint.model.facts import ModuleFacts
 from gradlint.model.packing import PackingError, packed, unpacked
 from gradlint.source import Source
+
+Answer = TypeVar("Answer")
 
 _LEVEL = 1  # of compression: a third of the size, at a tenth of the cost of packing
 
@@ -28,6 +31,7 @@ class Facts:
         self._hold = hold
         self._held: dict[str, tuple[bytes, ModuleFacts]] = {}
         self._used: list[bytes] = []
+        self._answered: tuple[object, object] | None = None
         self.trouble = ""
 
     def recall(self, sources: Sequence[Source]) -> Mapping[str, ModuleFacts]:
@@ -58,6 +62,18 @@ class Facts:
                 raise CacheError(f"{broken}; it was replaced") from broken
         except CacheError as error:
             self.trouble = str(error)
+
+    def answer(self, question: object, find: Callable[[], Answer]) -> Answer:
+        """The answer to a question; if it was the last one too, and answers are held, that answer.
+
+        So nothing is analysed again after an edit that changes no facts, but only lines and comments.
+        """
+        if self._answered is not None and self._answered[0] == question:
+            return cast(Answer, self._answered[1])
+        found = find()
+        if self._hold:
+            self._answered = question, found
+        return found
 
     def _remember(self, keys: Mapping[str, bytes], facts: Mapping[str, ModuleFacts]) -> None:
         """Hold the facts of the sources there are, and no others."""

@@ -1,7 +1,7 @@
 """Facts of all sources: remembered ones, and the others read, by several processes if there is much to read."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from gradlint.diagnostic import Failure
 from gradlint.engine.workers import Wire, spread
@@ -9,9 +9,11 @@ from gradlint.model.facts import ModuleFacts
 from gradlint.model.packing import packed, unpacked
 from gradlint.source import Source, SourceError
 
+Answer = TypeVar("Answer")
+
 
 class Memory(Protocol):
-    """Facts of earlier runs."""
+    """Facts of earlier runs, and what was made of them."""
 
     def recall(self, sources: Sequence[Source]) -> Mapping[str, ModuleFacts]:
         """What is known of sources, by path."""
@@ -19,6 +21,10 @@ class Memory(Protocol):
 
     def keep(self, sources: Sequence[Source], facts: Mapping[str, ModuleFacts]) -> None:
         """Keep what has been read, for later runs."""
+        ...
+
+    def answer(self, question: object, find: Callable[[], Answer]) -> Answer:
+        """The answer to a question, which depends on nothing else: found now, or when it was asked before."""
         ...
 
 
@@ -31,6 +37,10 @@ class Forgetful:
 
     def keep(self, sources: Sequence[Source], facts: Mapping[str, ModuleFacts]) -> None:
         """Do nothing."""
+
+    def answer(self, question: object, find: Callable[[], Answer]) -> Answer:
+        """Find it."""
+        return find()
 
 
 def extracted(

@@ -49,9 +49,11 @@ def run(
 
     def work() -> Outcome:
         modules, unread = extracted([*texts.values()], memory, jobs, lambda done: progress(done, steps))
-        project = Project(modules, names)
-        said = answers(project, rules, texts, reported, jobs, lambda done: progress(len(texts) + done, steps))
+        said = memory.answer((modules, names, rules, reported), lambda: ask(Project(modules, names)))
         return _outcome(texts, rules, policy, reported, unread, said)
+
+    def ask(project: Project) -> Answers:
+        return answers(project, rules, texts, reported, jobs, lambda done: progress(len(texts) + done, steps))
 
     return with_room(work)
 

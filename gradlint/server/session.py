@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from gradlint import engine
+from gradlint.cache.facts import Facts
 from gradlint.cli.files import discover
 from gradlint.cli.request import Request
 from gradlint.cli.settings import Settings, settle
@@ -30,6 +31,7 @@ class Session:
     folder: str
     open: dict[str, str] = field(default_factory=dict)
     _read: dict[str, tuple[_Stamp, Source]] = field(default_factory=dict)
+    _facts: Facts = field(default_factory=lambda: Facts(None, hold=True))
 
     def check(self) -> dict[str, Checked]:
         """Check the open files, by absolute path, with all others as their context.
@@ -42,7 +44,9 @@ class Session:
         settings = settle(Request(paths=(self.folder,)))
         opened = {path: Source(path, text) for path, text in texts.items() if not path.endswith(SUFFIX)}
         sources = [*opened.values(), *self._others(settings, opened)]
-        outcome = engine.run(sources, settings.rules, settings.names, policy=settings.policy, report_only=opened)
+        outcome = engine.run(
+            sources, settings.rules, settings.names, policy=settings.policy, report_only=opened, memory=self._facts
+        )
         return {
             path: Checked(source, tuple(found for found in outcome.diagnostics if found.path == path))
             for path, source in opened.items()

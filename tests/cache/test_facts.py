@@ -3,6 +3,7 @@
 import random
 import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,10 @@ from gradlint import engine, registry, suppress
 from gradlint.cache import facts as facts_of
 from gradlint.cache import parts, store
 from gradlint.cache.facts import Facts
+from gradlint.finding import Finding
 from gradlint.model.extract import extract
+from gradlint.project import Project
+from gradlint.rule import Rule
 from gradlint.source import Source
 
 RULES = registry.load(suppress.RULES)
@@ -96,6 +100,21 @@ def test_what_was_not_used_for_longest_goes_first(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(time, "time", lambda: now)
     parts.put(file, {b"d": bytes(40)}, used=[b"a"])
     assert sorted(parts.get(file, [b"a", b"b", b"c", b"d"])) == [b"a", b"d"]
+
+
+def test_nothing_is_analysed_again_while_the_facts_are_the_same() -> None:
+    asked: list[int] = []
+
+    def counts(project: Project) -> Iterator[Finding]:
+        asked.append(1)
+        for function in project.functions():
+            yield Finding(function.place(function.facts.calls[0].at), function.name, "a call")
+
+    rules = [Rule("XY101", "counts", "error", "0", "Page.", __name__, counts)]
+    memory = Facts(None, hold=True)
+    for text, line, times in (("f(1)\n", 1, 1), ("# a comment\nf( 1 )\n", 2, 1), ("f(2)\n", 1, 2), ("f(1)\n", 1, 3)):
+        outcome = engine.run([Source("a.py", text)], rules, memory=memory)
+        assert ([found.span.line for found in outcome.diagnostics], len(asked)) == ([line], times)
 
 
 def test_an_outcome_after_any_edits_is_that_of_a_run_without_memory(memory: Facts) -> None:
