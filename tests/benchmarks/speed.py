@@ -6,6 +6,7 @@ machine fails nothing.
 """
 
 import argparse
+import functools
 import os
 import platform
 import shutil
@@ -13,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +22,8 @@ from tests.benchmarks.speed_materials import PEERS, corpus, peer, sample
 
 PYTHON = (sys.executable, "-c", "pass")
 GRADLINT = (sys.executable, "-m", "gradlint")
-COLD = (*GRADLINT, "check", "--no-cache", "--isolated", "-q")
+COLD = (*GRADLINT, "check", "--no-cache", "--isolated", "-q", "--jobs", "1")
+MEGABYTE = 1_000_000
 PARSING = "import sys, libcst; [libcst.parse_module(open(f, 'rb').read()) for f in sys.stdin.read().split(chr(0))]"
 
 
@@ -34,7 +36,10 @@ class Cost(NamedTuple):
 
 
 def cost(command: Sequence[str], folder: Path, text: str = "") -> Cost:
-    """What one run of a command takes, in a process of its own so that the peak of memory is its own."""
+    """What one run of a command takes, in a process of its own so that the peak of memory is its own.
+
+    Modules are compiled once and kept, as they are wherever something is installed.
+    """
     probe = (
         "import resource, subprocess, sys\n"
         "subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)\n"
@@ -43,7 +48,13 @@ def cost(command: Sequence[str], folder: Path, text: str = "") -> Cost:
     )
     started = time.perf_counter()
     run = subprocess.run(
-        [sys.executable, "-c", probe, *command], cwd=folder, input=text, capture_output=True, text=True, check=True
+        [sys.executable, "-c", probe, *command],
+        cwd=folder,
+        input=text,
+        capture_output=True,
+        text=True,
+        check=True,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
     )
     cpu, memory = run.stdout.split()
     unit = 1 if platform.system() == "Darwin" else 1024
@@ -75,14 +86,39 @@ def small_runs(files: Mapping[str, Path], folder: Path, rounds: int) -> list[str
         {
             "bare python": (PYTHON, folder, ""),
             "`gradlint --help`": ((*GRADLINT, "--help"), folder, ""),
-            "hook run, a file without triggers": ((*COLD, str(without)), folder, ""),
-            "hook run, a 70 kB file with triggers": ((*COLD, str(with_triggers)), folder, ""),
+            "a file without triggers": ((*COLD, str(without)), folder, ""),
+            "a file of 70 kB with triggers": ((*COLD, str(with_triggers)), folder, ""),
             "transformers again, nothing changed": ((*GRADLINT, "check", "-q", "."), project, ""),
         },
         rounds,
     )
     bare = found.pop("bare python").cpu
     return [row(name, f"{one.cpu * 1000:.0f} ms", f"{one.cpu / bare:.1f} bare pythons") for name, one in found.items()]
+
+
+def after_a_change(files: Mapping[str, Path], folder: Path, rounds: int) -> list[str]:
+    """Runs on timm after one file has changed: all of it, and a commit hook on that file alone."""
+    project = folder / "changing"
+    shutil.rmtree(project, ignore_errors=True)
+    shutil.copytree(files["timm"], project)
+    changed = "timm/data/loader.py"
+    check = (*GRADLINT, "check", "-q", "--jobs", "1")
+    subprocess.run([*check, "."], cwd=project, stdout=subprocess.DEVNULL, check=False)
+    commands = {
+        "timm, nothing remembered": (*check, "--no-cache", "."),
+        "timm, one file changed": (*check, "."),
+        "timm, hook on one file, nothing remembered": (*check, "--no-cache", "--context", ".", changed),
+        "timm, hook on one file that changed": (*check, "--context", ".", changed),
+    }
+    found: dict[str, list[float]] = {name: [] for name in commands}
+    for number in range(rounds):
+        for name, command in commands.items():
+            with (project / changed).open("a", encoding="utf-8") as file:
+                file.write(f"_{number}_{len(name)} = None\n")
+            found[name].append(cost(command, project).cpu)
+    medians = {name: statistics.median(costs) for name, costs in found.items()}
+    whole = medians["timm, nothing remembered"]
+    return [row(name, f"{one:.1f} s", f"{one / whole:.2f}") for name, one in medians.items()]
 
 
 def against_parsing(files: Mapping[str, Path], folder: Path, rounds: int) -> list[str]:
@@ -104,8 +140,7 @@ def against_parsing(files: Mapping[str, Path], folder: Path, rounds: int) -> lis
 
 def against_peers(files: Mapping[str, Path], folder: Path, rounds: int) -> list[str]:
     """Two megabytes drawn by chance, against other linters."""
-    sources = sorted(file for place in files.values() for file in place.rglob("*.py"))
-    drawn = sample(sources, folder / "sample")
+    drawn = sample(files, folder / "sample", 2 * MEGABYTE)
     commands: dict[str, tuple[Sequence[str], Path, str]] = {
         name: ((*peer(name, folder), str(drawn)), folder, "") for name in PEERS
     }
@@ -114,6 +149,34 @@ def against_peers(files: Mapping[str, Path], folder: Path, rounds: int) -> list[
     rows = [row("2 MB drawn by chance, cold", f"{own:.1f} s", "")]
     return rows + [
         row(f"the same by {name}", f"{one.cpu:.1f} s", f"{one.cpu / own:.1f} times") for name, one in found.items()
+    ]
+
+
+def by_processes(files: Mapping[str, Path], folder: Path, rounds: int) -> list[str]:
+    """The whole of transformers in one process and in two, by the clock: the machine must have nothing else to do."""
+    whole = str(files["transformers"])
+    found = in_turn({jobs: ((*COLD[:-1], jobs, whole), folder, "") for jobs in ("1", "2")}, rounds)
+    one, two = found["1"], found["2"]
+    return [
+        row("transformers, cold, two processes, wall time", f"{two.wall:.1f} s", f"{two.wall / one.wall:.2f} of one"),
+        row("CPU of both together", f"{two.cpu:.1f} s", f"{two.cpu / one.cpu:.2f} of one"),
+    ]
+
+
+def by_size(files: Mapping[str, Path], folder: Path, rounds: int, sizes: Sequence[int]) -> list[str]:
+    """What a megabyte costs in samples of several sizes."""
+    commands: dict[str, tuple[Sequence[str], Path, str]] = {
+        f"{size} MB drawn by chance, cold": (
+            (*COLD, str(sample(files, folder / f"sample-{size}", size * MEGABYTE))),
+            folder,
+            "",
+        )
+        for size in sizes
+    }
+    found = in_turn(commands, rounds)
+    return [
+        row(name, f"{one.cpu:.1f} s", f"{one.cpu / size:.2f} s for each MB")
+        for size, (name, one) in zip(sizes, found.items(), strict=True)
     ]
 
 
@@ -127,13 +190,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("build/benchmarks"))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=["small", "parsing", "peers"], action="append")
+    parser.add_argument("--only", choices=["small", "change", "parsing", "peers", "processes", "size"], action="append")
+    parser.add_argument("--sizes", type=int, nargs="+", default=[10, 50, 100], help="of samples, in megabytes")
     given = parser.parse_args()
     folder = given.folder.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     files = corpus(folder)
     lines = [row("what", "CPU", "ratio"), row("---", "---", "---")]
-    for name, measure in (("small", small_runs), ("parsing", against_parsing), ("peers", against_peers)):
+    measures: dict[str, Callable[[Mapping[str, Path], Path, int], list[str]]] = {
+        "small": small_runs,
+        "change": after_a_change,
+        "parsing": against_parsing,
+        "peers": against_peers,
+        "processes": by_processes,
+        "size": functools.partial(by_size, sizes=given.sizes),
+    }
+    for name, measure in measures.items():
         if not given.only or name in given.only:
             lines += measure(files, folder, given.rounds)
     text = "\n".join(

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 WHEELS = (
@@ -16,7 +17,6 @@ PEERS = {
     "torch-preflight": ("torch-preflight==0.5.0", ("check",)),
     "flake8": ("flake8==7.5.0", ()),
 }
-SAMPLE_BYTES = 2_000_000
 SEED = 20
 
 
@@ -38,16 +38,20 @@ def _unpacked(requirement: str, folder: Path) -> Path:
     return place
 
 
-def sample(sources: list[Path], folder: Path) -> Path:
-    """A folder with files drawn by chance, about two megabytes of them; the same ones each time."""
+def sample(files: Mapping[str, Path], folder: Path, size: int) -> Path:
+    """A folder with files drawn by chance, about so many bytes of them, where they stood in their packages.
+
+    The same ones each time; a larger sample holds the smaller ones.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    drawn, size = random.Random(SEED).sample(sources, len(sources)), 0
-    for number, file in enumerate(drawn):
-        size += file.stat().st_size
-        if size > SAMPLE_BYTES:
+    sources = sorted((place, file) for place in files.values() for file in place.rglob("*.py"))
+    for place, file in random.Random(SEED).sample(sources, len(sources)):
+        if (size := size - file.stat().st_size) < 0:
             break
-        shutil.copy(file, folder / f"{number:03}_{file.name}")
+        copy = folder / file.relative_to(place)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, copy)
     return folder
 
 
