@@ -31,6 +31,7 @@ class Linker:
             for start in range(len(module.parts)):
                 self._by_suffix[".".join(module.parts[start:])].append(module)
         self._namespaces: dict[ModuleNode, dict[str, list[ImportName | FunctionNode | ClassNode | Expression]]] = {}
+        self._locals: dict[ModuleNode, list[dict[str, ImportName | FunctionNode | ClassNode]]] = {}
         self._found: dict[tuple[ModuleNode, str], ModuleNode | None] = {}
         self._members: dict[tuple[ModuleNode, str], Target | None] = {}
         self._ancestors: dict[ClassNode, tuple[ClassNode | External, ...]] = {}
@@ -182,17 +183,23 @@ class Linker:
         return target
 
     def _local(self, function: FunctionNode, name: str, depth: int) -> Target | None:
-        for found in function.facts.imports:
-            if found.binding == name:
-                return self.imported(function.module, found, depth)
+        bound = self._bound_in(function).get(name)
+        return self.imported(function.module, bound, depth) if isinstance(bound, ImportName) else bound
+
+    def _bound_in(self, function: FunctionNode) -> dict[str, ImportName | FunctionNode | ClassNode]:
+        """What a function imports and defines by name; imports count before functions, and those before classes."""
         module = function.module
-        for nested in module.functions:
-            if nested.facts.parent == function.facts.index and nested.facts.name == name and nested.owner is None:
-                return nested
-        return next(
-            (c for c in module.classes if c.facts.parent == function.facts.index and c.facts.name == name),
-            None,
-        )
+        if module not in self._locals:
+            tables: list[dict[str, ImportName | FunctionNode | ClassNode]] = [
+                {found.binding: found for found in reversed(each.facts.imports)} for each in module.functions
+            ]
+            for nested in module.functions:
+                if nested.facts.parent is not None and nested.owner is None:
+                    tables[nested.facts.parent].setdefault(nested.facts.name, nested)
+            for cls in module.classes:
+                tables[cls.facts.parent].setdefault(cls.facts.name, cls)
+            self._locals[module] = tables
+        return self._locals[module][function.facts.index]
 
     # Classes
 
