@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gradlint.finding import Place
-from gradlint.model.code import Call, For, dotted
+from gradlint.model.code import Call, Expression, For, dotted
 from gradlint.model.inference_names import (
     EVALUATION_DATA,
     GRADIENT_FILE,
@@ -15,6 +15,7 @@ from gradlint.model.inference_names import (
 )
 from gradlint.model.torch_calls import LOOKING, TRAINING_WORDS
 from gradlint.model.traverse import statements
+from gradlint.project.bindings import Bindings
 from gradlint.project.calls import CallGraph, Edge
 from gradlint.project.destiny import Destiny
 from gradlint.project.flow import CallEvent, Flows
@@ -43,7 +44,8 @@ class Cue:
 class Cues:
     """Collects the evidence about one forward."""
 
-    def __init__(self, calls: CallGraph, flows: Flows, configured: frozenset[str]) -> None:
+    def __init__(self, bindings: Bindings, calls: CallGraph, flows: Flows, configured: frozenset[str]) -> None:
+        self._bindings = bindings
         self._calls = calls
         self._flows = flows
         self._configured = configured
@@ -52,18 +54,21 @@ class Cues:
         self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny, chosen: Edge | None = None
     ) -> Iterator[Cue]:
         """All evidence about one forward; ``chosen`` is the call whose flags leave out the training around it."""
-        yield from self._mode_cues(function, event, module)
+        trains = not TRAINING_WORDS.isdisjoint(function.facts.words)
+        yield from self._mode_cues(function, event, module, destiny, trains=trains)
         if chosen is None:
             yield from self._name_cues(function, destiny)
         else:
             yield Cue(1, "called like this, it leaves out what trains", chosen.place)
         yield from self._data_cues(function)
-        trains = chosen is None and not TRAINING_WORDS.isdisjoint(function.facts.words)
-        yield from self._destiny_cues(function, event, module, destiny, trains=trains)
+        stepping = trains and chosen is None and module.training is not False
+        yield from self._destiny_cues(function, event, module, destiny, trains=stepping)
         yield from self._loop_cues(function, event)
-        yield from self._caller_cues(function)
+        yield from self._caller_cues(function, destiny)
 
-    def _mode_cues(self, function: FunctionNode, event: CallEvent, module: Value) -> Iterator[Cue]:
+    def _mode_cues(
+        self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny, *, trains: bool
+    ) -> Iterator[Cue]:
         training, at = module.training, module.mode_at
         if training is None and module.parameter is not None:
             training, at = self._joined_mode(function, module)
@@ -77,7 +82,7 @@ class Cues:
                 "evaluation mode is set here; it does not turn recording off",
                 where.place(node),
             )
-        elif training is True:
+        elif training is True and (trains or not destiny.only_read):
             yield Cue(-2)
         loaded = isinstance(module.target, External)  # by ``torch.load``
         if module.certainty == "named" and module.parameter is None and "." not in event.name and not loaded:
@@ -86,7 +91,7 @@ class Cues:
     def _joined_mode(
         self, function: FunctionNode, module: Value
     ) -> tuple[bool | None, tuple[FunctionNode, int] | None]:
-        found = self._handed(function, module)
+        found = self.handed(function, module)
         modes = {value.training for value in found}
         if modes == {False}:
             return False, found[0].mode_at
@@ -96,10 +101,10 @@ class Cues:
         """Whether a module is known to be frozen, here or by every caller that hands it over."""
         if module.frozen is not None:
             return module.frozen
-        found = self._handed(function, module)
+        found = self.handed(function, module)
         return bool(found) and all(value.frozen is True for value in found)
 
-    def _handed(self, function: FunctionNode, module: Value, depth: int = 0) -> list[Value]:
+    def handed(self, function: FunctionNode, module: Value, depth: int = 0) -> list[Value]:
         """What the callers hand over for the parameter that a module came in by."""
         name = module.parameter
         if name is None or depth > _LONGEST_WAY_UP:
@@ -107,7 +112,7 @@ class Cues:
         found: list[Value] = []
         for edge in self._calls.callers.get(function, ()):
             value = self._flows.argument(self._flows.flow(edge.caller), edge.at, name, function)
-            deeper = self._handed(edge.caller, value, depth + 1) if value.training is None else []
+            deeper = self.handed(edge.caller, value, depth + 1) if value.training is None else []
             found.extend(deeper or [value])
         return found
 
@@ -116,7 +121,7 @@ class Cues:
         if name in self._configured or function.name in self._configured:
             yield Cue(ENOUGH, f"the configuration names `{name}` an inference function")
         if TRAINING_FUNCTION.search(name):
-            yield Cue(0 if destiny.only_read else -2)
+            yield Cue(0 if destiny.only_read or destiny.dropped else -2)
         elif not function.is_module_body and INFERENCE_FUNCTION.search(name):
             yield Cue(2, f"`{name}` is called like a function that does not train")
         if GRADIENT_FILE.search(function.module.path.lower()):
@@ -132,13 +137,25 @@ class Cues:
     def _data_cues(self, function: FunctionNode) -> Iterator[Cue]:
         for statement in statements(function.facts.body):
             if isinstance(statement, For):
-                iterable = statement.iterable
-                while isinstance(iterable, Call) and iterable.arguments:
-                    iterable = iterable.arguments[0].value
-                name = dotted(iterable)
-                if name is not None and EVALUATION_DATA.search(name.lower()):
-                    yield Cue(1, f"`{name}` is data to evaluate on", function.place(statement.iterable.at))
-                    return
+                for name in self._iterated(function, statement.iterable):
+                    if EVALUATION_DATA.search(name.lower()):
+                        points = 2 if self.is_inference_name(function) else 1
+                        yield Cue(points, f"`{name}` is data to evaluate on", function.place(statement.iterable.at))
+                        return
+
+    def _iterated(self, function: FunctionNode, iterable: Expression) -> Iterator[str]:
+        """The names of what a loop goes over, under ``tqdm(enumerate(...))`` and through one variable."""
+        for _ in range(2):
+            while isinstance(iterable, Call) and iterable.arguments:
+                iterable = iterable.arguments[0].value
+            name = dotted(iterable)
+            if name is None:
+                return
+            yield name
+            assigned = self._bindings.assigned(function).get(name, ())
+            if len(assigned) != 1:
+                return
+            iterable = assigned[0]
 
     def _destiny_cues(
         self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny, *, trains: bool
@@ -163,7 +180,7 @@ class Cues:
             yield Cue(-1)
             if function.owner is not None and self._calls.modules.is_module_class(function.owner):
                 yield Cue(-1)
-        if trains and module.training is not False:
+        if trains:
             yield Cue(-2)
         if destiny.returned and module.training is not False and returns_loss(function):
             yield Cue(-3)
@@ -178,13 +195,21 @@ class Cues:
                     1 if in_module else 3, "its result goes into it again, step by step", function.place(event.at)
                 )
 
-    def _caller_cues(self, function: FunctionNode) -> Iterator[Cue]:
+    def _caller_cues(self, function: FunctionNode, destiny: Destiny) -> Iterator[Cue]:
         callers = self._calls.callers.get(function, [])
         if callers and all(self.is_inference_name(edge.caller) for edge in callers):
             edge = callers[0]
             yield Cue(1, f"it is only called by code that does not train, such as `{edge.caller.name}`", edge.place)
+        elif self._is_known_not_to_train(function, destiny):
+            return  # whoever calls it: training loops roll out, and validate
         elif any(TRAINING_FUNCTION.search(edge.caller.facts.name) for edge in callers):
             yield Cue(-1)
+
+    def _is_known_not_to_train(self, function: FunctionNode, destiny: Destiny) -> bool:
+        if self.is_inference_name(function):
+            return True
+        in_module = function.owner is not None and self._calls.modules.is_module_class(function.owner)
+        return destiny.only_read and not in_module
 
     def is_inference_name(self, function: FunctionNode) -> bool:
         """Whether a function is called like one that does not train; a module body by its file."""

@@ -35,6 +35,11 @@ class Destiny:
         """Nothing but numbers is taken from it."""
         return bool(self.reads) and not (self.trained or self.stored or self.unknown)
 
+    @property
+    def meets_numpy(self) -> bool:
+        """It becomes an array as it is, which raises for a graph: whoever runs this has none."""
+        return any(how == "numpy" for _, how in self.reads)
+
 
 class Destinies:
     """Follows origins on demand, from caller to caller."""

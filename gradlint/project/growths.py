@@ -116,7 +116,7 @@ class Growths:
         destiny = self._destinies.of(function, growth.at)
         if destiny.trained or (growth.outlives and self._flows.may_train_on(function, growth.path)):
             return True
-        return not walked and not (destiny.only_read or destiny.dropped)
+        return not walked and (destiny.meets_numpy or not (destiny.only_read or destiny.dropped))
 
     def _handed(self, flow: Flow, event: CallEvent) -> Iterator[Kept]:
         """``meter.update(loss)``: what the method of the project does with it."""

@@ -66,7 +66,7 @@ class Inference:
         self._flows = flows
         self._destinies = destinies
         self._prospects = prospects
-        self._cues = Cues(calls, flows, configured)
+        self._cues = Cues(bindings, calls, flows, configured)
         self._passed = Passed(flows, bindings)
         self._torch: dict[ModuleNode, bool] = {}
         self._wasteful: dict[FunctionNode, tuple[Forward, ...]] = {}
@@ -75,9 +75,24 @@ class Inference:
         """Whether a function is called like one that does not train; a module body by its file."""
         return self._cues.is_inference_name(function)
 
-    def is_wasteful(self, function: FunctionNode) -> bool:
-        """Whether a function has wasteful forwards."""
-        return bool(self.wasteful_forwards(function))
+    def leaves_on(self, edge: Edge) -> bool:
+        """Whether a call can run with grad on."""
+        return bool(self._calls.states_of_edge(edge, self._calls.entry(edge.caller)) & GRAD)
+
+    def is_reported(self, function: FunctionNode) -> bool:
+        """Whether a function has wasteful forwards that are its own affair."""
+        return bool(self.wasteful_forwards(function)) and not self.only_hands_on(function)
+
+    def only_hands_on(self, function: FunctionNode) -> bool:
+        """Whether a helper says nothing of inference and returns all it computes to callers that waste it."""
+        forwards = self.wasteful_forwards(function)
+        if self.is_inference_name(function) or not all(forward.destiny.returned for forward in forwards):
+            return False
+        callers = [edge.caller for edge in self._calls.callers.get(function, ()) if self.leaves_on(edge)]
+        return bool(callers) and all(
+            caller is not function and any(function in f.event.targets for f in self.wasteful_forwards(caller))
+            for caller in callers
+        )
 
     def wasteful_forwards(self, function: FunctionNode) -> Sequence[Forward]:
         """The forwards of a function that record a graph which nobody will use, with the evidence."""
@@ -137,7 +152,7 @@ class Inference:
         module = _module_of(event)
         if destiny.trained or self._meets_numpy(function, event, module, destiny):
             return None
-        if self._cues.is_frozen(function, module) or self._derives(module):
+        if self._cues.is_frozen(function, module) or self._derives(function, module):
             return None
         if any(argument.value.requires_grad for argument in event.arguments):
             return None
@@ -154,12 +169,14 @@ class Inference:
         scripted = function.is_module_body or _SMOKE.search(function.facts.name) is not None
         return shown and scripted and module.training is not False and not destiny.dropped
 
-    def _derives(self, module: Value) -> bool:
+    def _derives(self, function: FunctionNode, module: Value) -> bool:
         """Whether the module takes derivatives in its own forward, as models of energies and forces do."""
-        if isinstance(module.target, ClassNode):
-            classes = [a for a in self._linker.ancestors(module.target) if isinstance(a, ClassNode)]
-            return any(cls in self._deriving_modules for cls in classes)
-        return module.certainty != "known" and bool(self._deriving_modules)
+        handed = self._cues.handed(function, module) if module.target is None else ()
+        targets = [value.target for value in handed] or [module.target]
+        if None in targets and self._deriving_modules:
+            return True  # it may be any of them
+        classes = [target for target in targets if isinstance(target, ClassNode)]
+        return any(ancestor in self._deriving_modules for cls in classes for ancestor in self._linker.ancestors(cls))
 
     @cached_property
     def _deriving_modules(self) -> frozenset[ClassNode]:
@@ -181,7 +198,7 @@ class Inference:
 
         Whoever runs such code has a guard that we do not see, or a model of another kind.
         """
-        if any(how == "numpy" for _, how in destiny.reads):
+        if destiny.meets_numpy:
             return True
         uses = self._flows.flow(function).uses.get(Origin(function, event.at), ())
         guessed = module.certainty == "named"
@@ -269,7 +286,7 @@ class Inference:
             if found.is_module_body or (not callers and self._is_offered(found)):
                 return True
             for edge in callers:
-                if edge.certain and edge.caller not in seen and self._leaves_on(edge):
+                if edge.certain and edge.caller not in seen and self.leaves_on(edge):
                     seen.add(edge.caller)
                     pending.append(edge.caller)
         return False
@@ -278,13 +295,10 @@ class Inference:
         """Whether a function that nobody in the project calls is there for others to evaluate with."""
         return function.owner is None and self._cues.is_inference_name(function) and "eval" in function.facts.words
 
-    def _leaves_on(self, edge: Edge) -> bool:
-        return bool(self._calls.states_of_edge(edge, self._calls.entry(edge.caller)) & GRAD)
-
     def _unguarded_caller(self, function: FunctionNode) -> Edge | None:
         """A caller that reaches the function with grad on."""
         for edge in self._calls.callers.get(function, ()):
-            if self._leaves_on(edge):
+            if self.leaves_on(edge):
                 return edge
         return None
 

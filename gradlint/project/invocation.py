@@ -43,7 +43,8 @@ class Invocation:
         self.arguments = tuple(passed_argument(argument, run) for argument in node.arguments)
         values = [argument.value for argument in self.arguments]
         self.given: frozenset[Origin] = frozenset().union(*(v.origins for v in values)) if values else frozenset()
-        self.carried = self.given | (self.receiver.origins if self.receiver is not None else frozenset())
+        called = self.receiver or self.callee  # a distribution's method; a function that a model has made
+        self.carried = self.given | called.origins
         self.targets: tuple[FunctionNode, ...] = ()
         self.forward = False
         self.opaque = False

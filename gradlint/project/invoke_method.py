@@ -11,6 +11,7 @@ from gradlint.model.torch_calls import (
     OPTIMIZER_NAME,
     READING_METHODS,
     READING_NAMES,
+    SELF_RETURNING_MODULE_METHODS,
     VALUES_AND_INDICES,
 )
 from gradlint.model.torch_tensors import (
@@ -28,7 +29,7 @@ from gradlint.model.torch_tensors import (
 from gradlint.project import assignments, growth, tensors
 from gradlint.project.invocation import Invocation
 from gradlint.project.invoke_external import made_of_data, values_and_indices
-from gradlint.project.invoke_module import module_method, training_after
+from gradlint.project.invoke_module import is_loaded, module_method, training_after
 from gradlint.project.nodes import External
 from gradlint.project.uses import UseKind
 from gradlint.project.values import NEVER, NUMBER, PLAIN, UNKNOWN, Loss, Value, plain, without_graph
@@ -86,6 +87,8 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
         return _collected(it, owner)
     if owner.is_tensor:
         return of_tensor(it, owner)
+    if is_loaded(owner) and method in SELF_RETURNING_MODULE_METHODS:
+        return owner
     return None
 
 

@@ -57,7 +57,7 @@ def on_module(it: Invocation) -> Value:
             return on_project(it, targets)
     if it.callee.kind == "module":
         return forward(it, it.callee)
-    if (module.target is None or _is_loaded(module)) and (targets := named_alike(it)):
+    if (module.target is None or is_loaded(module)) and (targets := named_alike(it)):
         it.targets = targets
         result = perhaps(it, elsewhere(on_project(it, targets)))
         it.effects = SideEffects()  # or another method of that name
@@ -69,8 +69,8 @@ def on_module(it: Invocation) -> Value:
     return forward(it, module)
 
 
-def _is_loaded(module: Value) -> bool:
-    """Whether a module came out of a file: it may be of any class of the project."""
+def is_loaded(module: Value) -> bool:
+    """Whether something came out of a file: it may be of any class of the project."""
     return isinstance(module.target, External) and module.target.name in ("torch.jit.load", "torch.load")
 
 

@@ -162,7 +162,9 @@ def _returned(it: Invocation, flow: Flow, passed: dict[str, Value], into: frozen
         return replace(result, origins=frozenset(), parameter=None)
     items = None
     if result.items is not None:
-        items = tuple(_returned_item(it, item, into) for item in result.items)
+        items = tuple(
+            UNKNOWN if _is_left_out(flow, item, passed) else _returned_item(it, item, into) for item in result.items
+        )
     if not result.origins and (result.tensor == PLAIN or (result.kind != "unknown" and not into)):
         memory = frozenset({it.at})
         found = replace(result, parameter=None, items=items, read_at=None, made_at=it.at, memory=memory)
@@ -196,6 +198,15 @@ def _with_flags(it: Invocation, fresh: Value, result: Value) -> Value:
         own_memory=result.own_memory,
     )
     return _under_guard(it, flagged)
+
+
+def _is_left_out(flow: Flow, item: Value, passed: dict[str, Value]) -> bool:
+    """Whether a part of a result only has a graph if it comes from a parameter that the call leaves out."""
+    names = [parameter.name for parameter in flow.function.facts.parameters]
+    return bool(item.origins) and all(
+        origin.function is flow.function and origin.at < 0 and names[-origin.at - 1] not in passed
+        for origin in item.origins
+    )
 
 
 def _returned_item(it: Invocation, item: Value, into: frozenset[Origin]) -> Value:

@@ -27,6 +27,11 @@ class ModuleNode:
         """The module's own statements."""
         return self.functions[MODULE_BODY]
 
+    @property
+    def imports_test_framework(self) -> bool:
+        """Whether it is written for pytest or unittest."""
+        return any(found.module.partition(".")[0] in ("pytest", "unittest") for found in self.body.facts.imports)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FunctionNode:
@@ -62,6 +67,8 @@ class FunctionNode:
             return True
         of_tests = TEST_FILE.search(self.module.path) is not None
         in_class = self.owner is not None and self.owner.facts.name.startswith("Test")
+        if of_tests and self.module.imports_test_framework:
+            return True  # what its tests share
         return (of_tests or in_class) and TEST_FUNCTION.search(self.facts.name) is not None
 
     def place(self, at: int) -> Place:

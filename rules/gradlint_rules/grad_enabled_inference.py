@@ -70,11 +70,11 @@ _GRADIENTS = frozenset(
 @rule("GL101", severity="warning", since="0.1.0", measures="waste")
 def grad_enabled_inference(project: Project) -> Iterator[Finding]:
     """Find forwards of inference code that can run with grad on."""
+    inference = project.inference
     for function in project.functions():
-        forwards = [*project.inference.wasteful_forwards(function)]
         # One cause, one finding: a call of a helper that is itself reported adds nothing.
-        own = [forward for forward in forwards if not any(map(project.inference.is_wasteful, forward.event.targets))]
-        if own:
+        own = [f for f in inference.wasteful_forwards(function) if not any(map(inference.is_reported, f.event.targets))]
+        if own and not inference.only_hands_on(function):
             yield _finding(project, own[0], own[1:])
 
 
@@ -727,6 +727,121 @@ def evaluate(model, loader):
 # run: hook = model.register_forward_hook(lambda *parts: seen.append(parts[-1].requires_grad))
 # run: evaluate(model, loader)
 # shows: all(seen)
+```
+
+### an action of a rollout: what carries the graph is not used
+```python
+from torch import nn
+
+class Actor(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.network = nn.Linear(8, 3)
+
+    def get_action(self, x, action=None):
+        scores = self.network(x)
+        if action is None:
+            action = scores.argmax(1)
+        return action, scores.softmax(1)
+
+def train(optimizer):
+    actor = Actor()
+    for _ in range(3):
+        action, _ = actor.get_action(images)  # GL101
+        _, scores = actor.get_action(images, action)
+        loss = -scores.max()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        print(action.cpu().numpy())
+
+# run: train(torch.optim.SGD(model.parameters(), lr=0.1))
+# keeps: > 0 bytes
+```
+
+### a script that loads a model
+```python setup
+torch.save(model, "model.pt")
+```
+```python
+import torch
+
+model = torch.load("model.pt", weights_only=False)
+if torch.cuda.is_available():
+    model = model.cuda()
+scores = model(images)  # GL101
+print(scores.detach().cpu().numpy())
+# keeps: > 0 bytes
+```
+
+### an embedder in evaluation mode, cut off after its results were put together
+```python
+import torch
+
+def train(model, embedder, loader, optimizer):
+    embedder.eval()
+    for images, _ in loader:
+        found = []
+        for image in images:
+            found.append(embedder(image))  # GL101
+        embedded = torch.stack(found)
+        embedded = embedded.detach()
+        loss = model(embedded).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+# run: train(model, torch.nn.Linear(8, 8), loader, torch.optim.SGD(model.parameters(), lr=0.1))
+# keeps: > 0 bytes
+```
+
+### what the training loop validates with, by a name of the loop's own
+```python setup
+import unittest.mock
+```
+```python
+from torch import nn
+
+class Trainer:
+    def __init__(self, net: nn.Module, val_set, report):
+        self.net = net
+        self.val_set = val_set
+        self.report = report
+
+    def _validate(self, epoch):
+        progress = tuple(self.val_set)
+        for images, labels in progress:
+            scores = self.net(images)  # GL101
+            self.report.add(epoch, scores, labels)
+
+    def train(self):
+        for epoch in range(3):
+            self._validate(epoch)
+
+# run: Trainer(model, loader, unittest.mock.Mock()).train()
+# keeps: > 0 bytes
+```
+
+### a helper that hands on what its callers waste: they are the place
+```python
+class Extractor:
+    def __init__(self, model):
+        self.model = model
+
+    def both(self, x):
+        hidden = x * 2
+        return hidden, self.model(hidden)
+
+class Ranker:
+    def __init__(self, model):
+        self.extractor = Extractor(model)
+
+    def evaluate(self, x):
+        hidden, scores = self.extractor.both(x)  # GL101
+        return scores.argmax(1).tolist()
+
+# run: Ranker(model).evaluate(images)
+# keeps: > 0 bytes
 ```
 
 ## Silent
@@ -1815,5 +1930,59 @@ model = tf.keras.models.load_model("model.keras")
 
 def predict(images):
     return model(images, training=False).numpy().argmax(1).tolist()
+```
+
+### an array of what still has its graph would raise: there is none
+```python
+import torch
+
+def extract(model, loader):
+    found = []
+    for images, _ in loader:
+        found.append(model(images).cpu())
+    return torch.cat(found).numpy()
+```
+
+### a class in a variable that is called like its instance
+```python
+from models import MODELS
+
+def predict(name, images, **settings):
+    model = MODELS[name]
+    model = model(classes=3, **settings)
+    with torch.no_grad():
+        return model(images).argmax(1).tolist()
+```
+
+### what a forward gives is a function, and trained on
+```python
+def step(model, optimizer, batch):
+    quantiles = model(batch)
+    values = quantiles(batch.taus)
+    loss = values.mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    print(loss.item())
+
+def predict(model, batch):
+    values = model(batch)(batch.taus)
+    return values
+```
+
+### what a unit test compares
+```python
+# file: tests/test_cell.py
+import unittest
+
+class Cells(unittest.TestCase):
+    def setUp(self):
+        self.cell = torch.nn.LSTMCell(4, 4)
+        self.cell.eval()
+
+    def _check(self, x):
+        hidden, _ = self.cell(x)
+        assert hidden.shape[0] == len(x)
+        print(hidden.argmax(1).tolist())
 ```
 """
