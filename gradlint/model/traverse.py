@@ -93,9 +93,22 @@ def parts(expression: Expression) -> Iterator[Expression]:
 
 def within(expression: Expression) -> Iterator[Expression]:
     """The expression and everything in it; lambda bodies are functions of their own and not included."""
-    yield expression
-    for part in parts(expression):
-        yield from within(part)
+    found: list[Expression] = []
+    _gather(expression, found.append)
+    return iter(found)
+
+
+def _gather(expression: Expression, note: Callable[[Expression], None]) -> None:
+    """Note an expression and everything in it: the hottest loop of the analysis, hence a list and no generators."""
+    note(expression)
+    reader = _PARTS.get(type(expression))
+    if reader is not None:
+        for part in reader(expression):
+            if part is not None:
+                if type(part) in _PARTS:
+                    _gather(part, note)
+                else:
+                    note(part)
 
 
 def expressions(statement: Statement) -> Iterator[Expression]:
@@ -115,14 +128,28 @@ def blocks(statement: Statement) -> Iterable[Block]:
 
 def statements(block: Block) -> Iterator[Statement]:
     """All statements of a block, nested ones included, functions' bodies not."""
+    found: list[Statement] = []
+    _gather_statements(block, found.append)
+    return iter(found)
+
+
+def _gather_statements(block: Block, note: Callable[[Statement], None]) -> None:
     for statement in block:
-        yield statement
-        for inner in blocks(statement):
-            yield from statements(inner)
+        note(statement)
+        reader = _BLOCKS.get(type(statement))
+        if reader is not None:
+            for inner in reader(statement):
+                _gather_statements(inner, note)
 
 
 def all_expressions(block: Block) -> Iterator[Expression]:
     """Every expression of a block, at any depth, functions' bodies not included."""
+    found: list[Expression] = []
+    note = found.append
     for statement in statements(block):
-        for expression in expressions(statement):
-            yield from within(expression)
+        reader = _EXPRESSIONS.get(type(statement))
+        if reader is not None:
+            for expression in reader(statement):
+                if expression is not None:
+                    _gather(expression, note)
+    return iter(found)
