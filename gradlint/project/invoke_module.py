@@ -41,6 +41,7 @@ _MOST_CANDIDATES = 12
 _PLAIN_LOSS = re.compile(
     r"(^|[._])(criterion|loss_?(fn|func|function|f)|(ce|bce|mse|l1|nll|cross_entropy)(_?loss)?|criteria|crit)$", re.I
 )
+_NO_MODEL = re.compile(r"(tokenizer|processor|vocab(ulary)?)\d*$", re.I)  # they encode and decode as models do
 _HOLDING = re.compile(r"Embedding|AdaptiveLogSoftmax")  # small, but with parameters
 
 
@@ -77,6 +78,8 @@ def is_loaded(module: Value) -> bool:
 def named_alike(it: Invocation) -> tuple[FunctionNode, ...]:
     """The methods that an object of unknown class may have: the project's of this name, if there are a few."""
     if it.method in EVERYBODYS or it.method.startswith("__"):
+        return ()
+    if it.receiver_path is not None and _NO_MODEL.search(it.receiver_path):
         return ()
     if all(isinstance(argument.expression, Constant) for argument in it.arguments):  # ``text.encode("utf-8")``
         return ()

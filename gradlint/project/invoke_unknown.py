@@ -101,10 +101,8 @@ def _constructs(it: Invocation, function: Expression) -> bool:
     if positional and all(SETTINGS_NAME.search(dotted(a.expression) or "") for a in positional):
         return True
     flows, name = it.run.flows, dotted(function)
-    if not positional and any(
-        value is it.node for value in flows.bindings.assigned(it.run.function).get(name or "", ())
-    ):
-        return True  # ``model = model(n_classes=2, **settings)``
+    if any(value is it.node for value in flows.bindings.assigned(it.run.function).get(name or "", ())):
+        return True  # ``model = model(classes, **settings)``
     if function is it.node.function or name is None:
         return False
     held = (part for _, value in flows.bindings.values(it.run.function, name) for part in parts(value))

@@ -1949,7 +1949,7 @@ from models import MODELS
 
 def predict(name, images, **settings):
     model = MODELS[name]
-    model = model(classes=3, **settings)
+    model = model(3, **settings)
     with torch.no_grad():
         return model(images).argmax(1).tolist()
 ```
@@ -1984,5 +1984,24 @@ class Cells(unittest.TestCase):
         hidden, _ = self.cell(x)
         assert hidden.shape[0] == len(x)
         print(hidden.argmax(1).tolist())
+```
+
+### a tokenizer, which encodes and decodes as some model of the project does
+```python
+import torch
+from torch import nn
+from words import load_words
+
+class Autoencoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(8, 3)
+
+    def decode(self, z):
+        return self.layer(z)
+
+def predict(numbers):
+    tokenizer = load_words("words.txt")
+    return tokenizer.decode(numbers).tolist()
 ```
 """
