@@ -3,16 +3,61 @@
 from collections.abc import Iterator
 
 from gradlint.finding import Edit, Fix
-from gradlint.model.code import Assign, Attribute, Augment, Block, Call, Evaluate, Statement
+from gradlint.model.code import (
+    Assign,
+    Attribute,
+    Augment,
+    Block,
+    Call,
+    Constant,
+    DefineFunction,
+    Evaluate,
+    ImportName,
+    Statement,
+)
 from gradlint.model.traverse import blocks, expressions, within
 from gradlint.project.nodes import FunctionNode
 
-_NO_GRAD = "with torch.no_grad():"
+
+def no_grad(function: FunctionNode) -> tuple[str, tuple[Edit, ...]] | None:
+    """How a file spells ``torch.no_grad()``, with the edit that imports torch if it does not; None if it cannot.
+
+    The import goes above one of torch's, or above the first; a file without imports gets it as its first line of code.
+    """
+    body = function.module.body
+    for found in body.facts.imports:
+        if found.module == "torch" and found.name is None and found.level == 0 and found.binding:
+            return f"{found.binding}.no_grad()", ()
+    for found in body.facts.imports:
+        if found.module in ("torch", "torch.autograd") and found.name == "no_grad":
+            return f"{found.binding}()", ()
+    if any("torch" in (f.facts.local | f.facts.shared) for f in (body, function)):
+        return None  # it is the name of something else
+    above = _first_import(body.facts.body)
+    return (
+        ("torch.no_grad()", (Edit(function.place(above), "line-above", "import torch"),)) if above is not None else None
+    )
 
 
-def names_torch(function: FunctionNode) -> bool:
-    """Whether ``torch`` is the name of torch in the function's module."""
-    return any(found.binding == found.module == "torch" for found in function.module.body.facts.imports)
+def _first_import(body: Block) -> int | None:
+    """The place above which ``import torch`` goes."""
+    found = [s for s in body if isinstance(s, ImportName) and s.module != "__future__" and s.binding]
+    ours = [s for s in found if s.module.partition(".")[0] == "torch"]
+    for imports in (ours, found):
+        plain = [s.at for s in imports if s.name is None]
+        if plain or imports:
+            return plain[0] if plain else imports[0].at
+    code = (s for s in body if not _is_preamble(s))
+    return next((s.at for s in code), None)
+
+
+def _is_preamble(statement: Statement) -> bool:
+    """Whether a statement stands in front of a file's imports: its docstring, or ``from __future__``."""
+    match statement:
+        case Evaluate(value=Constant(value=str())) | ImportName(module="__future__"):
+            return True
+        case _:
+            return False
 
 
 def simple_statement(function: FunctionNode, at: int) -> Assign | Augment | Evaluate | None:
@@ -22,12 +67,35 @@ def simple_statement(function: FunctionNode, at: int) -> Assign | Augment | Eval
     return found if isinstance(found, Assign | Augment | Evaluate) else None
 
 
-def under_no_grad(function: FunctionNode, at: int) -> Edit | None:
-    """The edit that puts the simple statement at a place under ``with torch.no_grad():``."""
-    statement = simple_statement(function, at)
-    if statement is None or not names_torch(function):
-        return None
-    return Edit(function.place(statement.at), "header", _NO_GRAD)
+def under_no_grad(function: FunctionNode, at: int) -> tuple[Edit, ...]:
+    """The edits that put the simple statement at a place under ``with torch.no_grad():``; none if that cannot be."""
+    statement, spelt = simple_statement(function, at), no_grad(function)
+    if statement is None or spelt is None:
+        return ()
+    guard, imports = spelt
+    return (*imports, Edit(function.place(statement.at), "header", f"with {guard}:"))
+
+
+def decorated(function: FunctionNode) -> tuple[Edit, ...]:
+    """The edits that put a function under ``@torch.no_grad()``; none if that cannot be."""
+    spelt = no_grad(function)
+    if spelt is None:
+        return ()
+    guard, imports = spelt
+    place = function.place(function.facts.keyword_at)
+    if imports and _is_first(function):  # both would go to the same line
+        return (Edit(place, "line-above", f"import torch\n\n@{guard}"),)
+    return (*imports, Edit(place, "line-above", f"@{guard}"))
+
+
+def _is_first(function: FunctionNode) -> bool:
+    """Whether a function's definition is the first code of a file without imports."""
+    code = (s for s in function.module.body.facts.body if not _is_preamble(s))
+    match next(code, None):
+        case DefineFunction(function=index):
+            return index == function.facts.index
+        case _:
+            return False
 
 
 def exchanged(function: FunctionNode, first: int, second: int) -> tuple[Edit, ...]:

@@ -25,6 +25,17 @@ def update(average, model, decay=0.9):
 # shows: average.weight.is_leaf and not average.weight.requires_grad
 ```
 
+## Fixed
+
+```python
+import torch
+
+def update(average, model, decay=0.9):
+    for kept, live in zip(average.parameters(), model.parameters()):
+        with torch.no_grad():
+            kept.mul_(decay).add_(live, alpha=1 - decay)
+```
+
 ## Why
 
 The average is no part of what is trained, but autograd records the update all the same. If the averaged
@@ -157,8 +168,8 @@ def _advice(function: FunctionNode, at: int) -> Finding:
 
 
 def _guarded(function: FunctionNode, at: int) -> Fix | None:
-    edit = rewrites.under_no_grad(function, at)
-    return Fix("unsafe", "put it under `torch.no_grad()`", (edit,)) if edit is not None else None
+    edits = rewrites.under_no_grad(function, at)
+    return Fix("unsafe", "put it under `torch.no_grad()`", edits) if edits else None
 
 
 CASES = r"""

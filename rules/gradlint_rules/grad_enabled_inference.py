@@ -36,6 +36,22 @@ def accuracy(model, loader):
 
 or `with torch.no_grad():` around the loop.
 
+## Fixed
+
+```python
+import torch
+
+@torch.no_grad()
+def accuracy(model, loader):
+    model.eval()
+    hits, seen = 0, 0
+    for images, labels in loader:
+        scores = model(images)
+        hits += (scores.argmax(1) == labels).sum().item()
+        seen += len(labels)
+    return hits / seen
+```
+
 ## Why
 
 `model.eval()` only changes how layers such as dropout and batch norm compute. Recording goes on:
@@ -58,7 +74,7 @@ the one to begin with.
 
 from collections.abc import Iterator
 
-from gradlint.rule import Edit, Finding, Fix, Forward, FunctionNode, Note, Project, rule
+from gradlint.rule import Finding, Fix, Forward, FunctionNode, Note, Project, rewrites, rule
 
 _MOST_OTHERS = 5
 # Words of code that takes gradients, or runs something that may.
@@ -113,13 +129,12 @@ def _notes(first: Forward, others: list[Forward]) -> Iterator[Note]:
 def _decorate(project: Project, function: FunctionNode) -> Fix | None:
     """The decorator, unless somewhere under the function a gradient may be wanted after all."""
     facts = function.facts
-    imports_torch = any(found.binding == found.module == "torch" for found in function.module.body.facts.imports)
-    if function.is_module_body or facts.is_async or not imports_torch:
+    if function.is_module_body or facts.is_async:
         return None
     if any(not _GRADIENTS.isdisjoint(below.facts.words) for below in project.calls.below([function])):
         return None
-    edit = Edit(function.place(facts.keyword_at), "line-above", "@torch.no_grad()")
-    return Fix("unsafe", "decorate the function with `@torch.no_grad()`", (edit,))
+    edits = rewrites.decorated(function)
+    return Fix("unsafe", "decorate the function with `@torch.no_grad()`", edits) if edits else None
 
 
 CASES = r"""

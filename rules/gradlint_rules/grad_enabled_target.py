@@ -98,15 +98,15 @@ def _finding(function: FunctionNode, found: Detached, fix: Fix | None) -> Findin
 
 def _guarded(project: Project, function: FunctionNode, found: Detached, detached: set[int]) -> Fix | None:
     """The guard, unless the statement makes a forward that is trained as well."""
-    edit = rewrites.under_no_grad(function, found.event.at)
+    edits = rewrites.under_no_grad(function, found.event.at)
     statement = rewrites.simple_statement(function, found.event.at)
-    if edit is None or statement is None:
+    if not edits or statement is None:
         return None
     calls = project.flow(function).calls
     events = (calls.get(part.at) for expression in expressions(statement) for part in within(expression))
     if any(event is not None and event.forward and event.at not in detached for event in events):
         return None
-    return Fix("unsafe", "put it under `torch.no_grad()`", (edit,))
+    return Fix("unsafe", "put it under `torch.no_grad()`", edits)
 
 
 CASES = r"""

@@ -95,9 +95,9 @@ def _finding(function: FunctionNode, event: ChangeEvent) -> Finding:
 
 
 def _guarded(function: FunctionNode, event: ChangeEvent) -> Fix | None:
-    edit = rewrites.under_no_grad(function, event.at)
+    edits = rewrites.under_no_grad(function, event.at)
     is_leaf = event.owner.kind == "parameters" or event.owner.tensor == LEAF
-    return Fix("safe" if is_leaf else "unsafe", "put it under `torch.no_grad()`", (edit,)) if edit is not None else None
+    return Fix("safe" if is_leaf else "unsafe", "put it under `torch.no_grad()`", edits) if edits else None
 
 
 CASES = r"""

@@ -126,8 +126,8 @@ def _last(function: FunctionNode, update: BufferUpdate) -> Finding:
 
 
 def _guarded(function: FunctionNode, update: BufferUpdate) -> Fix | None:
-    edit = rewrites.under_no_grad(function, update.at)
-    return Fix("unsafe", "put the update under `torch.no_grad()`", (edit,)) if edit is not None else None
+    edits = rewrites.under_no_grad(function, update.at)
+    return Fix("unsafe", "put the update under `torch.no_grad()`", edits) if edits else None
 
 
 CASES = r"""

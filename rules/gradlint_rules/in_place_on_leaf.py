@@ -123,14 +123,14 @@ def _finding(function: FunctionNode, event: ChangeEvent) -> Finding:
 
 def _guarded(function: FunctionNode, event: ChangeEvent) -> Fix | None:
     """The guard, unless the statement calls what may want to record, or keeps a result."""
-    edit = rewrites.under_no_grad(function, event.at)
+    edits = rewrites.under_no_grad(function, event.at)
     statement = rewrites.simple_statement(function, event.at)
-    if edit is None or statement is None or (isinstance(statement, Evaluate) and statement.value.at != event.at):
+    if not edits or statement is None or (isinstance(statement, Evaluate) and statement.value.at != event.at):
         return None
     found = (part for expression in expressions(statement) for part in within(expression))
     calls = [part for part in found if isinstance(part, Call) and part.at != event.at]
     own = all((dotted(call.function) or "").startswith("torch.") for call in calls)  # others may want to record
-    return Fix("safe" if own else "unsafe", "put it under `torch.no_grad()`", (edit,))
+    return Fix("safe" if own else "unsafe", "put it under `torch.no_grad()`", edits)
 
 
 CASES = r"""

@@ -58,7 +58,7 @@ that is not reported.
 
 from collections.abc import Iterator
 
-from gradlint.rule import Attribute, Edit, Finding, Fix, FunctionNode, Leak, Note, Project, rule
+from gradlint.rule import Attribute, Finding, Fix, FunctionNode, Leak, Note, Project, rewrites, rule
 
 
 @rule("GL311", severity="warning", since="0.1.0", measures="leak")
@@ -81,20 +81,20 @@ def _finding(project: Project, leak: Leak) -> Finding:
         else "grad stays off when this function has returned",
         notes=(Note(leak.felt_at, felt),) if leak.felt_at is not None else (),
         help="use `with torch.no_grad():` around what needs no gradient",
-        fix=None if on_import else _decorate(project, function, leak),
+        fix=None if on_import else _decorate(function, leak),
     )
 
 
-def _decorate(project: Project, function: FunctionNode, leak: Leak) -> Fix | None:
+def _decorate(function: FunctionNode, leak: Leak) -> Fix | None:
     """A decorator puts back what was before; not for a constructor, whose mode is meant to last."""
-    facts, outside = function.facts, function.parent
+    facts = function.facts
     if facts.is_async or facts.is_generator or facts.is_lambda or facts.name == "__init__":
         return None
     entered = isinstance(leak.call.function, Attribute) and leak.call.function.name == "__enter__"
-    if outside is None or project.name_of(outside, "torch") != "torch" or entered or "backward" in facts.words:
+    if function.parent is None or entered or "backward" in facts.words:
         return None
-    edit = Edit(function.place(facts.keyword_at), "line-above", "@torch.no_grad()")
-    return Fix("unsafe", "decorate the function with `@torch.no_grad()`", (edit,))
+    edits = rewrites.decorated(function)
+    return Fix("unsafe", "decorate the function with `@torch.no_grad()`", edits) if edits else None
 
 
 CASES = r"""

@@ -25,6 +25,17 @@ def train_step(encoder, decoder, critic, images):
 # run: train_step(model, head, other, images)
 ```
 
+## Fixed
+
+```python
+def train_step(encoder, decoder, critic, images):
+    features = encoder(images)
+    loss = decoder(features).pow(2).mean()
+    loss.backward(retain_graph=True)
+    score = critic(features).mean()
+    score.backward()
+```
+
 ## Why
 
 `backward()` frees what a graph has saved as it walks it. What still holds a part of that graph, a second loss
@@ -40,7 +51,21 @@ weights change in between, it raises all the same.
 
 from collections.abc import Iterator
 
-from gradlint.rule import Finding, FunctionNode, Note, Project, SecondWalk, rule, scope
+from gradlint.rule import (
+    CallEvent,
+    Edit,
+    Finding,
+    Fix,
+    FunctionNode,
+    Name,
+    Note,
+    Project,
+    SecondWalk,
+    acts_of,
+    dotted,
+    rule,
+    scope,
+)
 
 
 @rule("GL403", severity="warning", since="0.2.0")
@@ -50,10 +75,11 @@ def repeated_backward(project: Project) -> Iterator[Finding]:
         found = [walk for walk in project.walks.second(function) if not walk.kept]
         if found:
             silent = scope.expected_to_fail(function) | scope.tried(function)
-            yield from (_finding(function, walk) for walk in found if walk.event.at not in silent)
+            yield from (_finding(project, function, walk) for walk in found if walk.event.at not in silent)
 
 
-def _finding(function: FunctionNode, walk: SecondWalk) -> Finding:
+def _finding(project: Project, function: FunctionNode, walk: SecondWalk) -> Finding:
+    fix: Fix | None = None
     if walk.first is None:
         text = "`backward()` raises in the second round: something computed in the round before is carried over"
         help_ = "detach what is carried over: `state = state.detach()`"
@@ -62,7 +88,37 @@ def _finding(function: FunctionNode, walk: SecondWalk) -> Finding:
         text = "`backward()` raises: a part of this graph was walked, and freed, before"
         help_ = "add the losses and call `backward()` once, or detach what they share"
         note = Note(function.place(walk.first.at), "it is walked here")
-    return Finding(function.place(walk.event.at), function.name, text, (note,), help=help_)
+        fix = _mended(project, function, walk.first, walk.event)
+    return Finding(function.place(walk.event.at), function.name, text, (note,), help=help_, fix=fix)
+
+
+def _mended(project: Project, function: FunctionNode, first: CallEvent, second: CallEvent) -> Fix | None:
+    """Detach what the first loss was given if an optimizer steps in between, as in a GAN; else keep the graph."""
+    acts = acts_of(project.order.steps.script(function))
+    if any(act.kind in ("step", "anything") and first.at < act.at < second.at for act in acts):
+        return _detached(project, function, first, second)
+    call = scope.call_at(function, first.at)
+    name = dotted(call.function) if call is not None else None
+    if first.at == second.at or call is None or name is None or call.arguments:
+        return None
+    edit = Edit(function.place(call.at), "replace", f"{name}(retain_graph=True)")
+    return Fix("unsafe", "keep the graph for the second walk", (edit,))
+
+
+def _detached(project: Project, function: FunctionNode, first: CallEvent, second: CallEvent) -> Fix | None:
+    """``discriminator(fake)`` becomes ``discriminator(fake.detach())`` where it leads to the first ``backward()``."""
+    calls = project.flow(function).calls.values()
+    given: dict[str, list[int]] = {}
+    for event in calls:
+        for argument in event.arguments if event.forward and event.at < second.at else ():
+            if isinstance(argument.expression, Name) and argument.value.origins:
+                given.setdefault(argument.expression.id, []).append(argument.expression.at)
+    shared = [places for places in given.values() if min(places) < first.at < max(places)]
+    early = [place for place in shared[0] if place < first.at] if len(shared) == 1 else []
+    if len(early) != 1:
+        return None
+    edit = Edit(function.place(early[0]), "after", ".detach()")
+    return Fix("unsafe", "detach it for the first loss", (edit,))
 
 
 CASES = r"""
@@ -145,6 +201,25 @@ class Trainer:
         output.pow(2).sum().backward()  # GL403
 
 # run: trainer = Trainer(rnn); trainer.step(images); trainer.step(images)
+# raises: RuntimeError: Trying to backward through the graph a second time
+```
+
+### the fake of a GAN, with a step in between
+```python
+import torch
+
+def train_step(generator, discriminator, optimizer_d, optimizer_g, noise):
+    fake = generator(noise)
+    loss_d = discriminator(fake).mean()
+    optimizer_d.zero_grad()
+    loss_d.backward()
+    optimizer_d.step()
+    loss_g = -discriminator(fake).mean()
+    optimizer_g.zero_grad()
+    loss_g.backward()  # GL403
+    optimizer_g.step()
+
+# run: train_step(nn.Sequential(model, nn.ReLU()), other, optimizer, optimizer, images)
 # raises: RuntimeError: Trying to backward through the graph a second time
 ```
 
