@@ -1,5 +1,6 @@
 """Buffers of modules, and what is written into them."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -31,6 +32,7 @@ _WRITING = frozenset(
 
 
 _FACTORIES = frozenset(f"torch.{name}" for name in ("zeros", "ones", "rand", "randn", "empty", "full", "tensor", "eye"))
+_BEGINNING = re.compile(r"^(?!__)\w*(reset|init|detach|begin|clear|start)")
 _WEIGHTS = frozenset({"weight", "weight_orig", "weight_bar", "weight_v", "weight_g"})
 _CUTTING = frozenset({"data", "detach", "detach_", "no_grad", "item"})
 
@@ -64,6 +66,8 @@ class Buffers:
         flow = self._flows.flow(function)
         for at, path, value in _written(function, flow):
             made_at = self._graph(flow, value)
+            if at in flow.changes and not made_at:
+                continue  # what comes in may be data, and items of it are kept on purpose
             if made_at is False and _of_weights(function, flow, at, value):
                 made_at = 0
             if (
@@ -72,8 +76,17 @@ class Buffers:
                 and made_at is not False
                 and (path.removeprefix("self.") in self.registered(owner) or _is_average(function, at, path))
                 and self._calls.states_at(function, at) & GRAD
+                and not self._is_state(owner, function, path.removeprefix("self."))
             ):
                 yield Update(at, path, made_at or None)
+
+    def _is_state(self, owner: ClassNode, function: FunctionNode, name: str) -> bool:
+        """Whether somebody detaches the attribute, or begins it anew: a state that is trained through time."""
+        everywhere = (f for module in self._linker.modules for f in module.functions if name in f.facts.words)
+        if any(c.callee.endswith(f"{name}.detach_") for f in everywhere if f is not function for c in f.facts.calls):
+            return True
+        setters = {m.facts.name for m, _ in self._flows.bindings.attribute(owner, name) if m is not function}
+        return any(map(_BEGINNING.search, setters))
 
     def gathered(self, forward: FunctionNode) -> Iterator[Update]:
         """The lists of a module to which its ``forward`` adds what it computes, and that nobody ever empties."""

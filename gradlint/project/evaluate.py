@@ -29,7 +29,9 @@ from gradlint.project.growth import Growth
 from gradlint.project.nodes import External
 from gradlint.project.values import (
     COMPUTED,
+    LEAF,
     NUMBER,
+    PLAIN,
     UNKNOWN,
     Origin,
     Value,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from gradlint.project.interpret import Run
 
 _COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
+_OF_PARAMETERS = frozenset({"ParameterList", "ParameterDict"})
 _QUESTIONS = frozenset({"in", "not in", "is", "is not", "not"})
 
 
@@ -99,7 +102,7 @@ def _subscript(node: Subscript, run: "Run") -> Value:
     if owner.items:
         return _any_of(owner.items)
     if owner.kind == "module":  # nn.Sequential, nn.ModuleList
-        return replace(owner, target=None)
+        return _part_of_module(owner)
     if owner.kind == "tensor":
         view = tensors.viewed(owner, node.at, run)
         copy = tensors.computed((owner,), owner.origins, node.at, run)  # by a list or a mask
@@ -130,10 +133,17 @@ def element_of(value: Value, iterable: Expression, run: "Run") -> Value:
     if value.items:
         return _any_of(value.items)
     if value.kind == "module":
-        return replace(value, target=None)
+        return _part_of_module(value)
     run.reads.dereferenced(value)
     run.take_apart(value)
     return tensors.part_of(value)
+
+
+def _part_of_module(owner: Value) -> Value:
+    """What a module holds under an index: another module, or a parameter."""
+    if isinstance(owner.target, External) and owner.target.name.rpartition(".")[2] in _OF_PARAMETERS:
+        return Value("parameters", tensor=PLAIN | LEAF, born=owner.born)
+    return replace(owner, target=None)
 
 
 def _any_of(items: tuple[Value, ...]) -> Value:

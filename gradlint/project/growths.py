@@ -88,6 +88,8 @@ class Growths:
         owner = flow.function.owner
         if trains or (owner is not None and self._calls.modules.is_module_class(owner)):
             return None
+        if any(use.detail == "numpy" for origin in forwards for use in flow.uses.get(origin, ())):
+            return None  # that would raise if it had a graph
         if TEST_FILE.search(flow.function.module.path):
             return None
         if any(self._calls.states_at(flow.function, origin.at) != GRAD for origin in forwards):

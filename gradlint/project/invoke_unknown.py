@@ -21,7 +21,9 @@ from gradlint.project.invoke_project import on_project, runs_module
 from gradlint.project.nodes import ClassNode, External, FunctionNode
 from gradlint.project.values import NO_CONSTANT, Value, plain
 
-_LIKE = frozenset({"to", "type_as", "expand_as", "view_as", "reshape_as"})
+_LIKE = frozenset(
+    "to type_as expand_as view_as reshape_as expand repeat view reshape unsqueeze permute transpose narrow".split()
+)
 _FREEZING = ("freeze", "requires_grad", "set_grad", "toggle_grad")
 
 

@@ -34,9 +34,10 @@ def no_grad(function: FunctionNode) -> tuple[str, tuple[Edit, ...]] | None:
     if any("torch" in (f.facts.local | f.facts.shared) for f in (body, function)):
         return None  # it is the name of something else
     above = _first_import(body.facts.body)
-    return (
-        ("torch.no_grad()", (Edit(function.place(above), "line-above", "import torch"),)) if above is not None else None
-    )
+    if above is None:
+        return None
+    text = "import torch" if any(isinstance(s, ImportName) for s in body.facts.body) else "import torch\n"
+    return "torch.no_grad()", (Edit(function.place(above), "line-above", text),)
 
 
 def _first_import(body: Block) -> int | None:

@@ -371,4 +371,38 @@ class Scaled(nn.Module):
 # run: module(images.clone().requires_grad_())
 # shows: not module.weights.requires_grad
 ```
+
+### a state that is trained through time
+```python
+import torch
+from torch import nn
+
+class Leaky(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        self.register_buffer("mem", torch.zeros(2))
+
+    def reset_mem(self):
+        self.mem = torch.zeros(2)
+
+    def forward(self, x):
+        self.mem = 0.9 * self.mem + self.layer(x).mean(0)
+        return self.mem
+
+class Memory(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        self.register_buffer("memory", torch.zeros(4, 2))
+
+    def detach(self):
+        self.memory.detach_()
+
+    def forward(self, x, index):
+        self.memory[index] = self.layer(x)
+        return self.memory
+
+# run: Leaky()(images), Memory()(images, [0, 1, 2])
+```
 """

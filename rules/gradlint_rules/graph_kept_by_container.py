@@ -282,4 +282,15 @@ def train(model, criterion, optimizer, batches):
 
 # run: train(model, criterion, optimizer, batches)
 ```
+
+### features of what has no graph: `numpy()` says so
+```python
+import torch
+
+def features(model, batches):
+    kept = []
+    for batch in batches:
+        kept.append(model(batch).cpu())
+    return torch.cat(kept).numpy()
+```
 """

@@ -256,4 +256,25 @@ args.train = True
 args.eval = False
 args.requires_grad = False
 ```
+
+### of a parameter in a list or dict of such
+```python
+import torch
+from torch import nn
+
+class Ranks(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.ranks = nn.ParameterDict({})
+        self.scales = nn.ParameterList([nn.Parameter(torch.ones(1))])
+
+    def add(self, name):
+        self.ranks[name] = nn.Parameter(torch.ones(1))
+        self.ranks[name].requires_grad = False
+        for scale in self.scales:
+            scale.requires_grad = False
+
+# run: module = Ranks(); module.add("a")
+# shows: not any(parameter.requires_grad for parameter in module.parameters())
+```
 """
