@@ -36,7 +36,11 @@ def no_grad(function: FunctionNode) -> tuple[str, tuple[Edit, ...]] | None:
     above = _first_import(body.facts.body)
     if above is None:
         return None
-    text = "import torch" if any(isinstance(s, ImportName) for s in body.facts.body) else "import torch\n"
+    text = (
+        "import torch"
+        if any(isinstance(s, ImportName) and not _is_preamble(s) for s in body.facts.body)
+        else "import torch\n"
+    )
     return "torch.no_grad()", (Edit(function.place(above), "line-above", text),)
 
 
