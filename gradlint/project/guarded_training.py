@@ -1,10 +1,12 @@
 """Modules that an optimizer is to train, and that only ever run where nothing is recorded."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from gradlint.model.code import Call, dotted
+from gradlint.model.code import Attribute, Call, dotted
+from gradlint.model.torch_calls import OPTIMIZERS
 from gradlint.model.traverse import all_expressions, within
+from gradlint.project import scope
 from gradlint.project.calls import CallGraph
 from gradlint.project.effects import GRAD, apply
 from gradlint.project.flow import CallEvent, Flows
@@ -41,7 +43,7 @@ class GuardedTraining:
         found = list(acts(self._order.steps.script(function)))
         backward = [act.at for act in found if act.kind == "backward"]
         steps = {act.path: act.at for act in found if act.kind == "step" and act.path is not None}
-        for optimizer, module in self._order.modules(function, steps).items():
+        for optimizer, module in (*self._order.modules(function, steps).items(), *self._together(function, steps)):
             forwards = self._runs(function, module)
             if not forwards or not backward or _is_handed_on(function, module):
                 continue
@@ -50,6 +52,18 @@ class GuardedTraining:
             if all(guards) and at < steps[optimizer]:
                 decorated = [guard for guard in guards if isinstance(guard, FunctionNode)]
                 yield GuardedModule(at, module, optimizer, steps[optimizer], decorated[0] if decorated else None)
+
+    def _together(self, function: FunctionNode, steps: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """The modules that share an optimizer: ``list(a.parameters()) + list(b.parameters())``."""
+        made = {value.at: name for name, value in scope.assigned(function) if name in steps}
+        for event in self._flows.flow(function).calls.values():
+            name = made.get(event.at)
+            target = getattr(event.callee.target, "name", "")
+            if name is None or not OPTIMIZERS.search(target) or not event.arguments:
+                continue
+            owners = [dotted(p.function.value) for p in within(event.arguments[0].expression)
+                      if isinstance(p, Call) and isinstance(p.function, Attribute) and p.function.name == "parameters"]  # fmt: skip
+            yield from ((name, owner) for owner in owners if owner is not None and len(owners) > 1)
 
     def _runs(self, function: FunctionNode, module: str) -> list[CallEvent]:
         calls = self._flows.flow(function).calls.values()

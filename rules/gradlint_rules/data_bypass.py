@@ -58,6 +58,7 @@ from gradlint.rule import (
     statements,
 )
 
+_WRITING = frozenset("add_ sub_ mul_ div_ copy_ fill_ zero_ addcmul_ addcdiv_ lerp_ clamp_ normal_ uniform_".split())
 _READING = frozenset("cpu numpy item tolist clone size dim max min sum mean view squeeze argmax norm abs".split())
 
 
@@ -69,13 +70,14 @@ def data_bypass(project: Project) -> Iterator[Finding]:
             continue
         silent = scope.expected_to_fail(function)
         changed, read = frozenset(_changed(function)), frozenset(_read(function))
+        written = frozenset(_written(function))
         for event in project.flow(function).attributes.values():
             if event.name != "data" or event.at in silent:
                 continue
             owner = event.owner
             if event.at in changed and owner.kind == "tensor" and owner.tensor == COMPUTED:
                 yield _wrong(function, event)
-            elif owner.is_tensor or owner.kind == "parameters" or event.at in read:
+            elif owner.is_tensor or owner.kind == "parameters" or event.at in read | written:
                 yield _advice(function, event, changed=event.at in changed or event.stored is not None)
 
 
@@ -99,6 +101,16 @@ def _changed(function: FunctionNode) -> Iterator[int]:
                     yield at
                 case _:
                     pass
+
+
+def _written(function: FunctionNode) -> Iterator[int]:
+    """The places of ``.data`` that a method of tensors changes in place."""
+    for expression in all_expressions(function.facts.body):
+        match expression:
+            case Call(function=Attribute(value=Attribute(at=at, name="data"), name=name)) if name in _WRITING:
+                yield at
+            case _:
+                pass
 
 
 def _read(function: FunctionNode) -> Iterator[int]:
@@ -181,6 +193,23 @@ def initialize(model):
 
 # run: initialize(nn.Linear(2, 2))
 # shows: True
+```
+
+### what an optimizer of one's own steps with, as advice
+```python
+import torch
+
+class Descent(torch.optim.Optimizer):
+    def __init__(self, parameters):
+        super().__init__(parameters, {"lr": 0.1})
+
+    def step(self):
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter.data.add_(parameter.grad, alpha=-group["lr"])  # GL409
+
+# run: weight = torch.ones(1, requires_grad=True); weight.sum().backward(); Descent([weight]).step()
+# shows: weight.item() < 1
 ```
 
 ## Silent

@@ -69,7 +69,7 @@ _TRAINS = frozenset({"backward", "manual_backward"})
 def eval_mode_left_on(project: Project) -> Iterator[Finding]:
     """Find the call of ``eval`` in the outermost loop that trains and never calls ``train``."""
     for function in project.functions():
-        if {"eval"} - function.facts.words or _TRAINS.isdisjoint(function.facts.words):
+        if _TRAINS.isdisjoint(function.facts.words):
             continue
         reported: set[int] = set()
         for loop in _loops(function):
@@ -96,13 +96,28 @@ def _left_on(project: Project, function: FunctionNode, loop: Statement) -> Itera
     calls = [e for e in all_expressions(loop.body) if isinstance(e, Call)]
     names = [dotted(call.function) or _last(call.function) for call in calls]
     switched = {name.removesuffix(".eval"): call for name, call in zip(names, calls, strict=True) if _is_eval(name)}
-    if not switched or not any(name.rpartition(".")[2] in _TRAINS for name in names):
+    if not any(name.rpartition(".")[2] in _TRAINS for name in names):
         return
     below = project.calls.below(t for call in calls for t in _targets(project, function, call))
     if any(name.rpartition(".")[2] == "train" for name in names) or any("train" in f.facts.words for f in below):
         return
+    for call in calls:
+        if any(_evaluates_argument(project, function, call, target) for target in _targets(project, function, call)):
+            yield call
     recorded = {n for n, c in zip(names, calls, strict=True) if project.calls.states_at(function, c.at) & GRAD}
     yield from (call for name, call in switched.items() if name in recorded)  # it is called in the loop too
+
+
+def _evaluates_argument(project: Project, function: FunctionNode, call: Call, target: FunctionNode) -> bool:
+    """Whether a function puts what it is handed into evaluation mode, and that is a module which the caller runs."""
+    if "train" in target.facts.words:
+        return False
+    event = project.flow(function).calls.get(call.at)
+    evaluated = {c.callee.removesuffix(".eval") for c in target.facts.calls if c.callee.endswith(".eval")}
+    named = {p.name for p in target.facts.parameters} & evaluated
+    handed = {dotted(argument.expression) for argument in event.arguments} if event is not None else set()
+    runs = {each.name for each in project.flow(function).calls.values() if each.forward}
+    return bool(named) and not runs.isdisjoint(handed)
 
 
 def _is_eval(name: str) -> bool:
@@ -152,6 +167,30 @@ def train(model, optimizer, loader):
 
 # run: train(model, optimizer, loader)
 # shows: not model.training
+```
+
+### by a function that evaluates
+```python
+import torch
+
+@torch.no_grad()
+def evaluate(model, loader):
+    model.eval()
+    return [model(images).argmax(1) for images in loader]
+
+def train(model, loader, optimizer):
+    model.train()
+    for _ in range(2):
+        for images in loader:
+            optimizer.zero_grad()
+            model(images).sum().backward()
+            optimizer.step()
+        print(evaluate(model, loader))  # GL603
+    return model
+
+# run: net = torch.nn.Linear(8, 3)
+# run: train(net, [torch.ones(2, 8)], torch.optim.SGD(net.parameters(), lr=0.1))
+# shows: not net.training
 ```
 
 ## Silent
@@ -219,5 +258,24 @@ def distill(model, teacher, optimizer, loader):
         optimizer.step()
 
 # run: distill(model, nn.Linear(8, 3), optimizer, loader)
+```
+
+### back in training mode each time
+```python
+import torch
+
+@torch.no_grad()
+def evaluate(model, loader):
+    model.eval()
+    return [model(images).argmax(1) for images in loader]
+
+def train(model, loader, optimizer):
+    for _ in range(2):
+        model.train()
+        for images in loader:
+            optimizer.zero_grad()
+            model(images).sum().backward()
+            optimizer.step()
+        print(evaluate(model, loader))
 ```
 """

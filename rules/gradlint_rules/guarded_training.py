@@ -123,6 +123,26 @@ def train(net, batches):
 # shows: encoder.layer.weight.grad is None
 ```
 
+### one of two that an optimizer is given together
+```python
+import torch
+from torch import nn
+
+def train(batches):
+    encoder, head = nn.Linear(2, 2), nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(list(encoder.parameters()) + list(head.parameters()), lr=0.1)
+    for batch in batches:
+        optimizer.zero_grad()
+        with torch.no_grad():
+            features = encoder(batch)  # GL411
+        head(features).sum().backward()
+        optimizer.step()
+    return encoder
+
+# run: encoder = train([torch.ones(3, 2)])
+# shows: encoder.weight.grad is None
+```
+
 ## Silent
 
 ### frozen, and left out of the optimizer
