@@ -183,7 +183,8 @@ def _operation(node: Operation, run: "Run") -> Value:
     origins = frozenset().union(*(value.origins for value in values)) if values else frozenset()
     if node.operator in _COMPARISONS or node.operator in _QUESTIONS:
         run.flow.used(origins, "read", node.at, node.operator)
-        if node.operator in _QUESTIONS or not any(value.kind == "tensor" for value in values):
+        made = any(value.kind == "tensor" or (value.is_tensor and value.own_memory) for value in values)
+        if node.operator in _QUESTIONS or not made:
             return NUMBER
         shadow = frozenset().union(*(value.traces for value in values))
         return tensors.index(node.operator, shadow, node.at, run)

@@ -93,6 +93,9 @@ def _names(expression: Expression) -> Iterator[tuple[str, int]]:
         case Conditional(then=yes, otherwise=no):
             yield from _names(yes)
             yield from _names(no)
+        case Display(items=items, kind="tuple" | "list"):
+            for item in items:
+                yield from _names(item)
         case _:
             if (name := dotted(expression)) is not None:
                 yield name, expression.at

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from gradlint.model.code import Attribute, Call, dotted
+from gradlint.model.code import Attribute, Call, Expression, dotted
 from gradlint.model.torch_calls import OPTIMIZERS
 from gradlint.model.traverse import all_expressions, within
 from gradlint.project import scope
@@ -61,8 +61,7 @@ class GuardedTraining:
             target = getattr(event.callee.target, "name", "")
             if name is None or not OPTIMIZERS.search(target) or not event.arguments:
                 continue
-            owners = [dotted(p.function.value) for p in within(event.arguments[0].expression)
-                      if isinstance(p, Call) and isinstance(p.function, Attribute) and p.function.name == "parameters"]  # fmt: skip
+            owners = list(_owners(event.arguments[0].expression))
             yield from ((name, owner) for owner in owners if owner is not None and len(owners) > 1)
 
     def _runs(self, function: FunctionNode, module: str) -> list[CallEvent]:
@@ -78,6 +77,16 @@ class GuardedTraining:
         if forward is not None and not apply(self._calls.effect_at(forward, forward.facts.at), GRAD) & GRAD:
             return forward
         return False
+
+
+def _owners(given: Expression) -> Iterator[str | None]:
+    """Whose parameters go into an expression."""
+    for part in within(given):
+        match part:
+            case Call(function=Attribute(value=owner, name="parameters")):
+                yield dotted(owner)
+            case _:
+                pass
 
 
 def _is_handed_on(function: FunctionNode, module: str) -> bool:

@@ -78,7 +78,7 @@ class InferenceTensors:
 
     def _is_trained(self, flow: Flow, event: CallEvent) -> bool:
         """Whether a forward, or a loss of one, is walked by ``backward()``: then it saved what it was given."""
-        if not event.result.tensor & COMPUTED or not (event.forward or LOSS_LIKE.search(event.name)):
+        if not event.result.tensor & COMPUTED or not (event.forward or _is_loss(event)):
             return False
         own = {o.at for o in event.result.origins if o.at == event.at} if event.forward else None
         for origin in event.result.origins:
@@ -140,6 +140,12 @@ class InferenceTensors:
 
     def _is_outside(self, function: FunctionNode, at: int) -> bool:
         return not self._calls.states_at(function, at) & INFERENCE
+
+
+def _is_loss(event: CallEvent) -> bool:
+    """Whether a call compares what it is given: a loss by its name, or a function of ``torch.nn.functional``."""
+    name = getattr(event.callee.target, "name", "")
+    return LOSS_LIKE.search(event.name) is not None or name.startswith("torch.nn.functional.")
 
 
 def _changes(statement: Statement) -> bool:

@@ -42,6 +42,7 @@ ActKind = Literal["backward", "step", "zero", "clip", "read", "anything"]
 _DEEPEST = 4  # calls of calls of calls
 _LONGEST = 300  # of what a call does; more is not followed
 _WORDS = BACKWARD_METHODS | {"zero_grad", "step", "optimizer_step"}
+_CLIPS = frozenset({"clip_grad_norm_", "clip_grad_norm", "clip_grad_value_"})
 _OPTIMIZER = re.compile(
     r"(^|[._])(\w*_)?(optim\w*|opt|opts|optimi[sz]er\w*)(_?\w{1,3})?(\[.*\])?$|optim(izer)?s?(\[.*\])?$", re.I
 )
@@ -124,7 +125,7 @@ class Steps:
     def acts(self, function: FunctionNode) -> bool:
         """Whether a function may do something to gradients; costs next to nothing."""
         words = function.facts.words
-        return "grad" in words or not _WORDS.isdisjoint(words) or function in self.acting
+        return "grad" in words or not (_WORDS | _CLIPS).isdisjoint(words) or function in self.acting
 
     def script(self, function: FunctionNode) -> Script:
         """What a function does, in order; nothing while its own script is being written, or far down."""

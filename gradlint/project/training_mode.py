@@ -16,7 +16,7 @@ from gradlint.project.effects import GRAD, INFERENCE, NO_GRAD
 from gradlint.project.flow import CallEvent, Flows
 from gradlint.project.inference import Inference
 from gradlint.project.layers import Layers
-from gradlint.project.nodes import External, FunctionNode
+from gradlint.project.nodes import ClassNode, External, FunctionNode
 from gradlint.project.values import Value
 
 _OFF = NO_GRAD | INFERENCE
@@ -29,6 +29,7 @@ _MEANT = re.compile(
 )
 # What comes out of these has been put into evaluation mode already, or may have been.
 _LOADERS = re.compile(r"from_pretrained|(^|\.)load(_\w+)?$")
+_SWITCHES = frozenset({"eval", "train", "training"})
 _SWITCHING = re.compile(r"eval|mode|infer|prepare|freeze|load|test", re.I)
 
 
@@ -83,7 +84,11 @@ class TrainingMode:
                 or self._trained_here(function, event, module)
             )
             if found is None and module.kind == "module":
-                found = self._made_here(function, event, module) or self._beside(function, event, module)
+                found = (
+                    self._made_here(function, event, module)
+                    or self._beside(function, event, module)
+                    or self._made_by_constructor(function, event, module)
+                )
             if found is not None and found.known is not False:
                 yield found
 
@@ -153,6 +158,42 @@ class TrainingMode:
         if "load_state_dict" not in words or words & TRAINING_WORDS or self._is_handed_to_switch(function, event):
             return None
         return Misset(event, "made", None, self._layers.depend_on_mode(module.target))
+
+    def _made_by_constructor(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
+        """An attribute that the constructor makes and loads, and that nothing in the project ever switches."""
+        name, cls = event.name.removesuffix(".forward"), function.owner
+        if (
+            cls is None
+            or not name.startswith("self.")
+            or name.count(".") > 1
+            or not self._evaluates(function, event.at)
+        ):
+            return None
+        made = [(m, v) for m, v in self._flows.bindings.attribute(cls, name.removeprefix("self."))]
+        if len(made) != 1 or made[0][0].facts.name != "__init__" or not isinstance(made[0][1], Call):
+            return None
+        constructor, call = made[0]
+        result = self._flows.flow(constructor).calls.get(call.at)
+        own = result is not None and result.result.kind == "module" and result.result.born is not None
+        if not own or "load_state_dict" not in constructor.facts.words or module.training is not None:
+            return None
+        if self._is_switched_anywhere(cls, name.removeprefix("self.")):
+            return None
+        place = constructor.place(call.at)
+        return Misset(event, "loaded", place, self._layers.depend_on_mode(module.target))
+
+    def _is_switched_anywhere(self, cls: ClassNode, attribute: str) -> bool:
+        """Whether a method of the class switches modes, or somebody switches an attribute of that name."""
+        family = {m for c in self._flows.linker.ancestors(cls) if isinstance(c, ClassNode) for m in c.methods}
+        if any(not _SWITCHES.isdisjoint(method.facts.words) for method in family):
+            return True
+        for module in self._flows.linker.modules:
+            for f in module.functions:
+                others = (c.callee for c in f.facts.calls if c.method in _SWITCHES)
+                own = f.owner is not None and f.owner is not cls
+                if any(attribute in name.split(".") and not (own and name.startswith("self.")) for name in others):
+                    return True
+        return False
 
     def _is_handed_to_switch(self, function: FunctionNode, event: CallEvent) -> bool:
         """Whether something that may switch the mode was given the module, or a module that holds it."""

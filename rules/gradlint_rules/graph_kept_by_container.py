@@ -167,6 +167,30 @@ def train(model, criterion, optimizer, batches):
 # shows: losses[0].grad_fn is not None
 ```
 
+### with a number, by a logger
+```python
+class Logger:
+    def __init__(self):
+        self.records = []
+
+    def log(self, step, loss):
+        self.records.append((step, loss))
+
+def train(model, loader, criterion, optimizer):
+    logger = Logger()
+    for step, (images, labels) in enumerate(loader):
+        loss = criterion(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        logger.log(step, loss)  # GL103
+    return logger
+
+# run: import torch; net = torch.nn.Linear(2, 1); data = [(torch.ones(3, 2), torch.ones(3, 1))] * 2
+# run: logger = train(net, data, torch.nn.MSELoss(), torch.optim.SGD(net.parameters(), lr=0.1))
+# shows: logger.records[0][1].grad_fn is not None
+```
+
 ## Silent
 
 ### numbers, decisions, detached

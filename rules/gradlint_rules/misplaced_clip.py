@@ -67,7 +67,8 @@ def misplaced_clip(project: Project) -> Iterator[Finding]:
         silent = scope.expected_to_fail(function)
         for moment in project.order.moments(function):
             act = moment.act
-            if act.kind == "clip" and act.inside is None and not act.used and act.at not in silent:
+            own = act.inside is None or act.path is not None
+            if act.kind == "clip" and own and not act.used and act.at not in silent:
                 if moment.grads == {"none"} and moment.after is not None:
                     yield _too_early(function, moment, moment.after)
                 elif moment.grads == {"stale"}:
@@ -128,6 +129,24 @@ def train(model, criterion, optimizer, batches):
 
 # run: train(model, criterion, optimizer, batches[:1])
 # shows: (1 - model.weight).abs().min() > 0.1
+```
+
+### by a function that clips
+```python
+import torch
+
+def clip(model):
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+
+def train_step(model, criterion, optimizer, images, labels):
+    optimizer.zero_grad()
+    loss = criterion(model(images), labels)
+    clip(model)  # GL407
+    loss.backward()
+    optimizer.step()
+
+# run: train_step(model, criterion, optimizer, images, labels)
+# shows: True
 ```
 
 ## Silent

@@ -62,7 +62,7 @@ def step_before_backward(project: Project) -> Iterator[Finding]:
         for moment in project.order.moments(function):
             if (
                 moment.act.kind == "step"
-                and moment.act.inside is None
+                and (moment.act.inside is None or moment.act.path == moment.optimizer)
                 and moment.act.at not in silent
                 and moment.grads == {"none"}
                 and moment.before is None
@@ -160,6 +160,23 @@ def train_step(model, criterion, optimizer, images, labels):
 
 # run: train_step(model, criterion, optimizer, images, labels)
 # shows: model.weight.grad is None
+```
+
+### by a function that steps
+```python
+def update(optimizer):
+    optimizer.step()
+
+def train(model, criterion, optimizer, images, labels):
+    for _ in range(2):
+        optimizer.zero_grad()
+        loss = criterion(model(images), labels)
+        update(optimizer)  # GL405
+        loss.backward()
+
+# run: before = model.weight.tolist()
+# run: train(model, criterion, optimizer, images, labels)
+# shows: model.weight.tolist() == before
 ```
 
 ## Silent

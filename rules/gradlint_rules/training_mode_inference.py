@@ -74,11 +74,13 @@ _WHY = {
     "made": "this model was made here and never put into evaluation mode",
     "set": "this model is in training mode here",
     "trained": "this model is trained in the same function and not put into evaluation mode",
+    "loaded": "this model was made and loaded, and never put into evaluation mode",
     "beside": "this model is not in evaluation mode, and another one is",
 }
 _THERE = {
     "trained": "it is trained here",
     "set": "put into training mode here",
+    "loaded": "it is made here",
     "beside": "the other one is put into evaluation mode here",
 }
 
@@ -288,6 +290,42 @@ class Trainer:
 # shows: trainer.decoder.training
 ```
 
+### made and loaded by the constructor
+```python
+import torch
+from torch import nn
+
+class Classifier(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(8)
+
+    def forward(self, images):
+        return self.norm(images)
+
+class Predictor:
+    def __init__(self, state):
+        self.model = Classifier()
+        self.model.load_state_dict(state)
+
+    @torch.no_grad()
+    def predict(self, images):
+        return self.model(images).argmax(1)  # GL601
+
+class Careful:
+    def __init__(self, state):
+        self.model = Classifier()
+        self.model.load_state_dict(state)
+        self.model.eval()
+
+    @torch.no_grad()
+    def predict(self, images):
+        return self.model(images).argmax(1)
+
+# run: predictor = Predictor(Classifier().state_dict()); predictor.predict(images)
+# shows: predictor.model.training and predictor.model.norm.num_batches_tracked == 1
+```
+
 ## Silent
 
 ### layers for which the mode makes no difference
@@ -470,5 +508,25 @@ def train(model, optimizer, loader):
         model(images).sum().backward()
         optimizer.step()
     return evaluate(model, loader)
+```
+
+### made by the constructor, switched by who uses it
+```python
+import torch
+from torch import nn
+
+class Predictor:
+    def __init__(self, state):
+        self.model = nn.Sequential(nn.BatchNorm1d(8))
+        self.model.load_state_dict(state)
+
+    @torch.no_grad()
+    def predict(self, images):
+        return self.model(images).argmax(1)
+
+def main(state, images):
+    predictor = Predictor(state)
+    predictor.model.eval()
+    return predictor.predict(images)
 ```
 """

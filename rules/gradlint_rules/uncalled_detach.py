@@ -63,6 +63,7 @@ from gradlint.rule import (
     Attribute,
     Augment,
     Call,
+    Comprehension,
     Display,
     Edit,
     Expression,
@@ -116,6 +117,8 @@ def _kept(function: FunctionNode) -> Iterator[Attribute]:
             case Operation(operator=operator, operands=operands) if operator in _ARITHMETIC:
                 for operand in operands:
                     yield from _methods(operand)
+            case Comprehension(element=element, kind="list" | "dict"):
+                yield from (named for named in _methods(element) if isinstance(named.value, Call))
             case Formatted(values=values):
                 for value in values:
                     yield from _methods(value)
@@ -213,6 +216,16 @@ def step(model, optimizer, images, labels):
 
 # run: logs, hidden = step(model, optimizer, images, labels)
 # shows: callable(logs["loss"]) and callable(hidden)
+```
+
+### in a list comprehension
+```python
+def losses(model, criterion, loader):
+    return [criterion(model(images), labels).item for images, labels in loader]  # GL105
+
+# run: import torch
+# run: found = losses(torch.nn.Linear(2, 1), torch.nn.MSELoss(), [(torch.ones(3, 2), torch.ones(3, 1))])
+# shows: callable(found[0])
 ```
 
 ## Silent
