@@ -74,7 +74,10 @@ def _set_requires_grad(run: "Run", holder: Value, value: Value, at: int, path: s
         if value.constant is True:
             run.note_leaf(at)
         wanted = value.constant if isinstance(value.constant, bool) else None
-        run.change(path, holder, tensors.flagged(holder, wanted))
+        flagged = tensors.flagged(holder, wanted)
+        run.change(path, holder, flagged)
+        if path is not None and holder.kind == "tensor":  # ``layer.weight``, which is made anew at each look
+            run.env[path] = flagged
 
 
 def _bind_item(run: "Run", container: Expression, value: Value, at: int) -> None:

@@ -48,6 +48,8 @@ def grown(
     """Note that something is added to what ``path`` holds; gives the origin that the whole has from here on."""
     if added.kind in _NO_GRAPH or not added.origins or not added.tensor & COMPUTED:
         return frozenset()
+    if isinstance(expression, Display) and expression.kind == "dict" and None in expression.keys:
+        return frozenset()  # ``{**metrics}``: numbers, for all we know
     own = Origin(run.function, at)
     local = "." not in path and path in run.function.facts.local - run.function.facts.shared
     if own in held.origins or not local:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from gradlint.model.code import Augment, Call, Comprehension, dotted
+from gradlint.model.code import Assign, Augment, Call, Comprehension, Display, Expression, dotted
 from gradlint.model.inference_names import TEST_FILE
 from gradlint.model.torch_calls import BACKWARD_METHODS, TRAINING_WORDS
 from gradlint.model.traverse import all_expressions, statements
@@ -71,13 +71,15 @@ class Growths:
             return None
         if _detached_before(flow.function, loop, names):
             return None  # on one way at least
+        if any(_is_rebound(flow.function, loop, name, at) for name in names):
+            return None
         if names & backward_names(flow.function, loop):
             return True, made_at
         if added.tensor == COMPUTED and any(self._hands_out(flow, origin) for origin in added.origins):
             return True, None
         trained = any(use.kind == "trained" for origin in forwards for use in flow.uses.get(origin, ()))
-        if trained and any(_LOSS.search(name) for name in names):
-            return True, made_at  # of whatever kind: it is called a loss
+        if trained and any(_is_computed_loss(flow, name) for name in names):
+            return True, made_at
         if not forwards or not (
             added.kind in ("tensor", "container") or (added.is_tensor and added.made_at in {o.at for o in forwards})
         ):
@@ -88,7 +90,7 @@ class Growths:
         owner = flow.function.owner
         if trains or (owner is not None and self._calls.modules.is_module_class(owner)):
             return None
-        if any(use.detail == "numpy" for origin in forwards for use in flow.uses.get(origin, ())):
+        if any(use.detail.startswith("numpy") for origin in forwards for use in flow.uses.get(origin, ())):
             return None  # that would raise if it had a graph
         if TEST_FILE.search(flow.function.module.path):
             return None
@@ -137,6 +139,47 @@ class Growths:
             found = self._judged(flow, event.at, value, {given} if given else set())
             if found is not None and not self._wanted(callee, growth, walked=found[0]):
                 yield Kept(event.at, growth, callee, *found)
+
+
+def _is_rebound(function: FunctionNode, loop: frozenset[int] | None, name: str, at: int) -> bool:
+    """Whether a name gets what a call gives between ``backward()`` and a place: another value, perhaps a number."""
+    calls = (e for e in all_expressions(function.facts.body) if isinstance(e, Call) and (loop is None or e.at in loop))
+    walks = [call.at for call in calls if (dotted(call.function) or "").rpartition(".")[2] in BACKWARD_METHODS]
+    for statement in statements(function.facts.body):
+        if isinstance(statement, Assign) and isinstance(statement.value, Call | Display):
+            place = statement.value.at
+            found = [value for target in statement.targets for value in _assigned_to(target, statement.value, name)]
+            if found and any(walk < place < at for walk in walks) and (loop is None or place in loop):
+                return True
+    return False
+
+
+def _is_computed_loss(flow: Flow, name: str) -> bool:
+    """Whether what is called a loss is given by something that is handed in: ``aux_loss = aux(out)``."""
+    if not _LOSS.search(name):
+        return False
+    found = []
+    for statement in statements(flow.function.facts.body):
+        if isinstance(statement, Assign):
+            for target in statement.targets:
+                found.extend(_assigned_to(target, statement.value, name))
+    made = [flow.calls.get(value.at) for value in found if isinstance(value, Call)]
+    return len(made) == len(found) == 1 and made[0] is not None and made[0].opaque and not made[0].targets
+
+
+def _assigned_to(target: Expression, value: Expression, name: str) -> Iterator[Expression]:
+    """The expressions that an assignment gives to a name; the whole where it is taken apart."""
+    match target, value:
+        case Display(items=targets), Display(items=values) if len(targets) == len(values):
+            for each, given in zip(targets, values, strict=True):
+                yield from _assigned_to(each, given, name)
+        case Display(items=targets), _:
+            if any(dotted(each) == name for each in targets):
+                yield target  # nobody knows of which part
+        case _ if dotted(target) == name:
+            yield value
+        case _:
+            pass
 
 
 def backward_names(function: FunctionNode, loop: frozenset[int] | None) -> set[str]:

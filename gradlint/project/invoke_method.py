@@ -35,6 +35,7 @@ from gradlint.project.uses import UseKind
 from gradlint.project.values import NEVER, NUMBER, PLAIN, UNKNOWN, Loss, Value, plain, without_graph
 
 _TENSORS_ONLY = frozenset("clone detach view reshape unsqueeze squeeze repeat expand permute contiguous".split())
+_CONTAINERS = frozenset({"deque", "defaultdict", "OrderedDict", "list", "Queue", "SimpleQueue", "Counter"})
 _OF_BOTH = frozenset({"zero_grad", "state_dict", "load_state_dict"})  # of modules and of optimizers
 _CONTAINER_METHODS = frozenset(
     {"append", "extend", "add", "put", "insert", "appendleft", "push", "update", "setdefault"}
@@ -229,6 +230,9 @@ def _collected(it: Invocation, owner: Value) -> Value:
             it.run.env[path] = replace(owner, items=None, memory=owner.memory | memory)
         return UNKNOWN
     known = it.run.env.get(path)
+    if isinstance(owner.target, External) and owner.target.name.rpartition(".")[2] not in _CONTAINERS:
+        it.run.flow.used(it.given, "stored", it.at, path)  # a meter of some library, which knows what to keep
+        return UNKNOWN
     if it.method not in ("update", "setdefault"):
         value = it.arguments[-1]
         own = growth.grown(it.run, "container", path, known or owner, value.value, value.expression, it.at)

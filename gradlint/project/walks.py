@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from gradlint.model.code import dotted
 from gradlint.model.torch_calls import BACKWARD_METHODS
+from gradlint.model.traverse import within
 from gradlint.project import scope
 from gradlint.project.bindings import owner_class
 from gradlint.project.effects import GRAD
@@ -101,11 +102,21 @@ def _is_carried(flow: Flow, event: CallEvent, at: int) -> bool:
     if at not in flow.fed and not (at in flow.growths and _has_forward(flow, flow.growths[at].added)):
         return False
     loop = scope.innermost_loop(flow.function, event.at)
+    if at in flow.growths and _begins_anew(flow.function, flow.growths[at].path, loop or frozenset()):
+        return False
     return (
         loop is not None
         and loop == scope.innermost_loop(flow.function, at)
         and scope.in_each_round(flow.function, event.at)
     )
+
+
+def _begins_anew(function: FunctionNode, path: str, loop: frozenset[int]) -> bool:
+    """Whether a loop gives a sum another value on some way: nobody knows that all ways do."""
+    for name, value in scope.assigned(function):
+        if name == path and value.at in loop and all(dotted(part) != path for part in within(value)):
+            return True
+    return False
 
 
 def _has_forward(flow: Flow, value: Value) -> bool:

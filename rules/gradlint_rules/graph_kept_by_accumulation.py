@@ -313,4 +313,30 @@ def train(model, criterion, optimizer, batches):
 # run: meter = train(model, criterion, optimizer, batches)
 # shows: isinstance(meter.sum, float)
 ```
+
+### a loss that a function made a number of
+```python
+class Meter:
+    def __init__(self):
+        self.sum = 0
+
+    def update(self, value):
+        self.sum += value
+
+def reduced(values):
+    for number in range(len(values)):
+        values[number] = values[number].item()
+    return values
+
+def train(model, criterion, optimizer, batches):
+    meter = Meter()
+    for images, labels in batches:
+        loss = criterion(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        [loss] = reduced([loss])
+        loss = loss / 2
+        meter.update(loss)
+```
 """

@@ -317,4 +317,31 @@ def features(model, batches):
         kept.append(model(batch).cpu())
     return torch.cat(kept).numpy()
 ```
+
+### numbers by a function, a meter of a library, results that numpy takes
+```python
+import numpy as np
+from monai.metrics import CumulativeAverage
+
+def measure(model, images):
+    loss = model(images).sum()
+    return loss, {"loss": float(loss)}
+
+def train(model, criterion, optimizer, batches):
+    history, average = [], CumulativeAverage()
+    for images, labels in batches:
+        optimizer.zero_grad()
+        loss, metrics = measure(model, images)
+        loss.backward()
+        optimizer.step()
+        history.append({"step": len(history), **metrics})
+        average.append(loss)
+    return history
+
+def predict(models, x):
+    found = []
+    for model in models:
+        found.append(model(x))
+    return np.array(found)
+```
 """

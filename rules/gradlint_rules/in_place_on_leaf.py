@@ -260,4 +260,19 @@ def test_leaves_are_protected():
 
 # run: test_leaves_are_protected()
 ```
+
+### switched off for the while
+```python
+from torch import nn
+
+def pruned(layer, index):
+    kept = layer.weight[index].clone().detach()
+    new = nn.Linear(layer.in_features, len(index)).to(layer.weight.device)
+    new.weight.requires_grad = False
+    new.weight.copy_(kept.contiguous())
+    new.weight.requires_grad = True
+    return new
+
+# run: pruned(nn.Linear(3, 3), [0, 1])
+```
 """

@@ -407,4 +407,19 @@ def project(generator, path, target, latent, optimizer):
         loss.backward()
         optimizer.step()
 ```
+
+### a sum that each way of the loop begins anew
+```python
+def train(model, batches, kind):
+    for batch in batches:
+        output = model(batch)
+        if kind == "square":
+            loss = output.pow(2).sum()
+        elif kind == "sum":
+            loss = output.sum()
+        loss = loss / 2
+        loss.backward()
+
+# run: train(model, [images, images], "sum")
+```
 """

@@ -67,10 +67,21 @@ def step_before_backward(project: Project) -> Iterator[Finding]:
                 and moment.grads == {"none"}
                 and moment.before is None
             ):
-                if moment.after is not None:
+                if moment.after is not None and _is_in_order(project, function, moment.act.at, moment.after):
                     yield _finding(function, moment, moment.after)
-                elif moment.zeroed is not None and _never_walks(project, function, moment.zeroed, moment.act.at):
+                elif (
+                    moment.after is None
+                    and moment.zeroed is not None
+                    and _never_walks(project, function, moment.zeroed, moment.act.at)
+                ):
                     yield _without(function, moment, moment.zeroed)
+
+
+def _is_in_order(project: Project, function: FunctionNode, step: int, backward: int) -> bool:
+    """Whether a step belongs to the ``backward()`` after it; one before the loop contents schedulers."""
+    if scope.innermost_loop(function, step) == scope.innermost_loop(function, backward):
+        return True
+    return any(event.forward and event.at < step for event in project.flow(function).calls.values())
 
 
 def _never_walks(project: Project, function: FunctionNode, zeroed: int, step: int) -> bool:
@@ -253,5 +264,18 @@ def train_step(model, criterion, optimizer, images, labels, engine):
     engine.run(loss)
     optimizer.step()
     return loss
+```
+
+### one step before the loop, for a scheduler
+```python
+def train(model, criterion, optimizer, images, labels):
+    optimizer.zero_grad()
+    optimizer.step()
+    for _ in range(2):
+        optimizer.zero_grad()
+        criterion(model(images), labels).backward()
+        optimizer.step()
+
+# run: train(model, criterion, optimizer, images, labels)
 ```
 """
