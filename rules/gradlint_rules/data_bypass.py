@@ -36,6 +36,7 @@ Where nothing was saved, in initialization, in an optimizer or a moving average,
 `.detach()`, which says what it does. Both are advice, shown when the rule is selected.
 """
 
+import re
 from collections.abc import Iterator
 
 from gradlint.rule import (
@@ -45,6 +46,7 @@ from gradlint.rule import (
     AttributeEvent,
     Augment,
     Call,
+    Constant,
     Edit,
     Finding,
     Fix,
@@ -58,6 +60,7 @@ from gradlint.rule import (
     statements,
 )
 
+_LOSS = re.compile(r"(^|[._])(\w*_)?loss(_?\w{1,2})?$")
 _WRITING = frozenset("add_ sub_ mul_ div_ copy_ fill_ zero_ addcmul_ addcdiv_ lerp_ clamp_ normal_ uniform_".split())
 _READING = frozenset("cpu numpy item tolist clone size dim max min sum mean view squeeze argmax norm abs".split())
 
@@ -135,16 +138,31 @@ def _wrong(function: FunctionNode, event: AttributeEvent) -> Finding:
     )
 
 
+def _number_of_loss(function: FunctionNode, event: AttributeEvent) -> Fix | None:
+    """``loss.data[0]`` of old code raises an IndexError since a loss has no dimensions; it wants the number."""
+    name = (event.path or "").removesuffix(".data")
+    for part in all_expressions(function.facts.body) if _LOSS.search(name) else ():
+        match part:
+            case Subscript(at=at, value=Attribute(at=inner), index=Constant(value=0)) if inner == event.at:
+                edit = Edit(function.place(at), "replace", f"{name}.item()")
+                return Fix("unsafe", f"write `{name}.item()`", (edit,))
+            case _:
+                pass
+    return None
+
+
 def _advice(function: FunctionNode, event: AttributeEvent, *, changed: bool) -> Finding:
     text = "changes through `.data` go unnoticed by autograd" if changed else "`.data` is a `.detach()` in disguise"
     remedy = "change the tensor itself under `torch.no_grad()`" if changed else "write `.detach()`"
     edit = Edit(function.place(event.at + 1), "replace", "detach()")
+    number = _number_of_loss(function, event)
+    fix = Fix("safe", "write `.detach()`", (edit,)) if number is None else number
     return Finding(
         function.place(event.at),
         function.name,
         text,
         help=remedy,
-        fix=None if changed else Fix("safe", "write `.detach()`", (edit,)),
+        fix=None if changed else fix,
         severity="advice",
     )
 
@@ -210,6 +228,17 @@ class Descent(torch.optim.Optimizer):
 
 # run: weight = torch.ones(1, requires_grad=True); weight.sum().backward(); Descent([weight]).step()
 # shows: weight.item() < 1
+```
+
+### the number of a loss, in code of old, as advice
+```python
+def train_step(model, criterion, images, labels):
+    loss = criterion(model(images), labels)
+    loss.backward()
+    return loss.data[0]  # GL409
+
+# run: import torch; train_step(torch.nn.Linear(2, 1), torch.nn.MSELoss(), torch.ones(3, 2), torch.ones(3, 1))
+# raises: IndexError: invalid index of a 0-dim tensor.
 ```
 
 ## Silent

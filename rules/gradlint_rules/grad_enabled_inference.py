@@ -79,7 +79,8 @@ from gradlint.rule import Finding, Fix, Forward, FunctionNode, Note, Project, re
 _MOST_OTHERS = 5
 # Words of code that takes gradients, or runs something that may.
 _GRADIENTS = frozenset(
-    "backward manual_backward autograd grad zero_grad requires_grad_ enable_grad fit run learn".split()
+    "backward manual_backward autograd grad zero_grad requires_grad_ enable_grad fit run learn perturb attack attacker "
+    "adversary generate_adversarial".split()
 )
 
 

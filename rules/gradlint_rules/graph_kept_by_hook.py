@@ -71,6 +71,7 @@ from gradlint.rule import (
 )
 
 _REGISTERING = frozenset({"register_forward_hook", "register_module_forward_hook"})
+_TRAINING = frozenset({"backward", "manual_backward", "training_step"})
 _KEEPING = frozenset({"append", "extend", "appendleft", "put", "add", "insert", "setdefault"})
 _OUTPUT = 2  # hook(module, inputs, output), ``self`` not counted
 
@@ -86,7 +87,7 @@ def graph_kept_by_hook(project: Project) -> Iterator[Finding]:
             for hook in _hooks(project, event):
                 if hook not in seen:
                     seen.add(hook)
-                    yield from (_finding(hook, kept) for kept in _kept(hook))
+                    yield from (_finding(project, hook, kept) for kept in _kept(hook))
 
 
 def _hooks(project: Project, event: CallEvent) -> Iterator[FunctionNode]:
@@ -135,13 +136,22 @@ def _stored(hook: FunctionNode) -> Iterator[Expression]:
                 pass
 
 
-def _finding(hook: FunctionNode, kept: Name) -> Finding:
+def _is_trained_on(project: Project, hook: FunctionNode) -> bool:
+    """Whether some function that trains reads what the hook stores: a distillation, a loss of features."""
+    targets = (t for s in statements(hook.facts.body) if isinstance(s, Assign) for t in s.targets)
+    names = {target.name for target in targets if isinstance(target, Attribute)}
+    others = (f for f in project.functions() if f is not hook and not names.isdisjoint(f.facts.words))
+    return any(not _TRAINING.isdisjoint(above.facts.words) for f in others for above in (f, *project.calls.above(f)))
+
+
+def _finding(project: Project, hook: FunctionNode, kept: Name) -> Finding:
+    fix = Fix("unsafe", "detach it", (Edit(hook.place(kept.at), "after", ".detach()"),))
     return Finding(
         hook.place(kept.at),
         hook.name,
         f"`{kept.id}` is kept with the graph of everything up to its layer",
         help=f"keep `{kept.id}.detach()`",
-        fix=Fix("unsafe", "detach it", (Edit(hook.place(kept.at), "after", ".detach()"),)),
+        fix=None if _is_trained_on(project, hook) else fix,
     )
 
 

@@ -54,6 +54,7 @@ from gradlint.rule import (
     all_expressions,
     dotted,
     rule,
+    scope,
 )
 
 _VARIABLES = frozenset({"torch.autograd.Variable", "torch.autograd.variable.Variable"})
@@ -119,8 +120,8 @@ def _is_forward(project: Project, value: Value, function: FunctionNode, at: int)
 
 def _unwrap(function: FunctionNode, call: Call, first: Argument) -> Fix | None:
     name = dotted(first.value)
-    if len(call.arguments) != 1 or name is None:
-        return None
+    if len(call.arguments) != 1 or name is None or (name, call.at) in {(n, v.at) for n, v in scope.assigned(function)}:
+        return None  # ``x = x`` is nothing to write
     return Fix("unsafe", f"write `{name}`", (Edit(function.place(call.at), "replace", name),))
 
 
