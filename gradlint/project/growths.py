@@ -158,7 +158,7 @@ def _is_computed_loss(flow: Flow, name: str) -> bool:
     """Whether what is called a loss is given by something that is handed in: ``aux_loss = aux(out)``."""
     if not _LOSS.search(name):
         return False
-    found = []
+    found: list[Expression] = []
     for statement in statements(flow.function.facts.body):
         if isinstance(statement, Assign):
             for target in statement.targets:
