@@ -80,6 +80,19 @@ def test_what_a_task_raises_is_raised_here_and_no_worker_is_left() -> None:
     assert not workers._alive
 
 
+def test_without_room_for_more_processes_one_does_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    fork, forked = os.fork, iter([True, False])
+
+    def once() -> int:
+        if not next(forked):
+            raise BlockingIOError
+        return fork()
+
+    monkeypatch.setattr(os, "fork", once)
+    assert spread([1] * 20, lambda number: number, 3, nobody) == list(range(20))
+    assert not workers._alive
+
+
 def test_an_interrupt_ends_every_process(tmp_path: Path) -> None:
     script = """
 import pathlib, time

@@ -68,9 +68,25 @@ def spread(
     if jobs < 2 or len(sizes) < 2 or not can_fork():
         return [_told(do(number), number + 1, done) for number in range(len(sizes))]
     answers: dict[int, Answer] = {}
+    with contextlib.suppress(OSError):  # no file or no process is to be had: then this one does the rest
+        _do_together(sizes, do, jobs, done, wire, answers)
+    missing = [number for number in range(len(sizes)) if number not in answers]
+    answers.update((number, do(number)) for number in missing)
+    done(len(sizes))
+    return [answers[number] for number in range(len(sizes))]
+
+
+def _do_together(
+    sizes: Sequence[int],
+    do: Callable[[int], Answer],
+    jobs: int,
+    done: Callable[[int], None],
+    wire: Wire[Answer],
+    answers: dict[int, Answer],
+) -> None:
     with _shared(sizes, jobs) as shares:
-        team = [_start(share, do, shares, wire) for share in range(1, jobs)]
         try:
+            team = [_start(share, do, shares, wire) for share in range(1, jobs)]
             for number in shares.take(0):
                 answers[number] = do(number)
                 done(len(sizes) - shares.left())
@@ -78,10 +94,6 @@ def spread(
                 answers.update(_collected(process, pipe, wire))
         finally:
             _reap()
-    missing = [number for number in range(len(sizes)) if number not in answers]
-    answers.update((number, do(number)) for number in missing)
-    done(len(sizes))
-    return [answers[number] for number in range(len(sizes))]
 
 
 def _told(answer: Answer, count: int, done: Callable[[int], None]) -> Answer:

@@ -25,8 +25,9 @@ def answer(arguments: list[str]) -> str | None:
     """The report of a command whose files are all without findings; None where that cannot be told quickly."""
     if arguments[:1] != ["check"] or any(name.endswith("_COMPLETE") for name in os.environ):
         return None
-    flags = [word for word in arguments[1:] if word.startswith("-")]
-    paths = [word for word in arguments[1:] if not word.startswith("-")]
+    words = _without_jobs(arguments[1:])
+    flags = [word for word in words if word.startswith("-")]
+    paths = [word for word in words if not word.startswith("-")]
     if not paths or not _HARMLESS.issuperset(flags) or not all(map(_is_plain_file, paths)):
         return None
     try:
@@ -37,6 +38,14 @@ def answer(arguments: list[str]) -> str | None:
         return None
     quiet = not {"-q", "--quiet"}.isdisjoint(flags)
     return "" if quiet else _summary(len({os.path.abspath(path) for path in paths}))
+
+
+def _without_jobs(words: list[str]) -> list[str]:
+    """The words without ``--jobs 2``, which makes no difference here."""
+    for at, word in enumerate(words[:-1]):
+        if word == "--jobs" and words[at + 1].isascii() and words[at + 1].isdigit() and int(words[at + 1]) > 0:
+            return words[:at] + words[at + 2 :]
+    return words
 
 
 def _summary(count: int) -> str:

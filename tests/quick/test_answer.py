@@ -108,6 +108,7 @@ def test_plain_files_are_answered_quickly(folder: Path) -> None:
                 assert is_the_same("check", *flags, *names)
     assert is_the_same("check", "one.py", "./one.py", str(folder / "one.py"))
     assert is_the_same("check", "--isolated", "-q", "one.py")
+    assert is_the_same("check", "--jobs", "2", "one.py")
 
 
 def test_colour_is_as_in_a_full_run(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,6 +136,9 @@ def test_everything_else_is_left_to_a_full_run(folder: Path, name: str) -> None:
         ["check", "--select", "GL1", "one.py"],
         ["check", "--output-format=json", "one.py"],
         ["check", "-v", "one.py"],
+        ["check", "--jobs", "0", "one.py"],
+        ["check", "one.py", "--jobs"],
+        ["check", "--jobs", "-q", "one.py"],
         ["check", "--fix", "one.py"],
         ["check", "--quite", "one.py"],
         ["rule", "one.py"],
