@@ -19,6 +19,7 @@ from gradlint.notebook import decode, read
 from gradlint.source import Source, SourceError
 
 NO_MEMORY = engine.Forgetful()
+MOST_PROCESSES = 4
 WORTH_A_PROCESS = 400_000  # characters, about half a second of work
 
 
@@ -87,9 +88,9 @@ def run(request: Request, settings: Settings, ground: Ground, memory: engine.Mem
 
 
 def _jobs(sources: Iterable[Source]) -> int:
-    """As many processes as there are processors, if there is work for more than one."""
+    """As many processes as there are processors and work for; more than a few would mostly do the same things."""
     size = sum(len(source.text) for source in sources)
-    return min(engine.processors(), 1 + size // WORTH_A_PROCESS)
+    return min(engine.processors(), MOST_PROCESSES, 1 + size // WORTH_A_PROCESS)
 
 
 def _without(outcome: Outcome, accepted: baseline.Baseline, sources: Mapping[str, Source]) -> Outcome:
