@@ -5,6 +5,7 @@ from dataclasses import replace
 from gradlint.model.code import Expression, Subscript, dotted
 from gradlint.model.inference_names import TORCH_PACKAGES
 from gradlint.model.torch_calls import (
+    BACKWARD_METHODS,
     GRADIENT_NAMES,
     LOSS_LIKE,
     MODEL_NAME,
@@ -24,6 +25,7 @@ from gradlint.project.values import NO_CONSTANT, Value, plain
 _LIKE = frozenset(
     "to type_as expand_as view_as reshape_as expand repeat view reshape unsqueeze permute transpose narrow".split()
 )
+_CALLED = frozenset({"target", "online"})  # networks, if they are called where something is trained
 _FREEZING = ("freeze", "requires_grad", "set_grad", "toggle_grad")
 
 
@@ -127,4 +129,6 @@ def _looks_like_model(it: Invocation) -> bool:
     if _constructs(it, function):
         return False
     models = it.run.flows.models
+    if last in _CALLED and not it.run.function.facts.words.isdisjoint(BACKWARD_METHODS):
+        return True
     return bool(MODEL_NAME.search(last)) or name in models or last in models

@@ -92,6 +92,7 @@ class Order:
         flow = self._flows.flow(function)
         seen: set[str] = set()
         made = {name: value.at for name, value in scope.assigned(function)}
+        modules = self.modules(function, {act.path for act in acts(script) if act.kind == "step" and act.path})
         for loop in reversed(list(repeats(script))):  # inner ones first
             inside = list(acts(loop.body))
             backward = [act for act in inside if act.kind == "backward"]
@@ -106,7 +107,7 @@ class Order:
                     value is not None and (value.kind == "optimizer" or self._is_plain(function, step, value))
                     for value in (event.receiver, *(argument.value for argument in event.arguments))
                 )
-                if (known or step.inside is not None) and not any(_may_zero(act, step.path) for act in inside):
+                if (known or step.inside is not None) and not any(_may_zero(act, step.path, modules) for act in inside):
                     yield step, backward[0]
 
     def _is_plain(self, function: FunctionNode, step: Act, value: Value) -> bool:
@@ -245,8 +246,11 @@ def repeats(script: Script) -> Iterator[Repeat]:
                 pass
 
 
-def _may_zero(act: Act, optimizer: str) -> bool:
-    """Whether an act may zero the gradients of an optimizer: those of another are left alone by its ``zero_grad()``."""
+def _may_zero(act: Act, optimizer: str, modules: Mapping[str, str]) -> bool:
+    """Whether an act may zero an optimizer's gradients: not that of another one, or of another one's module."""
+    own = modules.get(optimizer)
+    if act.kind == "zero" and own is not None and act.path != own and act.path in modules.values():
+        return False
     if act.kind == "anything":
         return True
     others = act.path is not None and act.path != optimizer and is_optimizer_name(act.path)

@@ -158,6 +158,24 @@ def discriminator_step(generator, discriminator, optimizer, noise, images):
 # keeps: > 0 bytes
 ```
 
+### a bootstrap through `.data`
+```python
+import torch
+from torch.nn import functional as F
+
+def update(net, target, optimizer, states, rewards):
+    values = net(states).max(1)[0]
+    following = target(states).data.max(1)[0]  # GL106
+    loss = F.mse_loss(values, rewards + 0.9 * following)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+# run: net, target = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+# run: update(net, target, torch.optim.SGD(net.parameters(), lr=0.1), torch.ones(3, 2), torch.ones(3))
+# shows: target(torch.ones(3, 2)).requires_grad
+```
+
 ## Silent
 
 ### guarded, or trained on

@@ -166,6 +166,26 @@ def mixed(model, criterion, optimizer, scaler, batches):
 # shows: model.weight.grad.abs().sum() > 0
 ```
 
+### zeroed before the loop, and another module in it
+```python
+import torch
+
+def train(generator, discriminator, batches):
+    optimizer_g = torch.optim.SGD(generator.parameters(), lr=0.1)
+    optimizer_d = torch.optim.SGD(discriminator.parameters(), lr=0.1)
+    optimizer_d.zero_grad()
+    for images, _ in batches:
+        fake = generator(torch.randn(2, 2))
+        (discriminator(fake.detach()).mean() - discriminator(images).mean()).backward()
+        optimizer_d.step()  # GL406
+        generator.zero_grad()
+        (-discriminator(fake).mean()).backward()
+        optimizer_g.step()
+
+# run: train(generator, discriminator, batches)
+# shows: discriminator.weight.grad.abs().sum() > 0
+```
+
 ## Silent
 
 ### zeroed by another method, by hand, or by the model
