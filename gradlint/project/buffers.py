@@ -66,7 +66,7 @@ class Buffers:
         flow = self._flows.flow(function)
         for at, path, value in _written(function, flow):
             made_at = self._graph(flow, value)
-            if at in flow.changes and not made_at:
+            if at in flow.changes and not made_at and not _goes_on(function, at, path):
                 continue  # what comes in may be data, and items of it are kept on purpose
             if made_at is False and _of_weights(function, flow, at, value):
                 made_at = 0
@@ -183,6 +183,12 @@ def _made_of_data(method: FunctionNode) -> Iterator[str]:
                     yield name
             case _:
                 pass
+
+
+def _goes_on(function: FunctionNode, at: int, path: str) -> bool:
+    """``self.mean[:] = 0.9 * self.mean + ...``: what is assigned to items is computed from what was there."""
+    found = (s.value for s in statements(function.facts.body) if isinstance(s, Assign) and s.targets[0].at == at)
+    return any(dotted(part) == path for value in found for part in within(value))
 
 
 def _is_average(function: FunctionNode, at: int, path: str) -> bool:

@@ -247,6 +247,25 @@ class Recording(nn.Module):
 # shows: len(module.activations) == 2 and module.kept_output.requires_grad
 ```
 
+### an average of the input, into items
+```python
+import torch
+from torch import nn
+
+class Norm(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("stored", torch.zeros(2))
+
+    def forward(self, x):
+        mean = x.mean(0)
+        self.stored[:] = 0.9 * self.stored + 0.1 * mean  # GL104
+        return x - mean
+
+# run: module = Norm(); module(images.clone().requires_grad_())
+# shows: module.stored.requires_grad
+```
+
 ## Silent
 
 ### detached, under no_grad, through data
