@@ -115,6 +115,8 @@ class Growths:
         return event is not None and event.forward
 
     def _wanted(self, function: FunctionNode, growth: Growth, *, walked: bool) -> bool:
+        if growth.how == "container" and _is_emptied(function, growth.path):
+            return True
         if growth.outlives and walked:
             return False  # nobody walks these graphs again
         destiny = self._destinies.of(function, growth.at)
@@ -209,6 +211,13 @@ def _detached_before(function: FunctionNode, loop: frozenset[int] | None, names:
             if owner == name and method in _CONVERTING:
                 return True
     return False
+
+
+def _is_emptied(function: FunctionNode, path: str) -> bool:
+    """Whether a function, or a method beside it, takes out again what is put into a container: a queue."""
+    beside = function.owner.methods if function.owner is not None else ()
+    names = {f"{path}.{method}" for method in ("get", "get_nowait", "pop", "popleft", "clear")}
+    return any(call.callee in names for f in (function, *beside) for call in f.facts.calls)
 
 
 def _collects(function: FunctionNode) -> bool:

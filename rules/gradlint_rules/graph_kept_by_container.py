@@ -344,4 +344,27 @@ def predict(models, x):
         found.append(model(x))
     return np.array(found)
 ```
+
+### a queue that is emptied
+```python
+from queue import Queue
+
+class Events:
+    def __init__(self):
+        self.queue = Queue()
+
+    def dispatch(self, name, loss):
+        self.queue.put((name, loss))
+        while not self.queue.empty():
+            print(self.queue.get())
+
+def train(model, criterion, optimizer, batches):
+    events = Events()
+    for images, labels in batches:
+        loss = criterion(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        events.dispatch("loss", loss)
+```
 """
