@@ -111,8 +111,11 @@ class Accelerators:
         api: Any = torch._C
         yield from self.patched("cuda", torch.cuda.device_count(), "_cuda_memoryStats", "_cuda_resetPeakMemoryStats")
         attach = getattr(api, "_cuda_attach_out_of_memory_observer", None)
-        if attach is not None:
-            attach(self.out_of_memory)
+        if attach is not None and not _observing:
+            attach(_out_of_memory)  # for good: torch has no way to take it back
+            _observing.append(True)
+        self._patches.finally_(lambda: _told.remove(self))
+        _told.append(self)
 
     def _others(self) -> Iterator[Source]:
         kind = _accelerator_in_use()
@@ -149,6 +152,15 @@ class Accelerators:
         self._oom(
             f"out of memory on cuda:{device}: {size(wanted)} more were wanted, {size(free)} of {size(total)} free"
         )
+
+
+_observing: list[bool] = []
+_told: list[Accelerators] = []
+
+
+def _out_of_memory(device: int, wanted: int, total: int, free: int) -> None:
+    for accelerators in _told:
+        accelerators.out_of_memory(device, wanted, total, free)
 
 
 def possible() -> bool:

@@ -82,6 +82,7 @@ def start(folder: Path, *, deep: bool) -> Session:
     session.forwards.install(patches)
     if possible():
         tracer.more = Accelerators(patches, tracer.out_of_memory).look
+        tracer.memory_now()  # devices that are in use already
     if not _active:
         atexit.register(_stop_all)
         _follow_forks()

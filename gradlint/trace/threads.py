@@ -1,13 +1,16 @@
 """What is known of each thread of the traced program."""
 
 import threading
+import weakref
 from types import CodeType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from gradlint.trace.rows import Row
 
 if TYPE_CHECKING:
-    from gradlint.trace.tokens import Began, End
+    from torch.nn import Module
+
+    from gradlint.trace.tokens import End
 
 
 class Open:
@@ -48,7 +51,7 @@ class ThreadState:
     """The running thread: the mode it was last seen in, the regions it is in, what else has been set."""
 
     __slots__ = (
-        *("before", "began", "busy", "end", "internal", "lane", "made", "mode", "root", "site"),
+        *("before", "began", "busy", "end", "internal", "lane", "made", "mode", "module", "root", "site"),
         *("stack", "start", "statements", "suspending", "task", "watched"),
     )
 
@@ -67,7 +70,8 @@ class ThreadState:
         self.start = 0  # bytes in use when it began
         self.watched: CodeType | None = None  # a grad mode's method that is running, and the mode before it
         self.before = -1
-        self.began: Began | None = None
+        self.began: weakref.ref[Any] | None = None  # the method that began a module's forward, held by torch's frame
+        self.module: Module | None = None
         self.end: End | None = None
 
 

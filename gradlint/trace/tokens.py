@@ -12,8 +12,9 @@ import contextlib
 import itertools
 import sys
 import threading
+import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import FrameType
 from typing import Any
 
@@ -24,11 +25,12 @@ from gradlint.trace.patches import Method, Patches
 from gradlint.trace.rows import GRAPHS, WASTED_CALLS, Row
 from gradlint.trace.threads import ThreadState
 from gradlint.trace.torch_api import mode, plain
-from gradlint.trace.tracer import Tracer
+from gradlint.trace.tracer import PAUSE, Tracer
 
 _keys = itertools.count(-1, -1)  # torch numbers hooks from 0 up
 _DEPTH = 3  # how deep results are searched for tensors
 _before_hooks: Any = modules.__dict__["_global_forward_pre_hooks"]
+_clock = time.monotonic_ns
 _running: Any = vars(threading)["_active"]  # asking threading itself how many there are takes a lock
 
 
@@ -61,14 +63,6 @@ class Token:
                 self.row.free(self.size, self.size)
 
 
-class Began(weakref.ref[Callable[..., object]]):
-    """The method that began a forward, which torch's frame holds until the forward is over, however it ends."""
-
-    __slots__ = ("module", "state")
-    state: ThreadState
-    module: torch.nn.Module
-
-
 class End:
     """One thread's hook on the module whose forward it runs."""
 
@@ -94,9 +88,9 @@ class Forwards:
     def __init__(self, tracer: Tracer, *, counted: bool) -> None:
         self._tracer = tracer
         self._counted = counted or not tracer.sources[0].countable
-        self._live = tracer.sources[0].live
         self._key = next(_keys)
         self._on = False
+        self._on_gone = self._gone
 
     def install(self, patches: Patches) -> None:
         """Begin to watch."""
@@ -148,31 +142,31 @@ class Forwards:
             state.busy = False
 
     def _begins(self, state: ThreadState, module: torch.nn.Module, frame: FrameType) -> None:
-        self._step_aside(state, module)
         tracer = self._tracer
+        method = _before_hooks.pop(self._key, None)  # children are called without us
+        if len(_running) > 1:
+            self._watch()  # but other threads go on being watched, by another method
+        if method is not None:
+            state.began, state.module = weakref.ref(method, self._on_gone), module
         places = tracer.places
         row = state.root = tracer.rows.line(places.nearest(frame, "forward"), mode(), places.callers(frame))
         row.call()
-        end = state.end = state.end or End(self, state)
+        end = state.end
+        if end is None:
+            end = state.end = End(self, state)
         module._forward_hooks[end.key] = end
         module._forward_hooks_always_called[end.key] = True
-        state.start = self._live()
+        state.start = tracer.live()
 
-    def _step_aside(self, state: ThreadState, module: torch.nn.Module) -> None:
-        """Let children be called without us; but other threads go on being watched, by another method."""
-        method = _before_hooks.pop(self._key, None)
-        if len(_running) > 1:
-            self._watch()
-        if method is not None:
-            began = state.began = Began(method, self._gone)
-            began.state, began.module = state, module
-
-    def _gone(self, began: Began) -> None:
+    def _gone(self, began: "weakref.ref[Any]") -> None:
         """The frame that began a forward is no more; if no hook has run by now, Ctrl-C or its like has ended it."""
-        state, module = began.state, began.module
-        if state.began is not began or _inside():
+        if sys._getframe(1).f_code.co_name == "inner":  # torch has only let go of it to call a hook of the module's
             return
-        state.began = state.root = None
+        state = self._tracer.threads.state
+        module = state.module
+        if state.began is not began or module is None:
+            return
+        state.began = state.module = state.root = None
         if state.end is not None:
             _unhook(module, state.end.key)
         self._watch()
@@ -183,52 +177,46 @@ class Forwards:
             return
         if result is not None or next(reversed(module._forward_hooks)) == end.key:
             _unhook(module, end.key)  # after an exception torch is just walking through the hooks: only the last may go
-        began, state.began = state.began, None
-        if self._on and self._key not in _before_hooks:
-            _before_hooks[self._key] = (began and began()) or self._before
+        state.began = state.module = None
+        if self._on:
+            _before_hooks.setdefault(self._key, self._before)
         row, state.root = state.root, None
         if row is None or result is None:
             return
         state.busy = True
         try:
-            self._ends(state, row, result)
+            if _clock() - self._tracer.now > PAUSE:
+                self._tracer.forward_ends(state, row.site)
+            if not isinstance(result, torch.Tensor):
+                self._hang(row, tuple(_tensors(result, _DEPTH)), state.start)
+            elif result.grad_fn is not None:
+                self._hang(row, (result,), state.start)
         except Exception as error:  # noqa: BLE001
             self._tracer.broke(error)
         finally:
             state.busy = False
 
-    def _ends(self, state: ThreadState, row: Row, result: object) -> None:
-        self._tracer.forward_ends(state, row.site)
-        if isinstance(result, torch.Tensor):
-            if result.grad_fn is not None:
-                self._hang(row, (result,), state.start)
-        else:
-            self._hang(row, tuple(_tensors(result, _DEPTH)), state.start)
-
     def _hang(self, row: Row, results: tuple[torch.Tensor, ...], start: int) -> None:
         """Put a token on what the results came from; what the forward left in use, but for them, the graph holds."""
-        graphs = [result.grad_fn for result in results if result.grad_fn is not None]
-        if not graphs:
-            return
-        size = 0
-        if not self._counted:
-            size = self._live() - start
-            for result in results:
-                if result.is_cpu:
-                    size -= result.nbytes
-        token = Token(row, max(size, 0))
-        for graph in graphs:
-            graph.register_prehook(token)
+        token = None
+        for result in results:
+            graph = result.grad_fn
+            if graph is not None:
+                token = token or Token(row, 0 if self._counted else self._left(results, start))
+                graph.register_prehook(token)
+
+    def _left(self, results: tuple[torch.Tensor, ...], start: int) -> int:
+        tracer = self._tracer
+        size = tracer.live() - start
+        for result in results:
+            if result.is_cpu or len(tracer.sources) > 1:
+                size -= result.nbytes
+        return max(size, 0)
 
 
 def _unhook(module: torch.nn.Module, key: int) -> None:
     module._forward_hooks.pop(key, None)
     module._forward_hooks_always_called.pop(key, None)
-
-
-def _inside() -> bool:
-    """Whether torch has only let go of the method because a hook of the module's own took its place."""
-    return sys._getframe(2).f_code.co_name == "inner"
 
 
 def _tensors(value: object, depth: int) -> Iterator[torch.Tensor]:

@@ -24,7 +24,7 @@ _mode, _clock = torch_api.mode, time.monotonic_ns
 _ENTER, _EXIT, _SET, _RESET = int(Kind.ENTER), int(Kind.EXIT), int(Kind.SET), int(Kind.RESET)
 _IMPLICIT, _DEVICE, _FORWARD, _MARK = int(Kind.IMPLICIT), int(Kind.DEVICE), int(Kind.FORWARD), int(Kind.MARK)
 _GENERATOR = 0x20 | 0x200  # CO_GENERATOR, CO_ASYNC_GENERATOR
-_PAUSE = 5_000_000  # ns: forwards that follow each other faster share a record
+PAUSE = 5_000_000  # ns: forwards that follow each other faster share a record
 # A script's mode is meant for all of it, and whoever writes a context manager sets the mode in these.
 _MEANT = {"<module>", "__enter__", "__exit__", "__init__", "__aenter__", "__aexit__"}
 
@@ -48,7 +48,16 @@ class Tracer:
         """Measure memory with these, the CPU's first."""
         self.sources = list(sources)
         self._cpu = self.sources[0].take
+        self._count()
+
+    def _count(self) -> None:
+        """There are as many devices now."""
         self._others = range(1, len(self.sources))
+        self.live = self.sources[0].live if not self._others else self._live_everywhere
+
+    def _live_everywhere(self) -> int:
+        """Bytes of tensors in use on all devices together."""
+        return sum(source.live() for source in self.sources)
 
     def _begin(self) -> None:
         """Begin a log: at the start, and in a child that was forked."""
@@ -155,10 +164,9 @@ class Tracer:
                 self._write(state, made.site, after | after << 2, _RESET)
 
     def forward_ends(self, state: ThreadState, site: int) -> None:
-        """A root module's forward ends, which changes no mode; if nothing was written of late, memory is."""
-        if _clock() - self.now > _PAUSE:
-            with self._lock:
-                self._write(state, site, _mode() * 5, _FORWARD)
+        """A root module's forward ends, which changes no mode; but nothing was written of late, so memory is."""
+        with self._lock:
+            self._write(state, site, _mode() * 5, _FORWARD)
 
     def finish(self) -> None:
         """Say how it ended, and close the log."""
@@ -232,7 +240,7 @@ class Tracer:
             self._note_device(len(self.sources), source)
             self.sources.append(source)
             self.peaks.append(0)
-        self._others = range(1, len(self.sources))
+        self._count()
 
     def _note_device(self, number: int, source: Source) -> None:
         self.log.note(type="device", id=number, name=source.name, source=source.label, exact=source.exact)

@@ -30,6 +30,7 @@ for turn in range(100):
         log = Log(Path(sys.argv[2]) / str(turn), str(os.getpid()), 1, 2)
         log.note(type="head", argv=["x"], parent=0)
         row = log.row(0)
+        log.note(type="line", row=0, site=1, mode=1, outer=None)
         for number in range(1, 1 << 30):
             log.record(number, number, number, 0, 0, 5, 8)
             row[0] = number
@@ -300,16 +301,17 @@ def test_a_trace_that_is_still_open_at_the_end_of_a_traced_program(run: Run) -> 
     assert ran.trace.processes[0].complete
 
 
-@pytest.mark.parametrize("part", ["enter", "exit", "statement", "forward_ends"])
+@pytest.mark.parametrize("part", ["enter", "exit", "statement", "_hang", "_begins"])
 def test_a_bug_of_ours_is_noted_and_is_not_the_programs(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
+    from gradlint.trace.tokens import Forwards
     from gradlint.trace.tracer import Tracer
 
     def broken(*arguments: object) -> None:
         raise LookupError(part)
 
-    monkeypatch.setattr(Tracer, part, broken)
+    monkeypatch.setattr(Forwards if part.startswith("_") else Tracer, part, broken)
     with trace(deep=True) as t:
         for _ in range(3):
             with torch.no_grad():
