@@ -143,9 +143,11 @@ class Forwards:
 
     def _begins(self, state: ThreadState, module: torch.nn.Module, frame: FrameType) -> None:
         tracer = self._tracer
-        method = _before_hooks.pop(self._key, None)  # children are called without us
-        if len(_running) > 1:
-            self._watch()  # but other threads go on being watched, by another method
+        if len(_running) > 1:  # other threads go on being watched, by another method and without a gap
+            method = frame.f_locals.get("hook")  # which may not be the one that is there now
+            _before_hooks[self._key] = self._before
+        else:
+            method = _before_hooks.pop(self._key, None)  # children are called without us
         if method is not None:
             state.began, state.module = weakref.ref(method, self._on_gone), module
         places = tracer.places

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -180,6 +181,16 @@ def in_threads(count: int, work: object) -> None:
         thread.join()
 
 
+@pytest.fixture
+def hasty() -> Iterator[None]:
+    """Threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize("deep", [False, True])
 def test_threads_that_are_in_the_same_model_at_once(deep: bool) -> None:
     model, x = Meeting(3), torch.ones(1, 4)
@@ -195,6 +206,7 @@ def test_threads_that_are_in_the_same_model_at_once(deep: bool) -> None:
     assert sorted((line.calls, line.wasted_calls) for line in t.lines if line.calls) == [(12, 0), (12, 12)]
 
 
+@pytest.mark.usefixtures("hasty")
 def test_threads_that_begin_and_end_inside_a_forward_of_the_main_one() -> None:
     inner, x = nn.Linear(4, 4), torch.ones(1, 4)
 
@@ -210,6 +222,7 @@ def test_threads_that_begin_and_end_inside_a_forward_of_the_main_one() -> None:
     assert sorted(line.calls for line in t.lines) == [1, 1, 10]
 
 
+@pytest.mark.usefixtures("hasty")
 def test_an_exception_in_one_thread_while_another_is_in_the_same_model() -> None:
     model, x, seen = Meeting(2), torch.ones(1, 4), []
 
