@@ -244,8 +244,9 @@ def _written(function: FunctionNode, flow: Flow) -> Iterator[tuple[int, str, Val
                     yield target.at, path, stored.stored
             case Assign(targets=(Subscript(value=holder, at=at),)):
                 path, change = dotted(_holder(holder)), flow.changes.get(at)
-                if path and change is not None and change.given is not None:
-                    yield at, path, change.given
+                given = change.given if change is not None else None
+                if path and given is not None and (given.kind == "tensor" or given.own_memory):  # no part of a tuple
+                    yield at, path, given
             case Augment(target=target):
                 path = dotted(_holder(target))
                 growth = flow.growths.get(statement.at)
