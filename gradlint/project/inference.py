@@ -103,6 +103,8 @@ class Inference:
     def _wasteful_forwards(self, function: FunctionNode) -> Iterator[Forward]:
         if not self._may_infer(function) or not self._prospects.may_forward(function):
             return
+        if not any(self._calls.states_at(function, call.at) & GRAD for call in function.facts.calls):
+            return  # guarded, whatever it runs
         flow = self._flows.flow(function)
         if self._needs_gradient(function):
             return
