@@ -21,7 +21,7 @@ from gradlint.project.bindings import owner_class
 from gradlint.project.calls import CallGraph
 from gradlint.project.effects import GRAD
 from gradlint.project.flow import Flow, Flows
-from gradlint.project.growth import adds_to
+from gradlint.project.growth import CONTAINER_METHODS, adds_to
 from gradlint.project.link import Linker
 from gradlint.project.nodes import ClassNode, FunctionNode
 from gradlint.project.values import COMPUTED, Origin, Value
@@ -90,8 +90,8 @@ class Buffers:
 
     def gathered(self, forward: FunctionNode) -> Iterator[Update]:
         """The lists of a module to which its ``forward`` adds what it computes, and that nobody ever empties."""
-        owner = owner_class(forward)
-        if forward.facts.name != "forward" or owner is None or not self._calls.modules.is_module_class(owner):
+        owner = self._module_of(forward)
+        if owner is None or not _may_gather(forward):
             return
         flow = self._flows.flow(forward)
         for growth in flow.growths.values():
@@ -105,8 +105,8 @@ class Buffers:
 
     def pinned(self, forward: FunctionNode) -> Iterator[Update]:
         """The attributes in which a module's ``forward`` leaves what it computed, and that nobody reads."""
-        owner = owner_class(forward)
-        if forward.facts.name != "forward" or owner is None or not self._calls.modules.is_module_class(owner):
+        owner = self._module_of(forward)
+        if owner is None or not any(map(_is_of_self, _targets(forward))):
             return
         flow = self._flows.flow(forward)
         for stored in flow.attributes.values():
@@ -117,6 +117,11 @@ class Buffers:
             made_at = self._graph(flow, value) if value.is_tensor else False
             if made_at and self._is_own(owner, forward, name) and self._calls.states_at(forward, stored.at) & GRAD:
                 yield Update(stored.at, path, made_at)
+
+    def _module_of(self, forward: FunctionNode) -> ClassNode | None:
+        """The class of modules whose ``forward`` a function is."""
+        owner = owner_class(forward) if forward.facts.name == "forward" else None
+        return owner if owner is not None and self._calls.modules.is_module_class(owner) else None
 
     def _is_own(self, owner: ClassNode, forward: FunctionNode, name: str) -> bool:
         """Whether an attribute is known to the constructor and to ``forward`` alone, anywhere."""
@@ -274,3 +279,28 @@ def _holder(expression: Expression) -> Expression:
                 expression = value
             case _:
                 return expression
+
+
+def _may_gather(function: FunctionNode) -> bool:
+    """Whether a function spells that it adds something to an attribute of ``self``."""
+    calls = (call for call in function.facts.calls if call.method in CONTAINER_METHODS)
+    if any(not call.callee or call.callee.startswith("self.") for call in calls):
+        return True
+    return any(map(_is_of_self, _targets(function)))
+
+
+def _targets(function: FunctionNode) -> Iterator[Expression]:
+    """Whatever a function's statements assign or add to, the parts of tuples and what is subscripted too."""
+    for statement in statements(function.facts.body):
+        match statement:
+            case Assign(targets=targets):
+                for target in targets:
+                    yield from within(target)
+            case Augment(target=target):
+                yield from within(target)
+            case _:
+                pass
+
+
+def _is_of_self(target: Expression) -> bool:
+    return (dotted(target) or "").startswith("self.")

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from gradlint.model.code import Augment, Statement, dotted
+from gradlint.model.code import dotted
 from gradlint.model.torch_calls import LOSS_LIKE
-from gradlint.model.traverse import statements
+from gradlint.project import scope
 from gradlint.project.bindings import owner_class
 from gradlint.project.calls import CallGraph
 from gradlint.project.effects import GRAD, INFERENCE, apply
@@ -36,9 +36,7 @@ class InferenceTensors:
 
     def misuses(self, function: FunctionNode) -> Iterator[Misuse]:
         """The misuses in a function; one that is itself called under ``inference_mode()`` has none."""
-        words = function.facts.words
-        changing = any(word.endswith("_") for word in words) or any(map(_changes, statements(function.facts.body)))
-        if _WORDS.isdisjoint(words) and not changing:
+        if _WORDS.isdisjoint(function.facts.words) and not scope.may_change_in_place(function):
             return
         flow = self._flows.flow(function)
         for change in tuple(flow.changes.values()):
@@ -146,10 +144,6 @@ def _is_loss(event: CallEvent) -> bool:
     """Whether a call compares what it is given: a loss by its name, or a function of ``torch.nn.functional``."""
     name = getattr(event.callee.target, "name", "")
     return LOSS_LIKE.search(event.name) is not None or name.startswith("torch.nn.functional.")
-
-
-def _changes(statement: Statement) -> bool:
-    return isinstance(statement, Augment)
 
 
 def _stored(flow: Flow) -> dict[str, Value]:

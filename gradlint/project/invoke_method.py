@@ -37,9 +37,6 @@ from gradlint.project.values import NEVER, NUMBER, PLAIN, UNKNOWN, Loss, Value, 
 _TENSORS_ONLY = frozenset("clone detach view reshape unsqueeze squeeze repeat expand permute contiguous".split())
 _CONTAINERS = frozenset({"deque", "defaultdict", "OrderedDict", "list", "Queue", "SimpleQueue", "Counter"})
 _OF_BOTH = frozenset({"zero_grad", "state_dict", "load_state_dict"})  # of modules and of optimizers
-_CONTAINER_METHODS = frozenset(
-    {"append", "extend", "add", "put", "insert", "appendleft", "push", "update", "setdefault"}
-)
 
 
 def on_value(it: Invocation, owner: Value) -> Value | None:
@@ -81,7 +78,7 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
     if method in VALUES_AND_INDICES and it.arguments and (owner.origins or owner.kind == "tensor"):
         return values_and_indices(it, owner)
     if (
-        method in _CONTAINER_METHODS
+        method in growth.CONTAINER_METHODS
         and it.container_path is not None
         and owner.kind in ("container", "unknown", "none")
     ):

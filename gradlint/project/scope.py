@@ -22,6 +22,7 @@ from gradlint.model.code import (
     Raise,
     Return,
     Statement,
+    Subscript,
     Try,
     While,
     With,
@@ -198,6 +199,27 @@ def imports_torch(function: FunctionNode) -> bool:
     """Whether the function's module imports something of torch."""
     bodies = (function.module.body, function)
     return any(found.module.partition(".")[0] == "torch" for body in bodies for found in body.facts.imports)
+
+
+def may_change_in_place(function: FunctionNode) -> bool:
+    """Whether a function spells any change in place: ``x += y``, ``x[i] = y``, ``x.add_(y)`` or ``out=x``."""
+    words = function.facts.words
+    if any(word.endswith("_") and not word.endswith("__") for word in words):
+        return True
+    if any(_changes(statement) for statement in statements(function.facts.body)):
+        return True
+    calls = (found for found in all_expressions(function.facts.body) if isinstance(found, Call))
+    return any(argument.keyword in ("out", "inplace") for call in calls for argument in call.arguments)
+
+
+def _changes(statement: Statement) -> bool:
+    match statement:
+        case Augment():
+            return True
+        case Assign(targets=targets):
+            return any(isinstance(target, Subscript) for target in targets)
+        case _:
+            return False
 
 
 def gradient_updates(function: FunctionNode) -> frozenset[int]:

@@ -71,7 +71,7 @@ _MAKING = frozenset("tensor rand randn zeros ones full empty eye Parameter nn re
 def in_place_on_leaf(project: Project) -> Iterator[Finding]:
     """Find changes in place of tensors that are proved to be leaves, where recording is on."""
     for function in project.functions():
-        if function.facts.words.isdisjoint(_MAKING):
+        if function.facts.words.isdisjoint(_MAKING) or not scope.may_change_in_place(function):
             continue
         silent = scope.expected_to_fail(function) | scope.tried(function)
         updates = scope.gradient_updates(function)

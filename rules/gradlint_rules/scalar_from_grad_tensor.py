@@ -43,6 +43,7 @@ from collections.abc import Iterator
 
 from gradlint.rule import CallEvent, Edit, Finding, Fix, FunctionNode, Project, dotted, rule
 
+_WORDS = frozenset({"float", "complex", "math"})
 _CONVERTING = frozenset({"builtins.float", "builtins.complex"})
 
 
@@ -50,12 +51,20 @@ _CONVERTING = frozenset({"builtins.float", "builtins.complex"})
 def scalar_from_grad_tensor(project: Project) -> Iterator[Finding]:
     """Find conversions of tensors that are known to require grad."""
     for function in project.functions():
+        if not _may_convert(function):
+            continue
         for event in project.flow(function).calls.values():
             name = getattr(event.callee.target, "name", "")
             if (name in _CONVERTING or name.startswith("math.")) and len(event.arguments) == 1:
                 value = event.arguments[0].value
                 if value.kind == "tensor" and value.requires_grad:
                     yield _finding(function, event, name)
+
+
+def _may_convert(function: FunctionNode) -> bool:
+    """Whether a function names what converts, or stands in a module that imports from ``math``."""
+    imports = function.module.body.facts.imports
+    return not _WORDS.isdisjoint(function.facts.words) or any(found.module == "math" for found in imports)
 
 
 def _finding(function: FunctionNode, event: CallEvent, name: str) -> Finding:
