@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from gradlint.trace.events import Line, Mode, Process, Region, Site, Trace
 
 INSIDE = 3  # innermost lines shown of each
+LITTLE = 1 << 24  # bytes of memory that a worker may use before it is worth a word
 MOST = 12  # rows of a table; the rest is counted
 
 
@@ -51,8 +52,19 @@ def _report(trace: Trace) -> Iterator[str]:
         yield "nothing was recorded: no process of the run imported torch"
         return
     yield _headline(trace)
+    idle = [process for process in trace.processes[1:] if _idle(process)]
     for process in trace.processes:
-        yield from _process(process, several=len(trace.processes) > 1)
+        if process not in idle:
+            yield from _process(process, several=len(trace.processes) > 1)
+    if idle:
+        yield ""
+        yield f"{len(idle)} more process{'es' if len(idle) > 1 else ''} ran no module and entered no grad mode"
+
+
+def _idle(process: Process) -> bool:
+    """Whether there is nothing to tell, as of most workers that load data; torch's allocator was used for little."""
+    told = process.regions or process.lines or process.leaks or process.threads or process.notes
+    return not told and all(device.peak < LITTLE for device in process.devices)
 
 
 def _headline(trace: Trace) -> str:
