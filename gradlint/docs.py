@@ -11,7 +11,7 @@ from pathlib import Path
 
 from markdown_it import MarkdownIt
 
-from gradlint import registry, suppress
+from gradlint import join, registry, suppress
 from gradlint.rule import Rule
 
 START, END = "<!-- rules -->", "<!-- /rules -->"
@@ -33,7 +33,7 @@ class DocsError(Exception):
 def main(arguments: Sequence[str]) -> int:
     """Write or check the generated parts; the exit status."""
     root = Path.cwd()
-    rules = [rule for rule in registry.load(suppress.RULES) if _source(rule).is_relative_to(root)]
+    rules = [rule for rule in registry.load((*suppress.RULES, *join.RULES)) if _source(rule).is_relative_to(root)]
     if not rules:
         raise DocsError(f"no rule is defined below {root}")
     wanted = generated(rules, {"README.md": (root / "README.md").read_text(encoding="utf-8")})

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
-from gradlint import docs, registry, suppress
+from gradlint import docs, join, registry, suppress
 from gradlint.rule import Rule
 from gradlint.testing import Stage, cases, check_case, proofs, prove
 
@@ -42,7 +42,7 @@ def test_generated_parts_are_current(monkeypatch: pytest.MonkeyPatch, capsys: py
 def test_every_rule_is_in_table_and_catalogue() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     catalogue = (ROOT / docs.CATALOGUE).read_text(encoding="utf-8")
-    for known in registry.load(suppress.RULES):
+    for known in registry.load((*suppress.RULES, *join.RULES)):
         anchor = f"{known.code.lower()}-{known.name}"
         assert f"[{known.code}]({docs.CATALOGUE}#{anchor})" in readme
         assert f"\n## {known.code} {known.name}\n" in catalogue

@@ -113,6 +113,8 @@ def _table(prover: Prover, trials: Sequence[Trial]) -> Iterator[str]:
         yield f"{trial.verdict:9}  {_place(trial):{wide}}  {trial.why}\n"
     kept = sum(trial.verdict == "kept" for trial in trials)
     change = Difference(prover.first, prover.last, Cost()).text or "nothing is saved"
+    if left := prover.unfixable():
+        yield f"No fix is offered for {left} more: see `gradlint check`.\n"
     yield f"Kept {kept} of {len(trials)} fix{'es' if len(trials) != 1 else ''}: {change}.\n"
 
 

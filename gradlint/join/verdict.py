@@ -80,8 +80,8 @@ def _growth(lines: list[Line], *, exact: bool) -> Measured | None:
         most = sum(line.most for line in growing)
         text = f"the run confirms it: {size(most)} were held at once, and more with each forward"
         return Measured("confirmed", text, most, sum(line.calls for line in growing), calls, exact)
-    if calls < GROWING or any(line.alive or line.wasted_calls for line in lines):
-        return None  # too short a run, or graphs whose bytes nobody counted
+    if calls < GROWING or any(line.mode == Mode.GRAD for line in lines):
+        return None  # too short a run, or graphs of which the nodes may be kept when their bytes are freed
     return Measured("refuted", f"the run refutes it: {_forwards(calls)} in this function, and nothing was kept",
                     0, 0, calls, exact)  # fmt: skip
 

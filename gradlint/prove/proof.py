@@ -91,6 +91,10 @@ class Prover:
             self._lines.setdefault(offer.identity, offer.diagnostic.span.line)
         return found
 
+    def unfixable(self) -> int:
+        """How many findings, as things are now, offer no fix."""
+        return sum(found.fix is None for found in self._outcome.diagnostics)
+
     def trials(self) -> Iterator[Trial]:
         """Try each fix once. What is kept changes what is offered after it."""
         tried: set[tuple[str, str, str]] = set()

@@ -74,6 +74,13 @@ def test_growth_is_confirmed_and_refuted(joined: Joined) -> None:
         assert (found["measured"]["bytes"] > 0) == (call == KEPT)
 
 
+def test_nodes_that_are_kept_when_their_bytes_are_freed_refute_nothing(joined: Joined) -> None:
+    step = "loss = model(batch).square().mean()\n        loss.backward()\n        total += loss"
+    text = GROWTH.replace("total += model(batch).square().mean()", step).replace("{call}", KEPT)
+    [found] = [one for one in joined(text) if one["code"] == "GL102"]
+    assert (found["measured"], found["severity"]) == (None, "warning")
+
+
 def test_a_leak_is_confirmed(joined: Joined) -> None:
     [found] = [one for one in joined(LEAK) if one["measured"]]
     assert (found["code"], found["line"], found["measured"]["verdict"]) == ("GL311", 7, "confirmed")

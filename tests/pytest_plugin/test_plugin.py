@@ -8,7 +8,7 @@ from typing import Protocol
 import pytest
 import torch
 
-from tests.pytest_plugin.conftest import NET, PLUGIN, QUIET
+from tests.pytest_plugin.conftest import INSTALLED, NET, PLUGIN, QUIET
 
 Run = Callable[..., pytest.RunResult]
 
@@ -246,6 +246,63 @@ def test_it_can_be_shut_out(pytester: pytest.Pytester) -> None:
     name = "no:gradlint" if not PLUGIN else "no:gradlint.pytest_plugin"
     result = pytester.runpytest_subprocess(*QUIET, "-p", name)
     result.assert_outcomes(passed=1)
+
+
+def test_what_is_installed_is_found(pytester: pytest.Pytester) -> None:
+    """Through the entry point, in a process of its own: pytest is told nothing but `--gradlint`."""
+    assert INSTALLED, "install the project again: pip install -e '.[test]'"
+    pytester.makepyfile(test_it=NET + "def test_it():\n    evaluate()\n    torch.set_grad_enabled(False)\n")
+    result = pytester.runpytest_subprocess(*QUIET, "--gradlint")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "leaked grad mode: test_it.py:12 left no_grad where it found grad",
+            "saved for backward and never used: * in 1 test",
+        ]
+    )
+
+
+def test_what_fixtures_cost_is_not_the_tests(run: Run) -> None:
+    text = """
+@pytest.fixture
+def costly():
+    evaluate()
+    yield model(torch.ones(256, 64))
+    evaluate()
+
+@pytest.mark.max_wasted("0B")
+def test_function(costly): costly.sum().backward()
+
+@pytest.fixture(scope="module")
+def of_module(): return evaluate()
+
+class TestClass:
+    @pytest.fixture(scope="class", autouse=True)
+    @classmethod
+    def of_class(cls): evaluate()
+
+    @pytest.mark.max_saved("0B")
+    def test_method(self, of_module): pass
+"""
+    result = run(text)
+    result.assert_outcomes(passed=2)
+    assert "never used" not in result.stdout.str()
+
+
+def test_unittest_counts_what_it_sets_up(run: Run) -> None:
+    text = """
+import unittest
+
+class TestCase(unittest.TestCase):
+    def setUp(self): evaluate()
+    def tearDown(self): evaluate()
+    def test_it(self): evaluate()
+    @pytest.mark.max_wasted("600 KiB")
+    def test_limited(self): pass
+"""
+    result = run(text)
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(["  1.1 MiB wasted by test_it.py:9 evaluate, under grad, 2 forwards"])
 
 
 def test_off_it_says_nothing_and_knows_its_markers(run: Run) -> None:
