@@ -259,3 +259,11 @@ def test_reports_from_the_command_line(traced: tuple[Path, str], tmp_path: Path)
     page = tmp_path / "page.html"
     assert report("--output-format", "html", "--output-file", str(page), "out").returncode == 0
     assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_workers_that_did_nothing_are_counted_and_not_listed(traced: tuple[Path, str]) -> None:
+    [busy] = load(traced[0]).processes
+    idle = [Process(pid, 1, None, ["train.py"], 0, 1, deep=False, complete=False) for pid in (2, 3)]
+    said = text.report(Trace([busy, *idle]))
+    assert said.endswith("\n\n2 more processes ran no module and entered no grad mode\n")
+    assert said.count("Peak memory") == 1
