@@ -247,10 +247,13 @@ def _written(function: FunctionNode, flow: Flow) -> Iterator[tuple[int, str, Val
                 stored = flow.attributes.get((target.at, True))
                 if path and stored and stored.stored and any(dotted(p) == path for p in _closure(function, value)):
                     yield target.at, path, stored.stored
-            case Assign(targets=(Subscript(value=holder, at=at),)):
+            case Assign(targets=(Subscript(value=holder, at=at),), value=value):
                 path, change = dotted(_holder(holder)), flow.changes.get(at)
                 given = change.given if change is not None else None
-                if path and given is not None and (given.kind == "tensor" or given.own_memory):  # no part of a tuple
+                if path is None or given is None:
+                    continue
+                whole = given.kind == "tensor" or given.own_memory  # a part of a tuple may be anything
+                if whole or any(dotted(part) == path for part in within(value)):
                     yield at, path, given
             case Augment(target=target):
                 path = dotted(_holder(target))
