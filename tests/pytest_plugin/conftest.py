@@ -24,8 +24,11 @@ def evaluate():
 
 
 @pytest.fixture
-def run(pytester: pytest.Pytester) -> Run:
-    """Runs a test file in this process; torch is there already."""
+def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a test file in this process; torch is there already. What pytest writes is the same on every machine."""
+    for name in ("CI", "BUILD_NUMBER"):  # there pytest shortens no line
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
 
     def run_text(text: str, *options: str, plugin: str = "--gradlint") -> pytest.RunResult:
         pytester.makepyfile(test_it=NET + text)
