@@ -51,7 +51,7 @@ def _points(file: str) -> list[str]:
     except (FileNotFoundError, NotADirectoryError):
         return []
     if _GROUP not in text:
-        return ["" for _ in "?" if "gradlint.rules" in text]
+        return [""] if "gradlint.rules" in text else []  # a group that is spelt in a way we do not expect
     section = text.partition(_GROUP)[2].partition("\n[")[0]
     return [line.partition("=")[2].strip() for line in section.splitlines() if line.strip()]
 
