@@ -41,7 +41,11 @@ def blocks() -> None:
 
 
 def torch_autograd_spellings() -> None:
-    with torch.autograd.no_grad(), torch.autograd.inference_mode(), torch.autograd.set_grad_enabled(True):
+    with (
+        torch.autograd.no_grad(),
+        torch.autograd.inference_mode(),
+        torch.autograd.set_grad_enabled(True),  # gradlint: ignore[GL315] what is spelt is what counts here
+    ):
         pass
 
 

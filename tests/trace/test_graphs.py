@@ -118,7 +118,7 @@ def test_a_sum_of_losses_is_kept_and_grows(deep: bool) -> None:
     with trace(deep=deep) as t:
         total = torch.zeros(())
         for _ in range(10):
-            total += model(x).mean()  # gradlint: ignore[GL102] the mistake in question
+            total += model(x).mean()
     line = the_line(t)
     assert line.growing
     assert line.alive == pytest.approx(line.most, rel=0.01)
@@ -216,7 +216,7 @@ def test_graphs_that_pile_up_inside_a_function_and_go_with_it(deep: bool) -> Non
     def evaluate() -> float:
         total = torch.zeros(())
         for _ in range(12):
-            total = total + model(x).relu().mean()  # gradlint: ignore[GL101] the mistake in question
+            total = total + model(x).relu().mean()
         return total.item()
 
     with trace(deep=deep) as t:

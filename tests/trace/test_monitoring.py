@@ -24,7 +24,12 @@ def methods() -> list[Any]:
 
 
 def program() -> None:
-    with torch.no_grad(), torch.enable_grad(), torch.inference_mode(), torch.set_grad_enabled(True):
+    with (
+        torch.no_grad(),
+        torch.enable_grad(),
+        torch.inference_mode(),
+        torch.set_grad_enabled(True),  # gradlint: ignore[GL315] all that can be entered
+    ):
         pass
     torch.set_grad_enabled(False)
     torch.set_grad_enabled(True)
