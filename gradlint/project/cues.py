@@ -15,6 +15,7 @@ from gradlint.model.inference_names import (
 )
 from gradlint.model.torch_calls import LOOKING, TRAINING_WORDS
 from gradlint.model.traverse import statements
+from gradlint.project import scope
 from gradlint.project.bindings import Bindings
 from gradlint.project.calls import CallGraph, Edge
 from gradlint.project.destiny import Destiny
@@ -128,11 +129,11 @@ class Cues:
             yield Cue(-3)
         if INFERENCE_FILE.search(function.module.path):
             yield Cue(1, "so is its file")
-        scope = function.parent or function
+        outer = function.parent or function
         for decorator in function.facts.decorators:
             spelt = dotted(decorator.function if isinstance(decorator, Call) else decorator)
             if spelt is not None and SERVICE_DECORATOR.search(spelt):
-                yield Cue(2, f"`@{spelt}` makes it answer requests", scope.place(decorator.at))
+                yield Cue(2, f"`@{spelt}` makes it answer requests", outer.place(decorator.at))
 
     def _data_cues(self, function: FunctionNode) -> Iterator[Cue]:
         for statement in statements(function.facts.body):
@@ -146,8 +147,7 @@ class Cues:
     def _iterated(self, function: FunctionNode, iterable: Expression) -> Iterator[str]:
         """The names of what a loop goes over, under ``tqdm(enumerate(...))`` and through one variable."""
         for _ in range(2):
-            while isinstance(iterable, Call) and iterable.arguments:
-                iterable = iterable.arguments[0].value
+            iterable = scope.iterated(iterable)
             name = dotted(iterable)
             if name is None:
                 return
@@ -178,7 +178,7 @@ class Cues:
         only_looked_at = destiny.only_read and not values  # what its values are for, we have not seen
         if destiny.unknown or destiny.stored or only_looked_at or (destiny.only_read and trains):
             yield Cue(-1)
-            if function.owner is not None and self._calls.modules.is_module_class(function.owner):
+            if self._calls.modules.has_method(function):
                 yield Cue(-1)
         if trains:
             yield Cue(-2)
@@ -189,7 +189,7 @@ class Cues:
         """``x = step(model(x))`` in a loop: what was computed goes in again, as in sampling and decoding."""
         own = Origin(function, event.at)
         if event.in_loop and any(own in argument.value.origins for argument in event.arguments):
-            in_module = function.owner is not None and self._calls.modules.is_module_class(function.owner)
+            in_module = self._calls.modules.has_method(function)
             if self.is_inference_name(function) and not function.is_module_body:
                 yield Cue(
                     1 if in_module else 3, "its result goes into it again, step by step", function.place(event.at)
@@ -208,8 +208,7 @@ class Cues:
     def _is_known_not_to_train(self, function: FunctionNode, destiny: Destiny) -> bool:
         if self.is_inference_name(function):
             return True
-        in_module = function.owner is not None and self._calls.modules.is_module_class(function.owner)
-        return destiny.only_read and not in_module
+        return destiny.only_read and not self._calls.modules.has_method(function)
 
     def is_inference_name(self, function: FunctionNode) -> bool:
         """Whether a function is called like one that does not train; a module body by its file."""

@@ -87,8 +87,7 @@ class Growths:
         if trained:
             return True, made_at
         trains = not flow.function.facts.words.isdisjoint(TRAINING_WORDS)
-        owner = flow.function.owner
-        if trains or (owner is not None and self._calls.modules.is_module_class(owner)):
+        if trains or self._calls.modules.has_method(flow.function):
             return None
         if any(use.detail.startswith("numpy") for origin in forwards for use in flow.uses.get(origin, ())):
             return None  # that would raise if it had a graph

@@ -224,7 +224,7 @@ class Inference:
         """Whether a method of a module is called by a ``forward``, perhaps through others: training runs it as well."""
         seen, nearest = {function}, [function]
         for _ in range(_LONGEST_WAY_UP + 1):
-            methods = [f for f in nearest if f.owner is not None and self._calls.modules.is_module_class(f.owner)]
+            methods = [f for f in nearest if self._calls.modules.has_method(f)]
             edges = (edge for method in methods for edge in self._calls.callers.get(method, ()))
             nearest = list(dict.fromkeys(edge.caller for edge in edges if edge.certain and edge.caller not in seen))
             if any(map(self._is_forward, nearest)):

@@ -223,11 +223,7 @@ def runs_module(it: Invocation, flow: Flow) -> bool:
     function, calls = flow.function, it.run.flows.calls
     if flow.derives or not TRAINING_WORDS.isdisjoint(function.facts.words):
         return False  # it takes its derivatives itself
-    if (
-        function.facts.name == "forward"
-        and function.owner is not None
-        and calls.modules.is_module_class(function.owner)
-    ):
+    if function.facts.name == "forward" and calls.modules.has_method(function):
         return bool(apply(calls.effect_at(function, function.facts.at), GRAD) & GRAD)
     return any(
         event.forward

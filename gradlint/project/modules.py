@@ -29,6 +29,10 @@ class Modules:
             self._modules[cls] = self._is_module_class(cls)
         return self._modules[cls]
 
+    def has_method(self, function: FunctionNode) -> bool:
+        """Whether a function is a method of a class of modules."""
+        return function.owner is not None and self.is_module_class(function.owner)
+
     def _is_module_class(self, cls: ClassNode) -> bool:
         outside = [a.name for a in self._linker.ancestors(cls) if isinstance(a, External)]
         if any(name in MODULE_BASES or name.startswith(LIGHTNING_ROOTS) for name in outside):

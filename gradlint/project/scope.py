@@ -201,6 +201,13 @@ def imports_torch(function: FunctionNode) -> bool:
     return any(found.module.partition(".")[0] == "torch" for body in bodies for found in body.facts.imports)
 
 
+def iterated(iterable: Expression) -> Expression:
+    """What a loop goes over in the end, under ``tqdm(enumerate(...))`` and the like."""
+    while isinstance(iterable, Call) and iterable.arguments:
+        iterable = iterable.arguments[0].value
+    return iterable
+
+
 def may_change_in_place(function: FunctionNode) -> bool:
     """Whether a function spells any change in place: ``x += y``, ``x[i] = y``, ``x.add_(y)`` or ``out=x``."""
     words = function.facts.words

@@ -10,6 +10,7 @@ from gradlint.model.inference_names import EVALUATION_DATA, TEST_FILE, TEST_FUNC
 from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.model.torch_tensors import LABELS
 from gradlint.model.traverse import all_expressions, statements, within
+from gradlint.project import scope
 from gradlint.project.calls import CallGraph
 from gradlint.project.destiny import Destinies
 from gradlint.project.effects import GRAD, INFERENCE, NO_GRAD
@@ -281,7 +282,4 @@ def _places(loop: For) -> frozenset[int]:
 
 
 def _is_over_evaluation_data(loop: For) -> bool:
-    iterable = loop.iterable
-    while isinstance(iterable, Call) and iterable.arguments:
-        iterable = iterable.arguments[0].value
-    return EVALUATION_DATA.search((dotted(iterable) or "").lower()) is not None
+    return EVALUATION_DATA.search((dotted(scope.iterated(loop.iterable)) or "").lower()) is not None

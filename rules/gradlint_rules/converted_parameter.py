@@ -94,7 +94,7 @@ _PARAMETERS = frozenset({"torch.nn.Parameter", "torch.nn.parameter.Parameter"})
 def converted_parameter(project: Project) -> Iterator[Finding]:
     """Find parameters of modules that are converted on the way to their attribute."""
     for function in project.functions():
-        if not _is_method_of_module(project, function):
+        if not project.calls.modules.has_method(function):
             continue
         for path, value in scope.assigned(function):
             if (
@@ -103,10 +103,6 @@ def converted_parameter(project: Project) -> Iterator[Finding]:
                 and (method := _converted(project, function, value)) is not None
             ):
                 yield _finding(function, path, value, method)
-
-
-def _is_method_of_module(project: Project, function: FunctionNode) -> bool:
-    return function.owner is not None and project.calls.modules.is_module_class(function.owner)
 
 
 def _converted(project: Project, function: FunctionNode, value: Expression) -> str | None:

@@ -819,16 +819,16 @@ import unittest.mock
 from torch import nn
 
 class Trainer:
-    def __init__(self, net: nn.Module, val_set, report):
+    def __init__(self, net: nn.Module, val_set, sink):
         self.net = net
         self.val_set = val_set
-        self.report = report
+        self.sink = sink
 
     def _validate(self, epoch):
         progress = tuple(self.val_set)
         for images, labels in progress:
             scores = self.net(images)  # GL101
-            self.report.add(epoch, scores, labels)
+            self.sink(epoch, scores)
 
     def train(self):
         for epoch in range(3):
@@ -1961,11 +1961,19 @@ def extract(model, loader):
 
 ### a class in a variable that is called like its instance
 ```python
+import torch
 from models import MODELS
 
-def predict(name, images, **settings):
-    model = MODELS[name]
-    model = model(3, **settings)
+def get_model(name, classes, **settings):
+    model = _instance(name)
+    model = model(classes, **settings)
+    return model
+
+def _instance(name):
+    return MODELS[name]
+
+def predict(name, images):
+    model = get_model(name, 3).to("cpu")
     with torch.no_grad():
         return model(images).argmax(1).tolist()
 ```

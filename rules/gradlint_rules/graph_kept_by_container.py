@@ -367,4 +367,18 @@ def train(model, criterion, optimizer, batches):
         optimizer.step()
         events.dispatch("loss", loss)
 ```
+
+### arrays are made of it by the caller, which would raise if there were graphs
+```python
+import torch
+
+def features(model, loader):
+    found = []
+    for images in loader:
+        found.append(model(images))
+    return found
+
+def table(model, loader):
+    return torch.cat(features(model, loader)).numpy()
+```
 """
