@@ -2,7 +2,7 @@
 
 import codecs
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from gradlint import source
 from gradlint.notebook.cells import RESERVED, joined
@@ -41,6 +41,17 @@ def decode(path: str, data: bytes) -> Source:
     return Source(path, "".join(texts), bom=data.startswith(codecs.BOM_UTF8), notebook=Notebook(raw, tuple(magics)))
 
 
+def assembled(path: str, texts: Iterable[tuple[int, str]]) -> Source:
+    """The source of cells that an editor holds: the number of each among all of the notebook's, from 1, and its text.
+
+    Raises:
+        SourceError: for a cell with characters that we need ourselves.
+    """
+    magics: list[str] = []
+    whole = "".join(_joined(path, number, text, magics) for number, text in texts if is_python(text))
+    return Source(path, whole, notebook=Notebook("", tuple(magics)))
+
+
 def _document(path: str, raw: str) -> Mapping[str, object]:
     try:
         document = json.loads(raw)
@@ -74,10 +85,14 @@ def _texts(path: str, raw: str, magics: list[str]) -> Iterator[str]:
         text = found.text
         if text is None:
             raise SourceError(path, f"not a notebook: the source of cell {found.number} is no text")
-        if any(mark in text for mark in RESERVED):
-            raise SourceError(path, f"cell {found.number} holds a character for private use that gradlint needs")
         if is_python(text):
-            yield joined(found.number, without(text, magics))
+            yield _joined(path, found.number, text, magics)
+
+
+def _joined(path: str, number: int, text: str, magics: list[str]) -> str:
+    if any(mark in text for mark in RESERVED):
+        raise SourceError(path, f"cell {number} holds a character for private use that gradlint needs")
+    return joined(number, without(text, magics))
 
 
 def _other_language(cell: Mapping[str, object]) -> bool:

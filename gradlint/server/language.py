@@ -2,19 +2,17 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from lsprotocol import types
 from pygls.lsp.server import LanguageServer
-from pygls.uris import from_fs_path, to_fs_path
-from pygls.workspace import PositionCodec
 
 from gradlint import __version__, registry, suppress
 from gradlint.diagnostic import ConfigError, Diagnostic, LocatedEdit
-from gradlint.finding import Span
 from gradlint.rule import RuleError
-from gradlint.server.session import Checked, Session
-from gradlint.source import Source
+from gradlint.server.documents import Document, opened
+from gradlint.server.session import Session
 from gradlint.suppress import ignoring
 
 PATIENCE = 0.15  # seconds without a key pressed before a check begins
@@ -23,15 +21,40 @@ _SEVERITIES = {
     "warning": types.DiagnosticSeverity.Warning,
     "advice": types.DiagnosticSeverity.Information,
 }
+_NOTEBOOKS = types.NotebookDocumentSyncOptions(
+    [types.NotebookDocumentFilterWithNotebook("*", [types.NotebookCellLanguage("python")])], save=True
+)
+_Changed = (
+    types.DidOpenTextDocumentParams
+    | types.DidChangeTextDocumentParams
+    | types.DidSaveTextDocumentParams
+    | types.DidOpenNotebookDocumentParams
+    | types.DidChangeNotebookDocumentParams
+    | types.DidSaveNotebookDocumentParams
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What a check found in an open file, as it was then."""
+
+    document: Document
+    diagnostics: tuple[Diagnostic, ...]
 
 
 class GradlintServer(LanguageServer):
     """A server for one project. ``checked`` is what the last check found, by absolute path."""
 
     def __init__(self) -> None:
-        super().__init__("gradlint", __version__, text_document_sync_kind=types.TextDocumentSyncKind.Incremental)
+        super().__init__(
+            "gradlint",
+            __version__,
+            text_document_sync_kind=types.TextDocumentSyncKind.Incremental,
+            notebook_document_sync=_NOTEBOOKS,
+        )
         self.checked: dict[str, Checked] = {}
         self._session: Session | None = None
+        self._shown: frozenset[str] = frozenset()  # the texts that have findings in the editor
         self._wanted = 0
         self._trouble = ""
 
@@ -42,55 +65,57 @@ class GradlintServer(LanguageServer):
         await asyncio.sleep(PATIENCE)
         if mine != self._wanted:
             return
-        session = self._current()
+        documents = opened(self.workspace)
+        session = self._current(documents)
         try:
-            checked = await asyncio.to_thread(session.check)
+            found = await asyncio.to_thread(session.check)
         except (ConfigError, RuleError) as error:
             self._say(str(error))
             return
         if mine == self._wanted:
-            self.checked, self._trouble = checked, ""
-            for path, found in checked.items():
-                self._publish(path, [self._diagnostic(found.source, item) for item in found.diagnostics])
+            self._trouble = ""
+            self.checked = {
+                path: Checked(document, tuple(item for item in found if item.path == path))
+                for path, document in documents.items()
+            }
+            self._publish()
 
-    def forget(self, path: str) -> None:
-        """Show nothing for a file that is no longer open."""
-        self.checked.pop(path, None)
-        self._publish(path, [])
+    def forget(self, uris: Iterable[str]) -> None:
+        """Show nothing any more for texts where something was shown."""
+        for uri in self._shown.intersection(uris):
+            self._show(uri, [])
 
-    def at(self, path: str, range_: types.Range) -> Iterator[tuple[Checked, Diagnostic]]:
-        """The findings that touch a range; none if the text has changed since they were found."""
-        found = self.checked.get(path)
-        if found is None or found.source.text != self._open().get(path):
-            return
-        for item in found.diagnostics:
-            there = self.range(found.source, item.span)
-            if _before(there.start, range_.end) and _before(range_.start, there.end):
-                yield found, item
+    def at(self, uri: str, range_: types.Range) -> Iterator[tuple[Document, Diagnostic]]:
+        """The findings that touch a range of a text; none if its file has changed since they were found."""
+        now = opened(self.workspace)
+        for path, checked in self.checked.items():
+            if path not in now or now[path].source.text != checked.document.source.text:
+                continue
+            for item in checked.diagnostics:
+                there = checked.document.locate(item.span)
+                if there.uri == uri and _touch(there.range, range_):
+                    yield checked.document, item
 
-    def range(self, source: Source, span: Span) -> types.Range:
-        """A span in the editor's units."""
-        wanted = types.Range(
-            types.Position(span.line - 1, span.column - 1), types.Position(span.end_line - 1, span.end_column - 1)
-        )
-        lines = source.text.splitlines(keepends=True)
-        codec: PositionCodec = self.workspace.position_codec
-        return codec.range_to_client_units(lines, wanted)
-
-    def _open(self) -> dict[str, str]:
-        documents = self.workspace.text_documents.items()
-        return {path: item.source for uri, item in documents if (path := to_fs_path(uri)) is not None}
-
-    def _current(self) -> Session:
+    def _current(self, documents: Mapping[str, Document]) -> Session:
         if self._session is None:
             self._session = Session(self.workspace.root_path or os.getcwd())
-        self._session.open = self._open()
+        self._session.open = {path: document.source for path, document in documents.items()}
         return self._session
 
-    def _publish(self, path: str, found: list[types.Diagnostic]) -> None:
-        uri = from_fs_path(path)
-        if uri is not None:
-            self.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, found))
+    def _publish(self) -> None:
+        texts = [text.uri for checked in self.checked.values() for text in checked.document.texts]
+        self.forget(self._shown.difference(texts))  # a cell that is no longer Python, say
+        found: dict[str, list[types.Diagnostic]] = {uri: [] for uri in texts}
+        for checked in self.checked.values():
+            for item in checked.diagnostics:
+                location = checked.document.locate(item.span)
+                found[location.uri].append(_diagnostic(checked.document, item, location.range))
+        for uri, diagnostics in found.items():
+            self._show(uri, diagnostics)
+
+    def _show(self, uri: str, found: list[types.Diagnostic]) -> None:
+        self._shown = self._shown | {uri} if found else self._shown - {uri}
+        self.text_document_publish_diagnostics(types.PublishDiagnosticsParams(uri, found))
 
     def _say(self, trouble: str) -> None:
         """Tell the user once."""
@@ -98,23 +123,22 @@ class GradlintServer(LanguageServer):
             self._trouble = trouble
             self.window_show_message(types.ShowMessageParams(types.MessageType.Error, f"gradlint: {trouble}"))
 
-    def _diagnostic(self, source: Source, found: Diagnostic) -> types.Diagnostic:
-        related = [
-            types.DiagnosticRelatedInformation(
-                types.Location(from_fs_path(note.path) or "", self.range(source, note.span)), note.message
-            )
-            for note in found.notes
-            if note.path == source.path  # only of open text are the units of columns known
-        ]
-        return types.Diagnostic(
-            range=self.range(source, found.span),
-            severity=_SEVERITIES[found.severity],
-            code=found.code,
-            code_description=types.CodeDescription(found.url),
-            source="gradlint",
-            message=f"{found.message}\n{found.help}".rstrip(),
-            related_information=related,
-        )
+
+def _diagnostic(document: Document, found: Diagnostic, range_: types.Range) -> types.Diagnostic:
+    related = [
+        types.DiagnosticRelatedInformation(document.locate(note.span), note.message)
+        for note in found.notes
+        if note.path == found.path  # only of what is open are the units of columns known
+    ]
+    return types.Diagnostic(
+        range=range_,
+        severity=_SEVERITIES[found.severity],
+        code=found.code,
+        code_description=types.CodeDescription(found.url),
+        source="gradlint",
+        message=f"{found.message}\n{found.help}".rstrip(),
+        related_information=related,
+    )
 
 
 def made() -> GradlintServer:
@@ -124,51 +148,57 @@ def made() -> GradlintServer:
     @server.feature(types.TEXT_DOCUMENT_DID_OPEN)
     @server.feature(types.TEXT_DOCUMENT_DID_CHANGE)
     @server.feature(types.TEXT_DOCUMENT_DID_SAVE)
-    async def changed(
-        params: types.DidOpenTextDocumentParams | types.DidChangeTextDocumentParams | types.DidSaveTextDocumentParams,
-    ) -> None:
+    @server.feature(types.NOTEBOOK_DOCUMENT_DID_OPEN)
+    @server.feature(types.NOTEBOOK_DOCUMENT_DID_CHANGE)
+    @server.feature(types.NOTEBOOK_DOCUMENT_DID_SAVE)
+    async def changed(params: _Changed) -> None:
         await server.check()
 
     @server.feature(types.TEXT_DOCUMENT_DID_CLOSE)
-    def closed(params: types.DidCloseTextDocumentParams) -> None:
-        server.forget(to_fs_path(params.text_document.uri) or "")
+    async def closed(params: types.DidCloseTextDocumentParams) -> None:
+        server.forget([params.text_document.uri])
+        await server.check()  # what is on the disk counts again, for the others too
+
+    @server.feature(types.NOTEBOOK_DOCUMENT_DID_CLOSE)
+    async def notebook_closed(params: types.DidCloseNotebookDocumentParams) -> None:
+        server.forget([cell.uri for cell in params.cell_text_documents])
+        await server.check()
 
     @server.feature(types.TEXT_DOCUMENT_CODE_ACTION)
     def actions(params: types.CodeActionParams) -> list[types.CodeAction]:
-        path = to_fs_path(params.text_document.uri) or ""
-        return [
-            action for checked, found in server.at(path, params.range) for action in _actions(server, checked, found)
-        ]
+        found = server.at(params.text_document.uri, params.range)
+        return [action for document, item in found for action in _actions(document, item)]
 
     @server.feature(types.TEXT_DOCUMENT_HOVER)
     def hover(params: types.HoverParams) -> types.Hover | None:
         here = types.Range(params.position, params.position)
-        for checked, found in server.at(to_fs_path(params.text_document.uri) or "", here):
+        for document, found in server.at(params.text_document.uri, here):
             page = types.MarkupContent(types.MarkupKind.Markdown, _page(found))
-            return types.Hover(page, server.range(checked.source, found.span))
+            return types.Hover(page, document.locate(found.span).range)
         return None
 
     return server
 
 
-def _actions(server: GradlintServer, checked: Checked, found: Diagnostic) -> Iterator[types.CodeAction]:
-    source = checked.source
+def _actions(document: Document, found: Diagnostic) -> Iterator[types.CodeAction]:
+    source = document.source
     if found.fix is not None and all(edit.path == source.path for edit in found.fix.edits):
         title = f"{found.code}: {found.fix.message}" + (" (unsafe)" if found.fix.applicability == "unsafe" else "")
-        yield _action(server, source, title, found.fix.edits, preferred=found.fix.applicability == "safe")
+        yield _action(document, title, found.fix.edits, preferred=found.fix.applicability == "safe")
     silence = ignoring(source, found.span.line, [found.code])
-    yield _action(server, source, f"{found.code}: ignore it on this line", (silence,), preferred=False)
+    yield _action(document, f"{found.code}: ignore it on this line", (silence,), preferred=False)
 
 
-def _action(
-    server: GradlintServer, source: Source, title: str, edits: tuple[LocatedEdit, ...], *, preferred: bool
-) -> types.CodeAction:
-    changes = [types.TextEdit(server.range(source, edit.span), edit.text) for edit in edits]
+def _action(document: Document, title: str, edits: tuple[LocatedEdit, ...], *, preferred: bool) -> types.CodeAction:
+    changes: dict[str, list[types.TextEdit]] = {}
+    for edit in edits:
+        location = document.locate(edit.span)
+        changes.setdefault(location.uri, []).append(types.TextEdit(location.range, edit.text))
     return types.CodeAction(
         title=title,
         kind=types.CodeActionKind.QuickFix,
         is_preferred=preferred,
-        edit=types.WorkspaceEdit({from_fs_path(source.path) or "": changes}),
+        edit=types.WorkspaceEdit(changes),
     )
 
 
@@ -177,6 +207,10 @@ def _page(found: Diagnostic) -> str:
         if rule.code == found.code:
             return f"# {rule.code} {rule.name}\n\n{rule.page}"
     return found.message
+
+
+def _touch(left: types.Range, right: types.Range) -> bool:
+    return _before(left.start, right.end) and _before(right.start, left.end)
 
 
 def _before(left: types.Position, right: types.Position) -> bool:

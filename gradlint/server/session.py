@@ -10,47 +10,35 @@ from gradlint.cli.files import discover
 from gradlint.cli.request import Request
 from gradlint.cli.settings import Settings, settle
 from gradlint.diagnostic import Diagnostic
-from gradlint.notebook import SUFFIX, read
+from gradlint.notebook import read
 from gradlint.source import Source, SourceError
 
 _Stamp = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """The findings in one open file, and the source they were found in."""
-
-    source: Source
-    diagnostics: tuple[Diagnostic, ...]
-
-
 @dataclass(slots=True)
 class Session:
-    """A project in a folder. ``open`` has the texts that editors hold, by absolute path."""
+    """A project in a folder. ``open`` has what editors hold, by absolute path."""
 
     folder: str
-    open: dict[str, str] = field(default_factory=dict)
+    open: Mapping[str, Source] = field(default_factory=dict)
     _read: dict[str, tuple[_Stamp, Source]] = field(default_factory=dict)
     _facts: Facts = field(default_factory=lambda: Facts(None, hold=True))
 
-    def check(self) -> dict[str, Checked]:
-        """Check the open files, by absolute path, with all others as their context.
+    def check(self) -> tuple[Diagnostic, ...]:
+        """The findings in what is open, with all other files as its context.
 
         Raises:
             ConfigError: for settings that make no sense.
             RuleError: when the rules cannot be loaded.
         """
-        texts = dict(self.open)
+        opened = self.open
         settings = settle(Request(paths=(self.folder,)))
-        opened = {path: Source(path, text) for path, text in texts.items() if not path.endswith(SUFFIX)}
         sources = [*opened.values(), *self._others(settings, opened)]
         outcome = engine.run(
             sources, settings.rules, settings.names, policy=settings.policy, report_only=opened, memory=self._facts
         )
-        return {
-            path: Checked(source, tuple(found for found in outcome.diagnostics if found.path == path))
-            for path, source in opened.items()
-        }
+        return outcome.diagnostics
 
     def _others(self, settings: Settings, opened: Mapping[str, Source]) -> Iterator[Source]:
         for file in discover((self.folder,), settings.config).files:

@@ -15,6 +15,9 @@ EVALUATION = """\
 from helpers import predict
 name = "ü😀"; import torch; torch.ones(3).requires_grad(True)
 """
+_ABLE = types.ClientCapabilities(
+    notebook_document=types.NotebookDocumentClientCapabilities(types.NotebookDocumentSyncClientCapabilities())
+)
 
 
 class Editor:
@@ -30,9 +33,7 @@ class Editor:
     async def start(self) -> types.InitializeResult:
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
         await self.client.start_io(sys.executable, "-m", "gradlint", "server", cwd=self.folder, env=environment)
-        result = await self.client.initialize_async(
-            types.InitializeParams(types.ClientCapabilities(), root_uri=self.folder.as_uri())
-        )
+        result = await self.client.initialize_async(types.InitializeParams(_ABLE, root_uri=self.folder.as_uri()))
         self.client.initialized(types.InitializedParams())
         return result
 
@@ -51,8 +52,41 @@ class Editor:
         whole = types.TextDocumentContentChangeWholeDocument(text)
         self.client.text_document_did_change(types.DidChangeTextDocumentParams(document, [whole]))
 
+    def open_notebook(self, name: str, *texts: str) -> None:
+        cells = [
+            types.NotebookCell(types.NotebookCellKind.Code, self.cell(name, number)) for number in range(len(texts))
+        ]
+        notebook = types.NotebookDocument(self.uri(name), "jupyter-notebook", 1, cells)
+        items = [
+            types.TextDocumentItem(cell.document, "python", 1, text) for cell, text in zip(cells, texts, strict=True)
+        ]
+        self.client.notebook_document_did_open(types.DidOpenNotebookDocumentParams(notebook, items))
+
+    def change_cell(self, name: str, number: int, text: str) -> None:
+        document = types.VersionedTextDocumentIdentifier(2, self.cell(name, number))
+        content = types.NotebookDocumentCellContentChanges(
+            document, [types.TextDocumentContentChangeWholeDocument(text)]
+        )
+        change = types.NotebookDocumentChangeEvent(cells=types.NotebookDocumentCellChanges(text_content=[content]))
+        notebook = types.VersionedNotebookDocumentIdentifier(2, self.uri(name))
+        self.client.notebook_document_did_change(types.DidChangeNotebookDocumentParams(notebook, change))
+
+    def cell(self, name: str, number: int) -> str:
+        return self.uri(name).replace("file:", "vscode-notebook-cell:") + f"#C{number}"
+
+    async def findings(self, uri: str) -> list[types.Diagnostic]:
+        """The findings in a text, once some are published."""
+        while (params := await self.next()).uri != uri or not params.diagnostics:
+            pass
+        return list(params.diagnostics)
+
+    async def silence(self, uri: str) -> None:
+        """Wait until it is published that a text has no findings."""
+        while (params := await self.next()).uri != uri or params.diagnostics:
+            pass
+
     async def stop(self) -> None:
-        await self.client.shutdown_async(None)
+        await asyncio.wait_for(self.client.shutdown_async(None), PATIENCE)
         self.client.exit(None)
         await self.client.stop()
 
@@ -156,5 +190,48 @@ def test_bad_settings_are_told_and_do_not_end_the_server(tmp_path: Path) -> None
         (tmp_path / "gradlint.toml").write_text("")
         editor.change("a.py", EVALUATION, 2)
         assert [found.code for found in (await editor.next()).diagnostics] == ["GL503"]
+
+    session(tmp_path, talk)
+
+
+def test_the_cells_of_a_notebook_are_one_program_and_findings_stand_in_their_cells(tmp_path: Path) -> None:
+    first, second = "%matplotlib inline\nimport torch\nx = torch.ones(3)\n", "y = 1\n%time x.requires_grad(True)"
+
+    async def talk(editor: Editor) -> None:
+        one, two = editor.cell("n.ipynb", 0), editor.cell("n.ipynb", 1)
+        editor.open_notebook("n.ipynb", first, second)
+        [diagnostic] = await editor.findings(two)
+        assert (diagnostic.code, diagnostic.range.start) == ("GL503", types.Position(1, len("%time ")))
+        context = types.CodeActionContext([])
+        asked = types.CodeActionParams(types.TextDocumentIdentifier(two), diagnostic.range, context)
+        mend, silence = await editor.client.text_document_code_action_async(asked) or []
+        assert isinstance(mend, types.CodeAction)
+        assert isinstance(silence, types.CodeAction)
+        assert applied(second, mend, two) == "y = 1\n%time x.requires_grad_(True)"
+        assert applied(second, silence, two) == second + "  # gradlint: ignore[GL503]"
+        editor.change_cell("n.ipynb", 1, "%%bash\nls")
+        await editor.silence(two)
+        editor.change_cell("n.ipynb", 0, "%%time\n" + first + "x.requires_grad(True)")
+        [diagnostic] = await editor.findings(one)
+        assert diagnostic.range.start.line == 4
+
+    session(tmp_path, talk)
+
+
+def test_a_notebook_uses_the_files_beside_it_and_closing_it_takes_its_findings_away(tmp_path: Path) -> None:
+    (tmp_path / "helpers.py").write_text(HELPERS)
+    calling = (
+        "from helpers import predict\nmodel.eval()\n"
+        "for images in loader:\n    print(predict(model, images).argmax(1).item())"
+    )
+
+    async def talk(editor: Editor) -> None:
+        cell = editor.cell("n.ipynb", 0)
+        editor.open_notebook("n.ipynb", calling)
+        assert [found.code for found in await editor.findings(cell)] == ["GL101"]
+        notebook = types.NotebookDocumentIdentifier(editor.uri("n.ipynb"))
+        closed = types.DidCloseNotebookDocumentParams(notebook, [types.TextDocumentIdentifier(cell)])
+        editor.client.notebook_document_did_close(closed)
+        await editor.silence(cell)
 
     session(tmp_path, talk)
