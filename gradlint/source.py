@@ -7,7 +7,7 @@ import tokenize
 from dataclasses import dataclass
 
 # str.splitlines would also split at form feeds and other separators, which Python does not count as lines.
-_LINE_END = re.compile(r"\r\n|\n|\r")
+LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 class SourceError(Exception):
@@ -51,7 +51,7 @@ class Source:
 
     def lines(self) -> list[str]:
         """The lines without their ends, as Python counts them."""
-        return _LINE_END.split(self.text)
+        return LINE_END.split(self.text)
 
     def position(self, offset: int) -> tuple[int, int]:
         """Line and column, both from 1, of a character of the text."""
@@ -120,5 +120,5 @@ def contents(path: str, shown_as: str) -> bytes:
 
 
 def _position(before: str) -> tuple[int, int]:
-    lines = _LINE_END.split(before)
+    lines = LINE_END.split(before)
     return len(lines), len(lines[-1]) + 1

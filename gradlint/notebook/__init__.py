@@ -7,7 +7,8 @@ nothing has changed but the text of cells.
 """
 
 from gradlint.notebook.cells import Cell, cells
+from gradlint.notebook.layout import file_lines
 from gradlint.notebook.opening import SUFFIX, assembled, decode, read
 from gradlint.notebook.saving import saved
 
-__all__ = ["SUFFIX", "Cell", "assembled", "cells", "decode", "read", "saved"]
+__all__ = ["SUFFIX", "Cell", "assembled", "cells", "decode", "file_lines", "read", "saved"]

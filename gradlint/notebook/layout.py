@@ -5,6 +5,8 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from gradlint.source import LINE_END
+
 _DECODER = json.JSONDecoder()
 _BLANK = re.compile(r"[ \t\r\n]*")
 
@@ -28,6 +30,23 @@ def written(raw: str) -> Iterator[Written]:
     for key, _, start in _members(raw, _after_blank(raw, 0)):
         if key == "cells" and raw[start] == "[":
             yield from (found for number, at in enumerate(_items(raw, start), 1) for found in _cell(raw, number, at))
+
+
+def file_lines(raw: str) -> dict[int, list[int]]:
+    """By cell, the line of the file, from 1, in which each line of the cell's text begins."""
+    return {cell.number: list(_file_lines(raw, cell)) for cell in written(raw)}
+
+
+def _file_lines(raw: str, cell: Written) -> Iterator[int]:
+    line, counted = 1, 0
+    rest = ""  # of the cell's last line so far
+    for start in _items(raw, cell.start) if raw[cell.start] == "[" else (cell.start,):
+        line, counted = line + raw.count("\n", counted, start), start
+        *whole, last = LINE_END.split(str(_DECODER.raw_decode(raw, start)[0]))
+        yield from [line] * (len(whole) + bool(last) - bool(rest))
+        rest = last if whole else rest + last
+    if not rest:
+        yield line
 
 
 def _cell(raw: str, number: int, start: int) -> Iterator[Written]:

@@ -1,9 +1,11 @@
 """Workflow commands, which GitHub Actions shows as annotations on the changed lines."""
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from gradlint.diagnostic import Diagnostic, Failure
 from gradlint.finding import Severity, Span
+from gradlint.report import hosted
 from gradlint.report.page import Page
 
 _COMMANDS: Mapping[Severity, str] = {"error": "error", "warning": "warning", "advice": "notice"}
@@ -13,16 +15,16 @@ _PROPERTY = str.maketrans({"%": "%25", "\r": "%0D", "\n": "%0A", ":": "%3A", ","
 
 def render(page: Page) -> Iterator[str]:
     """One command per finding and failure."""
-    yield from map(_finding, page.outcome.diagnostics)
-    yield from map(_failure, page.outcome.failures)
+    yield from map(partial(_finding, page), page.outcome.diagnostics)
+    yield from map(partial(_failure, page), page.outcome.failures)
 
 
-def _finding(found: Diagnostic) -> str:
+def _finding(page: Page, found: Diagnostic) -> str:
     span = found.span
     properties = {
         "title": f"{found.code} {found.name}",
         "file": found.path,
-        **_lines(span, found.cell),
+        **_lines(page, found.path, found.cell, span),
     }
     if span.end_line == span.line and not found.cell:  # GitHub refuses columns on an annotation of several lines
         properties["endColumn"] = str(span.end_column)
@@ -32,22 +34,23 @@ def _finding(found: Diagnostic) -> str:
     return _command(_COMMANDS[found.severity], properties, text + measured + notes)
 
 
-def _failure(failure: Failure) -> str:
+def _failure(page: Page, failure: Failure) -> str:
+    here = Span(failure.line, failure.column, failure.line, failure.column)
     properties = {
         "title": "gradlint",
         "file": failure.path,
-        **_lines(Span(failure.line, failure.column, failure.line, failure.column), failure.cell, end=False),
+        **_lines(page, failure.path, failure.cell, here),
     }
+    properties.pop("endLine", None)
     text = f"{failure.file}:{failure.line}:{failure.column}: {failure.message}"
     return _command("error", properties, text)
 
 
-def _lines(span: Span, cell: int, *, end: bool = True) -> dict[str, str]:
-    """Lines and column; of a notebook the first, since the lines of its file are nothing that people see."""
-    if cell:
-        return {"line": "1"}
-    last = {"endLine": str(span.end_line)} if end else {}
-    return {"line": str(span.line), "col": str(span.column), **last}
+def _lines(page: Page, path: str, cell: int, span: Span) -> dict[str, str]:
+    """Lines and column; of a notebook lines alone, since the columns of its file are those of JSON."""
+    first, last = hosted.lines(page, path, cell, span)
+    column = {} if cell else {"col": str(span.column)}
+    return {"line": str(first), **column, "endLine": str(last)}
 
 
 def _command(name: str, properties: Mapping[str, str], text: str) -> str:

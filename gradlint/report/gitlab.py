@@ -2,9 +2,11 @@
 
 import json
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from gradlint.diagnostic import Diagnostic, Failure, fingerprint
-from gradlint.finding import Severity
+from gradlint.finding import Severity, Span
+from gradlint.report import hosted
 from gradlint.report.page import Page
 
 _SEVERITIES: Mapping[Severity, str] = {"error": "major", "warning": "minor", "advice": "info"}
@@ -12,11 +14,14 @@ _SEVERITIES: Mapping[Severity, str] = {"error": "major", "warning": "minor", "ad
 
 def render(page: Page) -> Iterator[str]:
     """One JSON list, with an issue for each finding and failure."""
-    issues = [*map(_finding, page.outcome.diagnostics), *map(_failure, page.outcome.failures)]
+    issues = [
+        *map(partial(_finding, page), page.outcome.diagnostics),
+        *map(partial(_failure, page), page.outcome.failures),
+    ]
     yield json.dumps(issues, indent=2) + "\n"
 
 
-def _finding(found: Diagnostic) -> dict[str, object]:
+def _finding(page: Page, found: Diagnostic) -> dict[str, object]:
     span = found.span
     measured = f" ({found.measured.message})" if found.measured is not None else ""
     place = f" (cell {found.cell}, line {span.line})" if found.cell else ""
@@ -25,20 +30,21 @@ def _finding(found: Diagnostic) -> dict[str, object]:
         "check_name": found.code,
         "fingerprint": found.fingerprint,
         "severity": _SEVERITIES[found.severity],
-        "location": {"path": found.path, "lines": _lines(span.line, span.end_line, found.cell)},
+        "location": {"path": found.path, "lines": _lines(page, found.path, found.cell, span)},
     }
 
 
-def _failure(failure: Failure) -> dict[str, object]:
+def _failure(page: Page, failure: Failure) -> dict[str, object]:
+    here = Span(failure.line, failure.column, failure.line, failure.column)
     return {
         "description": f"gradlint failed: {failure.message}",
         "check_name": "failed",
         "fingerprint": fingerprint("failed", failure.path, "", failure.message, failure.line),
         "severity": "blocker",
-        "location": {"path": failure.path, "lines": _lines(failure.line, failure.line, failure.cell)},
+        "location": {"path": failure.path, "lines": _lines(page, failure.path, failure.cell, here)},
     }
 
 
-def _lines(first: int, last: int, cell: int) -> dict[str, int]:
-    """Lines; of a notebook the first, since the lines of its file are nothing that people see."""
-    return {"begin": 1, "end": 1} if cell else {"begin": first, "end": last}
+def _lines(page: Page, path: str, cell: int, span: Span) -> dict[str, int]:
+    first, last = hosted.lines(page, path, cell, span)
+    return {"begin": first, "end": last}

@@ -6,6 +6,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from gradlint.diagnostic import Diagnostic, Failure
+from gradlint.finding import Span
+from gradlint.report import hosted
 from gradlint.report.page import Page, summary
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ def render(page: Page) -> Iterator[str]:
         items = list(group)
         suite = _suite(root, path, items)
         for item in items:
-            _case(suite, item)
+            _case(page, suite, item)
     if not cases:
         suite = _suite(root, "gradlint", [])
         suite.set("tests", "1")
@@ -44,18 +46,19 @@ def _suite(root: "Element", path: str, items: list[Diagnostic | Failure]) -> "El
     return SubElement(root, "testsuite", {"name": _legal(path), **counts})
 
 
-def _case(suite: "Element", item: Diagnostic | Failure) -> None:
+def _case(page: Page, suite: "Element", item: Diagnostic | Failure) -> None:
     from xml.etree.ElementTree import SubElement
 
     name = "failed" if isinstance(item, Failure) else f"{item.code} {item.name}"
-    line, column = (item.line, item.column) if isinstance(item, Failure) else (item.span.line, item.span.column)
+    span = Span(item.line, item.column, item.line, item.column) if isinstance(item, Failure) else item.span
+    line, column = span.line, span.column
     test = SubElement(
         suite,
         "testcase",
         name=f"{name} ({line}:{column})",
         classname=_legal(item.path.removesuffix(".py").replace("/", ".")),
         file=_legal(item.path),
-        line=str(line),
+        line=str(hosted.lines(page, item.path, item.cell, span)[0]),
     )
     outcome = SubElement(test, "error" if isinstance(item, Failure) else "failure", message=_legal(item.message))
     outcome.text = _legal("\n".join(_lines(item, f"{item.file}:{line}:{column}")))

@@ -5,13 +5,14 @@ Written after the OASIS standard "Static Analysis Results Interchange Format (SA
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from urllib.parse import quote
 
 from gradlint import __version__
 from gradlint.diagnostic import Diagnostic, Failure, LocatedFix, LocatedNote
 from gradlint.finding import Severity, Span
+from gradlint.report import hosted
 from gradlint.report.page import Page
 from gradlint.rule import Rule
 
@@ -38,8 +39,8 @@ def render(page: Page) -> Iterator[str]:
             }
         },
         "columnKind": "unicodeCodePoints",
-        "invocations": [_invocation(page.outcome.failures)],
-        "results": [_result(diagnostic, codes.index(diagnostic.code)) for diagnostic in found],
+        "invocations": [_invocation(page)],
+        "results": [_result(page, diagnostic, codes.index(diagnostic.code)) for diagnostic in found],
     }
     yield json.dumps({"$schema": SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
 
@@ -53,21 +54,21 @@ def _rule(example: Diagnostic, rule: Rule | None) -> dict[str, object]:
     return described
 
 
-def _invocation(failures: Iterable[Failure]) -> dict[str, object]:
-    notifications = [_notification(failure) for failure in failures]
+def _invocation(page: Page) -> dict[str, object]:
+    notifications = [_notification(page, failure) for failure in page.outcome.failures]
     return {"executionSuccessful": not notifications, "toolExecutionNotifications": notifications}
 
 
-def _notification(failure: Failure) -> dict[str, object]:
+def _notification(page: Page, failure: Failure) -> dict[str, object]:
     span = Span(failure.line, failure.column, failure.line, failure.column)
     return {
         "level": "error",
         "message": {"text": failure.message + _spelt(failure.cell, span)},
-        "locations": [_location(failure.path, span, failure.cell)],
+        "locations": [_location(page, failure.path, span, failure.cell)],
     }
 
 
-def _result(found: Diagnostic, index: int) -> dict[str, object]:
+def _result(page: Page, found: Diagnostic, index: int) -> dict[str, object]:
     measured = f"\n{found.measured.message}" if found.measured is not None else ""
     help = f"{measured}\n{found.help}" if found.help else measured
     result: dict[str, object] = {
@@ -75,27 +76,28 @@ def _result(found: Diagnostic, index: int) -> dict[str, object]:
         "ruleIndex": index,
         "level": _LEVELS[found.severity],
         "message": {"text": found.message + _spelt(found.cell, found.span) + help},
-        "locations": [_location(found.path, found.span, found.cell)],
+        "locations": [_location(page, found.path, found.span, found.cell)],
         "partialFingerprints": {FINGERPRINT: found.fingerprint},
     }
     if found.measured is not None:
         result["properties"] = {"measured": asdict(found.measured)}
     if found.notes:
-        result["relatedLocations"] = [_related(number, note) for number, note in enumerate(found.notes)]
+        result["relatedLocations"] = [_related(page, number, note) for number, note in enumerate(found.notes)]
     if found.fix is not None and not found.cell:
         result["fixes"] = [_fix(found.fix)]
     return result
 
 
-def _related(number: int, note: LocatedNote) -> dict[str, object]:
+def _related(page: Page, number: int, note: LocatedNote) -> dict[str, object]:
     text = note.message + _spelt(note.cell, note.span)
-    return {"id": number, **_location(note.path, note.span, note.cell), "message": {"text": text}}
+    return {"id": number, **_location(page, note.path, note.span, note.cell), "message": {"text": text}}
 
 
-def _location(path: str, span: Span, cell: int) -> dict[str, object]:
-    """A place; of a notebook only the file, since the lines of that are nothing that people see."""
-    region = {} if cell else {"region": _region(span)}
-    return {"physicalLocation": {"artifactLocation": _artifact(path), **region}}
+def _location(page: Page, path: str, span: Span, cell: int) -> dict[str, object]:
+    """A place; of a notebook the lines of its file, whose columns are those of JSON."""
+    first, last = hosted.lines(page, path, cell, span)
+    region = {"startLine": first, "endLine": last} if cell else _region(span)
+    return {"physicalLocation": {"artifactLocation": _artifact(path), "region": region}}
 
 
 def _spelt(cell: int, span: Span) -> str:

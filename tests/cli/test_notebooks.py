@@ -54,7 +54,8 @@ a.ipynb:cell 2:1:7: warning XY101 flag-me: `flag_me` is called
 
 
 def test_programs_are_told_the_cell(gradlint: Gradlint, write: Write) -> None:
-    write({"a.ipynb": notebook("import_me()", "\nflag_me()")})
+    file = notebook("import_me()", "\nflag_me()")
+    write({"a.ipynb": file})
 
     def document(name: str) -> str:
         return gradlint("check", "--output-format", name).stdout
@@ -64,11 +65,14 @@ def test_programs_are_told_the_cell(gradlint: Gradlint, write: Write) -> None:
     assert (finding["notes"][0]["cell"], finding["fix"]["edits"][0]["cell"]) == (1, 2)
     [result] = json.loads(document("sarif"))["runs"][0]["results"]
     assert result["message"]["text"] == "`flag_me` is called (cell 2, line 2)"
-    assert "region" not in result["locations"][0]["physicalLocation"]
+    [line] = [number for number, text in enumerate(file.splitlines(), 1) if "flag_me" in text]
+    assert result["locations"][0]["physicalLocation"]["region"] == {"startLine": line, "endLine": line}
     assert "fixes" not in result
     [issue] = json.loads(document("gitlab"))
-    assert issue["location"]["lines"] == {"begin": 1, "end": 1}
-    assert document("github").startswith("::warning title=XY101 flag-me,file=a.ipynb,line=1::a.ipynb:cell 2:2:1: XY101")
+    assert issue["location"]["lines"] == {"begin": line, "end": line}
+    properties = f"title=XY101 flag-me,file=a.ipynb,line={line},endLine={line}"
+    assert document("github").startswith(f"::warning {properties}::a.ipynb:cell 2:2:1: XY101")
+    assert f'file="a.ipynb" line="{line}"' in document("junit")
 
 
 def test_a_name_from_an_earlier_cell_is_known(gradlint: Gradlint, write: Write) -> None:
