@@ -12,7 +12,7 @@ from gradlint.cli.ignoring import ignored
 from gradlint.cli.output import Failed, say, style_for, write
 from gradlint.cli.remembering import home, remember
 from gradlint.cli.request import STDIN, Request
-from gradlint.cli.running import explored, run
+from gradlint.cli.running import explored, run, tried
 from gradlint.cli.saving import Result, save
 from gradlint.cli.settings import Settings, settle, shown
 from gradlint.diagnostic import ConfigError
@@ -115,7 +115,7 @@ def _show_diff(request: Request, result: Result) -> int:
 
 def _report(request: Request, settings: Settings, result: Result) -> str:
     style = style_for(request.output_file)
-    page = by_cells(Page(result.outcome, result.after, style, request.quiet, settings.policy.known))
+    page = by_cells(Page(result.outcome, result.after, style, request.quiet, settings.policy.known, tried(request)))
     name = settings.config.output_format
     text = "".join(statistics(page, name) if request.statistics else render(name, page))
     if (request.fix or request.add_ignores is not None) and STDIN in request.paths and request.output_file is None:

@@ -70,7 +70,7 @@ def run(request: Request, settings: Settings, ground: Ground, memory: engine.Mem
             (*before.values(), *around.values()),
             settings.rules,
             settings.names,
-            allowed=_allowed(request),
+            allowed=tried(request),
             policy=settings.policy,
             report_only=before if around else None,
             progress=bar.show,
@@ -100,7 +100,8 @@ def _without(outcome: Outcome, accepted: baseline.Baseline, sources: Mapping[str
     return replace(outcome, diagnostics=new, suppressed=outcome.suppressed + silenced)
 
 
-def _allowed(request: Request) -> tuple[Applicability, ...]:
+def tried(request: Request) -> tuple[Applicability, ...]:
+    """The fixes that a run is to make, or to show."""
     if not (request.fix or request.diff):
         return ()
     return ("safe", "unsafe") if request.unsafe_fixes else ("safe",)

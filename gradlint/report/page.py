@@ -1,9 +1,10 @@
 """What a format is given, and what several of them say in the same words."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gradlint.diagnostic import Outcome
+from gradlint.finding import Applicability
 from gradlint.report.style import PLAIN, Style
 from gradlint.rule import Rule
 from gradlint.source import Source
@@ -14,7 +15,7 @@ class Page:
     """An outcome to be shown.
 
     ``sources`` has the text of files, by path, for formats that quote it; ``rules`` have the pages, for formats
-    that bring them along.
+    that bring them along; fixes that were ``tried`` are not offered any more.
     """
 
     outcome: Outcome
@@ -22,6 +23,7 @@ class Page:
     style: Style = PLAIN
     quiet: bool = False
     rules: Sequence[Rule] = ()
+    tried: Collection[Applicability] = ()
 
 
 def summary(outcome: Outcome) -> str:
@@ -56,6 +58,18 @@ def ending(page: Page) -> Iterator[str]:
     """The summary, unless it would be the only line of a quiet run."""
     if not page.quiet:
         yield page.style.bold(summary(page.outcome)) + "\n"
+        yield from _offer(page)
+
+
+def _offer(page: Page) -> Iterator[str]:
+    """How many findings have a fix, and how to have it."""
+    fixes = [found.fix.applicability for found in page.outcome.diagnostics if found.fix is not None]
+    safe, unsafe = (0 if kind in page.tried else fixes.count(kind) for kind in ("safe", "unsafe"))
+    if safe:
+        more = f", {unsafe} more with `--fix --unsafe-fixes`" if unsafe else ""
+        yield f"{safe} can be mended with `--fix`{more}.\n"
+    elif unsafe:
+        yield f"{unsafe} can be mended with `--fix --unsafe-fixes`.\n"
 
 
 def _several(number: int, noun: str, rest: str = "") -> str:

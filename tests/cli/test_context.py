@@ -23,7 +23,7 @@ def test_only_what_is_named_is_reported(gradlint: Gradlint, write: Write) -> Non
     result = gradlint("check", "--context", ".", "./a.py", "--output-format", "full")
     assert result.exit_code == 1
     assert "::: pkg/b.py:2:1" in result.stdout
-    assert result.stdout.endswith("1 warning in 1 file.\n")
+    assert "\n1 warning in 1 file.\n" in result.stdout
     assert "pkg/b.py:1:1" not in result.stdout
 
 

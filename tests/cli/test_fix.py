@@ -83,6 +83,22 @@ def test_unsafe_fixes_are_made_when_asked_for(
     assert (folder / "a.py").read_text() == "0\n"
 
 
+def test_what_could_be_mended_is_offered_until_it_was_tried(
+    gradlint: Gradlint, write: Write, rules: list[Rule], flags: Callable[..., Rule]
+) -> None:
+    mend = Edit(Place("", 0), "replace", "mended()")
+    in_vain = Edit(Place("", 0), "replace", "spare_me()  #")  # the finding would still be there
+    rules[:] = [flags("flag_me", edit=mend), flags("spare_me", "XY102", edit=in_vain, applicability="unsafe")]
+    write({"a.py": "flag_me()\nspare_me()\n"})
+
+    def last(*options: str) -> str:
+        return gradlint("check", *options).stdout.splitlines()[-1]
+
+    assert last() == "1 can be mended with `--fix`, 1 more with `--fix --unsafe-fixes`."
+    assert last("--fix") == "1 can be mended with `--fix --unsafe-fixes`."
+    assert last("--fix", "--unsafe-fixes") == "1 warning in 1 file."
+
+
 def test_unsafe_fixes_alone_make_no_sense(gradlint: Gradlint, write: Write) -> None:
     result = gradlint("check", "--unsafe-fixes")
     assert result.exit_code == 2
