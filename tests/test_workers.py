@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gradlint import engine, registry, suppress
-from gradlint.engine import workers
+from gradlint.engine import asking, workers
 from gradlint.engine.asking import answers
 from gradlint.engine.reading import Forgetful, extracted
 from gradlint.engine.workers import spread
@@ -168,3 +168,9 @@ def test_facts_are_the_same_after_packing() -> None:
 def test_other_bytes_are_no_facts(data: bytes) -> None:
     with pytest.raises(PackingError):
         unpacked(data)
+
+
+def test_what_is_asked_in_parts_is_what_is_asked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    at_once = engine.run(FIXTURES, RULES)
+    monkeypatch.setattr(asking, "_LARGEST", 1)
+    assert engine.run(FIXTURES, RULES) == at_once

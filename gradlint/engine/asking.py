@@ -14,6 +14,7 @@ from gradlint.project.nodes import ModuleNode
 from gradlint.rule import Rule, RuleError
 from gradlint.source import Source
 
+_LARGEST = 400_000  # characters of code that all rules go through before they go on: what it takes to walk it is kept
 _TASKS = 8  # for each process: so many that all end at about the same time, so few that none is mere overhead
 
 _Answer = list[Finding] | Failure
@@ -38,14 +39,11 @@ def answers(
 ) -> Answers:
     """What all rules say of the files to report on, and some of them of others too.
 
-    ``done`` hears of how many rules that is known.
+    ``done`` hears how far that is, counted in rules.
     """
     modules = [module for module in project.modules if module.path in reported]
-    if jobs < 2 or not can_fork():
-        part, each = project.about(modules), enumerate(rules, 1)
-        return _joined(rules, [[_one_by_one(rule, part, project, texts, number, done)] for number, rule in each])
     apart, whole = [rule for rule in rules if rule.by_module], [rule for rule in rules if not rule.by_module]
-    chunks = [*_chunks(modules, texts, jobs * _TASKS)]
+    chunks = [*_chunks(modules, texts, jobs if can_fork() else 1)]
     tasks: list[tuple[Project, list[Rule]]] = [(project.about(chunk), apart) for chunk in chunks]
     if whole:
         tasks.append((project, whole))
@@ -56,25 +54,14 @@ def answers(
 
     first = ask(0)  # what all of them need to know is found out once, before there are several processes
     sizes = [_size(about.modules, texts) for about, _ in tasks[1:]]
-    share = len(rules) / len(tasks)
-    rest = spread(sizes, lambda number: ask(number + 1), jobs, lambda count: done(int((count + 1) * share)))
+    done(len(rules) // len(tasks))
+    rest = spread(
+        sizes, lambda number: ask(number + 1), jobs, lambda count: done((count + 1) * len(rules) // len(tasks))
+    )
     said = [first, *rest]
     parts = {rule.code: [answers[index] for answers in said[: len(chunks)]] for index, rule in enumerate(apart)}
     parts.update((rule.code, [said[-1][index]]) for index, rule in enumerate(whole))
     return _joined(rules, [parts[rule.code] for rule in rules])
-
-
-def _one_by_one(
-    rule: Rule,
-    part: Project,
-    project: Project,
-    texts: Mapping[str, Source],
-    number: int,
-    done: Callable[[int], None],
-) -> _Answer:
-    answer = _answer(rule, part if rule.by_module else project, texts)
-    done(number)
-    return answer
 
 
 def _joined(rules: Sequence[Rule], parts: Sequence[Sequence[_Answer]]) -> Answers:
@@ -92,16 +79,21 @@ def _joined(rules: Sequence[Rule], parts: Sequence[Sequence[_Answer]]) -> Answer
     return Answers(found, ran, failures)
 
 
-def _chunks(modules: Sequence[ModuleNode], texts: Mapping[str, Source], count: int) -> Iterator[list[ModuleNode]]:
-    """Neighbouring modules, in so many parts of about the same size; the first is small, for it is done alone."""
-    most = _size(modules, texts) / count
+def _chunks(modules: Sequence[ModuleNode], texts: Mapping[str, Source], jobs: int) -> Iterator[list[ModuleNode]]:
+    """Neighbouring modules, in parts of about the same size.
+
+    In several processes the first part is small, for it is done alone.
+    """
+    most = _size(modules, texts) / (jobs * _TASKS) if jobs > 1 else _LARGEST
     chunk: list[ModuleNode] = []
-    limit = most / 8
+    limit = most / 8 if jobs > 1 else most
+    size = 0
     for module in modules:
         chunk.append(module)
-        if _size(chunk, texts) >= limit:
+        size += _size([module], texts)
+        if size >= limit:
             yield chunk
-            chunk, limit = [], most
+            chunk, limit, size = [], most, 0
     if chunk or not modules:
         yield chunk
 

@@ -1,7 +1,7 @@
 """Walking over code: the parts of an expression, the statements of a block."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from gradlint.model.code import (
     Assign,
@@ -33,6 +33,8 @@ from gradlint.model.code import (
     Yield,
 )
 
+Found = TypeVar("Found")
+_MOST_REMEMBERED = 4000  # blocks: those of some dozen large modules
 _Parts = Callable[[Any], Iterable[Expression | None]]
 
 
@@ -128,9 +130,13 @@ def blocks(statement: Statement) -> Iterable[Block]:
 
 def statements(block: Block) -> Iterator[Statement]:
     """All statements of a block, nested ones included, functions' bodies not."""
+    return iter(_statements.of(block))
+
+
+def _statements_of(block: Block) -> tuple[Statement, ...]:
     found: list[Statement] = []
     _gather_statements(block, found.append)
-    return iter(found)
+    return tuple(found)
 
 
 def _gather_statements(block: Block, note: Callable[[Statement], None]) -> None:
@@ -144,12 +150,41 @@ def _gather_statements(block: Block, note: Callable[[Statement], None]) -> None:
 
 def all_expressions(block: Block) -> Iterator[Expression]:
     """Every expression of a block, at any depth, functions' bodies not included."""
+    return iter(_expressions.of(block))
+
+
+def _expressions_of(block: Block) -> tuple[Expression, ...]:
     found: list[Expression] = []
     note = found.append
-    for statement in statements(block):
+    for statement in _statements.of(block):
         reader = _EXPRESSIONS.get(type(statement))
         if reader is not None:
             for expression in reader(statement):
                 if expression is not None:
                     _gather(expression, note)
-    return iter(found)
+    return tuple(found)
+
+
+class _Remembered(Generic[Found]):
+    """What was found in the blocks that were walked last: the rules go through the same ones, one after another.
+
+    Known by identity: to compare blocks would take as long as to walk them. Each is kept with what was found, so
+    that no other can get its place in memory.
+    """
+
+    def __init__(self, find: Callable[[Block], tuple[Found, ...]]) -> None:
+        self._find = find
+        self._known: dict[int, tuple[Block, tuple[Found, ...]]] = {}
+
+    def of(self, block: Block) -> tuple[Found, ...]:
+        """What is in a block."""
+        known = self._known.get(id(block))
+        if known is None:
+            if len(self._known) >= _MOST_REMEMBERED:
+                self._known = {}
+            known = self._known[id(block)] = block, self._find(block)
+        return known[1]
+
+
+_statements: _Remembered[Statement] = _Remembered(_statements_of)
+_expressions: _Remembered[Expression] = _Remembered(_expressions_of)

@@ -64,6 +64,7 @@ class CallGraph:
         self._states = states
         self.modules = Modules(linker, bindings)
         self.instances = Instances(linker, bindings)
+        self._methods: dict[tuple[ClassNode, str], tuple[FunctionNode, ...]] = {}
         self._callbacks = Callbacks(linker, bindings, self.called)
 
     # Edges
@@ -193,7 +194,7 @@ class CallGraph:
     ) -> Iterator[tuple[FunctionNode, bool]]:
         """``value.method()`` through the value's class, or its name; ``value()`` through ``__call__``."""
         if owner and (instance := self.instances.class_of(function, owner)) is not None:
-            methods = list(self.methods(instance, method))
+            methods = self.methods(instance, method)
             if methods:
                 yield from ((callee, True) for callee in methods)
                 return
@@ -211,8 +212,13 @@ class CallGraph:
                 yield method
                 return
 
-    def methods(self, cls: ClassNode, name: str) -> Iterator[FunctionNode]:
+    def methods(self, cls: ClassNode, name: str) -> tuple[FunctionNode, ...]:
         """What ``instance.name()`` may run: the class's method and what its subclasses put in its place."""
+        if (cls, name) not in self._methods:
+            self._methods[cls, name] = tuple(self._found_methods(cls, name))
+        return self._methods[cls, name]
+
+    def _found_methods(self, cls: ClassNode, name: str) -> list[FunctionNode]:
         names = (name, "forward") if name == "__call__" and not self._answers_itself(cls) else (name,)
         found: set[FunctionNode] = set()
         for each in names:
@@ -220,7 +226,7 @@ class CallGraph:
             overriding = (sub.method(each) for sub in self._linker.subclasses.get(cls, ()))
             found.update(method for method in (own, *overriding) if method is not None)
         real = [method for method in found if not is_stub(method)]
-        yield from sorted(real or found, key=lambda method: method.key)
+        return sorted(real or found, key=lambda method: method.key)
 
     def _answers_itself(self, cls: ClassNode) -> bool:
         """Whether a class has a ``__call__`` of its own, and no module's that goes on to ``forward``."""

@@ -52,7 +52,7 @@ def on_module(it: Invocation) -> Value:
     if it.method in SELF_RETURNING_MODULE_METHODS or it.method in MODULE_METHODS:
         return module_method(it, module)
     if isinstance(module.target, ClassNode):
-        targets = tuple(it.run.flows.calls.methods(module.target, it.method))
+        targets = it.run.flows.calls.methods(module.target, it.method)
         if targets:
             it.targets = targets
             return on_project(it, targets)
@@ -147,7 +147,7 @@ def forward(it: Invocation, module: Value) -> Value:
     name = module.target.name if isinstance(module.target, External) else ""
     is_loss = isinstance(module.target, ClassNode) and LOSS_LIKE.search(module.target.name)
     if isinstance(module.target, ClassNode):
-        it.targets = tuple(it.run.flows.calls.methods(module.target, "__call__"))
+        it.targets = it.run.flows.calls.methods(module.target, "__call__")
         it.effects = it.run.effects_of(it.targets) if it.targets else None
     if TRIVIAL_MODULES.search(name) or LOSS_LIKE.search(it.name) or is_loss:
         return _loss(it, name)

@@ -1,6 +1,7 @@
 """Where code names torch's grad modes and asks for them, under whatever name."""
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from gradlint.model.code import Assign, Attribute, Call, Expression, Name, dotted
@@ -19,6 +20,7 @@ class Modes:
     def __init__(self, linker: Linker, bindings: Bindings) -> None:
         self._linker = linker
         self._bindings = bindings
+        self._spelt: dict[frozenset[str], frozenset[str]] = {}
 
     @cached_property
     def _words(self) -> frozenset[str]:
@@ -26,14 +28,30 @@ class Modes:
 
     def spellings(self, names: Iterable[str]) -> frozenset[str]:
         """The names, and those that imports and assignments anywhere in the project give to them."""
-        words = set(names)
-        size = 0
-        while size != len(words):
-            size = len(words)
-            for module in self._linker.modules:
-                for function in module.functions:
-                    words.update(_renamed(function, words))
-        return frozenset(words)
+        found = frozenset(names)
+        if found not in self._spelt:
+            self._spelt[found] = frozenset(self._renamed_to(found))
+        return self._spelt[found]
+
+    def _renamed_to(self, names: frozenset[str]) -> Iterator[str]:
+        seen, pending = set(names), [*names]
+        while pending:
+            name = pending.pop()
+            yield name
+            new = self._renamings.get(name, set()) - seen
+            seen |= new
+            pending.extend(new)
+
+    @cached_property
+    def _renamings(self) -> dict[str, set[str]]:
+        """The names that imports and assignments anywhere in the project give to what goes by another name."""
+        found: defaultdict[str, set[str]] = defaultdict(set)
+        for module in self._linker.modules:
+            for function in module.functions:
+                for name, new in _renamed(function):
+                    if new != name:
+                        found[name].add(new)
+        return dict(found)
 
     def mentioned(self, function: FunctionNode) -> bool:
         """Whether a function's scope may name a grad mode at all; costs next to nothing."""
@@ -99,13 +117,13 @@ class Modes:
         return GRAD_QUERIES.get(self.full_name(function, expression) or "")
 
 
-def _renamed(function: FunctionNode, words: set[str]) -> set[str]:
-    """The names a function gives to something that already goes by one of ``words``."""
-    found = {i.binding for i in function.facts.imports if i.name in words}
-    if words.isdisjoint(function.facts.words):
-        return found
+def _renamed(function: FunctionNode) -> Iterator[tuple[str, str]]:
+    """The last parts of names that a function gives other names to, with those."""
+    for imported in function.facts.imports:
+        if imported.name is not None:
+            yield imported.name, imported.binding
     for statement in statements(function.facts.body):
-        if isinstance(statement, Assign) and (dotted(statement.value) or "").rpartition(".")[2] in words:
-            names = (target for target in statement.targets if isinstance(target, Name | Attribute))
-            found.update(target.id if isinstance(target, Name) else target.name for target in names)
-    return found
+        if isinstance(statement, Assign) and (name := dotted(statement.value)) is not None:
+            for target in statement.targets:
+                if isinstance(target, Name | Attribute):
+                    yield name.rpartition(".")[2], target.id if isinstance(target, Name) else target.name

@@ -80,3 +80,16 @@ def test_objects_of_a_mode_are_known_where_they_are_used() -> None:
     assert isinstance(statement, With)
     assert project.modes.held(f, statement.items[0].context) == "no_grad"
     assert project.modes.decorating(f, statement.items[0].context) == "no_grad"
+
+
+def test_a_name_has_the_spellings_that_any_file_gives_to_it() -> None:
+    project = project_of(
+        {
+            "a.py": "from torch import no_grad as quiet\nimport torch\n",
+            "b.py": "from a import quiet as silent\nclass A:\n    def __init__(self): self.off = silent\n",
+            "c.py": "loud = torch.enable_grad\nno_grad = no_grad\n",
+        }
+    )
+    for _ in range(2):
+        assert project.modes.spellings(["no_grad"]) == {"no_grad", "quiet", "silent", "off"}
+        assert project.modes.spellings(["enable_grad", "silent"]) == {"enable_grad", "loud", "silent", "off"}
