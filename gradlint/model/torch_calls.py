@@ -86,7 +86,6 @@ GRADIENT_FUNCTIONS = re.compile(
     r"|nn\.utils\.clip_grad.*)$|^(functorch|captum|torchattacks|foolbox|advertorch|higher|learn2learn)\."
 )
 GRADIENT_NAMES = re.compile(r"^(grad|jacobian|hessian|vjp|jvp|autograd_grad)$")
-TRAINING_WORDS = frozenset({"backward", "manual_backward", "autograd", "training_step"})
 # Calls of unknown origin that train: by their name, or when they are given a loss.
 TRAINING_NAMES = re.compile(r"^(?!save_for)(\w*_)?(backward|backprop\w*|backpropagate)(_|$)")
 TAKES_LOSS = re.compile(r"(^|_)(step|minimi[sz]e|optimi[sz]e\w*|update\w*|train\w*|learn|apply_gradients|descend)(_|$)")

@@ -179,14 +179,13 @@ def _is_bare(it: Invocation, name: str) -> bool | None:
 
 
 def _factory(it: Invocation, name: str) -> Value:
-    last = last_part(name)
-    it.run.flow.used(it.given, "read", it.at, name)
-    if last in COPYING_FACTORIES:
-        return made_of_data(it, name)
+    last, first = last_part(name), it.argument(0)
     given = [argument.value for argument in it.arguments]
-    if all(tensors.requires_grad(value) is False and not value.is_tensor for value in given):
-        return made_of_data(it, name)
-    return Value("tensor")
+    is_data = all(tensors.requires_grad(value) is False and not value.is_tensor for value in given)
+    if last == "as_tensor" and first is not None and first.kind != "container" and not is_data:
+        return tensors.kept(first, it.at, it.run) if first.is_tensor else Value("tensor", origins=it.given)
+    it.run.flow.used(it.given, "read", it.at, name)
+    return made_of_data(it, name) if last in COPYING_FACTORIES or is_data else Value("tensor")
 
 
 def made_of_data(it: Invocation, name: str) -> Value:

@@ -2028,4 +2028,26 @@ def predict(numbers):
     tokenizer = load_words("words.txt")
     return tokenizer.decode(numbers).tolist()
 ```
+
+### `as_tensor` hands a tensor through, with its graph
+```python
+import torch
+from torch import nn
+
+class Warp(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.predictor = nn.Linear(4, 4)
+
+    def matrix(self, images):
+        return torch.as_tensor(self.predictor(images), device=images.device)
+
+def evaluate(warp, images):
+    warp.eval()
+    matrix = warp.matrix(images)
+    return matrix @ images.T
+
+model = Warp()
+evaluate(model, torch.ones(2, 4)).sum().backward()
+```
 """
