@@ -19,6 +19,7 @@ from gradlint.model.code import (
 from gradlint.model.traverse import all_expressions, statements, within
 from gradlint.project.bindings import owner_class
 from gradlint.project.calls import CallGraph
+from gradlint.project.dependencies import Memo
 from gradlint.project.effects import GRAD
 from gradlint.project.flow import Flow, Flows
 from gradlint.project.growth import CONTAINER_METHODS, adds_to
@@ -53,7 +54,7 @@ class Buffers:
         self._linker = linker
         self._calls = calls
         self._flows = flows
-        self._names: dict[ClassNode, frozenset[str]] = {}
+        self._names: Memo[ClassNode, frozenset[str]] = Memo(linker.dependencies, self._find_names, frozenset())
 
     def updates(self, function: FunctionNode) -> Iterator[Update]:
         """The updates in a method of a module where operations are recorded."""
@@ -82,7 +83,7 @@ class Buffers:
 
     def _is_state(self, owner: ClassNode, function: FunctionNode, name: str) -> bool:
         """Whether somebody detaches the attribute, or begins it anew: a state that is trained through time."""
-        everywhere = (f for module in self._linker.modules for f in module.functions if name in f.facts.words)
+        everywhere = self._linker.mentions.of(name)
         if any(c.callee.endswith(f"{name}.detach_") for f in everywhere if f is not function for c in f.facts.calls):
             return True
         setters = {m.facts.name for m, _ in self._flows.bindings.attribute(owner, name) if m is not function}
@@ -126,8 +127,7 @@ class Buffers:
     def _is_own(self, owner: ClassNode, forward: FunctionNode, name: str) -> bool:
         """Whether an attribute is known to the constructor and to ``forward`` alone, anywhere."""
         allowed = {forward, *(m for m in owner.methods if m.facts.name == "__init__")}
-        everywhere = (f for module in self._linker.modules for f in module.functions)
-        return all(f in allowed or self._is_of_other(owner, f, name) for f in everywhere if name in f.facts.words)
+        return all(f in allowed or self._is_of_other(owner, f, name) for f in self._linker.mentions.of(name))
 
     def _is_of_other(self, owner: ClassNode, function: FunctionNode, name: str) -> bool:
         """Whether a function is a method of an unrelated class, and speaks of its own attribute of that name."""
@@ -145,13 +145,13 @@ class Buffers:
 
     def names(self, cls: ClassNode) -> frozenset[str]:
         """The buffers that a class and its ancestors register, and other tensors that their constructors make."""
-        if cls not in self._names:
-            family = [c for c in self._linker.ancestors(cls) if isinstance(c, ClassNode)]
-            methods = [method for c in family for method in c.methods]
-            found = self.registered(cls)
-            made = {name for m in methods if m.facts.name == "__init__" for name in _made_of_data(m)}
-            self._names[cls] = frozenset(found | made)
-        return self._names[cls]
+        return self._names.of(cls)
+
+    def _find_names(self, cls: ClassNode) -> frozenset[str]:
+        family = [c for c in self._linker.ancestors(cls) if isinstance(c, ClassNode)]
+        methods = [method for c in family for method in c.methods]
+        made = {name for m in methods if m.facts.name == "__init__" for name in _made_of_data(m)}
+        return self.registered(cls) | made
 
     def _graph(self, flow: Flow, value: Value) -> int | bool:
         """Where a value's graph was recorded; 0 if it comes in with ``forward``'s input, False if there is none."""

@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 
 from gradlint.finding import Place
 from gradlint.model.code import Call, Constant, Evaluate, Lambda, Raise, dotted
@@ -18,7 +17,8 @@ from gradlint.model.torch_names import (
 from gradlint.model.traverse import all_expressions
 from gradlint.project.bindings import Bindings, owner_class
 from gradlint.project.callbacks import Callbacks
-from gradlint.project.effects import GRAD, NO_GRAD, Effect, States, apply, then
+from gradlint.project.dependencies import Memo, Table
+from gradlint.project.effects import GRAD, IDENTITY, NO_GRAD, Effect, States, apply, then
 from gradlint.project.instances import Instances
 from gradlint.project.link import Linker
 from gradlint.project.modules import Modules
@@ -56,7 +56,11 @@ class Edge:
 
 
 class CallGraph:
-    """Edges and entry states; all computed once, when first asked for."""
+    """Edges and entry states; all computed once, when first asked for.
+
+    ``callers`` are the calls of a function: the certain ones, or where there are none those its name suggests.
+    ``callees`` are the functions of the project that each call of a function is certainly one of, by place.
+    """
 
     def __init__(self, linker: Linker, bindings: Bindings, states: GradStates) -> None:
         self._linker = linker
@@ -64,39 +68,56 @@ class CallGraph:
         self._states = states
         self.modules = Modules(linker, bindings)
         self.instances = Instances(linker, bindings)
-        self._methods: dict[tuple[ClassNode, str], tuple[FunctionNode, ...]] = {}
         self._callbacks = Callbacks(linker, bindings, self.called)
+        dependencies = linker.dependencies
+        self._methods: Memo[tuple[ClassNode, str], tuple[FunctionNode, ...]] = Memo(
+            dependencies, lambda key: tuple(self._found_methods(*key)), ()
+        )
+        self._edges_of: Memo[FunctionNode, tuple[Edge, ...]] = Memo(dependencies, lambda f: tuple(self._edges(f)), ())
+        self._decorators: Memo[FunctionNode, Effect] = Memo(dependencies, states.guards.decorators, IDENTITY)
+        self.callers: Table[FunctionNode, list[Edge]] = Table(
+            dependencies, "callers", self._find_callers, lambda edges: (edge.caller for edge in edges)
+        )
+        self._possible_callers: Table[FunctionNode, list[FunctionNode]] = Table(
+            dependencies, "possible callers", self._find_possible_callers, lambda callers: callers
+        )
+        self.callees: Table[FunctionNode, dict[int, list[FunctionNode]]] = Table(
+            dependencies,
+            "callees",
+            self._find_callees,
+            lambda callees: (f for found in callees.values() for f in found),
+        )
+        self._certain_callees: Table[FunctionNode, list[FunctionNode]] = Table(
+            dependencies, "certain callees", self._find_certain_callees, lambda callees: callees
+        )
+        self._words_of_training: Table[str, bool] = Table(
+            dependencies, "words of training", self._find_words_of_training, lambda _: ()
+        )
+        self._entries: Table[FunctionNode, States] = Table(dependencies, "entries", self._find_entries, lambda _: ())
 
     # Edges
 
-    @cached_property
-    def edges(self) -> list[Edge]:
+    @property
+    def edges(self) -> Iterator[Edge]:
         """Every call of a function of the project, in a stable order."""
-        return [
-            edge
-            for module in self._linker.modules
-            for function in module.functions
-            for edge in self._edges_of(function)
-        ]
+        for module in self._linker.modules:
+            for function in module.functions:
+                yield from self._edges_of.of(function)
 
-    @cached_property
-    def callers(self) -> dict[FunctionNode, list[Edge]]:
-        """The calls of a function: the certain ones, or where there are none those its name suggests."""
+    def _find_callers(self) -> dict[FunctionNode, list[Edge]]:
         certain: dict[FunctionNode, list[Edge]] = defaultdict(list)
         possible: dict[FunctionNode, list[Edge]] = defaultdict(list)
         for edge in self.edges:
             (certain if edge.certain else possible)[edge.callee].append(edge)
         return {**possible, **certain}
 
-    @cached_property
-    def _words_of_training(self) -> frozenset[str]:
+    def _find_words_of_training(self) -> dict[str, bool]:
         """All words of functions that call ``backward``."""
         functions = (function for module in self._linker.modules for function in module.functions)
         training = (f.facts.words for f in functions if not BACKWARD_METHODS.isdisjoint(f.facts.words))
-        return frozenset().union(*training)
+        return dict.fromkeys(frozenset().union(*training), True)
 
-    @cached_property
-    def _possible_callers(self) -> dict[FunctionNode, list[FunctionNode]]:
+    def _find_possible_callers(self) -> dict[FunctionNode, list[FunctionNode]]:
         """The functions that call a method of that name on something unknown."""
         found: dict[FunctionNode, list[FunctionNode]] = defaultdict(list)
         for edge in self.edges:
@@ -112,17 +133,14 @@ class CallGraph:
         # ``state["model"].loss(...)``: a call of something computed has no name of its own.
         return function.owner is not None and returns_loss(function) and function.facts.name in self._words_of_training
 
-    @cached_property
-    def callees(self) -> dict[FunctionNode, dict[int, list[FunctionNode]]]:
-        """For each function, by call, the functions of the project that the call there is certainly one of."""
+    def _find_callees(self) -> dict[FunctionNode, dict[int, list[FunctionNode]]]:
         found: dict[FunctionNode, dict[int, list[FunctionNode]]] = defaultdict(lambda: defaultdict(list))
         for edge in self.edges:
             if edge.certain and not edge.elsewhere and not edge.handed:
                 found[edge.caller][edge.at].append(edge.callee)
         return found
 
-    @cached_property
-    def _certain_callees(self) -> dict[FunctionNode, list[FunctionNode]]:
+    def _find_certain_callees(self) -> dict[FunctionNode, list[FunctionNode]]:
         """The functions each function certainly calls, those handed over to it included."""
         found: dict[FunctionNode, list[FunctionNode]] = defaultdict(list)
         for edge in self.edges:
@@ -130,16 +148,16 @@ class CallGraph:
                 found[edge.caller].append(edge.callee)
         return found
 
-    def above(self, function: FunctionNode) -> set[FunctionNode]:
-        """The function and all that call it, directly or not."""
-        return _closure([function], lambda f: (edge.caller for edge in self.callers.get(f, ())))
+    def above(self, *functions: FunctionNode) -> set[FunctionNode]:
+        """The functions and all that call one of them, directly or not."""
+        return _closure(functions, lambda f: (edge.caller for edge in self.callers.get(f, ())))
 
     def below(self, functions: Iterable[FunctionNode]) -> set[FunctionNode]:
         """The functions and all that they certainly call, directly or not."""
         outgoing = self._certain_callees
         return _closure(functions, lambda f: outgoing.get(f, ()))
 
-    def _edges_of(self, function: FunctionNode) -> Iterator[Edge]:
+    def _edges(self, function: FunctionNode) -> Iterator[Edge]:
         for call in function.facts.calls:
             if call.callee:
                 for callee, certain in self.called(function, call.callee):
@@ -214,9 +232,7 @@ class CallGraph:
 
     def methods(self, cls: ClassNode, name: str) -> tuple[FunctionNode, ...]:
         """What ``instance.name()`` may run: the class's method and what its subclasses put in its place."""
-        if (cls, name) not in self._methods:
-            self._methods[cls, name] = tuple(self._found_methods(cls, name))
-        return self._methods[cls, name]
+        return self._methods.of((cls, name))
 
     def _found_methods(self, cls: ClassNode, name: str) -> list[FunctionNode]:
         names = (name, "forward") if name == "__call__" and not self._answers_itself(cls) else (name,)
@@ -242,18 +258,16 @@ class CallGraph:
 
     # Entry states
 
-    @cached_property
-    def _entries(self) -> dict[FunctionNode, States]:
+    def _find_entries(self) -> dict[FunctionNode, States]:
         """The states each function's body may start in: joined over its callers, after its decorators."""
         decorated = {
-            function: self._states.guards.decorators(function)
-            for module in self._linker.modules
-            for function in module.functions
+            function: self._decorators.of(function) for module in self._linker.modules for function in module.functions
         }
         entries: dict[FunctionNode, States] = {}
         pending: list[FunctionNode] = []
         outgoing: dict[FunctionNode, list[Edge]] = defaultdict(list)
-        for edges in self.callers.values():
+        callers = self.callers.all
+        for edges in callers.values():
             for edge in edges:
                 outgoing[edge.caller].append(edge)
 
@@ -271,7 +285,7 @@ class CallGraph:
                     enter(edge.callee, hooked or self.states_of_edge(edge, entries[caller]))
 
         for function in decorated:
-            if (hooked := self.hook_states(function)) or not self.callers.get(function):
+            if (hooked := self.hook_states(function)) or not callers.get(function):
                 enter(function, hooked or self._states_at_first(function))
         spread()
         for function in decorated:  # what only calls itself, or one another
@@ -299,7 +313,9 @@ class CallGraph:
 
     def entry(self, function: FunctionNode) -> States:
         """The states the function's body may start in."""
-        return self._entries[function]
+        states = self._entries.get(function, None)
+        assert states is not None
+        return states
 
     def states_at(self, function: FunctionNode, at: int) -> States:
         """The states a node of the function may run in."""
@@ -307,7 +323,7 @@ class CallGraph:
 
     def effect_at(self, function: FunctionNode, at: int) -> Effect:
         """What the function's own guards and decorators do at a node."""
-        return then(self._states.guards.decorators(function), self._states.effect_at(function, at))
+        return then(self._decorators.of(function), self._states.effect_at(function, at))
 
     def own_states(self, function: FunctionNode, at: int) -> States:
         """The states a node runs in by the function's own doing, if it is called with grad on."""

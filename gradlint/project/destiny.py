@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from gradlint.finding import Place
 from gradlint.project.calls import CallGraph, Edge
+from gradlint.project.dependencies import Memo
 from gradlint.project.flow import Flow, Flows
 from gradlint.project.nodes import FunctionNode
 from gradlint.project.uses import Use
@@ -47,7 +48,11 @@ class Destinies:
     def __init__(self, calls: CallGraph, flows: Flows) -> None:
         self._calls = calls
         self._flows = flows
-        self._steps: dict[Origin, _Step] = {}
+        self._steps: Memo[Origin, _Step] = Memo(
+            flows.linker.dependencies,
+            self._one_step,
+            _Step(Destiny(), ()),  # no step asks for another
+        )
 
     def of(self, function: FunctionNode, at: int) -> Destiny:
         """What becomes of the result of the call at a place."""
@@ -77,9 +82,7 @@ class Destinies:
         return found
 
     def _step(self, origin: Origin) -> "_Step":
-        if origin not in self._steps:
-            self._steps[origin] = self._one_step(origin)
-        return self._steps[origin]
+        return self._steps.of(origin)
 
     def under(self, flow: Flow, at: int, edge: Edge) -> Destiny:
         """What becomes of a result where the function is called in one way: its flow then, and the call."""

@@ -7,6 +7,7 @@ from gradlint.model.code import Attribute, Augment, Call, Constant, Expression, 
 from gradlint.model.torch_calls import FACTORIES, MODEL_NAME
 from gradlint.model.traverse import all_expressions, statements
 from gradlint.project.bindings import Bindings, owner_class
+from gradlint.project.dependencies import Memo
 from gradlint.project.flow import Flows
 from gradlint.project.link import Linker
 from gradlint.project.nodes import External, FunctionNode
@@ -32,7 +33,7 @@ class Evidence:
         self._linker = linker
         self._bindings = bindings
         self._flows = flows
-        self._used: dict[FunctionNode, frozenset[str]] = {}
+        self._used: Memo[FunctionNode, frozenset[str]] = Memo(linker.dependencies, self._used_in, frozenset())
 
     def owned_by_tensor(self, function: FunctionNode, attribute: Attribute) -> bool:
         """Whether an attribute that is read, or a method that is named, is a tensor's."""
@@ -81,13 +82,11 @@ class Evidence:
         """The names used as tensors in a function, and those of ``self`` that any method so uses."""
         cls = owner_class(function)
         family = {function, *(cls.methods if cls is not None else ())}
-        names = (name for each in family for name in self._used_in(each) if each is function or name[:5] == "self.")
+        names = (name for each in family for name in self._used.of(each) if each is function or name[:5] == "self.")
         return frozenset(names)
 
     def _used_in(self, function: FunctionNode) -> frozenset[str]:
-        if function not in self._used:
-            self._used[function] = frozenset(filter(None, map(dotted, self._operands(function))))
-        return self._used[function]
+        return frozenset(filter(None, map(dotted, self._operands(function))))
 
     def _operands(self, function: FunctionNode) -> Iterator[Expression]:
         """What a function calculates with, calls tensor methods on or hands to modules and torch's functions."""

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache
 from typing import Literal
 
 from gradlint.model.code import (
@@ -21,6 +21,7 @@ from gradlint.model.spelling import distance
 from gradlint.model.torch_calls import FACTORIES, WRAPPED_TENSORS
 from gradlint.model.traverse import all_expressions, statements
 from gradlint.project.calls import CallGraph
+from gradlint.project.dependencies import Whole
 from gradlint.project.flow import Flows
 from gradlint.project.link import Linker
 from gradlint.project.modes import Modes
@@ -72,13 +73,19 @@ class Flags:
         self._modes = modes
         self._calls = calls
         self._flows = flows
+        dependencies = linker.dependencies
+        self._taking: Whole[frozenset[str]] = Whole(dependencies, "taking flags", self._find_taking)
+        self._readers: Whole[dict[str, list[str]]] = Whole(dependencies, "readers of flags", self._find_readers)
+        self._stored: Whole[frozenset[str]] = Whole(dependencies, "stored flags", self._find_stored)
+        self._kept: Whole[frozenset[str]] = Whole(dependencies, "kept flags", self._find_kept)
+        self._defined: Whole[frozenset[str]] = Whole(dependencies, "defined flags", self._find_defined)
 
     def misspelt(self, function: FunctionNode) -> Iterator[Misspelling]:
         """The misspelt flags in a function."""
         words = function.facts.words
         if any(map(is_near_miss, words)) or _METHOD in words:
             yield from self._attributes(function)
-        if not words.isdisjoint(self._taking):
+        if not words.isdisjoint(self._taking.value):
             yield from self._keywords(function)
         if "setattr" in words:
             yield from self._set_by_name(function)
@@ -106,31 +113,30 @@ class Flags:
     ) -> bool:
         match use:
             case "read":
-                return owner.kind in _TENSORS and name not in self._stored_names | self._defined
+                return owner.kind in _TENSORS and name not in self._stored.value | self._defined.value
             case "called":
                 is_module = owner.kind == "module" and name.endswith("_")
-                return (owner.kind in _TENSORS or is_module) and name not in self._defined
+                return (owner.kind in _TENSORS or is_module) and name not in self._defined.value
             case _:
                 return self._is_lost(function, owner, name, value)
 
     def _is_lost(self, function: FunctionNode, owner: Value, name: str, value: Expression | None) -> bool:
         """Whether nobody will look at an attribute that is set."""
-        readers = () if name == _METHOD else self._readers.get(name, ())
+        readers = () if name == _METHOD else self._readers.value.get(name, ())
         if owner.kind in _TENSORS:
             return not any(not _SETTINGS.search(reader) for reader in readers)
-        if readers or name in self._defined or not _is_bool(value):
+        if readers or name in self._defined.value or not _is_bool(value):
             return False
         if owner.kind in ("module", "self"):
             return owner.kind == "module" or self._is_module(owner)
-        return owner.kind == "unknown" and name not in self._kept and _imports_torch(function)
+        return owner.kind == "unknown" and name not in self._kept.value and _imports_torch(function)
 
     def _is_module(self, owner: Value) -> bool:
         return isinstance(owner.target, ClassNode) and self._calls.modules.is_module_class(owner.target)
 
     # Keywords and setattr
 
-    @cached_property
-    def _taking(self) -> frozenset[str]:
+    def _find_taking(self) -> frozenset[str]:
         """The names of what takes the flag, renaming imports included."""
         names = {name.rpartition(".")[2] for name in _TAKING} | _METHODS
         functions = (function for module in self._linker.modules for function in module.functions)
@@ -168,7 +174,6 @@ class Flags:
 
     # What the project does with such names
 
-    @cached_property
     def _near(self) -> list[FunctionNode]:
         """The functions that use such a name."""
         return [
@@ -178,20 +183,18 @@ class Flags:
             if any(map(is_near_miss, function.facts.words))
         ]
 
-    @cached_property
-    def _readers(self) -> dict[str, list[str]]:
+    def _find_readers(self) -> dict[str, list[str]]:
         """The objects that attributes so called are read from, as they are spelt."""
         found: dict[str, list[str]] = {}
-        for function in self._near:
+        for function in self._near():
             stored = dict(_stored(function))
             for e in all_expressions(function.facts.body):
                 if isinstance(e, Attribute) and is_near_miss(e.name) and e.at not in stored:
                     found.setdefault(e.name, []).append(dotted(e.value) or "")
-        for name in self._looked_for:
+        for name in self._looked_for():
             found.setdefault(name, []).append("")
         return found
 
-    @cached_property
     def _looked_for(self) -> set[str]:
         """Such names in ``getattr(x, "...")`` and ``hasattr``."""
         return {
@@ -205,29 +208,26 @@ class Flags:
             if is_near_miss(name := _text(argument.value))
         }
 
-    @cached_property
-    def _stored_names(self) -> frozenset[str]:
+    def _find_stored(self) -> frozenset[str]:
         return frozenset(
             e.name
-            for function in self._near
+            for function in self._near()
             for at, _ in _stored(function)
             for e in all_expressions(function.facts.body)
             if e.at == at and isinstance(e, Attribute)
         )
 
-    @cached_property
-    def _kept(self) -> frozenset[str]:
+    def _find_kept(self) -> frozenset[str]:
         """The names that an object of the project stores on itself."""
         return frozenset(
             e.name
-            for function in self._near
+            for function in self._near()
             for at, _ in _stored(function)
             for e in all_expressions(function.facts.body)
             if e.at == at and isinstance(e, Attribute) and dotted(e.value) == "self"
         )
 
-    @cached_property
-    def _defined(self) -> frozenset[str]:
+    def _find_defined(self) -> frozenset[str]:
         """The names that a class of the project defines, or that a function takes."""
         modules = self._linker.modules
         names = {p.name for m in modules for f in m.functions for p in f.facts.parameters}

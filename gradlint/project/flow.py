@@ -8,13 +8,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from itertools import count
 
 from gradlint.model.code import Expression
 from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.project.bindings import Bindings, owner_class
 from gradlint.project.calls import CallGraph
+from gradlint.project.dependencies import Whole, bit_of
 from gradlint.project.growth import Growth
 from gradlint.project.link import Linker
 from gradlint.project.nodes import ClassNode, FunctionNode
@@ -164,13 +164,17 @@ class Flows:
         self._attributes: dict[tuple[ClassNode, str], Value | None] = {}
         self._effects: dict[FunctionNode, SideEffects] = {}
         self._recursion: Recursion[_Key] = Recursion()
+        self._bits: defaultdict[_Key, int] = defaultdict(int)  # what each result depends on
+        self._chooses_type: Whole[bool] = Whole(linker.dependencies, "default type", self._finds_default_type)
         self.epochs = count(1)
+        linker.dependencies.remember(self)
 
     def flow(self, function: FunctionNode) -> Flow:
         """The function's flow; while it is being run, what is known so far."""
-        if function in self._done:
+        if (done := self._done.get(function)) is not None:
             self._recursion.lean(function)
-            return self._done[function]
+            self.linker.dependencies.bits |= self._bits[function]
+            return done
         if self.is_running(function):
             return self._running[function]
         if len(self._running) > _DEEPEST:
@@ -184,6 +188,7 @@ class Flows:
         constants = tuple(sorted(known.items()))
         if (flow := self._given[function].get(constants)) is not None:
             self._recursion.lean(function)
+            self.linker.dependencies.bits |= self._bits[function]
             return flow
         if self.is_running(function):
             return Flow(function, known)
@@ -204,14 +209,27 @@ class Flows:
     @contextmanager
     def _working_out(self, key: _Key) -> Iterator[None]:
         """Afterwards what had to lean on this unfinished result is forgotten."""
+        dependencies = self.linker.dependencies
+        outside, dependencies.bits = dependencies.bits, bit_of(key)
         self._recursion.begin(key)
         try:
             yield
         finally:
+            bits = self._bits[key] = dependencies.same(self._bits[key] | dependencies.bits)
+            dependencies.bits |= outside
             for leaning in self._recursion.end(key):
                 self._forget(leaning)
+            for leaning in self._recursion.kept:
+                self._bits[leaning] |= bits
+
+    def forget(self, changed: int) -> None:
+        """Forget the results that depend on one of these bits."""
+        for key in [key for key, bits in self._bits.items() if bits & changed]:
+            self._forget(key)
+            self._recursion.forget(key)
 
     def _forget(self, key: _Key) -> None:
+        self._bits.pop(key, None)
         if isinstance(key, FunctionNode):
             self._done.pop(key, None)
             self._given.pop(key, None)
@@ -233,6 +251,7 @@ class Flows:
                     found.include(self.effects(callee))
                 self._effects[function] = SideEffects() if self.is_running(function) else found
         self._recursion.lean(key)
+        self.linker.dependencies.bits |= self._bits[key]
         return self._effects[function]
 
     def is_running(self, function: FunctionNode) -> bool:
@@ -271,6 +290,7 @@ class Flows:
                 found = self._joined_attribute(cls, name)
                 self._attributes[key] = elsewhere(found) if found is not None else None
         self._recursion.lean(key)
+        self.linker.dependencies.bits |= self._bits[key]
         return self._attributes[key]
 
     def _joined_attribute(self, cls: ClassNode, name: str) -> Value | None:
@@ -307,9 +327,12 @@ class Flows:
         readers = [f for f in function.module.functions if name in f.facts.words]
         return any(not TRAINING_WORDS.isdisjoint(reader.facts.words) for reader in readers)
 
-    @cached_property
+    @property
     def sets_default_type(self) -> bool:
         """Whether some module chooses another default precision for floats."""
+        return self._chooses_type.value
+
+    def _finds_default_type(self) -> bool:
         words = {"set_default_dtype", "set_default_tensor_type"}
         return any(not words.isdisjoint(f.facts.words) for m in self.linker.modules for f in m.functions)
 

@@ -1,9 +1,9 @@
 """Which modules others import: those are libraries, whatever else they are."""
 
 from collections.abc import Iterator
-from functools import cached_property
 
 from gradlint.finding import Place
+from gradlint.project.dependencies import Table
 from gradlint.project.link import Linker
 from gradlint.project.nodes import ModuleNode
 
@@ -13,13 +13,15 @@ class Imports:
 
     def __init__(self, linker: Linker) -> None:
         self._linker = linker
+        self._found: Table[ModuleNode, dict[ModuleNode, Place]] = Table(
+            linker.dependencies, "importers", self._find, lambda importers: importers
+        )
 
     def of(self, module: ModuleNode) -> dict[ModuleNode, Place]:
         """The modules of the project that import a module, each with the first place where it does."""
         return self._found.get(module, {})
 
-    @cached_property
-    def _found(self) -> dict[ModuleNode, dict[ModuleNode, Place]]:
+    def _find(self) -> dict[ModuleNode, dict[ModuleNode, Place]]:
         packages = {module.parts: module for module in self._linker.modules if module.is_package}
         found: dict[ModuleNode, dict[ModuleNode, Place]] = {}
         for importer in self._linker.modules:

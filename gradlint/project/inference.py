@@ -7,7 +7,6 @@ on, or whose function works on gradients, is never inference, whatever its name.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from gradlint.model.inference_names import (
     OTHER_FRAMEWORKS,
@@ -19,6 +18,7 @@ from gradlint.project.bindings import Bindings
 from gradlint.project.calls import CallGraph, Edge
 from gradlint.project.conditions import Passed
 from gradlint.project.cues import ENOUGH, Cue, Cues
+from gradlint.project.dependencies import Memo, Table, Whole
 from gradlint.project.destiny import Destinies, Destiny
 from gradlint.project.effects import GRAD, apply
 from gradlint.project.flow import CallEvent, Flow, Flows
@@ -68,8 +68,13 @@ class Inference:
         self._prospects = prospects
         self._cues = Cues(bindings, calls, flows, configured)
         self._passed = Passed(flows, bindings)
-        self._torch: dict[ModuleNode, bool] = {}
-        self._wasteful: dict[FunctionNode, tuple[Forward, ...]] = {}
+        dependencies = linker.dependencies
+        self._torch: Memo[ModuleNode, bool] = Memo(dependencies, self._imports_torch, False)
+        self._wasteful: Memo[FunctionNode, tuple[Forward, ...]] = Memo(
+            dependencies, lambda function: tuple(self._wasteful_forwards(function)), ()
+        )
+        self._deriving: Table[ClassNode, bool] = Table(dependencies, "deriving", self._find_deriving, lambda _: ())
+        self._some_derive: Whole[bool] = Whole(dependencies, "some derive", lambda: bool(self._deriving.all))
 
     def is_inference_name(self, function: FunctionNode) -> bool:
         """Whether a function is called like one that does not train; a module body by its file."""
@@ -96,9 +101,7 @@ class Inference:
 
     def wasteful_forwards(self, function: FunctionNode) -> Sequence[Forward]:
         """The forwards of a function that record a graph which nobody will use, with the evidence."""
-        if function not in self._wasteful:
-            self._wasteful[function] = tuple(self._wasteful_forwards(function))
-        return self._wasteful[function]
+        return self._wasteful.of(function)
 
     def _wasteful_forwards(self, function: FunctionNode) -> Iterator[Forward]:
         if not self._may_infer(function) or not self._prospects.may_forward(function):
@@ -175,16 +178,16 @@ class Inference:
         """Whether the module takes derivatives in its own forward, as models of energies and forces do."""
         handed = self._cues.handed(function, module) if module.target is None else ()
         targets = [value.target for value in handed] or [module.target]
-        if None in targets and self._deriving_modules:
+        if None in targets and self._some_derive.value:
             return True  # it may be any of them
         classes = [target for target in targets if isinstance(target, ClassNode)]
-        return any(ancestor in self._deriving_modules for cls in classes for ancestor in self._linker.ancestors(cls))
+        ancestors = (ancestor for cls in classes for ancestor in self._linker.ancestors(cls))
+        return any(isinstance(ancestor, ClassNode) and ancestor in self._deriving for ancestor in ancestors)
 
-    @cached_property
-    def _deriving_modules(self) -> frozenset[ClassNode]:
+    def _find_deriving(self) -> dict[ClassNode, bool]:
         """The project's modules whose ``forward`` calls ``autograd.grad`` (or has a submodule that does)."""
-        return frozenset(
-            cls
+        return {
+            cls: True
             for module in self._linker.modules
             for cls in module.classes
             if (forward := cls.method("forward")) is not None
@@ -193,7 +196,7 @@ class Inference:
                 for name in forward.facts.calls
             )
             and self._calls.modules.is_module_class(cls)
-        )
+        }
 
     def _meets_numpy(self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny) -> bool:
         """Whether the result becomes an array as it is, which raises for a graph.
@@ -234,10 +237,7 @@ class Inference:
 
     def uses_torch(self, module: ModuleNode) -> bool:
         """Whether a module works with torch: it imports it, or a module of the project that does."""
-        if module not in self._torch:
-            self._torch[module] = False
-            self._torch[module] = self._imports_torch(module)
-        return self._torch[module]
+        return self._torch.of(module)
 
     def _imports_torch(self, module: ModuleNode) -> bool:
         roots: set[str] = set()

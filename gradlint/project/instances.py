@@ -3,6 +3,7 @@
 from gradlint.model.code import Call, Expression, dotted
 from gradlint.model.torch_names import MODULE_WRAPPERS, SELF_RETURNING
 from gradlint.project.bindings import Bindings, owner_class
+from gradlint.project.dependencies import Memo
 from gradlint.project.link import Linker
 from gradlint.project.nodes import ClassNode, External, FunctionNode
 from gradlint.project.returns import returned
@@ -14,16 +15,15 @@ class Instances:
     def __init__(self, linker: Linker, bindings: Bindings) -> None:
         self._linker = linker
         self._bindings = bindings
-        self._classes: dict[tuple[FunctionNode, str], ClassNode | None] = {}
-        self._products: dict[FunctionNode, ClassNode | None] = {}
+        # A variable assigned from itself ends there, and so does a function that returns its own result.
+        self._classes: Memo[tuple[FunctionNode, str], ClassNode | None] = Memo(
+            linker.dependencies, lambda key: self._class_of(*key), None
+        )
+        self._products: Memo[FunctionNode, ClassNode | None] = Memo(linker.dependencies, self._made_in, None)
 
     def class_of(self, function: FunctionNode, name: str) -> ClassNode | None:
         """The class of the project that a variable or attribute is an instance of, if that is plain to see."""
-        key = (function, name)
-        if key not in self._classes:
-            self._classes[key] = None  # a variable assigned from itself ends here
-            self._classes[key] = self._class_of(function, name)
-        return self._classes[key]
+        return self._classes.of((function, name))
 
     def _class_of(self, function: FunctionNode, name: str) -> ClassNode | None:
         if name in ("self", "cls"):
@@ -62,7 +62,7 @@ class Instances:
             case ClassNode() as cls:
                 return cls
             case FunctionNode() as factory:
-                return self._called_on(scope, name, self._made_in(factory))
+                return self._called_on(scope, name, self._products.of(factory))
             case External(name=full) if full.rpartition(".")[2] in MODULE_WRAPPERS and call.arguments:
                 return self._constructed(scope, call.arguments[0].value)
             case _:
@@ -76,11 +76,8 @@ class Instances:
 
     def _made_in(self, factory: FunctionNode) -> ClassNode | None:
         """The class of what a function returns."""
-        if factory not in self._products:
-            self._products[factory] = None  # a function that returns its own result ends here
-            found = (self._constructed(factory, value) for value in returned(factory))
-            self._products[factory] = next((cls for cls in found if cls is not None), None)
-        return self._products[factory]
+        found = (self._constructed(factory, value) for value in returned(factory))
+        return next((cls for cls in found if cls is not None), None)
 
     def _annotated(self, scope: FunctionNode, annotation: Expression) -> ClassNode | None:
         name = dotted(annotation)

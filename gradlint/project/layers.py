@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from gradlint.model.torch_calls import NEVER_MODULES
 from gradlint.model.torch_names import MODULE_BASES
+from gradlint.project.dependencies import Memo
 from gradlint.project.link import Linker
 from gradlint.project.nodes import ClassNode, External, FunctionNode, Target
 
@@ -24,7 +25,10 @@ class Layers:
 
     def __init__(self, linker: Linker) -> None:
         self._linker = linker
-        self._found: dict[ClassNode | FunctionNode, bool | None] = {}
+        self._found: Memo[tuple[ClassNode | FunctionNode, int], bool | None] = Memo(
+            linker.dependencies, lambda key: self._made_of(*key), None
+        )
+        self._open: set[ClassNode | FunctionNode] = set()
 
     def depend_on_mode(self, target: Target | None) -> bool | None:
         """Whether a module class, or what a factory makes, contains such a layer; None if that cannot be seen."""
@@ -35,16 +39,18 @@ class Layers:
             case External(name=name):
                 return _external(name)
             case ClassNode() | FunctionNode() if depth <= _DEEPEST:
-                if target not in self._found:
-                    self._found[target] = False  # a module that contains itself adds nothing
-                    self._found[target] = self._made_of(target, depth)
-                return self._found[target]
+                return self._found.of((target, depth)) if target not in self._open else False  # itself adds nothing
             case _:
                 return None
 
     def _made_of(self, target: ClassNode | FunctionNode, depth: int) -> bool | None:
-        if isinstance(target, FunctionNode):
-            return self._uses(target, depth)
+        self._open.add(target)
+        try:
+            return self._uses(target, depth) if isinstance(target, FunctionNode) else self._has(target, depth)
+        finally:
+            self._open.discard(target)
+
+    def _has(self, target: ClassNode, depth: int) -> bool | None:
         ancestors = self._linker.ancestors(target)
         inside = (self._uses(m, depth) for a in ancestors if isinstance(a, ClassNode) for m in a.methods)
         outside = (self._contains(a, depth) for a in ancestors if isinstance(a, External))

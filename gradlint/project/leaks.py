@@ -167,7 +167,7 @@ class Leaks:
         callers = self._calls.callers
         above = self._calls.above(function)
         edges = [edge for f in above for edge in callers.get(f, ())]
-        starts = [f for f in above if not callers.get(f)]
+        starts = [f for f in above if not callers.get(f, ())]
         if not starts or not all(f.is_module_body or _is_entry_point(f) for f in starts):
             return True
         return any(self._runs_on_import(edge) or self._trains_after(edge) for edge in edges)

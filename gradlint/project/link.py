@@ -4,10 +4,11 @@ import builtins
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from functools import cached_property
 
 from gradlint.model.code import Assign, Attribute, Call, Expression, ImportName, Name, dotted
 from gradlint.model.facts import ModuleFacts
+from gradlint.project.dependencies import Dependencies, Memo, Table
+from gradlint.project.mentions import Mentions
 from gradlint.project.nodes import ClassNode, External, FunctionNode, ModuleNode, Target
 
 # A folder of the project called like one of these is not what ``import torch`` means.
@@ -21,10 +22,15 @@ _LONGEST_CHAIN = 20
 
 
 class Linker:
-    """Finds what a name means, following imports from file to file."""
+    """Finds what a name means, following imports from file to file.
+
+    ``dependencies`` are told of each module that is passed through. ``subclasses`` are all classes that derive from a
+    class, directly or not; ``methods_named`` all methods of the project by name; ``mentions`` knows who uses a word.
+    """
 
     def __init__(self, modules: Iterable[ModuleFacts]) -> None:
-        self.modules = [_node(facts) for facts in modules]
+        self.modules = [_node(facts, 1 << number) for number, facts in enumerate(modules)]
+        self.dependencies = Dependencies(len(self.modules))
         self._by_suffix: dict[str, list[ModuleNode]] = defaultdict(list)
         self._packages = {module.parts for module in self.modules if module.is_package}
         for module in self.modules:
@@ -33,8 +39,38 @@ class Linker:
         self._namespaces: dict[ModuleNode, dict[str, list[ImportName | FunctionNode | ClassNode | Expression]]] = {}
         self._locals: dict[ModuleNode, list[dict[str, ImportName | FunctionNode | ClassNode]]] = {}
         self._found: dict[tuple[ModuleNode, str], ModuleNode | None] = {}
-        self._members: dict[tuple[ModuleNode, str], Target | None] = {}
-        self._ancestors: dict[ClassNode, tuple[ClassNode | External, ...]] = {}
+        self._members: Memo[tuple[ModuleNode, str], Target | None] = Memo(
+            self.dependencies, lambda key: self._member(*key, 0), None
+        )
+        self._ancestors: Memo[ClassNode, tuple[ClassNode | External, ...]] = Memo(
+            self.dependencies, lambda cls: tuple(dict.fromkeys(self._linearise(cls))), ()
+        )
+        self.mentions = Mentions(self.dependencies, self.modules)
+        self.methods_named: Table[str, list[FunctionNode]] = Table(
+            self.dependencies, "methods", self._methods_by_name, lambda found: found
+        )
+        self.subclasses: Table[ClassNode, list[ClassNode]] = Table(
+            self.dependencies, "subclasses", self._subclasses, lambda found: found
+        )
+
+    def replace(self, facts: ModuleFacts) -> tuple[ModuleNode, ModuleNode]:
+        """Put other facts in the place of those of the same path; the old module and the new one."""
+        number = next(number for number, module in enumerate(self.modules) if module.path == facts.path)
+        old = self.modules[number]
+        new = self.modules[number] = _node(facts, old.bit)
+        for start in range(len(old.parts)):
+            same = self._by_suffix[".".join(old.parts[start:])]
+            same[same.index(old)] = new
+        self._found.clear()
+        self._namespaces.pop(old, None)
+        self._locals.pop(old, None)
+        return old, new
+
+    def _passed(self, module: ModuleNode | None) -> ModuleNode | None:
+        """A module that was found, which is thereby looked at."""
+        if module is not None:
+            self.dependencies.bits |= module.bit
+        return module
 
     # Modules
 
@@ -43,7 +79,7 @@ class Linker:
         key = (importer, name)
         if key not in self._found:
             self._found[key] = self._nearest(importer, name)
-        return self._found[key]
+        return self._passed(self._found[key])
 
     def _nearest(self, importer: ModuleNode, name: str) -> ModuleNode | None:
         size = name.count(".") + 1
@@ -88,7 +124,8 @@ class Linker:
         return whole or External(f"{found.module}.{found.name}")
 
     def _submodule(self, parts: tuple[str, ...]) -> ModuleNode | None:
-        return next((m for m in self._by_suffix.get(".".join(parts), ()) if m.parts == parts), None)
+        found = next((m for m in self._by_suffix.get(".".join(parts), ()) if m.parts == parts), None)
+        return self._passed(found)
 
     # Names
 
@@ -104,9 +141,7 @@ class Linker:
             return None
         if depth:  # in the middle of a chain, which may be cut off: not the last word
             return self._member(module, name, depth)
-        if (module, name) not in self._members:
-            self._members[module, name] = self._member(module, name, depth)
-        return self._members[module, name]
+        return self._members.of((module, name))
 
     def _member(self, module: ModuleNode, name: str, depth: int) -> Target | None:
         outside: Target | None = None
@@ -205,10 +240,7 @@ class Linker:
 
     def ancestors(self, cls: ClassNode) -> tuple[ClassNode | External, ...]:
         """The class and all its bases, nearest first; what lies outside the project by name."""
-        if cls not in self._ancestors:
-            self._ancestors[cls] = (cls,)  # a class that is its own base ends here
-            self._ancestors[cls] = tuple(dict.fromkeys(self._linearise(cls)))
-        return self._ancestors[cls]
+        return self._ancestors.of(cls)
 
     def _linearise(self, cls: ClassNode) -> Iterator[ClassNode | External]:
         yield cls
@@ -221,7 +253,7 @@ class Linker:
             name = dotted(spelt)
             target = self.resolve(scope, name) if name else None
             if isinstance(target, ClassNode):
-                yield from self.ancestors(target)
+                yield from self.ancestors(target) or (target,)  # a class that is its own base ends here
             elif isinstance(target, External):
                 yield target
             else:
@@ -234,9 +266,7 @@ class Linker:
                 return method
         return None
 
-    @cached_property
-    def subclasses(self) -> dict[ClassNode, list[ClassNode]]:
-        """All classes that derive from a class, directly or not."""
+    def _subclasses(self) -> dict[ClassNode, list[ClassNode]]:
         found: dict[ClassNode, list[ClassNode]] = defaultdict(list)
         for module in self.modules:
             for cls in module.classes:
@@ -245,9 +275,7 @@ class Linker:
                         found[ancestor].append(cls)
         return found
 
-    @cached_property
-    def methods_named(self) -> dict[str, list[FunctionNode]]:
-        """All methods of the project by name."""
+    def _methods_by_name(self) -> dict[str, list[FunctionNode]]:
         found: dict[str, list[FunctionNode]] = defaultdict(list)
         for module in self.modules:
             for cls in module.classes:
@@ -273,10 +301,10 @@ def _relative_parts(importer: ModuleNode, found: ImportName) -> tuple[str, ...] 
     return (*base, *found.module.split(".")) if found.module else base
 
 
-def _node(facts: ModuleFacts) -> ModuleNode:
+def _node(facts: ModuleFacts, bit: int) -> ModuleNode:
     parts = tuple(part for part in facts.path.removesuffix(".py").split("/") if part not in ("", "."))
     is_package = parts[-1:] == ("__init__",)
-    module = ModuleNode(facts, parts[:-1] if is_package else parts, is_package)
+    module = ModuleNode(facts, parts[:-1] if is_package else parts, is_package, bit)
     module.functions.extend(FunctionNode(module, function) for function in facts.functions)
     module.classes.extend(ClassNode(module, cls) for cls in facts.classes)
     return module

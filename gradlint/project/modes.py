@@ -2,16 +2,17 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from functools import cached_property
 
 from gradlint.model.code import Assign, Attribute, Call, Expression, Name, dotted
 from gradlint.model.torch_names import GRAD_MODES, GRAD_QUERIES, GradModeName
 from gradlint.model.traverse import statements
 from gradlint.project.bindings import Bindings
+from gradlint.project.dependencies import Memo, Whole
 from gradlint.project.link import Linker
-from gradlint.project.nodes import External, FunctionNode
+from gradlint.project.nodes import External, FunctionNode, ModuleNode
 
 _LONGEST_CHAIN = 8  # names for names for names
+_WORDS = frozenset(name.rpartition(".")[2] for name in (*GRAD_MODES, *GRAD_QUERIES))
 
 
 class Modes:
@@ -20,45 +21,41 @@ class Modes:
     def __init__(self, linker: Linker, bindings: Bindings) -> None:
         self._linker = linker
         self._bindings = bindings
-        self._spelt: dict[frozenset[str], frozenset[str]] = {}
-
-    @cached_property
-    def _words(self) -> frozenset[str]:
-        return self.spellings(name.rpartition(".")[2] for name in (*GRAD_MODES, *GRAD_QUERIES))
+        self._renamed: Memo[ModuleNode, tuple[tuple[str, str], ...]] = Memo(linker.dependencies, _renamed_in, ())
+        self._spelt: dict[frozenset[str], Whole[frozenset[str]]] = {}
+        self._renamings: Whole[dict[str, set[str]]] = Whole(linker.dependencies, "renamings", self._find_renamings)
+        self._holders: Whole[frozenset[str]] = Whole(linker.dependencies, "holders", self._find_holders)
 
     def spellings(self, names: Iterable[str]) -> frozenset[str]:
         """The names, and those that imports and assignments anywhere in the project give to them."""
-        found = frozenset(names)
-        if found not in self._spelt:
-            self._spelt[found] = frozenset(self._renamed_to(found))
-        return self._spelt[found]
+        names = frozenset(names)
+        if names not in self._spelt:
+            self._spelt[names] = Whole(
+                self._linker.dependencies, f"spellings {sorted(names)}", lambda: self._spellings(names), first=True
+            )
+        return self._spelt[names].value
 
-    def _renamed_to(self, names: frozenset[str]) -> Iterator[str]:
-        seen, pending = set(names), [*names]
+    def _spellings(self, names: frozenset[str]) -> frozenset[str]:
+        renamings, words, pending = self._renamings.value, set(names), [*names]
         while pending:
-            name = pending.pop()
-            yield name
-            new = self._renamings.get(name, set()) - seen
-            seen |= new
+            new = renamings.get(pending.pop(), set()) - words
+            words |= new
             pending.extend(new)
+        return frozenset(words)
 
-    @cached_property
-    def _renamings(self) -> dict[str, set[str]]:
+    def _find_renamings(self) -> dict[str, set[str]]:
         """The names that imports and assignments anywhere in the project give to what goes by another name."""
         found: defaultdict[str, set[str]] = defaultdict(set)
         for module in self._linker.modules:
-            for function in module.functions:
-                for name, new in _renamed(function):
-                    if new != name:
-                        found[name].add(new)
+            for name, new in self._renamed.of(module):
+                found[name].add(new)
         return dict(found)
 
     def mentioned(self, function: FunctionNode) -> bool:
         """Whether a function's scope may name a grad mode at all; costs next to nothing."""
-        return not self._words.isdisjoint(function.facts.words)
+        return not self.spellings(_WORDS).isdisjoint(function.facts.words)
 
-    @cached_property
-    def _holders(self) -> frozenset[str]:
+    def _find_holders(self) -> frozenset[str]:
         """The last parts of the names that objects of a grad mode are kept under: ``quiet = torch.no_grad()``."""
         found: set[str] = set()
         for module in self._linker.modules:
@@ -70,7 +67,7 @@ class Modes:
 
     def involved(self, function: FunctionNode) -> bool:
         """Whether a function's scope may name a grad mode, or a variable that holds an object of one."""
-        return self.mentioned(function) or not self._holders.isdisjoint(function.facts.words)
+        return self.mentioned(function) or not self._holders.value.isdisjoint(function.facts.words)
 
     def full_name(self, function: FunctionNode, expression: Expression, depth: int = 0) -> str | None:
         """The one dotted name outside the project that a name, attribute or variable stands for."""
@@ -115,6 +112,11 @@ class Modes:
     def query(self, function: FunctionNode, expression: Expression) -> str | None:
         """The query of the current mode that an expression names without calling it."""
         return GRAD_QUERIES.get(self.full_name(function, expression) or "")
+
+
+def _renamed_in(module: ModuleNode) -> tuple[tuple[str, str], ...]:
+    pairs = (pair for function in module.functions for pair in _renamed(function))
+    return tuple(dict.fromkeys((name, new) for name, new in pairs if name != new))
 
 
 def _renamed(function: FunctionNode) -> Iterator[tuple[str, str]]:

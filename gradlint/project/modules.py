@@ -7,6 +7,7 @@ from gradlint.model.torch_calls import MODULE_CONTAINERS, NEVER_MODULES, PARAMET
 from gradlint.model.torch_names import LIGHTNING_ROOTS, MODULE_BASES
 from gradlint.model.traverse import all_expressions, within
 from gradlint.project.bindings import Bindings
+from gradlint.project.dependencies import Memo
 from gradlint.project.link import Linker
 from gradlint.project.nodes import ClassNode, External, FunctionNode
 from gradlint.project.returns import returned
@@ -20,14 +21,13 @@ class Modules:
     def __init__(self, linker: Linker, bindings: Bindings) -> None:
         self._linker = linker
         self._bindings = bindings
-        self._with_parameters: dict[ClassNode, bool] = {}
-        self._modules: dict[ClassNode, bool] = {}
+        # A class that is part of itself adds nothing.
+        self._with_parameters: Memo[ClassNode, bool] = Memo(linker.dependencies, self._has_parameters, False)
+        self._modules: Memo[ClassNode, bool] = Memo(linker.dependencies, self._is_module_class, False)
 
     def is_module_class(self, cls: ClassNode) -> bool:
         """Whether instances are ``torch.nn.Module``: by a base, or by having ``forward`` under an unknown base."""
-        if cls not in self._modules:
-            self._modules[cls] = self._is_module_class(cls)
-        return self._modules[cls]
+        return self._modules.of(cls)
 
     def has_method(self, function: FunctionNode) -> bool:
         """Whether a function is a method of a class of modules."""
@@ -42,13 +42,13 @@ class Modules:
 
     def has_parameters(self, cls: ClassNode) -> bool:
         """Whether a module class may have parameters; False only when all it is made of can be seen to have none."""
-        if cls not in self._with_parameters:
-            self._with_parameters[cls] = False  # a class that is part of itself adds nothing
-            self._with_parameters[cls] = any(
-                self._base_has_parameters(a) if isinstance(a, External) else self._makes_parameters(a)
-                for a in self._linker.ancestors(cls)
-            )
-        return self._with_parameters[cls]
+        return self._with_parameters.of(cls)
+
+    def _has_parameters(self, cls: ClassNode) -> bool:
+        return any(
+            self._base_has_parameters(a) if isinstance(a, External) else self._makes_parameters(a)
+            for a in self._linker.ancestors(cls)
+        )
 
     def _base_has_parameters(self, base: External) -> bool:
         return base.name not in MODULE_BASES and base.name.rpartition(".")[2] not in _PLAIN_BASES

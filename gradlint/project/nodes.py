@@ -9,13 +9,22 @@ from gradlint.model.inference_names import TEST_FILE, TEST_FUNCTION
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ModuleNode:
-    """A module of the project. ``parts`` is its path without the suffix, ``__init__`` dropped."""
+    """A module of the project. ``parts`` is its path without the suffix, ``__init__`` dropped.
+
+    ``bit`` stands for it where is noted what results depend on.
+    """
 
     facts: ModuleFacts
     parts: tuple[str, ...]
     is_package: bool
+    bit: int = 0
     functions: list["FunctionNode"] = field(default_factory=list, repr=False)
     classes: list["ClassNode"] = field(default_factory=list, repr=False)
+
+    @property
+    def module(self) -> "ModuleNode":
+        """Itself, as nodes in it know it."""
+        return self
 
     @property
     def path(self) -> str:

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from functools import cached_property
 
 from gradlint.model.code import (
     Assign,
@@ -23,6 +22,7 @@ from gradlint.model.torch_tensors import HARMLESS_METHODS, TENSOR_METHODS
 from gradlint.model.traverse import statements
 from gradlint.project.bindings import Bindings
 from gradlint.project.calls import EVERYBODYS, CallGraph
+from gradlint.project.dependencies import Memo, Table
 from gradlint.project.link import Linker
 from gradlint.project.nodes import FunctionNode
 
@@ -40,19 +40,22 @@ class Prospects:
         self._bindings = bindings
         self._calls = calls
         self._models = frozenset(name.rpartition(".")[2] for name in models)
+        dependencies = linker.dependencies
+        self._held: Table[str, bool] = Table(dependencies, "held", self._find_held, lambda _: ())
+        self._like_a_module: Memo[FunctionNode, bool] = Memo(dependencies, self._calls_like_a_module, False)
+        self._functions: Table[FunctionNode, bool] = Table(dependencies, "prospects", self._find, lambda _: ())
 
     def may_forward(self, function: FunctionNode) -> bool:
         """Whether some call of a function may run a module."""
         return function in self._functions
 
-    @cached_property
-    def _functions(self) -> set[FunctionNode]:
+    def _find(self) -> dict[FunctionNode, bool]:
         """The functions that call something like a module, and those that call them for what they return."""
-        found: set[FunctionNode] = set()
+        found: dict[FunctionNode, bool] = {}
         callers: defaultdict[FunctionNode, list[FunctionNode]] = defaultdict(list)
         for function in (function for module in self._linker.modules for function in module.functions):
-            if any(self._is_like_a_module(function, call) for call in function.facts.calls):
-                found.add(function)
+            if self._like_a_module.of(function):
+                found[function] = True
             else:
                 for called in self._called(function):
                     callers[called].append(function)
@@ -60,18 +63,21 @@ class Prospects:
         while pending:
             for caller in callers.pop(pending.pop(), ()):
                 if caller not in found:
-                    found.add(caller)
+                    found[caller] = True
                     if _returns(caller):
                         pending.append(caller)
         return found
 
     def _called(self, function: FunctionNode) -> Iterator[FunctionNode]:
-        for called in self._calls.callees.get(function, {}).values():
+        for called in self._calls.callees.all.get(function, {}).values():
             yield from called
         for call in function.facts.calls:
-            named = self._linker.methods_named.get(call.method, ())
+            named = self._linker.methods_named.all.get(call.method, ())
             if call.callee != call.method and len(named) <= _MOST_CANDIDATES and call.method not in EVERYBODYS:
                 yield from named
+
+    def _calls_like_a_module(self, function: FunctionNode) -> bool:
+        return any(self._is_like_a_module(function, call) for call in function.facts.calls)
 
     def _is_like_a_module(self, function: FunctionNode, call: CallFact) -> bool:
         name, owner = call.method, call.callee.partition(".")[0]
@@ -89,8 +95,7 @@ class Prospects:
                 return True  # a variable
         return name in self._held or any(pattern.search(name) is not None for pattern in _NAMED)
 
-    @cached_property
-    def _held(self) -> frozenset[str]:
+    def _find_held(self) -> dict[str, bool]:
         """The names under which objects, classes and modules hold values."""
         found: set[str] = set()
         for module in self._linker.modules:
@@ -99,7 +104,7 @@ class Prospects:
                 found.update(function.facts.shared)
             for cls in module.classes:
                 _note_block(cls.facts.body, found, everything=True)
-        return frozenset(found)
+        return dict.fromkeys(found, True)
 
 
 def _returns(function: FunctionNode) -> bool:

@@ -28,9 +28,13 @@ class _Open(Generic[Key]):
 
 
 class Recursion(Generic[Key]):
-    """Knows what is being worked out, outermost first, and who leaned on what was not ready."""
+    """Knows what is being worked out, outermost first, and who leaned on what was not ready.
+
+    ``kept`` are the results that leaned on the last one that came to its end, and stay all the same.
+    """
 
     def __init__(self) -> None:
+        self.kept: list[Key] = []
         self._open: dict[Key, _Open[Key]] = {}
         self._heads: dict[Key, _Open[Key]] = {}  # what each provisional result leans on
         self._thrown: Counter[Key] = Counter()
@@ -62,15 +66,22 @@ class Recursion(Generic[Key]):
     def end(self, key: Key) -> Iterator[Key]:
         """A result is there; gives those to be forgotten, because what they leaned on is known better now."""
         own = self._open.pop(key)
+        self.kept = []
         if own.outermost == own.depth:
             for leaning in own.provisional:
                 del self._heads[leaning]
                 self._thrown[leaning] += 1
                 if self._thrown[leaning] <= _MOST_TIMES:
                     yield leaning
+                else:
+                    self.kept.append(leaning)
             return
         self._lean_on(own.outermost)
         head = next(found for found in self._open.values() if found.depth == own.outermost)
         for leaning in (*own.provisional, key):
             self._heads[leaning] = head
             head.provisional.append(leaning)
+
+    def forget(self, key: Key) -> None:
+        """A result is out of date: how often it was thrown away no longer counts."""
+        self._thrown.pop(key, None)

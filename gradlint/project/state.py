@@ -26,6 +26,7 @@ from gradlint.model.code import (
 from gradlint.model.torch_names import GRAD_MODES
 from gradlint.model.traverse import blocks, expressions, parts, statements
 from gradlint.project.bindings import Bindings
+from gradlint.project.dependencies import Memo, Whole
 from gradlint.project.effects import GRAD, IDENTITY, INFERENCE, NO_GRAD, Effect, apply, join, then
 from gradlint.project.guards import Guards
 from gradlint.project.link import Linker
@@ -50,31 +51,34 @@ class GradStates:
         self._linker = linker
         self._modes = modes
         self.guards = Guards(linker, bindings, self, configured)
-        self._walked: dict[FunctionNode, _Walked] = {}
-        self._setting = modes.spellings(_SETTING)
-        self._leaking = _leaking_names(linker, self._setting)
-        self._acting = _ENTERING | self._setting | modes.spellings(self._leaking)
+        self._walked: Memo[FunctionNode, _Walked] = Memo(linker.dependencies, self._walk, _Walked())
+        self._leaking: Whole[frozenset[str]] = Whole(linker.dependencies, "leaking", self._find_leaking)
+        self._acting: Whole[frozenset[str]] = Whole(linker.dependencies, "acting on modes", self._find_acting)
 
     def effect_at(self, function: FunctionNode, at: int) -> Effect:
         """What the guards around a call, a yield or a lambda do, seen from the function's entry."""
-        return self._walk(function).at.get(at, IDENTITY)
+        return self._walked.of(function).at.get(at, IDENTITY)
 
     def effect_after(self, function: FunctionNode) -> Effect:
         """What a call of the function leaves behind: the identity unless it leaks."""
-        return self._walk(function).after
+        return self._walked.of(function).after
 
     def disables(self, function: FunctionNode, at: int) -> bool:
         """Whether the function itself has switched recording off at a node, if it was on at its entry."""
         return bool(apply(self.effect_at(function, at), GRAD) & (NO_GRAD | INFERENCE))
 
     def _walk(self, function: FunctionNode) -> _Walked:
-        if function not in self._walked:
-            self._walked[function] = _Walked()  # a function that meets itself sees the identity
-            self._walked[function] = _Walker(self, function).run() if self._may_change(function) else _Walked()
-        return self._walked[function]
+        return _Walker(self, function).run() if self._may_change(function) else _Walked()
+
+    def _find_leaking(self) -> frozenset[str]:
+        return _leaking_names(self._linker, self._modes.spellings(_SETTING))
+
+    def _find_acting(self) -> frozenset[str]:
+        leaking = self._modes.spellings(self._leaking.value)
+        return _ENTERING | self._modes.spellings(_SETTING) | leaking
 
     def _may_change(self, function: FunctionNode) -> bool:
-        if not self._acting.isdisjoint(function.facts.words):
+        if not self._acting.value.isdisjoint(function.facts.words):
             return True
         return any(isinstance(statement, With) for statement in statements(function.facts.body))
 
@@ -99,7 +103,7 @@ class GradStates:
         if isinstance(target, External) and GRAD_MODES.get(target.name) == "set_grad_enabled":
             return self.guards.mode("set_grad_enabled", call, function)
         if isinstance(target, FunctionNode) and not target.facts.is_generator:
-            return self.effect_after(target) if target.facts.name in self._leaking else IDENTITY
+            return self.effect_after(target) if target.facts.name in self._leaking.value else IDENTITY
         return IDENTITY
 
     def is_restore(self, function: FunctionNode, call: Call) -> bool:
@@ -107,7 +111,7 @@ class GradStates:
         name = dotted(call.function) or ""
         if getattr(call.function, "name", "") == "__exit__":
             return True
-        return name.rpartition(".")[2] in self._setting and self.guards.restores(call, function)
+        return name.rpartition(".")[2] in self._modes.spellings(_SETTING) and self.guards.restores(call, function)
 
 
 class _Walker:

@@ -7,7 +7,6 @@ does stands in the place of its call, with names as the caller knows them.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Literal
 
 from gradlint.model.code import (
@@ -34,6 +33,7 @@ from gradlint.model.code import (
 from gradlint.model.torch_calls import BACKWARD_METHODS
 from gradlint.model.traverse import expressions, parts
 from gradlint.project.calls import CallGraph
+from gradlint.project.dependencies import Memo, Table
 from gradlint.project.flow import CallEvent, Flow, Flows, is_bound
 from gradlint.project.nodes import FunctionNode
 
@@ -108,37 +108,40 @@ class Steps:
     def __init__(self, calls: CallGraph, flows: Flows) -> None:
         self._calls = calls
         self._flows = flows
-        self._scripts: dict[tuple[FunctionNode, int], Script] = {}
+        self._scripts: Memo[tuple[FunctionNode, int], Script] = Memo(
+            flows.linker.dependencies, lambda key: self._written(key[0]), ()
+        )
+        self._acting: Table[FunctionNode, bool] = Table(
+            flows.linker.dependencies, "acting", self._find_acting, lambda _: ()
+        )
         self._writing: list[FunctionNode] = []
 
-    @cached_property
-    def acting(self) -> frozenset[FunctionNode]:
+    def _find_acting(self) -> dict[FunctionNode, bool]:
         """The functions that run ``backward()`` or step, and all that call them."""
-        found = {callee for callees in self._calls.callees.values() for cs in callees.values() for callee in cs}
-        found.update(self._calls.callees)
-        own = {function for function in found if not _WORDS.isdisjoint(function.facts.words)}
-        reached = set(own)
-        for function in own:
-            reached |= self._calls.above(function)
-        return frozenset(reached)
+        callees = self._calls.callees.all
+        found = {callee for each in callees.values() for cs in each.values() for callee in cs}
+        found.update(callees)
+        own = (function for function in found if not _WORDS.isdisjoint(function.facts.words))
+        return dict.fromkeys(self._calls.above(*own), True)
 
     def acts(self, function: FunctionNode) -> bool:
         """Whether a function may do something to gradients; costs next to nothing."""
         words = function.facts.words
-        return "grad" in words or not (_WORDS | _CLIPS).isdisjoint(words) or function in self.acting
+        return "grad" in words or not (_WORDS | _CLIPS).isdisjoint(words) or function in self._acting
 
     def script(self, function: FunctionNode) -> Script:
         """What a function does, in order; nothing while its own script is being written, or far down."""
         depth = len(self._writing)
         if function in self._writing or depth > _DEEPEST or not self.acts(function):
             return ()
-        if (function, depth) not in self._scripts:
-            self._writing.append(function)
-            try:
-                self._scripts[function, depth] = _Writer(self, self._flows.flow(function)).block(function.facts.body)
-            finally:
-                self._writing.pop()
-        return self._scripts[function, depth]
+        return self._scripts.of((function, depth))
+
+    def _written(self, function: FunctionNode) -> Script:
+        self._writing.append(function)
+        try:
+            return _Writer(self, self._flows.flow(function)).block(function.facts.body)
+        finally:
+            self._writing.pop()
 
 
 class _Writer:

@@ -1,6 +1,7 @@
 """Where a module is evaluated that was never put into evaluation mode."""
 
 import re
+from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from gradlint.model.torch_tensors import LABELS
 from gradlint.model.traverse import all_expressions, statements, within
 from gradlint.project import scope
 from gradlint.project.calls import CallGraph
+from gradlint.project.dependencies import Table
 from gradlint.project.destiny import Destinies
 from gradlint.project.effects import GRAD, INFERENCE, NO_GRAD
 from gradlint.project.flow import CallEvent, Flows
@@ -61,6 +63,12 @@ class TrainingMode:
         self._destinies = destinies
         self._inference = inference
         self._layers = layers
+        self._switched: Table[str, list[tuple[FunctionNode, str]]] = Table(
+            flows.linker.dependencies,
+            "switched",
+            self._find_switched,
+            lambda found: (function for function, _ in found),
+        )
 
     def of(self, function: FunctionNode) -> Iterator[Misset]:
         """The forwards of a function that evaluate in training mode, the first of each module."""
@@ -188,13 +196,21 @@ class TrainingMode:
         family = {m for c in self._flows.linker.ancestors(cls) if isinstance(c, ClassNode) for m in c.methods}
         if any(not _SWITCHES.isdisjoint(method.facts.words) for method in family):
             return True
+        for f, name in self._switched.get(attribute, ()):
+            own = f.owner is not None and f.owner is not cls
+            if not (own and name.startswith("self.")):
+                return True
+        return False
+
+    def _find_switched(self) -> dict[str, list[tuple[FunctionNode, str]]]:
+        """Where modes are switched, by each part of the name that they are switched by."""
+        found: dict[str, list[tuple[FunctionNode, str]]] = defaultdict(list)
         for module in self._flows.linker.modules:
             for f in module.functions:
-                others = (c.callee for c in f.facts.calls if c.method in _SWITCHES)
-                own = f.owner is not None and f.owner is not cls
-                if any(attribute in name.split(".") and not (own and name.startswith("self.")) for name in others):
-                    return True
-        return False
+                for name in (c.callee for c in f.facts.calls if c.method in _SWITCHES):
+                    for part in dict.fromkeys(name.split(".")):
+                        found[part].append((f, name))
+        return found
 
     def _is_handed_to_switch(self, function: FunctionNode, event: CallEvent) -> bool:
         """Whether something that may switch the mode was given the module, or a module that holds it."""

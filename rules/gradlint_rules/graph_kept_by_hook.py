@@ -140,7 +140,7 @@ def _is_trained_on(project: Project, hook: FunctionNode) -> bool:
     """Whether some function that trains reads what the hook stores: a distillation, a loss of features."""
     targets = (t for s in statements(hook.facts.body) if isinstance(s, Assign) for t in s.targets)
     names = {target.name for target in targets if isinstance(target, Attribute)}
-    others = (f for f in project.functions() if f is not hook and not names.isdisjoint(f.facts.words))
+    others = (f for name in sorted(names) for f in project.linker.mentions.of(name) if f is not hook)
     return any(not _TRAINING.isdisjoint(above.facts.words) for f in others for above in (f, *project.calls.above(f)))
 
 

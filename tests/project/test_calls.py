@@ -18,7 +18,7 @@ def callers(build: Build) -> Callers:
 
     def find(text: str, **others: str) -> dict[str, list[str]]:
         project = build({"main.py": text, **{f"{name}.py": other for name, other in others.items()}})
-        return {f.name: sorted({e.caller.name for e in edges}) for f, edges in project.calls.callers.items()}
+        return {f.name: sorted({e.caller.name for e in edges}) for f, edges in project.calls.callers.all.items()}
 
     return find
 
@@ -256,7 +256,7 @@ def test_a_method_of_something_unknown_may_be_any_of_that_name(build: Build) -> 
             thing.encode(1)
             thing.append(2)
         """
-    edges = build({"main.py": text}).calls.edges
+    edges = list(build({"main.py": text}).calls.edges)
     assert [(e.callee.name, e.certain) for e in edges] == [("A.encode", False), ("B.encode", False)]
 
 

@@ -369,7 +369,7 @@ def test_subclasses_are_known_in_all_files(build: Build) -> None:
             "c.py": "import b\nclass C(b.B): ...\nclass D: ...",
         }
     )
-    found = project.linker.subclasses[project.modules[0].classes[0]]
+    found = project.linker.subclasses.get(project.modules[0].classes[0], [])
     assert sorted(cls.name for cls in found) == ["B", "C"]
 
 

@@ -1,0 +1,129 @@
+"""Results know what they depend on: each read of a module's facts is noted, or a later edit would not be seen."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from types import MemberDescriptorType
+
+import pytest
+
+from gradlint import registry
+from gradlint.finding import Finding
+from gradlint.model.extract import extract
+from gradlint.project import Project
+from gradlint.project.dependencies import Dependencies, Memo, Table, Whole
+from gradlint.project.nodes import ClassNode, FunctionNode, ModuleNode
+from gradlint.rule import Rule
+from gradlint.source import Source
+from gradlint.testing import cases
+
+RULES = [rule for rule in registry.load() if not rule.run_only]
+ROOT = Path(__file__).parent.parent.parent
+FIXTURES = [
+    Source(path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8"))
+    for path in sorted((ROOT / "fixtures").rglob("*.py"))
+]
+EXAMPLES = [[Source(f.path, f.text) for f in case.files] for rule in RULES for case in cases(rule) if case.files[1:]]
+
+
+@contextmanager
+def unnoted(dependencies: Dependencies) -> Iterator[Counter[str]]:
+    """The modules whose facts are read, while this is open, by somebody who has not looked at them."""
+    found: Counter[str] = Counter()
+    slots: dict[type, MemberDescriptorType] = {
+        kind: kind.__dict__["facts"] for kind in (ModuleNode, FunctionNode, ClassNode)
+    }
+
+    def watched(slot: MemberDescriptorType) -> property:
+        def read(node: ModuleNode | FunctionNode | ClassNode) -> object:
+            if not dependencies.bits & node.module.bit:
+                found[".".join(node.module.parts)] += 1
+            return slot.__get__(node)
+
+        return property(read, slot.__set__)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for kind, slot in slots.items():
+            patch.setattr(kind, "facts", watched(slot))
+        yield found
+
+
+def asked(rule: Rule, project: Project) -> list[Finding]:
+    return list(rule.check(project))
+
+
+def linked(files: Iterable[Source]) -> Project:
+    return Project([extract(source) for source in files])
+
+
+def test_each_read_of_facts_is_noted() -> None:
+    for files in (FIXTURES, *EXAMPLES):
+        project = linked(files)
+        dependencies = project.linker.dependencies
+        with unnoted(dependencies) as found:
+            for module in reversed(project.modules):
+                part = project.about([module])
+                for rule in RULES:
+                    dependencies.noted(partial(asked, rule, part), module.bit)
+                    assert not found, rule.code
+
+
+def test_a_read_that_is_not_noted_is_seen() -> None:
+    project = linked([Source("a.py", "x = 1"), Source("b.py", "y = 2")])
+    a, b = project.modules
+    with unnoted(project.linker.dependencies) as found:
+        project.linker.dependencies.noted(lambda: (a.facts, b.body.facts), a.bit)
+    assert found == {"b": 1}
+
+
+def test_a_result_has_looked_at_what_the_results_it_uses_have_looked_at() -> None:
+    project = linked([Source(f"{name}.py", "x = 1") for name in "abc"])
+    a, b, c = project.modules
+    dependencies = project.linker.dependencies
+    inner: Memo[ModuleNode, int] = Memo(dependencies, lambda module: module.bit, 0)
+    outer: Memo[ModuleNode, int] = Memo(dependencies, lambda module: inner.of(b) if module is a else 0, 0)
+    for _ in range(2):  # worked out, and remembered
+        assert dependencies.noted(lambda: outer.of(a), c.bit) == (b.bit, a.bit | b.bit | c.bit)
+    assert dependencies.noted(lambda: outer.of(c), 0) == (0, c.bit)
+
+
+def test_what_depends_on_an_edit_is_worked_out_again_and_nothing_else() -> None:
+    project = linked([Source("a.py", "x = 1"), Source("b.py", "x = 1")])
+    a, b = project.modules
+    worked_out: list[ModuleNode] = []
+    memo: Memo[ModuleNode, None] = Memo(project.linker.dependencies, worked_out.append, None)
+    for module in (a, b):
+        assert memo.of(module) is None
+    memo.forget(a.bit)
+    for module in (a, b):
+        assert memo.of(module) is None
+    assert worked_out == [a, b, a]
+
+
+def test_an_answer_that_stays_the_same_changes_nothing() -> None:
+    project = linked([Source("a.py", "x = 1"), Source("b.py", "y = 1")])
+    a, _ = project.modules
+    dependencies = project.linker.dependencies
+    names: Table[str, int] = Table(
+        dependencies, "names", lambda: {n: 1 for m in project.modules for n in m.body.facts.local}, lambda _: ()
+    )
+    count = Whole(dependencies, "count", lambda: len(project.modules[0].body.facts.local))
+    (_, x), (_, y), (_, z), (_, size) = (
+        dependencies.noted(partial(find, key, 0), 0)
+        for find, key in ((names.get, "x"), (names.get, "y"), (names.get, "z"), (lambda *_: count.value, ""))
+    )
+    changed = dependencies.update(dict([project.linker.replace(extract(Source("a.py", "z = 1")))]))
+    assert changed & a.bit
+    assert [bool(changed & bits) for bits in (x, y, z, size)] == [True, False, True, False]
+
+
+def test_who_asked_in_vain_hears_of_an_answer() -> None:
+    project = linked([Source("a.py", "def alone(): ..."), Source("b.py", "")])
+    a, _ = project.modules
+    alone = a.functions[1]
+    callers, bits = project.linker.dependencies.noted(lambda: project.calls.callers.get(alone, []), a.bit)
+    assert callers == []
+    assert project.update([extract(Source("b.py", "import a\na.alone()"))]) & bits
+    assert [edge.caller.module.path for edge in project.calls.callers.get(alone, [])] == ["b.py"]
