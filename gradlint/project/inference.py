@@ -8,11 +8,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from gradlint.model.inference_names import (
-    OTHER_FRAMEWORKS,
-    TORCH_PACKAGES,
-    TORCH_WORDS,
-)
 from gradlint.model.torch_calls import BACKWARD_METHODS
 from gradlint.project.bindings import Bindings
 from gradlint.project.calls import CallGraph, Edge
@@ -22,8 +17,9 @@ from gradlint.project.dependencies import Memo, Table, Whole
 from gradlint.project.destiny import Destinies, Destiny
 from gradlint.project.effects import GRAD, apply
 from gradlint.project.flow import CallEvent, Flow, Flows
+from gradlint.project.frameworks import Frameworks
 from gradlint.project.link import Linker
-from gradlint.project.nodes import ClassNode, External, FunctionNode, ModuleNode
+from gradlint.project.nodes import ClassNode, FunctionNode
 from gradlint.project.prospects import Prospects
 from gradlint.project.values import Origin, Value
 
@@ -69,7 +65,7 @@ class Inference:
         self._cues = Cues(bindings, calls, flows, configured)
         self._passed = Passed(flows, bindings)
         dependencies = linker.dependencies
-        self._torch: Memo[ModuleNode, bool] = Memo(dependencies, self._imports_torch, False)
+        self._frameworks = Frameworks(linker)
         self._wasteful: Memo[FunctionNode, tuple[Forward, ...]] = Memo(
             dependencies, lambda function: tuple(self._wasteful_forwards(function)), ()
         )
@@ -213,7 +209,7 @@ class Inference:
 
     def _may_infer(self, function: FunctionNode) -> bool:
         facts = function.facts
-        if facts.is_lambda or not facts.calls or not self.uses_torch(function.module):
+        if facts.is_lambda or not facts.calls or not self._frameworks.is_torch(function.module):
             return False
         if facts.name in ("training_step", "configure_optimizers", "backward") or self._is_forward(function):
             return False
@@ -234,27 +230,6 @@ class Inference:
                 return True
             seen.update(nearest)
         return False
-
-    def uses_torch(self, module: ModuleNode) -> bool:
-        """Whether a module works with torch: it imports it, or a module of the project that does."""
-        return self._torch.of(module)
-
-    def _imports_torch(self, module: ModuleNode) -> bool:
-        roots: set[str] = set()
-        inner: list[ModuleNode] = []
-        for function in module.functions:
-            for found in function.facts.imports:
-                target = self._linker.imported(module, found)
-                if isinstance(target, External):
-                    roots.add(target.name.partition(".")[0])
-                elif target is not None:
-                    inner.append(target if isinstance(target, ModuleNode) else target.module)
-        if roots & TORCH_PACKAGES:
-            return True
-        if roots & OTHER_FRAMEWORKS:
-            return False
-        spoken = any(not TORCH_WORDS.isdisjoint(function.facts.words) for function in module.functions)
-        return spoken or any(self.uses_torch(other) for other in inner)
 
     def _needs_gradient(self, function: FunctionNode) -> bool:
         """Whether the function, or one it is nested in, takes a derivative by hand."""

@@ -56,6 +56,7 @@ TEXTS = {
     "semicolons": "a; b = c; pass; d\nif e: f; g\n",
     "assertions": "assert a, b\n",
     "walrus": "x = [y := f(z), y]\nwhile (a := b): pass\n",
+    "form feeds": "\fimport a\nx = 1\n\fdef f():\n    return g(1)\n \f\fy = f(\n  1)\n",
     "layout": "x = (  # one\n    a  \n  .b(\n c\n)\n)\n\f\ny = \\\n  z\n",
     "places": "x = (a . b) . c (( d ), e = ( f ))\ny = 'é' + g.h(i, j=k)\nasync  def  l(): pass\nclass \\\n  m: pass\n",
     "nothing": "",

@@ -1,6 +1,7 @@
 """Lines and columns by LibCST: of every node, at twice the cost of parsing."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import libcst as cst
 from libcst.metadata import CodeRange, MetadataWrapper, PositionProvider
@@ -18,7 +19,20 @@ def spans(source: Source, numbers: Collection[int]) -> dict[int, Span]:
     """
     _, nodes, tree = walk(source)
     positions = MetadataWrapper(tree, unsafe_skip_copy=True).resolve(PositionProvider)
-    return {number: _span(nodes[number], positions[nodes[number]]) for number in numbers}
+    lines = source.lines()
+    return {number: _moved(nodes[number], _span(nodes[number], positions[nodes[number]]), lines) for number in numbers}
+
+
+def _moved(node: cst.CSTNode, span: Span, lines: Sequence[str]) -> Span:
+    """LibCST counts columns from behind a form feed that a line begins with; we count all characters."""
+    fed = 0 if isinstance(node, cst.Module) else _fed(lines[span.line - 1])
+    same = fed if span.end_line == span.line else 0
+    return replace(span, column=span.column + fed, end_column=span.end_column + same) if fed else span
+
+
+def _fed(line: str) -> int:
+    blank = line[: len(line) - len(line.lstrip())]
+    return blank.rfind("\f") + 1
 
 
 def _span(node: cst.CSTNode, at: CodeRange) -> Span:

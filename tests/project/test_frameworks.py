@@ -1,0 +1,41 @@
+"""Which modules work with torch."""
+
+from collections.abc import Callable
+from itertools import permutations
+
+import pytest
+
+from gradlint.project import Project
+from gradlint.project.frameworks import Frameworks
+
+Build = Callable[..., Project]
+CIRCLE = {
+    "a.py": "import b\n",
+    "b.py": "import c\n",
+    "c.py": "import a, d\n",
+    "d.py": "import torch\n",
+    "e.py": "import f\n",
+    "f.py": "import e\n",
+}
+
+
+def judged(project: Project, paths: list[str]) -> dict[str, bool]:
+    frameworks = Frameworks(project.linker)
+    modules = {module.path: module for module in project.modules}
+    return {path: frameworks.is_torch(modules[path]) for path in paths}
+
+
+@pytest.mark.parametrize("order", permutations("abc"))
+def test_modules_that_import_one_another_are_told_alike_in_any_order(build: Build, order: tuple[str, ...]) -> None:
+    paths = [f"{name}.py" for name in (*order, "d", "f", "e")]
+    assert judged(build(CIRCLE), paths) == {path: path[0] in "abcd" for path in paths}
+
+
+def test_words_speak_for_their_own_module_only(build: Build) -> None:
+    files = {"a.py": "import b\n", "b.py": "def f(x):\n    return x.detach()\n"}
+    assert judged(build(files), ["a.py", "b.py"]) == {"a.py": False, "b.py": True}
+
+
+def test_another_framework_speaks_against_words_and_is_not_looked_through(build: Build) -> None:
+    files = {"a.py": "import tensorflow, b\ny = x.detach()\n", "b.py": "import torch\n", "c.py": "import a\n"}
+    assert judged(build(files), ["a.py", "b.py", "c.py"]) == {"a.py": False, "b.py": True, "c.py": False}
