@@ -25,7 +25,7 @@ def judged(project: Project, paths: list[str]) -> dict[str, bool]:
     return {path: frameworks.is_torch(modules[path]) for path in paths}
 
 
-@pytest.mark.parametrize("order", permutations("abc"))
+@pytest.mark.parametrize("order", list(permutations("abc")))
 def test_modules_that_import_one_another_are_told_alike_in_any_order(build: Build, order: tuple[str, ...]) -> None:
     paths = [f"{name}.py" for name in (*order, "d", "f", "e")]
     assert judged(build(CIRCLE), paths) == {path: path[0] in "abcd" for path in paths}
