@@ -11,7 +11,8 @@ forget. Questions share bits, which costs work and never a result.
 
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from gradlint.project.nodes import ClassNode, FunctionNode, ModuleNode
@@ -21,10 +22,29 @@ _EVERYTHING = -1
 _NODES = (FunctionNode, ClassNode, ModuleNode)
 
 Node = FunctionNode | ClassNode | ModuleNode
-Replaced = Mapping[ModuleNode, ModuleNode]
 Key = TypeVar("Key")
 Found = TypeVar("Found")
 Other = TypeVar("Other")
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Modules that are gone and that have come, those of one path in the place of one another.
+
+    ``bits`` are those of modules for which names may mean something else now.
+    """
+
+    gone: Sequence[ModuleNode]
+    come: Sequence[ModuleNode]
+    bits: int = 0
+
+    @property
+    def touched(self) -> int:
+        """The bits of all modules that it is about."""
+        bits = self.bits
+        for module in (*self.gone, *self.come):
+            bits |= module.bit
+        return bits
 
 
 class Remembering(Protocol):
@@ -42,7 +62,7 @@ class Answering(Protocol):
         """Set the answers aside, to be found anew."""
         ...
 
-    def changed(self, replaced: Replaced) -> int:
+    def changed(self, change: Change) -> int:
         """The bits of questions that were asked and have another answer now."""
         ...
 
@@ -98,16 +118,14 @@ class Dependencies:
         finally:
             self.bits |= outside
 
-    def update(self, replaced: Replaced) -> int:
-        """Forget what depends on modules that were replaced; all bits that have changed."""
-        changed = 0
-        for module in replaced:
-            changed |= module.bit
+    def update(self, change: Change) -> int:
+        """Forget what depends on modules that have changed; the bits of all that has."""
+        changed = change.touched
         self._forget(changed)
         for answering in self._answering:
             answering.clear()
         for answering in [*self._answering]:
-            if bits := answering.changed(replaced):
+            if bits := answering.changed(change):
                 self._forget(bits)
                 changed |= bits
         return changed
@@ -213,18 +231,18 @@ class Table(Generic[Key, Found]):
         self._before, self._all = self._all, None
         self._known = {}
 
-    def changed(self, replaced: Replaced) -> int:
+    def changed(self, change: Change) -> int:
         """The bits of questions that were asked and have another answer now.
 
-        Who asked about a node of a module that was replaced has looked at that, and need not be told.
+        Who asked about a node of a module that is gone has looked at that, and need not be told.
         """
         before, self._before = self._before, None
         if before is None:
             return 0
         bits, asked = 0, self._dependencies.asked[self._name]
-        gone, come = {module.bit for module in replaced}, self.all
-        for key in {**before, **come}:
-            if before.get(key) != come.get(key) and bit_of(key) not in gone:
+        now, touched = self.all, change.touched
+        for key in {**before, **now}:
+            if before.get(key) != now.get(key) and not bit_of(key) & touched:
                 bits |= self._dependencies.question(self._name, key) & asked
         return bits
 

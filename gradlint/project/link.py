@@ -1,22 +1,16 @@
 """Names across modules: imports, re-exports, methods through base classes."""
 
 import builtins
-import sys
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from gradlint.model.code import Assign, Attribute, Call, Expression, ImportName, Name, dotted
 from gradlint.model.facts import ModuleFacts
-from gradlint.project.dependencies import Dependencies, Memo, Table
+from gradlint.project.dependencies import Memo, Table
+from gradlint.project.files import Files
 from gradlint.project.mentions import Mentions
 from gradlint.project.nodes import ClassNode, External, FunctionNode, ModuleNode, Target
 
-# A folder of the project called like one of these is not what ``import torch`` means.
-_LIBRARIES = frozenset(sys.stdlib_module_names) | {
-    "torch", "torchvision", "torchaudio", "numpy", "scipy", "sklearn", "pandas", "tensorflow", "keras", "jax",
-    "flax", "transformers", "diffusers", "accelerate", "datasets", "timm", "matplotlib", "PIL", "cv2", "tqdm",
-    "pytest", "click", "yaml", "requests",
-}  # fmt: skip
 _BUILTINS = frozenset(dir(builtins))
 _LONGEST_CHAIN = 20
 
@@ -24,21 +18,16 @@ _LONGEST_CHAIN = 20
 class Linker:
     """Finds what a name means, following imports from file to file.
 
-    ``dependencies`` are told of each module that is passed through. ``subclasses`` are all classes that derive from a
+    ``files`` finds modules by name. ``subclasses`` are all classes that derive from a
     class, directly or not; ``methods_named`` all methods of the project by name; ``mentions`` knows who uses a word.
     """
 
     def __init__(self, modules: Iterable[ModuleFacts]) -> None:
-        self.modules = [_node(facts, 1 << number) for number, facts in enumerate(modules)]
-        self.dependencies = Dependencies(len(self.modules))
-        self._by_suffix: dict[str, list[ModuleNode]] = defaultdict(list)
-        self._packages = {module.parts for module in self.modules if module.is_package}
-        for module in self.modules:
-            for start in range(len(module.parts)):
-                self._by_suffix[".".join(module.parts[start:])].append(module)
+        self.files = Files(modules)
+        self.modules = self.files.modules
+        self.dependencies = self.files.dependencies
         self._namespaces: dict[ModuleNode, dict[str, list[ImportName | FunctionNode | ClassNode | Expression]]] = {}
         self._locals: dict[ModuleNode, list[dict[str, ImportName | FunctionNode | ClassNode]]] = {}
-        self._found: dict[tuple[ModuleNode, str], ModuleNode | None] = {}
         self._members: Memo[tuple[ModuleNode, str], Target | None] = Memo(
             self.dependencies, lambda key: self._member(*key, 0), None
         )
@@ -53,60 +42,25 @@ class Linker:
             self.dependencies, "subclasses", self._subclasses, lambda found: found
         )
 
-    def replace(self, facts: ModuleFacts) -> tuple[ModuleNode, ModuleNode]:
-        """Put other facts in the place of those of the same path; the old module and the new one."""
-        number = next(number for number, module in enumerate(self.modules) if module.path == facts.path)
-        old = self.modules[number]
-        new = self.modules[number] = _node(facts, old.bit)
-        for start in range(len(old.parts)):
-            same = self._by_suffix[".".join(old.parts[start:])]
-            same[same.index(old)] = new
-        self._found.clear()
-        self._namespaces.pop(old, None)
-        self._locals.pop(old, None)
-        return old, new
-
-    def _passed(self, module: ModuleNode | None) -> ModuleNode | None:
-        """A module that was found, which is thereby looked at."""
-        if module is not None:
-            self.dependencies.bits |= module.bit
-        return module
+    def update(self, modules: Sequence[ModuleFacts]) -> int | None:
+        """Go on with these modules: what results may depend on and has changed; None if that is not to be told."""
+        change = self.files.change(modules)
+        if change is None:
+            return None
+        for module in change.gone:
+            self._namespaces.pop(module, None)
+            self._locals.pop(module, None)
+        return self.dependencies.update(change)
 
     # Modules
 
-    def find_module(self, importer: ModuleNode, name: str) -> ModuleNode | None:
-        """The project's module that ``import name`` in ``importer`` means."""
-        key = (importer, name)
-        if key not in self._found:
-            self._found[key] = self._nearest(importer, name)
-        return self._passed(self._found[key])
-
-    def _nearest(self, importer: ModuleNode, name: str) -> ModuleNode | None:
-        size = name.count(".") + 1
-        best: tuple[int, ModuleNode] | None = None
-        for module in self._by_suffix.get(name, ()):
-            root = module.parts[: len(module.parts) - size]
-            rank = self._rank(importer, root, name)
-            if rank >= 0 and (best is None or rank > best[0]):
-                best = (rank, module)
-        return best[1] if best else None
-
-    def _rank(self, importer: ModuleNode, root: tuple[str, ...], name: str) -> int:
-        """How well a folder serves as a module's import root: -1 not at all, else the nearer the more."""
-        folder = importer.parts if importer.is_package else importer.parts[:-1]
-        if root in self._packages and (root != folder or name.partition(".")[0] in _LIBRARIES):
-            return -1
-        if importer.parts[: len(root)] == root:
-            return 1 + len(root)
-        return 0 if name.partition(".")[0] not in _LIBRARIES else -1
-
     def _relative(self, importer: ModuleNode, found: ImportName) -> ModuleNode | None:
         parts = _relative_parts(importer, found)
-        return self._submodule(parts) if parts is not None else None
+        return self.files.submodule(parts) if parts is not None else None
 
     def source(self, importer: ModuleNode, found: ImportName) -> ModuleNode | None:
         """The project's module that an import statement runs, or imports from."""
-        return self._relative(importer, found) if found.level else self.find_module(importer, found.module)
+        return self._relative(importer, found) if found.level else self.files.named(importer, found.module)
 
     def imported(self, importer: ModuleNode, found: ImportName, depth: int = 0) -> Target | None:
         """What an import statement binds."""
@@ -119,13 +73,9 @@ class Linker:
             return External(f"{found.module}.{found.name}") if lazy else member
         if found.level:  # a folder without ``__init__``, perhaps
             parts = _relative_parts(importer, found)
-            return self._submodule((*parts, found.name)) if parts is not None else None
-        whole = self.find_module(importer, f"{found.module}.{found.name}")
+            return self.files.submodule((*parts, found.name)) if parts is not None else None
+        whole = self.files.named(importer, f"{found.module}.{found.name}")
         return whole or External(f"{found.module}.{found.name}")
-
-    def _submodule(self, parts: tuple[str, ...]) -> ModuleNode | None:
-        found = next((m for m in self._by_suffix.get(".".join(parts), ()) if m.parts == parts), None)
-        return self._passed(found)
 
     # Names
 
@@ -150,7 +100,7 @@ class Linker:
             if target is not None and not isinstance(target, External):
                 return target
             outside = outside or target
-        if outside is None and (submodule := self._submodule((*module.parts, name))) is not None:
+        if outside is None and (submodule := self.files.submodule((*module.parts, name))) is not None:
             return submodule
         return outside or self._starred(module, name, depth)
 
@@ -190,8 +140,10 @@ class Linker:
             if target is None:
                 return None
             target = self.attribute(target, attribute, depth)
-            if isinstance(target, External) and target.name in self._by_suffix:  # behind folders without ``__init__``
-                target = self.find_module(scope.module, target.name) or target
+            if isinstance(target, External) and self.files.is_end_of_name(
+                target.name
+            ):  # behind folders without ``__init__``
+                target = self.files.named(scope.module, target.name) or target
         return target
 
     def attribute(self, target: Target, name: str, depth: int = 0) -> Target | None:
@@ -299,15 +251,6 @@ def _relative_parts(importer: ModuleNode, found: ImportName) -> tuple[str, ...] 
         return None
     base = base[: len(base) - (found.level - 1)]
     return (*base, *found.module.split(".")) if found.module else base
-
-
-def _node(facts: ModuleFacts, bit: int) -> ModuleNode:
-    parts = tuple(part for part in facts.path.removesuffix(".py").split("/") if part not in ("", "."))
-    is_package = parts[-1:] == ("__init__",)
-    module = ModuleNode(facts, parts[:-1] if is_package else parts, is_package, bit)
-    module.functions.extend(FunctionNode(module, function) for function in facts.functions)
-    module.classes.extend(ClassNode(module, cls) for cls in facts.classes)
-    return module
 
 
 def _namespace(module: ModuleNode) -> dict[str, list[ImportName | FunctionNode | ClassNode | Expression]]:

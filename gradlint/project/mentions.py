@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from gradlint.project.dependencies import Dependencies, Replaced
+from gradlint.project.dependencies import Change, Dependencies
 from gradlint.project.nodes import FunctionNode, ModuleNode
 
 
@@ -36,17 +36,16 @@ class Mentions:
     def clear(self) -> None:
         """Keep the answers, of which few change."""
 
-    def changed(self, replaced: Replaced) -> int:
-        """The bits of the words that a module uses now and did not use before; who knows of others looked at it."""
+    def changed(self, change: Change) -> int:
+        """The bits of the words that are used now and were not before; who knows of others looked at the modules."""
+        before, now = _words(change.gone), _words(change.come)
+        for word in before | now:
+            self._known.pop(word, None)
         bits = 0
-        for old, new in replaced.items():
-            before, now = _words(old), _words(new)
-            for word in now - before:
-                bits |= self._dependencies.question("words", word) & self._dependencies.asked["words"]
-            for word in before | now:
-                self._known.pop(word, None)
-        return bits
+        for word in now - before:
+            bits |= self._dependencies.question("words", word)
+        return bits & self._dependencies.asked["words"]
 
 
-def _words(module: ModuleNode) -> frozenset[str]:
-    return frozenset().union(*(function.facts.words for function in module.functions))
+def _words(modules: Sequence[ModuleNode]) -> frozenset[str]:
+    return frozenset().union(*(function.facts.words for module in modules for function in module.functions))

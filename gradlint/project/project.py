@@ -101,9 +101,9 @@ class Project:
         project.modules = list(modules)
         return project
 
-    def update(self, facts: Iterable[ModuleFacts]) -> int:
-        """Put other facts in the place of those of the same paths; what results may depend on and has changed."""
-        return self.linker.dependencies.update(dict(map(self.linker.replace, facts)))
+    def update(self, modules: Sequence[ModuleFacts]) -> int | None:
+        """Go on with these modules: what results may depend on and has changed; None if that is not to be told."""
+        return self.linker.update(modules)
 
     def functions(self) -> Iterator[FunctionNode]:
         """All functions, module bodies and lambdas included, in order of path and place."""
