@@ -15,7 +15,7 @@ from gradlint.model.facts import ModuleFacts
 from gradlint.model.packing import PackingError, packed, unpacked
 from gradlint.source import Source
 
-Answer = TypeVar("Answer")
+Held = TypeVar("Held")
 
 _LEVEL = 1  # of compression: a third of the size, at a tenth of the cost of packing
 
@@ -28,10 +28,10 @@ class Facts:
 
     def __init__(self, folder: str | None, *, hold: bool = False) -> None:
         self._folder = folder
-        self._hold = hold
+        self.holds = hold
         self._held: dict[str, tuple[bytes, ModuleFacts]] = {}
         self._used: list[bytes] = []
-        self._answered: tuple[object, object] | None = None
+        self._left: object = None
         self.trouble = ""
 
     def recall(self, sources: Sequence[Source]) -> Mapping[str, ModuleFacts]:
@@ -47,7 +47,7 @@ class Facts:
     def keep(self, sources: Sequence[Source], facts: Mapping[str, ModuleFacts]) -> None:
         """Keep what has been read, for later runs."""
         keys = {source.path: _key(source) for source in sources if source.path in facts}
-        if self._hold:
+        if self.holds:
             self._held.update((path, (key, facts[path])) for path, key in keys.items())
         if self._folder is None or not keys:
             return
@@ -63,21 +63,16 @@ class Facts:
         except CacheError as error:
             self.trouble = str(error)
 
-    def answer(self, question: object, find: Callable[[], Answer]) -> Answer:
-        """The answer to a question; if it was the last one too, and answers are held, that answer.
-
-        So nothing is analysed again after an edit that changes no facts, but only lines and comments.
-        """
-        if self._answered is not None and self._answered[0] == question:
-            return cast(Answer, self._answered[1])
-        found = find()
-        if self._hold:
-            self._answered = question, found
-        return found
+    def held(self, make: Callable[[], Held]) -> Held:
+        """What earlier runs of this process left to go on with, always of one kind; made if there is none."""
+        left = make() if self._left is None else cast(Held, self._left)
+        if self.holds:
+            self._left = left
+        return left
 
     def _remember(self, keys: Mapping[str, bytes], facts: Mapping[str, ModuleFacts]) -> None:
         """Hold the facts of the sources there are, and no others."""
-        if self._hold:
+        if self.holds:
             self._held = {path: (key, facts[path]) for path, key in keys.items()}
 
     def _stored(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:

@@ -2,7 +2,8 @@
 
 import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 from gradlint.diagnostic import Failure
 from gradlint.engine.placing import places
@@ -29,6 +30,40 @@ class Answers:
     failures: Sequence[Failure]
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a rule said about a module, and what that depends on."""
+
+    answer: _Answer
+    bits: int
+
+
+@dataclass(slots=True)
+class Known:
+    """What rules have said and still holds: of modules, by path and code, and those that need it of the project."""
+
+    of_modules: dict[str, dict[str, Said]] = field(default_factory=dict)
+    of_all: Sequence[_Answer] | None = None
+
+    def forget(self, changed: int) -> None:
+        """Forget what may not hold any more, because of what has changed."""
+        if not changed:
+            return
+        self.of_all = None
+        for path, said in self.of_modules.items():
+            if any(each.bits & changed for each in said.values()):
+                self.of_modules[path] = {code: each for code, each in said.items() if not each.bits & changed}
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What came of one task: what was said of its modules or of the project, and which questions that took."""
+
+    said: Sequence[Mapping[str, Said]]
+    of_all: Sequence[_Answer] | None
+    asked: Mapping[str, int]
+
+
 def answers(
     project: Project,
     rules: Sequence[Rule],
@@ -36,32 +71,52 @@ def answers(
     reported: Collection[str],
     jobs: int,
     done: Callable[[int], None],
+    known: Known | None = None,
 ) -> Answers:
     """What all rules say of the files to report on, and some of them of others too.
 
-    ``done`` hears how far that is, counted in rules.
+    What is ``known`` is not asked again, and what is said is added to it. ``done`` hears how far that is, counted in
+    rules.
     """
+    known = known or Known()
     modules = [module for module in project.modules if module.path in reported]
     apart, whole = [rule for rule in rules if rule.by_module], [rule for rule in rules if not rule.by_module]
-    chunks = [*_chunks(modules, texts, jobs if can_fork() else 1)]
-    tasks: list[tuple[Project, list[Rule]]] = [(project.about(chunk), apart) for chunk in chunks]
-    if whole:
-        tasks.append((project, whole))
+    known_of = {module.path: known.of_modules.setdefault(module.path, {}) for module in modules}
+    new = [module for module in modules if len(known_of[module.path]) < len(apart)]
+    chunks = [*_chunks(new, texts, jobs if can_fork() else 1)]
+    tasks = [*chunks, []] if whole and known.of_all is None else chunks
 
-    def ask(number: int) -> list[_Answer]:
-        about, asked = tasks[number]
-        return [_answer(rule, about, texts) for rule in asked]
+    def ask(number: int) -> _Heard:
+        said = [_said(module, apart, known_of[module.path], project, texts) for module in tasks[number]]
+        of_all = [_answer(rule, project, texts) for rule in whole] if number == len(chunks) else None
+        return _Heard(said, of_all, {**project.linker.dependencies.asked})
 
     first = ask(0)  # what all of them need to know is found out once, before there are several processes
-    sizes = [_size(about.modules, texts) for about, _ in tasks[1:]]
     done(len(rules) // len(tasks))
+    sizes = [_size(task or project.modules, texts) for task in tasks[1:]]
     rest = spread(
         sizes, lambda number: ask(number + 1), jobs, lambda count: done((count + 1) * len(rules) // len(tasks))
     )
-    said = [first, *rest]
-    parts = {rule.code: [answers[index] for answers in said[: len(chunks)]] for index, rule in enumerate(apart)}
-    parts.update((rule.code, [said[-1][index]]) for index, rule in enumerate(whole))
+    for task, heard in zip(tasks, (first, *rest), strict=True):
+        for module, said in zip(task, heard.said, strict=True):
+            known_of[module.path].update(said)
+        known.of_all = heard.of_all or known.of_all
+        project.linker.dependencies.note(heard.asked)
+    parts = {rule.code: [known_of[module.path][rule.code].answer for module in modules] for rule in apart}
+    parts.update(zip((rule.code for rule in whole), ([answer] for answer in known.of_all or ()), strict=True))
     return _joined(rules, [parts[rule.code] for rule in rules])
+
+
+def _said(
+    module: ModuleNode, rules: Sequence[Rule], known: Mapping[str, Said], project: Project, texts: Mapping[str, Source]
+) -> dict[str, Said]:
+    """What rules say about a module of which that is not known."""
+    about, dependencies = project.about([module]), project.linker.dependencies
+    return {
+        rule.code: Said(*dependencies.noted(partial(_answer, rule, about, texts), module.bit))
+        for rule in rules
+        if rule.code not in known
+    }
 
 
 def _joined(rules: Sequence[Rule], parts: Sequence[Sequence[_Answer]]) -> Answers:

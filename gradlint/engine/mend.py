@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from gradlint.diagnostic import LocatedEdit, Outcome
+from gradlint.engine.analysis import Analysis
 from gradlint.engine.policy import Policy
 from gradlint.engine.reading import Memory
 from gradlint.engine.run import NO_MEMORY, NO_NAMES, NO_POLICY, Progress, run, unseen
@@ -59,6 +60,8 @@ def mend(
     as if they had not been offered.
     """
 
+    analysis = memory.held(Analysis)
+
     def check(texts: Mapping[str, Source]) -> Outcome:
         return run(
             texts.values(),
@@ -69,6 +72,7 @@ def mend(
             progress=progress,
             jobs=jobs,
             memory=memory,
+            analysis=analysis,
         )
 
     texts = {source.path: source for source in sources}

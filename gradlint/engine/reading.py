@@ -9,11 +9,16 @@ from gradlint.model.facts import ModuleFacts
 from gradlint.model.packing import packed, unpacked
 from gradlint.source import Source, SourceError
 
-Answer = TypeVar("Answer")
+Held = TypeVar("Held")
 
 
 class Memory(Protocol):
-    """Facts of earlier runs, and what was made of them."""
+    """Facts of earlier runs, and what was made of them; ``holds`` if that stays in this process."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether later runs of this process go on with what is left."""
+        ...
 
     def recall(self, sources: Sequence[Source]) -> Mapping[str, ModuleFacts]:
         """What is known of sources, by path."""
@@ -23,13 +28,15 @@ class Memory(Protocol):
         """Keep what has been read, for later runs."""
         ...
 
-    def answer(self, question: object, find: Callable[[], Answer]) -> Answer:
-        """The answer to a question, which depends on nothing else: found now, or when it was asked before."""
+    def held(self, make: Callable[[], Held]) -> Held:
+        """What earlier runs of this process left for later ones to go on with; made if there is none."""
         ...
 
 
 class Forgetful:
     """Remembers nothing."""
+
+    holds = False
 
     def recall(self, sources: Sequence[Source]) -> Mapping[str, ModuleFacts]:
         """Nothing."""
@@ -38,9 +45,9 @@ class Forgetful:
     def keep(self, sources: Sequence[Source], facts: Mapping[str, ModuleFacts]) -> None:
         """Do nothing."""
 
-    def answer(self, question: object, find: Callable[[], Answer]) -> Answer:
-        """Find it."""
-        return find()
+    def held(self, make: Callable[[], Held]) -> Held:
+        """Make it."""
+        return make()
 
 
 def extracted(

@@ -25,9 +25,12 @@ STACK_BYTES = 256 * 1024 * 1024  # address space; memory is only taken where it 
 FRAMES = 20_000
 
 
-def with_room(function: Callable[[], Result]) -> Result:
-    """Call a function where it has room; what it returns or raises comes through."""
-    with _frames(), _no_collector():
+def with_room(function: Callable[[], Result], *, stays: bool = False) -> Result:
+    """Call a function where it has room; what it returns or raises comes through.
+
+    What it leaves behind ``stays``, if so, for later calls: no collection goes through that again.
+    """
+    with _frames(), _no_collector(stays):
         try:
             return _Work(function).result()
         finally:
@@ -45,12 +48,14 @@ def _frames() -> Iterator[None]:
 
 
 @contextmanager
-def _no_collector() -> Iterator[None]:
+def _no_collector(stays: bool) -> Iterator[None]:
     was_enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
+        if stays:
+            gc.freeze()
         if was_enabled:
             gc.enable()
 

@@ -3,14 +3,15 @@
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 from gradlint.diagnostic import Failure, Outcome
-from gradlint.engine.asking import Answers, answers
+from gradlint.engine.analysis import Analysis
+from gradlint.engine.asking import Answers
 from gradlint.engine.identity import distinct, fingerprinted
 from gradlint.engine.placing import placed
 from gradlint.engine.policy import Policy
 from gradlint.engine.reading import Forgetful, Memory, extracted
 from gradlint.engine.room import with_room
 from gradlint.engine.silencing import silenced
-from gradlint.project import Names, Project
+from gradlint.project import Names
 from gradlint.rule import Rule
 from gradlint.source import Source
 
@@ -34,6 +35,7 @@ def run(
     progress: Progress = unseen,
     jobs: int = 1,
     memory: Memory = NO_MEMORY,
+    analysis: Analysis | None = None,
 ) -> Outcome:
     """Check sources with rules.
 
@@ -41,7 +43,7 @@ def run(
     ``report_only`` (None for all). A source that cannot be analysed and a rule that raises become failures,
     and the rest is still done. ``progress`` hears how many of how many steps are done, from another thread.
     The work is spread over ``jobs`` processes, which changes nothing in the outcome; facts that ``memory`` has
-    are not read again.
+    are not read again, and what an earlier ``analysis`` knows and an edit did not touch is not asked again.
     """
     texts = {source.path: source for source in sources}
     reported = frozenset(texts) if report_only is None else frozenset(texts).intersection(report_only)
@@ -49,13 +51,13 @@ def run(
 
     def work() -> Outcome:
         modules, unread = extracted([*texts.values()], memory, jobs, lambda done: progress(done, steps))
-        said = memory.answer((modules, names, rules, reported), lambda: ask(Project(modules, names)))
+        known = analysis or memory.held(Analysis)
+        said = known.answers(
+            modules, names, rules, texts, reported, jobs, lambda done: progress(len(texts) + done, steps)
+        )
         return _outcome(texts, rules, policy, reported, unread, said)
 
-    def ask(project: Project) -> Answers:
-        return answers(project, rules, texts, reported, jobs, lambda done: progress(len(texts) + done, steps))
-
-    return with_room(work)
+    return with_room(work, stays=memory.holds)
 
 
 def _outcome(

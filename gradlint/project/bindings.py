@@ -17,6 +17,12 @@ class Bindings:
         self._linker = linker
         self._assigned: dict[FunctionNode, dict[str, list[Expression]]] = {}
         self._attributes: dict[ClassNode, dict[str, list[tuple[FunctionNode, Expression]]]] = {}
+        linker.dependencies.remember(self)
+
+    def forget(self, changed: int) -> None:
+        """Forget the assignments in modules that have changed: they depend on nothing else."""
+        self._assigned = {f: known for f, known in self._assigned.items() if not f.module.bit & changed}
+        self._attributes = {cls: known for cls, known in self._attributes.items() if not cls.module.bit & changed}
 
     def assigned(self, function: FunctionNode) -> dict[str, list[Expression]]:
         """The plain assignments of a function: ``x = value`` and ``self.x = value``, by target."""

@@ -97,6 +97,11 @@ class Dependencies:
         """The bit of a question; the same in all processes."""
         return 1 << self._first + (_number(table) + _number(key)) % _QUESTIONS
 
+    def note(self, asked: Mapping[str, int]) -> None:
+        """Note questions that were asked in another process."""
+        for name, bits in asked.items():
+            self.asked[name] |= bits
+
     def same(self, bits: int) -> int:
         """An equal number that others have, too: most results depend on the same few modules."""
         return self._same.setdefault(bits, bits)
@@ -121,6 +126,7 @@ class Dependencies:
     def update(self, change: Change) -> int:
         """Forget what depends on modules that have changed; the bits of all that has."""
         changed = change.touched
+        self._same.clear()
         self._forget(changed)
         for answering in self._answering:
             answering.clear()
@@ -166,6 +172,9 @@ class Memo(Generic[Key, Found]):
             found, bits = self._find(key), dependencies.bits
             self._known[key] = (found, bit if bits == bit else dependencies.same(bits))
             return found
+        except BaseException:
+            self._known.pop(key, None)
+            raise
         finally:
             dependencies.bits |= outside
 
@@ -234,7 +243,7 @@ class Table(Generic[Key, Found]):
     def changed(self, change: Change) -> int:
         """The bits of questions that were asked and have another answer now.
 
-        Who asked about a node of a module that is gone has looked at that, and need not be told.
+        Who asked about a node of a module that is gone, or heard of one, has looked at that and need not be told.
         """
         before, self._before = self._before, None
         if before is None:
@@ -242,7 +251,10 @@ class Table(Generic[Key, Found]):
         bits, asked = 0, self._dependencies.asked[self._name]
         now, touched = self.all, change.touched
         for key in {**before, **now}:
-            if before.get(key) != now.get(key) and not bit_of(key) & touched:
+            known = before.get(key)
+            if known == now.get(key) or bit_of(key) & touched:
+                continue
+            if known is None or not any(node.module.bit & touched for node in self._nodes(known)):
                 bits |= self._dependencies.question(self._name, key) & asked
         return bits
 

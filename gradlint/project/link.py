@@ -50,7 +50,11 @@ class Linker:
         for module in change.gone:
             self._namespaces.pop(module, None)
             self._locals.pop(module, None)
-        return self.dependencies.update(change)
+        changed = self.dependencies.update(change)
+        for module in change.gone:
+            module.functions.clear()  # else they hold one another
+            module.classes.clear()
+        return changed
 
     # Modules
 

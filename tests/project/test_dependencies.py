@@ -128,3 +128,17 @@ def test_who_asked_in_vain_hears_of_an_answer() -> None:
     assert callers == []
     assert (project.update([a.facts, extract(Source("b.py", "import a\na.alone()"))]) or 0) & bits
     assert [edge.caller.module.path for edge in project.calls.callers.get(alone, [])] == ["b.py"]
+
+
+def test_who_asked_for_a_word_hears_of_its_first_use_elsewhere() -> None:
+    project = linked([Source("a.py", "x = 1"), Source("b.py", "y = 1"), Source("c.py", "x = 1")])
+    dependencies, mentions = project.linker.dependencies, project.linker.mentions
+    uses = [
+        dependencies.noted(partial(lambda word: [f.module.path for f in mentions.of(word)], word), 0)
+        for word in ("seek", "find")
+    ]
+    assert [found for found, _ in uses] == [[], []]
+    changed = project.update([extract(Source("a.py", "seek()")), *(m.facts for m in project.modules[1:])])
+    assert changed is not None
+    assert [bool(changed & bits) for _, bits in uses] == [True, False]
+    assert [f.module.path for f in mentions.of("seek")] == ["a.py"]
