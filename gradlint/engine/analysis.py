@@ -1,5 +1,6 @@
 """A project, and what rules said of its modules, for one run after another to go on with."""
 
+import gc
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from gradlint.engine.asking import Answers, Known, answers
@@ -42,5 +43,7 @@ class Analysis:
             if changed is not None:
                 self._known.forget(changed)
                 return project
+        if project is not None:
+            gc.unfreeze()  # it holds itself in circles, and was thought to stay
         self._known, self._asked = Known(), (names, tuple(rules))
         return Project(modules, names)
