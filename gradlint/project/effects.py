@@ -21,6 +21,7 @@ TO_INFERENCE: Effect = (INFERENCE, INFERENCE, INFERENCE, INFERENCE)
 LEAVE_INFERENCE: Effect = (GRAD, GRAD, GRAD, GRAD)
 CHOOSE: Effect = (UNSURE, UNSURE, INFERENCE, UNSURE)
 MAYBE_DISABLE: Effect = (UNSURE, NO_GRAD, INFERENCE, UNSURE)
+ENDLESS: Effect = (0, 0, 0, 0)  # of what stands for itself: no state is ever reached through it
 
 
 def apply(effect: Effect, states: States) -> States:
@@ -54,6 +55,8 @@ def join(left: Effect, right: Effect) -> Effect:
 def either(effects: Iterable[Effect | None]) -> Effect | None:
     """A guard that is one of several: itself if they agree, else chosen at run time; None if none is a guard."""
     found = set(effects)
+    if len(found) > 1:
+        found.discard(ENDLESS)
     if len(found) <= 1:
         return found.pop() if found else None
     if None in found and found <= {None, DISABLE, TO_INFERENCE, MAYBE_DISABLE}:

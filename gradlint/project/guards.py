@@ -4,6 +4,7 @@ Follows names to the project's own wrappers: a function that returns ``torch.no_
 wraps its function in one, a ``@contextmanager`` that yields inside one, a class whose ``__enter__`` switches.
 """
 
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from gradlint.model.code import (
@@ -33,6 +34,7 @@ from gradlint.project.effects import (
     CHOOSE,
     DISABLE,
     ENABLE,
+    ENDLESS,
     IDENTITY,
     LEAVE_INFERENCE,
     MAYBE_DISABLE,
@@ -45,7 +47,6 @@ from gradlint.project.link import Linker
 from gradlint.project.nodes import ClassNode, External, FunctionNode, Target
 from gradlint.project.returns import returned
 
-_DEEPEST = 8  # wrappers of wrappers
 _NOT_GRAD = (
     "autocast",
     "amp",
@@ -59,6 +60,7 @@ _NOT_GRAD = (
     "file",
     "lock",
 )
+_Key = tuple[object, ...]  # what is asked, and about what
 
 
 class Walk(Protocol):
@@ -81,31 +83,48 @@ class Guards:
         self._bindings = bindings
         self._walk = walk
         self._configured = configured
+        self._found: dict[_Key, Effect | None] = {}  # for the question that is being answered
+
+    def _answer(self, find: Callable[[], Effect | None]) -> Effect | None:
+        outside, self._found = self._found, {}
+        try:
+            found = find()
+            return None if found == ENDLESS else found
+        finally:
+            self._found = outside
+
+    def _once(self, key: _Key, find: Callable[[], Effect | None]) -> Effect | None:
+        """What a name or a function does, found once for each question: they may stand for one another in circles."""
+        if key not in self._found:
+            self._found[key] = ENDLESS
+            self._found[key] = find()
+        return self._found[key]
 
     # Context managers
 
-    def context(self, expression: Expression, scope: FunctionNode, depth: int = 0) -> Effect | None:
+    def context(self, expression: Expression, scope: FunctionNode) -> Effect | None:
         """What ``with expression:`` does to its body; None if it is no guard as far as can be seen."""
-        if depth > _DEEPEST:
-            return None
+        return self._answer(lambda: self._context(expression, scope))
+
+    def _context(self, expression: Expression, scope: FunctionNode) -> Effect | None:
         match expression:
             case Conditional(then=yes, otherwise=no):
-                return either((self.context(yes, scope, depth + 1), self.context(no, scope, depth + 1)))
+                return either((self._context(yes, scope), self._context(no, scope)))
             case Operation(operator="and", operands=operands):
-                return self.context(operands[-1], scope, depth + 1)
+                return self._context(operands[-1], scope)
             case Operation(operator="or", operands=operands):
-                return either(self.context(operand, scope, depth + 1) for operand in operands)
+                return either(self._context(operand, scope) for operand in operands)
             case Call():
-                return self._called(expression, scope, depth)
+                return self._called(expression, scope)
             case Name() | Attribute():
-                return self._named(expression, scope, depth)
+                return self._named(expression, scope)
             case _:
                 return None
 
-    def _called(self, call: Call, scope: FunctionNode, depth: int) -> Effect | None:
+    def _called(self, call: Call, scope: FunctionNode) -> Effect | None:
         if isinstance(call.function, Conditional):  # (torch.inference_mode if new else torch.no_grad)()
             branches = (call.function.then, call.function.otherwise)
-            return either(self._called(Call(call.at, branch, call.arguments), scope, depth) for branch in branches)
+            return either(self._called(Call(call.at, branch, call.arguments), scope) for branch in branches)
         name = dotted(call.function)
         if name is None:
             return None
@@ -114,29 +133,27 @@ class Guards:
             "enter_context",
             "enter_async_context",
         ):
-            return self.context(call.arguments[0].value, scope, depth + 1) if call.arguments else None
+            return self._context(call.arguments[0].value, scope) if call.arguments else None
         if self.is_configured(name):
             return DISABLE
         match target:
             case External(name=full) if full in GRAD_MODES:
                 return self.mode(GRAD_MODES[full], call, scope)
             case FunctionNode():
-                return self._context_function(target, depth)
+                return self._once(("function", target), lambda: self._context_function(target))
             case ClassNode():
                 return self._context_class(target, call, scope)
             case _:
-                return self._through_alias(name, call, scope, depth)
+                return self._once(("call", call.at, scope, name), lambda: self._through_alias(name, call, scope))
 
-    def _through_alias(self, name: str, call: Call, scope: FunctionNode, depth: int) -> Effect | None:
+    def _through_alias(self, name: str, call: Call, scope: FunctionNode) -> Effect | None:
         """``guard = torch.no_grad if fast else torch.enable_grad; with guard(): ...``."""
         found = [
-            self._called(Call(call.at, value, call.arguments), where, depth + 1)
+            self._called(Call(call.at, value, call.arguments), where)
             for where, value in self._bindings.values(scope, name)
             if isinstance(value, Name | Attribute | Conditional)
         ]
-        if found:
-            return either(found)
-        return self._unseen(name, scope)
+        return either(found) if found else self._unseen(name, scope)
 
     def _unseen(self, name: str, scope: FunctionNode) -> Effect | None:
         """A guard that we cannot look into: by its name, or because its file is not among those we were given."""
@@ -176,26 +193,27 @@ class Guards:
         target = self._linker.resolve(scope, name) if name else None
         return isinstance(target, External) and target.name in IS_GRAD_ENABLED
 
-    def _named(self, expression: Expression, scope: FunctionNode, depth: int) -> Effect | None:
+    def _named(self, expression: Expression, scope: FunctionNode) -> Effect | None:
         name = dotted(expression)
-        if name is None:
-            return None
-        found = self._bindings.values(scope, name)
+        return None if name is None else self._once(("name", scope, name), lambda: self._held(name, scope))
+
+    def _held(self, name: str, scope: FunctionNode) -> Effect | None:
+        found = [self._context(value, where) for where, value in self._bindings.values(scope, name)]
         if found:
-            return either(self.context(value, where, depth + 1) for where, value in found)
+            return either(found)
         last = name.rpartition(".")[2]
         if self._linker.resolve(scope, name) is not None or any(word in last.lower() for word in _NOT_GRAD):
             return None
         return MAYBE_DISABLE if CONTEXT_LIKE.search(last) else None
 
-    def _context_function(self, function: FunctionNode, depth: int) -> Effect | None:
+    def _context_function(self, function: FunctionNode) -> Effect | None:
         if is_context_manager(function):
             yields = [e.at for e in all_expressions(function.facts.body) if isinstance(e, Yield)]
             found = {self._walk.effect_at(function, at) for at in yields}
             effect = either(None if e == IDENTITY else e for e in found)
         else:
             values = (value for value in returned(function) if not isinstance(value, Constant))
-            effect = either(self.context(value, function, depth + 1) for value in values)
+            effect = either(self._context(value, function) for value in values)
         if effect is None and GUARD_LIKE.search(function.facts.name):
             return MAYBE_DISABLE
         return effect
@@ -214,28 +232,36 @@ class Guards:
 
     def decorators(self, function: FunctionNode) -> Effect:
         """What all decorators of a function do to the state its body runs in."""
+        return self._answer(lambda: self._decorated(function)) or IDENTITY
+
+    def _decorated(self, function: FunctionNode) -> Effect | None:
+        return self._once(("decorated", function), lambda: self._all_decorators(function))
+
+    def _all_decorators(self, function: FunctionNode) -> Effect:
         effect = IDENTITY
         if function.facts.is_async:
             return effect  # torch's decorators return before an async body runs, a generator's too
+        for decorator, scope in self._decorators_of(function):
+            found = self._decorator(decorator, scope)
+            effect = then(effect, IDENTITY if found is None or found == ENDLESS else found)
+        return effect
+
+    def _decorators_of(self, function: FunctionNode) -> Iterator[tuple[Expression, FunctionNode]]:
         scope = function.parent or function
-        for decorator in function.facts.decorators:
-            effect = then(effect, self.decorator(decorator, scope) or IDENTITY)
+        yield from ((decorator, scope) for decorator in function.facts.decorators)
         top_level = function.facts.parent == MODULE_BODY and function.owner is None
         for where, value in self._bindings.values(scope, function.facts.name) if top_level else ():
             # ``predict = torch.no_grad()(predict)`` decorates as well
             if isinstance(value, Call) and function.facts.name in map(dotted, (a.value for a in value.arguments)):
-                effect = then(effect, self.decorator(value.function, where) or IDENTITY)
-        return effect
+                yield value.function, where
 
-    def decorator(self, expression: Expression, scope: FunctionNode, depth: int = 0) -> Effect | None:
+    def _decorator(self, expression: Expression, scope: FunctionNode) -> Effect | None:
         """What ``@expression`` does to the body of the function below it; None if nothing."""
-        if depth > _DEEPEST:
-            return None
         if isinstance(expression, Call):
-            return self._called_decorator(expression, scope, depth)
+            return self._called_decorator(expression, scope)
         if isinstance(expression, Conditional):
             branches = (expression.then, expression.otherwise)
-            return either(self.decorator(branch, scope, depth + 1) for branch in branches)
+            return either(self._decorator(branch, scope) for branch in branches)
         name = dotted(expression)
         if name is None:
             return None
@@ -245,43 +271,47 @@ class Guards:
             case External(name=full) if full in GRAD_MODES:  # the bare form works since torch 2.1
                 return {"no_grad": DISABLE, "inference_mode": TO_INFERENCE, "enable_grad": ENABLE}.get(GRAD_MODES[full])
             case FunctionNode() as wrapper:
-                return self._wrapper(wrapper, depth)
+                return self._wrapper(wrapper)
             case ClassNode() as cls:
                 return self._context_class(cls, Call(0, expression, ()), scope)
             case _:
-                found = self._bindings.values(scope, name)
-                if found:
-                    return either(self.decorator(value, where, depth + 1) for where, value in found)
-                return self._unseen(name, scope)
+                return self._once(("decorator", scope, name), lambda: self._aliased(name, scope))
 
-    def _called_decorator(self, call: Call, scope: FunctionNode, depth: int) -> Effect | None:
+    def _aliased(self, name: str, scope: FunctionNode) -> Effect | None:
+        found = [self._decorator(value, where) for where, value in self._bindings.values(scope, name)]
+        return either(found) if found else self._unseen(name, scope)
+
+    def _called_decorator(self, call: Call, scope: FunctionNode) -> Effect | None:
         name = dotted(call.function)
         target: Target | None = self._linker.resolve(scope, name) if name else None
         if isinstance(target, FunctionNode) and not is_context_manager(target):
-            return self._decorator_factory(target, depth)
-        return self.context(call, scope, depth + 1)
+            return self._once(("factory", target), lambda: self._decorator_factory(target))
+        return self._context(call, scope)
 
-    def _decorator_factory(self, factory: FunctionNode, depth: int) -> Effect | None:
+    def _decorator_factory(self, factory: FunctionNode) -> Effect | None:
         """``@factory(...)``: what it returns is itself a decorator, or a guard used as one."""
         found: list[Effect | None] = []
         for value in returned(factory):
             name = dotted(value)
             inner = self._linker.resolve(factory, name) if name else None
             if isinstance(inner, FunctionNode):
-                found.append(self._wrapper(inner, depth + 1))
+                found.append(self._wrapper(inner))
             else:
-                found.append(self.context(value, factory, depth + 1))
+                found.append(self._context(value, factory))
         return either(found) if found else None
 
-    def _wrapper(self, wrapper: FunctionNode, depth: int) -> Effect | None:
+    def _wrapper(self, wrapper: FunctionNode) -> Effect | None:
+        return self._once(("wrapper", wrapper), lambda: self._wraps(wrapper))
+
+    def _wraps(self, wrapper: FunctionNode) -> Effect | None:
         """What ``wrapper(fn)`` does to ``fn``: wraps it in a guard, or returns an inner function that does."""
         parameters = [p.name for p in wrapper.facts.parameters if p.kind in ("positional", "args")]
-        if not parameters or depth > _DEEPEST:
+        if not parameters:
             return None
-        found = [self._wrapped(value, parameters[0], wrapper, depth) for value in returned(wrapper)]
+        found = [self._wrapped(value, parameters[0], wrapper) for value in returned(wrapper)]
         return either(found) if found else None
 
-    def _wrapped(self, value: Expression, wrapped: str, wrapper: FunctionNode, depth: int) -> Effect | None:
+    def _wrapped(self, value: Expression, wrapped: str, wrapper: FunctionNode) -> Effect | None:
         if isinstance(value, Lambda):
             return self._inner(wrapper.module.functions[value.function], wrapped)
         name = dotted(value)
@@ -296,11 +326,11 @@ class Guards:
             if isinstance(inner, FunctionNode):
                 return self._inner(inner, wrapped)
         if wrapped in handed:  # ``torch.no_grad()(fn)``, ``torch.no_grad(fn)``, ``other_decorator(fn)``
-            return self.decorator(value.function, wrapper, depth + 1)
+            return self._decorator(value.function, wrapper)
         return None
 
     def _inner(self, inner: FunctionNode, wrapped: str) -> Effect | None:
-        outside = self.decorators(inner)
+        outside = self._decorated(inner) or IDENTITY
         calls = [call.at for call in inner.facts.calls if call.callee == wrapped or wrapped in call.handed]
         found = {then(outside, self._walk.effect_at(inner, at)) for at in calls}
         return either(None if effect == IDENTITY else effect for effect in found)

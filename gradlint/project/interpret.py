@@ -35,6 +35,7 @@ from gradlint.project.memory import Env, Memory, Point, meet_envs
 from gradlint.project.values import Origin, Value, elsewhere, meet, plain
 
 _MOST_ROUNDS = 3  # of a loop; what then still changes is given up
+_DEEPEST_LOOP = 6  # loops in loops: further in all is given up, for each level takes several times as long
 
 
 @dataclass(slots=True)
@@ -222,7 +223,7 @@ class Run(Memory):
         branches = self.branches
         head = self.point()
         jumps, ends = _Jumps(), [] if runs else [head]
-        for round_ in range(_MOST_ROUNDS + 1):
+        for round_ in range(_MOST_ROUNDS if self.loops > _DEEPEST_LOOP else 0, _MOST_ROUNDS + 1):
             self.round, self.branches = round_, branches
             self.resume(head if round_ < _MOST_ROUNDS else _given_up(head))
             reached = self._once(enter, body, jumps)

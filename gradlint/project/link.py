@@ -28,9 +28,8 @@ class Linker:
         self.dependencies = self.files.dependencies
         self._namespaces: dict[ModuleNode, dict[str, list[ImportName | FunctionNode | ClassNode | Expression]]] = {}
         self._locals: dict[ModuleNode, list[dict[str, ImportName | FunctionNode | ClassNode]]] = {}
-        self._members: Memo[tuple[ModuleNode, str], Target | None] = Memo(
-            self.dependencies, lambda key: self._member(*key, 0), None
-        )
+        self._members: Memo[tuple[ModuleNode, str], Target | None] = Memo(self.dependencies, self._find_member, None)
+        self._chain: dict[tuple[ModuleNode, str], Target | None] = {}
         self._ancestors: Memo[ClassNode, tuple[ClassNode | External, ...]] = Memo(
             self.dependencies, lambda cls: tuple(dict.fromkeys(self._linearise(cls))), ()
         )
@@ -93,9 +92,20 @@ class Linker:
         """What ``module.name`` is: something defined there, re-exported there, or a submodule."""
         if depth > _LONGEST_CHAIN:
             return None
-        if depth:  # in the middle of a chain, which may be cut off: not the last word
-            return self._member(module, name, depth)
-        return self._members.of((module, name))
+        if not depth:
+            return self._members.of((module, name))
+        # In the middle of a chain, which may be cut off, or lead back to itself: not the last word.
+        if (module, name) not in self._chain:
+            self._chain[module, name] = None
+            self._chain[module, name] = self._member(module, name, depth)
+        return self._chain[module, name]
+
+    def _find_member(self, key: tuple[ModuleNode, str]) -> Target | None:
+        outside, self._chain = self._chain, {key: None}
+        try:
+            return self._member(*key, 0)
+        finally:
+            self._chain = outside
 
     def _member(self, module: ModuleNode, name: str, depth: int) -> Target | None:
         outside: Target | None = None

@@ -74,11 +74,14 @@ class Modes:
         name = dotted(expression)
         if name is None or depth > _LONGEST_CHAIN:
             return None
-        found: set[str | None] = {
-            self.full_name(where, value, depth + 1)
-            for where, value in self._bindings.values(function, name)
-            if dotted(value) != name  # ``no_grad = no_grad`` says nothing
-        }
+        found: set[str] = set()
+        for where, value in self._bindings.values(function, name):
+            if dotted(value) == name:  # ``no_grad = no_grad`` says nothing
+                continue
+            full = self.full_name(where, value, depth + 1)
+            if full is None:
+                return None
+            found.add(full)
         target = self._linker.resolve(function, name)
         if isinstance(target, External):
             found.add(target.name)
@@ -99,10 +102,14 @@ class Modes:
         name = dotted(expression)
         if name is None or depth > _LONGEST_CHAIN:
             return None
-        values = self._bindings.values(function, name)
-        found: set[GradModeName | None] = {
-            self.held(where, value, depth + 1) for where, value in values if dotted(value) != name
-        }
+        found: set[GradModeName] = set()
+        for where, value in self._bindings.values(function, name):
+            if dotted(value) == name:
+                continue
+            mode = self.held(where, value, depth + 1)
+            if mode is None:
+                return None
+            found.add(mode)
         return found.pop() if len(found) == 1 else None
 
     def decorating(self, function: FunctionNode, decorator: Expression) -> GradModeName | None:
