@@ -74,7 +74,7 @@ class CallGraph:
             dependencies, lambda key: tuple(self._found_methods(*key)), ()
         )
         self._edges_of: Memo[FunctionNode, tuple[Edge, ...]] = Memo(dependencies, lambda f: tuple(self._edges(f)), ())
-        self._decorators: Memo[FunctionNode, Effect] = Memo(dependencies, states.guards.decorators, IDENTITY)
+        self._decorators: Memo[FunctionNode, Effect] = Memo(dependencies, states.decorators.of, IDENTITY)
         self.callers: Table[FunctionNode, list[Edge]] = Table(
             dependencies, "callers", self._find_callers, lambda edges: (edge.caller for edge in edges)
         )

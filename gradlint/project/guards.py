@@ -1,10 +1,9 @@
-"""Reading guards: what a context manager or a decorator does to grad mode.
+"""Reading guards: what a context manager does to grad mode.
 
-Follows names to the project's own wrappers: a function that returns ``torch.no_grad()``, a decorator that
-wraps its function in one, a ``@contextmanager`` that yields inside one, a class whose ``__enter__`` switches.
+Follows names to the project's own wrappers: a function that returns ``torch.no_grad()``, a ``@contextmanager`` that
+yields inside one, a class whose ``__enter__`` switches.
 """
 
-from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from gradlint.model.code import (
@@ -13,13 +12,11 @@ from gradlint.model.code import (
     Conditional,
     Constant,
     Expression,
-    Lambda,
     Name,
     Operation,
     Yield,
     dotted,
 )
-from gradlint.model.facts import MODULE_BODY
 from gradlint.model.torch_names import (
     CONTEXT_LIKE,
     CONTEXT_MANAGER_DECORATORS,
@@ -30,21 +27,20 @@ from gradlint.model.torch_names import (
 )
 from gradlint.model.traverse import all_expressions
 from gradlint.project.bindings import Bindings
+from gradlint.project.circles import Circles
 from gradlint.project.effects import (
     CHOOSE,
     DISABLE,
     ENABLE,
-    ENDLESS,
     IDENTITY,
     LEAVE_INFERENCE,
     MAYBE_DISABLE,
     TO_INFERENCE,
     Effect,
     either,
-    then,
 )
 from gradlint.project.link import Linker
-from gradlint.project.nodes import ClassNode, External, FunctionNode, Target
+from gradlint.project.nodes import ClassNode, External, FunctionNode
 from gradlint.project.returns import returned
 
 _NOT_GRAD = (
@@ -60,7 +56,6 @@ _NOT_GRAD = (
     "file",
     "lock",
 )
-_Key = tuple[object, ...]  # what is asked, and about what
 
 
 class Walk(Protocol):
@@ -83,37 +78,21 @@ class Guards:
         self._bindings = bindings
         self._walk = walk
         self._configured = configured
-        self._found: dict[_Key, Effect | None] = {}  # for the question that is being answered
-
-    def _answer(self, find: Callable[[], Effect | None]) -> Effect | None:
-        outside, self._found = self._found, {}
-        try:
-            found = find()
-            return None if found == ENDLESS else found
-        finally:
-            self._found = outside
-
-    def _once(self, key: _Key, find: Callable[[], Effect | None]) -> Effect | None:
-        """What a name or a function does, found once for each question: they may stand for one another in circles."""
-        if key not in self._found:
-            self._found[key] = ENDLESS
-            self._found[key] = find()
-        return self._found[key]
-
-    # Context managers
+        self.circles = Circles()
 
     def context(self, expression: Expression, scope: FunctionNode) -> Effect | None:
         """What ``with expression:`` does to its body; None if it is no guard as far as can be seen."""
-        return self._answer(lambda: self._context(expression, scope))
+        return self.circles.answer(lambda: self.within(expression, scope))
 
-    def _context(self, expression: Expression, scope: FunctionNode) -> Effect | None:
+    def within(self, expression: Expression, scope: FunctionNode) -> Effect | None:
+        """The same as a part of a question that is being answered."""
         match expression:
             case Conditional(then=yes, otherwise=no):
-                return either((self._context(yes, scope), self._context(no, scope)))
+                return either((self.within(yes, scope), self.within(no, scope)))
             case Operation(operator="and", operands=operands):
-                return self._context(operands[-1], scope)
+                return self.within(operands[-1], scope)
             case Operation(operator="or", operands=operands):
-                return either(self._context(operand, scope) for operand in operands)
+                return either(self.within(operand, scope) for operand in operands)
             case Call():
                 return self._called(expression, scope)
             case Name() | Attribute():
@@ -133,18 +112,18 @@ class Guards:
             "enter_context",
             "enter_async_context",
         ):
-            return self._context(call.arguments[0].value, scope) if call.arguments else None
+            return self.within(call.arguments[0].value, scope) if call.arguments else None
         if self.is_configured(name):
             return DISABLE
         match target:
             case External(name=full) if full in GRAD_MODES:
                 return self.mode(GRAD_MODES[full], call, scope)
             case FunctionNode():
-                return self._once(("function", target), lambda: self._context_function(target))
+                return self.circles.once(("function", target), lambda: self._context_function(target))
             case ClassNode():
-                return self._context_class(target, call, scope)
+                return self.of_class(target, call, scope)
             case _:
-                return self._once(("call", call.at, scope, name), lambda: self._through_alias(name, call, scope))
+                return self.circles.once(("call", call.at, scope, name), lambda: self._through_alias(name, call, scope))
 
     def _through_alias(self, name: str, call: Call, scope: FunctionNode) -> Effect | None:
         """``guard = torch.no_grad if fast else torch.enable_grad; with guard(): ...``."""
@@ -153,9 +132,9 @@ class Guards:
             for where, value in self._bindings.values(scope, name)
             if isinstance(value, Name | Attribute | Conditional)
         ]
-        return either(found) if found else self._unseen(name, scope)
+        return either(found) if found else self.unseen(name, scope)
 
-    def _unseen(self, name: str, scope: FunctionNode) -> Effect | None:
+    def unseen(self, name: str, scope: FunctionNode) -> Effect | None:
         """A guard that we cannot look into: by its name, or because its file is not among those we were given."""
         first = name.partition(".")[0]
         imports = (*scope.facts.imports, *scope.module.body.facts.imports)
@@ -195,10 +174,10 @@ class Guards:
 
     def _named(self, expression: Expression, scope: FunctionNode) -> Effect | None:
         name = dotted(expression)
-        return None if name is None else self._once(("name", scope, name), lambda: self._held(name, scope))
+        return None if name is None else self.circles.once(("name", scope, name), lambda: self._held(name, scope))
 
     def _held(self, name: str, scope: FunctionNode) -> Effect | None:
-        found = [self._context(value, where) for where, value in self._bindings.values(scope, name)]
+        found = [self.within(value, where) for where, value in self._bindings.values(scope, name)]
         if found:
             return either(found)
         last = name.rpartition(".")[2]
@@ -213,12 +192,13 @@ class Guards:
             effect = either(None if e == IDENTITY else e for e in found)
         else:
             values = (value for value in returned(function) if not isinstance(value, Constant))
-            effect = either(self._context(value, function) for value in values)
+            effect = either(self.within(value, function) for value in values)
         if effect is None and GUARD_LIKE.search(function.facts.name):
             return MAYBE_DISABLE
         return effect
 
-    def _context_class(self, cls: ClassNode, call: Call, scope: FunctionNode) -> Effect | None:
+    def of_class(self, cls: ClassNode, call: Call, scope: FunctionNode) -> Effect | None:
+        """What an object of a class of the project does when it is entered."""
         for ancestor in self._linker.ancestors(cls):
             if isinstance(ancestor, External) and ancestor.name in GRAD_MODES:
                 return self.mode(GRAD_MODES[ancestor.name], call, scope)
@@ -227,113 +207,6 @@ class Guards:
             return None
         effect = self._walk.effect_after(enter)
         return None if effect == IDENTITY else effect
-
-    # Decorators
-
-    def decorators(self, function: FunctionNode) -> Effect:
-        """What all decorators of a function do to the state its body runs in."""
-        return self._answer(lambda: self._decorated(function)) or IDENTITY
-
-    def _decorated(self, function: FunctionNode) -> Effect | None:
-        return self._once(("decorated", function), lambda: self._all_decorators(function))
-
-    def _all_decorators(self, function: FunctionNode) -> Effect:
-        effect = IDENTITY
-        if function.facts.is_async:
-            return effect  # torch's decorators return before an async body runs, a generator's too
-        for decorator, scope in self._decorators_of(function):
-            found = self._decorator(decorator, scope)
-            effect = then(effect, IDENTITY if found is None or found == ENDLESS else found)
-        return effect
-
-    def _decorators_of(self, function: FunctionNode) -> Iterator[tuple[Expression, FunctionNode]]:
-        scope = function.parent or function
-        yield from ((decorator, scope) for decorator in function.facts.decorators)
-        top_level = function.facts.parent == MODULE_BODY and function.owner is None
-        for where, value in self._bindings.values(scope, function.facts.name) if top_level else ():
-            # ``predict = torch.no_grad()(predict)`` decorates as well
-            if isinstance(value, Call) and function.facts.name in map(dotted, (a.value for a in value.arguments)):
-                yield value.function, where
-
-    def _decorator(self, expression: Expression, scope: FunctionNode) -> Effect | None:
-        """What ``@expression`` does to the body of the function below it; None if nothing."""
-        if isinstance(expression, Call):
-            return self._called_decorator(expression, scope)
-        if isinstance(expression, Conditional):
-            branches = (expression.then, expression.otherwise)
-            return either(self._decorator(branch, scope) for branch in branches)
-        name = dotted(expression)
-        if name is None:
-            return None
-        if self.is_configured(name):
-            return DISABLE
-        match self._linker.resolve(scope, name):
-            case External(name=full) if full in GRAD_MODES:  # the bare form works since torch 2.1
-                return {"no_grad": DISABLE, "inference_mode": TO_INFERENCE, "enable_grad": ENABLE}.get(GRAD_MODES[full])
-            case FunctionNode() as wrapper:
-                return self._wrapper(wrapper)
-            case ClassNode() as cls:
-                return self._context_class(cls, Call(0, expression, ()), scope)
-            case _:
-                return self._once(("decorator", scope, name), lambda: self._aliased(name, scope))
-
-    def _aliased(self, name: str, scope: FunctionNode) -> Effect | None:
-        found = [self._decorator(value, where) for where, value in self._bindings.values(scope, name)]
-        return either(found) if found else self._unseen(name, scope)
-
-    def _called_decorator(self, call: Call, scope: FunctionNode) -> Effect | None:
-        name = dotted(call.function)
-        target: Target | None = self._linker.resolve(scope, name) if name else None
-        if isinstance(target, FunctionNode) and not is_context_manager(target):
-            return self._once(("factory", target), lambda: self._decorator_factory(target))
-        return self._context(call, scope)
-
-    def _decorator_factory(self, factory: FunctionNode) -> Effect | None:
-        """``@factory(...)``: what it returns is itself a decorator, or a guard used as one."""
-        found: list[Effect | None] = []
-        for value in returned(factory):
-            name = dotted(value)
-            inner = self._linker.resolve(factory, name) if name else None
-            if isinstance(inner, FunctionNode):
-                found.append(self._wrapper(inner))
-            else:
-                found.append(self._context(value, factory))
-        return either(found) if found else None
-
-    def _wrapper(self, wrapper: FunctionNode) -> Effect | None:
-        return self._once(("wrapper", wrapper), lambda: self._wraps(wrapper))
-
-    def _wraps(self, wrapper: FunctionNode) -> Effect | None:
-        """What ``wrapper(fn)`` does to ``fn``: wraps it in a guard, or returns an inner function that does."""
-        parameters = [p.name for p in wrapper.facts.parameters if p.kind in ("positional", "args")]
-        if not parameters:
-            return None
-        found = [self._wrapped(value, parameters[0], wrapper) for value in returned(wrapper)]
-        return either(found) if found else None
-
-    def _wrapped(self, value: Expression, wrapped: str, wrapper: FunctionNode) -> Effect | None:
-        if isinstance(value, Lambda):
-            return self._inner(wrapper.module.functions[value.function], wrapped)
-        name = dotted(value)
-        if name is not None:
-            inner = self._linker.resolve(wrapper, name)
-            return self._inner(inner, wrapped) if isinstance(inner, FunctionNode) else None
-        if not isinstance(value, Call):
-            return None
-        handed = [dotted(argument.value) for argument in value.arguments]
-        for name in handed:  # ``update_wrapper(inner, fn)``, ``wraps(fn)(inner)``
-            inner = self._linker.resolve(wrapper, name) if name else None
-            if isinstance(inner, FunctionNode):
-                return self._inner(inner, wrapped)
-        if wrapped in handed:  # ``torch.no_grad()(fn)``, ``torch.no_grad(fn)``, ``other_decorator(fn)``
-            return self._decorator(value.function, wrapper)
-        return None
-
-    def _inner(self, inner: FunctionNode, wrapped: str) -> Effect | None:
-        outside = self._decorated(inner) or IDENTITY
-        calls = [call.at for call in inner.facts.calls if call.callee == wrapped or wrapped in call.handed]
-        found = {then(outside, self._walk.effect_at(inner, at)) for at in calls}
-        return either(None if effect == IDENTITY else effect for effect in found)
 
     def is_configured(self, name: str) -> bool:
         """Whether the configuration lists a name among the guards."""

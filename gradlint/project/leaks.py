@@ -123,7 +123,7 @@ class Leaks:
         """Whether a decorator, the other half of a pair, or whoever sets the mode next puts it back."""
         if function.is_module_body:
             return False
-        if _HALVES.match(function.facts.name) or self._states.guards.decorators(function) != IDENTITY:
+        if _HALVES.match(function.facts.name) or self._states.decorators.of(function) != IDENTITY:
             return True
         others = function.owner.methods if function.owner is not None else _plain_functions(function)
         halves = (other for other in others if other is not function and self._blamed(other) is None)

@@ -26,6 +26,7 @@ from gradlint.model.code import (
 from gradlint.model.torch_names import GRAD_MODES
 from gradlint.model.traverse import blocks, expressions, parts, statements
 from gradlint.project.bindings import Bindings
+from gradlint.project.decorators import Decorators
 from gradlint.project.dependencies import Memo, Whole
 from gradlint.project.effects import GRAD, IDENTITY, INFERENCE, NO_GRAD, Effect, apply, join, then
 from gradlint.project.guards import Guards
@@ -51,6 +52,7 @@ class GradStates:
         self._linker = linker
         self._modes = modes
         self.guards = Guards(linker, bindings, self, configured)
+        self.decorators = Decorators(linker, bindings, self, self.guards)
         self._walked: Memo[FunctionNode, _Walked] = Memo(linker.dependencies, self._walk, _Walked())
         self._leaking: Whole[frozenset[str]] = Whole(linker.dependencies, "leaking", self._find_leaking)
         self._acting: Whole[frozenset[str]] = Whole(linker.dependencies, "acting on modes", self._find_acting)
