@@ -126,11 +126,20 @@ class Deep:
 
 
 def _of_node(graph: Any) -> Iterator[torch.Tensor]:
-    """The tensors that a custom function saved, without those that are there anyway."""
+    """The tensors that a custom function saved or keeps in its context, without those that are there anyway."""
     try:
         saved: Iterable[torch.Tensor | None] = graph.saved_tensors
     except RuntimeError:  # written to since: its backward will say so
         return
-    for tensor in saved:
+    for tensor in (*saved, *_kept(vars(graph).values())):
         if tensor is not None and not (tensor.requires_grad and tensor.is_leaf):
             yield tensor
+
+
+def _kept(values: Iterable[object]) -> Iterator[torch.Tensor]:
+    """Tensors among the attributes of a context, or in a list or tuple there (what AOTAutograd compiles has one)."""
+    for value in values:
+        if isinstance(value, torch.Tensor):
+            yield value
+        elif isinstance(value, (list, tuple)):
+            yield from (part for part in value if isinstance(part, torch.Tensor))

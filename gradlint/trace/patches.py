@@ -10,13 +10,15 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import thread as futures
+from types import FrameType
 from typing import Any
 
 import torch
 
 from gradlint.trace.monitoring import watch
-from gradlint.trace.places import INTERNAL
-from gradlint.trace.torch_api import hide_from_dynamo, mode
+from gradlint.trace.places import DECORATED
+from gradlint.trace.torch_api import hide_from_dynamo
+from gradlint.trace.torch_api import mode as mode_now
 from gradlint.trace.tracer import Tracer
 
 Method = Callable[..., Any]
@@ -54,7 +56,7 @@ class Patches:
 def install(tracer: Tracer) -> Patches:
     """Watch the grad modes."""
     patches = Patches()
-    tracer.threads.state.mode = mode()
+    tracer.threads.state.mode = mode_now()
     end = watch(tracer)
     if end is None:
         _wrap(tracer, patches)
@@ -76,26 +78,31 @@ def _wrap(tracer: Tracer, patches: Patches) -> None:
 
 
 def _enter(tracer: Tracer, what: str, original: Method) -> Method:
-    threads, enter, frame_of, kinds = tracer.threads, tracer.enter, sys._getframe, tracer.places.kinds
+    threads, enter, frame_of = tracer.threads, tracer.enter, sys._getframe
+    kinds, torchs = tracer.places.kinds, tracer.places.torchs
+    nests = _nests(original)
 
     def __enter__(self: object) -> object:
         state = threads.state
         if state.busy:
             return original(self)
-        state.busy = True  # no_grad goes through set_grad_enabled
+        frame = frame_of(1)
+        number = id(frame.f_code)
+        if number in torchs or (kinds.get(number) == DECORATED and _for_torch(frame, torchs)):
+            if nests:
+                return original(self)
+            result = original(self)
+            state.internal += 1
+            state.mode = mode_now()
+            return result
+        state.busy = True
         try:
-            frame = frame_of(1)
-            if kinds.get(id(frame.f_code)) == INTERNAL:
-                result = original(self)
-                state.internal += 1
-                state.mode = mode()
-            else:
-                before = mode()
-                result = original(self)
-                try:
-                    enter(state, id(self), before, frame, what)
-                except Exception as error:  # noqa: BLE001
-                    tracer.broke(error)
+            before = mode_now()
+            result = original(self)
+            try:
+                enter(state, id(self), before, frame, what)
+            except Exception as error:  # noqa: BLE001
+                tracer.broke(error)
         finally:
             state.busy = False
         return result
@@ -103,26 +110,41 @@ def _enter(tracer: Tracer, what: str, original: Method) -> Method:
     return __enter__
 
 
+def _nests(original: Method) -> bool:
+    """Whether a method (no_grad's) goes through `set_grad_enabled`, which counts it if it is torch's own."""
+    return "set_grad_enabled" in original.__code__.co_names
+
+
+def _for_torch(frame: FrameType, torchs: set[int]) -> bool:
+    """Whether a decorated function is called by torch, and so is one of its own."""
+    back = frame.f_back
+    return back is not None and id(back.f_code) in torchs
+
+
 def _exit(tracer: Tracer, original: Method) -> Method:
     threads, leave = tracer.threads, tracer.exit
+    nests = _nests(original)
 
-    def __exit__(self: object, *details: object) -> object:
+    def __exit__(self: object, exc_type: object, exc_value: object, traceback: object) -> object:
         state = threads.state
         if state.busy:
-            return original(self, *details)
+            return original(self, exc_type, exc_value, traceback)
+        stack, key = state.stack, id(self)
+        if not stack or (stack[-1].key != key and all(region.key != key for region in stack)):
+            if nests:
+                return original(self, exc_type, exc_value, traceback)
+            result = original(self, exc_type, exc_value, traceback)
+            state.internal += 1
+            state.mode = mode_now()
+            return result
         state.busy = True
         try:
-            if state.stack:
-                before = mode()
-                result = original(self, *details)
-                try:
-                    leave(state, id(self), before)
-                except Exception as error:  # noqa: BLE001
-                    tracer.broke(error)
-            else:
-                result = original(self, *details)
-                state.internal += 1
-                state.mode = mode()
+            before = mode_now()
+            result = original(self, exc_type, exc_value, traceback)
+            try:
+                leave(state, key, before)
+            except Exception as error:  # noqa: BLE001
+                tracer.broke(error)
         finally:
             state.busy = False
         return result
@@ -131,27 +153,27 @@ def _exit(tracer: Tracer, original: Method) -> Method:
 
 
 def _make(tracer: Tracer, original: Method) -> Method:
-    threads, statement, frame_of, kinds = tracer.threads, tracer.statement, sys._getframe, tracer.places.kinds
+    threads, statement, frame_of, torchs = tracer.threads, tracer.statement, sys._getframe, tracer.places.torchs
 
-    def __init__(self: object, *args: object, **options: object) -> None:
+    # The argument is named as torch names it: it may be given by name.
+    def __init__(self: object, mode: bool) -> None:
         state = threads.state
         if state.busy:
-            original(self, *args, **options)
+            original(self, mode)
+            return
+        if id(frame_of(1).f_code) in torchs:
+            original(self, mode)
+            state.internal += 1
+            state.mode = mode_now()
             return
         state.busy = True
         try:
-            frame = frame_of(1)
-            if kinds.get(id(frame.f_code)) == INTERNAL and frame.f_code.co_name != "clone":
-                original(self, *args, **options)
-                state.internal += 1
-                state.mode = mode()
-            else:
-                before = mode()
-                original(self, *args, **options)
-                try:
-                    statement(state, id(self), before, frame)
-                except Exception as error:  # noqa: BLE001
-                    tracer.broke(error)
+            before = mode_now()
+            original(self, mode)
+            try:
+                statement(state, id(self), before, frame_of(1))
+            except Exception as error:  # noqa: BLE001
+                tracer.broke(error)
         finally:
             state.busy = False
 
@@ -169,7 +191,7 @@ def _decorate(tracer: Tracer, original: Method) -> Method:
 
 def _thread(tracer: Tracer, original: Method) -> Method:
     def _bootstrap_inner(self: threading.Thread) -> None:
-        tracer.threads.state.mode = mode()
+        tracer.threads.state.mode = mode_now()
         try:
             original(self)
         finally:
@@ -180,7 +202,7 @@ def _thread(tracer: Tracer, original: Method) -> Method:
 
 def _job(tracer: Tracer, original: Method) -> Method:
     def run(self: object) -> None:
-        before = mode()
+        before = mode_now()
         original(self)
         tracer.job_ends(before)
 

@@ -29,6 +29,9 @@ class Places:
         self._notes: list[dict[str, object]] = []
         self._torch = torch_folder + os.sep
         self.kinds: dict[int, int] = {}
+        self._users: set[int] = set()
+        self._passed: set[int] = set()  # all other code, which walks pass over
+        self.torchs: set[int] = set()  # of it, what changes modes for torch itself
         self._kept: list[object] = []
         self._numbers: dict[tuple[int, int, str], int] = {}
         self._files: set[str] = set()
@@ -51,6 +54,9 @@ class Places:
         if known is None:
             known = self.kinds[id(code)] = self._judge(code)
             self._kept.append(code)
+            (self._users if known == USER else self._passed).add(id(code))
+            if known == INTERNAL and code.co_name != "clone":  # which makes regions anew for decorators
+                self.torchs.add(id(code))
         return known
 
     def _judge(self, code: CodeType) -> int:
@@ -81,16 +87,29 @@ class Places:
 
     def nearest(self, frame: FrameType | None, what: str) -> int:
         """The innermost line of the program, whatever torch does between it and here; 0 if there is none."""
-        kinds = self.kinds
+        passed, users = self._passed, self._users
         while frame is not None:
             code = frame.f_code
-            kind = kinds.get(id(code))
-            if kind is None:
-                kind = self.kind(code)
-            if kind == USER:
+            number = id(code)
+            if number not in passed and (number in users or self.kind(code) == USER):
                 return self._numbers.get((id(code), frame.f_lasti, what)) or self._meet(code, frame.f_lasti, what)
             frame = frame.f_back
         return 0
+
+    def way(self, frame: FrameType | None) -> tuple[int, ...]:
+        """What tells `nearest` and `callers` of a frame from those of another, in a form that is quick to make."""
+        found: list[int] = []
+        passed, users = self._passed, self._users
+        while frame is not None:
+            code = frame.f_code
+            number = id(code)
+            if number not in passed and (number in users or self.kind(code) == USER):
+                found.append(number)
+                found.append(frame.f_lasti)
+                if len(found) > 2 * _CALLERS:
+                    break
+            frame = frame.f_back
+        return tuple(found)
 
     def callers(self, frame: FrameType | None) -> tuple[int, ...]:
         """The lines of the program that led to its innermost one, innermost first, as far as a reader would look."""

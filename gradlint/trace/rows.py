@@ -47,6 +47,7 @@ class Rows:
 
     def __init__(self) -> None:
         self._log: Log | None = None
+        self.ways: dict[tuple[int, ...], Row] = {}  # rows of forwards, by the mode and the way that led to them
         self._rows: dict[tuple[int, ...], Row] = {}
         self._inner: dict[tuple[int, ...], Row] = {}
         self._count = 0
@@ -55,7 +56,7 @@ class Rows:
         """Go on in another log, from nothing; rows that are still held elsewhere count into the void."""
         for row in (*self._rows.values(), *self._inner.values()):
             row.words = [0] * SLOT
-        self._rows, self._inner, self._count, self._log = {}, {}, 0, log
+        self.ways, self._rows, self._inner, self._count, self._log = {}, {}, {}, 0, log
 
     def line(self, site: int, mode: int, callers: tuple[int, ...] = ()) -> Row:
         """The row of a line of the program that runs in a mode, and was come to by these others."""

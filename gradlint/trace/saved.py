@@ -13,7 +13,7 @@ from typing import cast
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 
-from gradlint.trace.rows import SAVED, WASTED, Row
+from gradlint.trace.rows import ALIVE, SAVED, WASTED, Row
 from gradlint.trace.torch_api import plain, uses
 from gradlint.trace.tracer import Tracer
 
@@ -27,9 +27,10 @@ _CHANGED = (
 class Held:
     """A storage that graphs hold: by how many saved tensors, for which line, used or not."""
 
-    __slots__ = ("count", "inner", "key", "row", "size", "used", "weak")
+    __slots__ = ("account", "count", "inner", "key", "row", "size", "used", "weak")
 
-    def __init__(self, key: int, size: int, row: Row, inner: Row) -> None:
+    def __init__(self, account: "Account", key: int, size: int, row: Row, inner: Row) -> None:
+        self.account = account
         self.key = key
         self.size = size
         self.row = row
@@ -38,28 +39,45 @@ class Held:
         self.used = False
         self.weak: object = None  # keeps the key valid where no `Saved` keeps the storage
 
+    def release(self) -> None:
+        """One saved tensor less."""
+        if self.count > 1:
+            self.count -= 1
+        else:
+            self.account.close(self)
+
 
 class Saved:
     """What a graph node holds instead of a tensor."""
 
-    __slots__ = ("account", "also", "held", "tensor", "version")
+    __slots__ = ("held", "tensor", "version")
 
-    def __init__(self, tensor: torch.Tensor, version: int, held: Held, account: "Account") -> None:
+    def __init__(self, tensor: torch.Tensor, version: int, held: Held) -> None:
         self.tensor = tensor
         self.version = version
         self.held = held
-        self.account = account
-        self.also: list[tuple[Account, Held]] | None = None  # of tracers around ours, whose hooks torch does not call
 
     def __del__(self) -> None:
         held = self.held
         if held.count > 1:
             held.count -= 1
         else:
-            self.account.release(held)
-        if self.also is not None:
-            for account, other in self.also:
-                account.release(other)
+            held.account.close(held)
+
+
+class Shared(Saved):
+    """One that tracers around ours count too: torch calls only the innermost hooks."""
+
+    __slots__ = ("also",)
+
+    def __init__(self, tensor: torch.Tensor, version: int, held: Held, also: list[Held]) -> None:
+        super().__init__(tensor, version, held)
+        self.also = also
+
+    def __del__(self) -> None:
+        super().__del__()
+        for held in self.also:
+            held.release()
 
 
 class Kept:
@@ -68,18 +86,17 @@ class Kept:
     __slots__ = ("held",)
 
     def __init__(self) -> None:
-        self.held: list[tuple[Account, Held]] = []
+        self.held: list[Held] = []
 
     def __call__(self, gradients: object) -> None:
         """A backward comes by."""
-        for _, held in self.held:
+        for held in self.held:
             held.used = True
         self.__del__()
 
     def __del__(self) -> None:
         while self.held:
-            account, held = self.held.pop()
-            account.release(held)
+            self.held.pop().release()
 
 
 class Account:
@@ -93,27 +110,31 @@ class Account:
 
     def pack(self, tensor: torch.Tensor) -> object:
         """What autograd is to hold in place of a tensor that it saves."""
-        if tensor.requires_grad and (tensor.is_leaf or _views_leaf(tensor)):
-            return tensor  # a parameter: its memory is there anyway
-        state = self._threads.state
+        if tensor.requires_grad:
+            if tensor.is_leaf:
+                return tensor  # a parameter: its memory is there anyway
+            base = tensor._base
+            if base is not None and base.is_leaf and base.requires_grad:
+                return tensor
         mine = tensor.detach()
-        if state.busy or type(tensor) not in _KINDS or not plain():
-            return mine
-        state.busy = True
+        state = self._threads.state
+        if state.busy or type(tensor) not in _KINDS or (state.root is None and not plain()):
+            return mine  # inside a root module that was asked when its forward began
         try:
-            held = self._held(tensor, sys._getframe(1))
+            key = tensor.untyped_storage()._cdata
+        except (NotImplementedError, RuntimeError):  # sparse, meta: without memory of its own
+            return mine
+        try:
+            held = self.storages.get(key)
             if held is None:
-                return mine
+                held = self._meet(tensor, key, state.root, sys._getframe(1))
             held.count += 1
-            saved = Saved(mine, tensor._version, held, self)
             if self._around:
-                saved.also = list(self._share(tensor, sys._getframe(1)))
-            return saved
+                return Shared(mine, tensor._version, held, list(self._share(tensor, sys._getframe(1))))
+            return Saved(mine, tensor._version, held)
         except Exception as error:  # noqa: BLE001
             self._tracer.broke(error)
             return mine
-        finally:
-            state.busy = False
 
     def hold_node(self, saved: Iterable[torch.Tensor]) -> "Kept":
         """Account for what a custom function's node saved: the node holds it, and the result is to hang on it."""
@@ -124,33 +145,36 @@ class Account:
                 if held is not None:
                     held.weak = held.weak or StorageWeakRef(tensor.untyped_storage())
                     held.count += 1
-                    kept.held.append((account, held))
+                    kept.held.append(held)
         return kept
 
-    def _share(self, tensor: torch.Tensor, frame: FrameType) -> Iterator[tuple["Account", Held]]:
+    def _share(self, tensor: torch.Tensor, frame: FrameType) -> Iterator[Held]:
         """Have the tracers around this one count a saved tensor too."""
         for account in self._around:
             held = account._held(tensor, frame)
             if held is not None:
                 held.count += 1
-                yield account, held
+                yield held
 
     def _held(self, tensor: torch.Tensor, frame: FrameType) -> Held | None:
-        """The account of a tensor's storage; None for one without memory of its own (sparse, meta)."""
+        """The account of a tensor's storage; None for one without memory of its own."""
         try:
-            storage = tensor.untyped_storage()
+            key = tensor.untyped_storage()._cdata
         except (NotImplementedError, RuntimeError):
             return None
-        key = storage._cdata
-        held = self.storages.get(key)
-        if held is None:
-            tracer = self._tracer
-            row = self._threads.state.root or tracer.rows.line(tracer.places.entry(frame, "forward"), 1)
-            inner = tracer.rows.inner(tracer.places.nearest(frame, "saves"), row)
-            size = storage.nbytes()
-            held = self.storages[key] = Held(key, size, row, inner)
-            row.save(size)
-            inner.words[SAVED] += size
+        return self.storages.get(key) or self._meet(tensor, key, self._threads.state.root, frame)
+
+    def _meet(self, tensor: torch.Tensor, key: int, row: Row | None, frame: FrameType) -> Held:
+        """Begin to count a storage, for the line whose forward runs or else for the one that called into torch."""
+        tracer = self._tracer
+        rows = tracer.rows
+        if row is None:
+            row = rows.line(tracer.places.entry(frame, "forward"), 1)
+        inner = rows.inner(tracer.places.nearest(frame, "saves"), row)
+        size = tensor.untyped_storage().nbytes()
+        held = self.storages[key] = Held(self, key, size, row, inner)
+        row.save(size)
+        inner.words[SAVED] += size
         return held
 
     def unpack(self, packed: object) -> torch.Tensor:
@@ -158,26 +182,25 @@ class Account:
         if not isinstance(packed, Saved):
             return cast(torch.Tensor, packed)
         packed.held.used = True
-        for _, held in packed.also or ():
-            held.used = True
+        if isinstance(packed, Shared):
+            for held in packed.also:
+                held.used = True
         tensor = packed.tensor
         if tensor._version != packed.version:
             now, then = tensor._version, packed.version
             raise RuntimeError(_CHANGED.format(kind=tensor.type(), shape=list(tensor.shape), now=now, then=then))
         return tensor
 
-    def release(self, held: Held) -> None:
-        """One saved tensor less; the storage's last one tells what becomes of the bytes."""
-        held.count -= 1
-        if held.count:
-            return
+    def close(self, held: Held) -> None:
+        """No saved tensor holds a storage any more, which tells what becomes of its bytes."""
+        held.count = 0
         if self.storages.get(held.key) is held:
             del self.storages[held.key]
-        alone = uses(held.key) <= (ALONE if held.weak is None else 0)
-        wasted = held.size if alone and not held.used else 0
-        held.row.free(held.size, wasted)
-        if wasted:
-            held.inner.words[WASTED] += wasted
+        if not held.used and uses(held.key) <= (ALONE if held.weak is None else 0):
+            held.row.free(held.size, held.size)
+            held.inner.words[WASTED] += held.size
+        else:
+            held.row.words[ALIVE] -= held.size
 
     def settle(self) -> None:
         """At the end: what somebody else holds too is not kept alive by a graph."""
@@ -200,8 +223,3 @@ def _alone() -> int:
 
 
 ALONE = _alone()
-
-
-def _views_leaf(tensor: torch.Tensor) -> bool:
-    base = tensor._base
-    return base is not None and base.is_leaf and base.requires_grad

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from gradlint.trace.accelerator import Accelerators, possible
 from gradlint.trace.deep import Deep
+from gradlint.trace.forwards import Forwards
 from gradlint.trace.memory import Source
 from gradlint.trace.patches import Patches, install
 from gradlint.trace.sharing import Hub, Tap
 from gradlint.trace.sources import sources
-from gradlint.trace.tokens import Forwards
 from gradlint.trace.tracer import Tracer
 
 

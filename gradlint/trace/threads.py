@@ -10,7 +10,7 @@ from gradlint.trace.rows import Row
 if TYPE_CHECKING:
     from torch.nn import Module
 
-    from gradlint.trace.tokens import End
+    from gradlint.trace.forwards import End
 
 
 class Open:
@@ -51,7 +51,7 @@ class ThreadState:
     """The running thread: the mode it was last seen in, the regions it is in, what else has been set."""
 
     __slots__ = (
-        *("before", "began", "busy", "end", "internal", "lane", "made", "mode", "module", "root", "site"),
+        *("before", "began", "busy", "compiled", "end", "internal", "lane", "made", "mode", "module", "root", "site"),
         *("stack", "start", "statements", "suspending", "task", "watched"),
     )
 
@@ -68,6 +68,7 @@ class ThreadState:
         self.suspending = 0
         self.root: Row | None = None  # the line whose forward runs just now
         self.start = 0  # bytes in use when it began
+        self.compiled = 0  # torch's frame that called it, if it is a compiled function
         self.watched: CodeType | None = None  # a grad mode's method that is running, and the mode before it
         self.before = -1
         self.began: weakref.ref[Any] | None = None  # the method that began a module's forward, held by torch's frame

@@ -12,19 +12,31 @@ import torch
 FOLDER = os.path.dirname(os.path.abspath(torch.__file__))
 is_grad_enabled: Callable[[], bool] = torch.is_grad_enabled
 is_inference: Callable[[], bool] = torch.is_inference_mode_enabled
-
+is_compiling: Callable[[], bool] = torch.compiler.is_compiling
 
 VERSION = str(torch.__version__)
 
 
 def mode() -> int:
     """The mode this thread really is in, as `Mode`'s number."""
-    return 2 if is_inference() else int(is_grad_enabled())
+    return 2 if is_inference() else 1 if is_grad_enabled() else 0
 
 
 def plain() -> bool:
     """Whether operations really run: nothing is being compiled, exported, traced or transformed on this thread."""
-    return not (torch.compiler.is_compiling() or _tracing() or _transforming() or _modes())
+    return not (is_compiling() or _tracing() or _transforming() or (_modes() and _pretending()))
+
+
+def _pretending() -> bool:
+    """Whether a mode is on in which operations are recorded or only pretended (others look on: `FlopCounterMode`)."""
+    from torch.utils import _python_dispatch
+
+    stack = getattr(_python_dispatch, "_get_current_dispatch_mode_stack", None)
+    return stack is None or any(getattr(mode, "is_infra_mode", _yes)() for mode in stack())
+
+
+def _yes() -> bool:
+    return True
 
 
 def _none() -> object:

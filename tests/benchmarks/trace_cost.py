@@ -1,10 +1,13 @@
 """What the tracer costs: CPU time of real steps, as ratios to the same step untraced. Run it; it asserts nothing.
 
 Kinds of tracing are interleaved in one process, so that drift of the machine hits all of them; each figure is the
-median of the rounds' ratios. ``python tests/benchmarks/trace_cost.py [ROUNDS]``
+median of the rounds' ratios. Memory that is freed stays with the process: whether malloc gives the top of its heap back
+after each step, and gets it again page by page, hangs on where a few small blocks happen to lie, and is worth up to
+30 % of a step in either direction. ``python tests/benchmarks/trace_cost.py [ROUNDS]``
 """
 
 import contextlib
+import ctypes
 import importlib.util
 import statistics
 import sys
@@ -125,8 +128,18 @@ def measure(step: Step, rounds: int) -> tuple[float, dict[str, float]]:
     return statistics.median(plain), {name: statistics.median(found) for name, found in ratios.items()}
 
 
+def keep_memory() -> None:
+    """Have glibc's malloc give nothing back to the system."""
+    trim_threshold, mmap_threshold, never = -1, -3, 1 << 30
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(trim_threshold, never)
+        mallopt(mmap_threshold, never)
+
+
 def main(rounds: int = 15) -> None:
     """Print a table."""
+    keep_memory()
     torch.manual_seed(0)
     torch.set_num_threads(1)
     print(f"{'step':20} {'ms':>7} " + " ".join(f"{name:>14}" for name in KINDS))

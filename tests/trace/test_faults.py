@@ -305,7 +305,7 @@ def test_a_trace_that_is_still_open_at_the_end_of_a_traced_program(run: Run) -> 
 def test_a_bug_of_ours_is_noted_and_is_not_the_programs(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    from gradlint.trace.tokens import Forwards
+    from gradlint.trace.forwards import Forwards
     from gradlint.trace.tracer import Tracer
 
     def broken(*arguments: object) -> None:

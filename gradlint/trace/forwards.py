@@ -1,0 +1,243 @@
+"""Forwards of root modules: in which mode they run, and whether their graph is ever used.
+
+A root module is one that no other module is just calling. Its call is noticed by a global hook, which steps aside
+while the module runs (its children cost nothing) and comes back with a hook on that one instance. On the result's
+graph hangs a token: if it dies and no backward has come by, the graph was recorded for nothing.
+
+With several threads that run forwards the global hook stays, for the others. A forward that Ctrl-C ended runs no hooks;
+but torch's frame holds the method that began it, so the method's death tells.
+"""
+
+import contextlib
+import itertools
+import sys
+import threading
+import time
+import weakref
+from types import FrameType
+from typing import Any
+
+import torch
+from torch.nn.modules import module as modules
+
+from gradlint.trace import compiled
+from gradlint.trace.patches import Method, Patches
+from gradlint.trace.rows import Row
+from gradlint.trace.threads import ThreadState
+from gradlint.trace.tokens import hang
+from gradlint.trace.torch_api import is_compiling, mode, plain
+from gradlint.trace.tracer import PAUSE, Tracer
+
+_keys = itertools.count(-1, -1)  # torch numbers hooks from 0 up
+_TRIAL = 50  # forwards for which a new thread is watched, to see whether it runs any
+_before_hooks: Any = modules.__dict__["_global_forward_pre_hooks"]
+_clock = time.monotonic_ns
+_running: Any = vars(threading)["_active"]  # asking threading itself how many there are takes a lock
+
+
+class End:
+    """One thread's hook on the module whose forward it runs."""
+
+    __slots__ = ("_forwards", "_state", "key")
+
+    def __init__(self, forwards: "Forwards", state: ThreadState) -> None:
+        self._forwards = forwards
+        self._state = state
+        self.key = next(_keys)
+
+    def __call__(self, module: torch.nn.Module, arguments: object, result: object) -> None:
+        """The forward is over; ``result`` is None if it raised."""
+        self._forwards.over(self._state, self, module, result)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """A model that is copied or stored inside its forward takes along something that does nothing."""
+        return getattr, (contextlib.nullcontext(), "__exit__")
+
+
+class Runners:
+    """Which threads run forwards. A thread that never does (progress bars have one) needs no watching for long."""
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+        self._left = _TRIAL
+
+    def one_more(self) -> None:
+        """A thread starts, which may run forwards."""
+        self._left = _TRIAL
+
+    def several(self) -> bool:
+        """A forward begins on this thread; whether other threads may run forwards too."""
+        known = self.known()
+        if self._left:
+            self._left -= 1
+            return True
+        return known
+
+    def known(self) -> bool:
+        """This thread runs forwards; whether others have been seen to do so too."""
+        self._seen.add(threading.get_ident())
+        if len(self._seen) > 1:
+            self._seen &= _running.keys()
+        return len(self._seen) > 1
+
+
+class Forwards:
+    """Watches calls of root modules. ``counted`` if bytes are counted elsewhere, tensor by tensor."""
+
+    def __init__(self, tracer: Tracer, *, counted: bool) -> None:
+        self._tracer = tracer
+        self._counted = counted or not tracer.sources[0].countable
+        self._key = next(_keys)
+        self._on = False
+        self._on_gone = self._gone
+        self._runners = Runners()
+
+    def install(self, patches: Patches) -> None:
+        """Begin to watch."""
+        self._on = True
+        patches.replace(modules, "_has_any_global_hook", self._not_ours)
+        patches.replace(threading.Thread, "_bootstrap_inner", self._in_thread)
+        compiled.watch(patches, self._tracer.threads, self)
+        self._watch()
+
+    def remove(self) -> None:
+        """Watch no more."""
+        self._on = False
+        _before_hooks.pop(self._key, None)
+
+    def _watch(self) -> None:
+        if self._on:
+            _before_hooks.setdefault(self._key, self._before)
+
+    def _in_thread(self, original: Method) -> Method:
+        def _bootstrap_inner(thread: threading.Thread) -> None:
+            self._runners.one_more()
+            self._watch()  # the thread that started this one may be in a forward
+            original(thread)
+
+        return _bootstrap_inner
+
+    def _not_ours(self, original: Method) -> Method:
+        def _has_any_global_hook() -> object:
+            """What `torch.compile` warns of, without our own hook, which is harmless to it."""
+            ours = _before_hooks.pop(self._key, None)
+            try:
+                return original()
+            finally:
+                if ours is not None:
+                    _before_hooks[self._key] = ours
+
+        return _has_any_global_hook
+
+    def _before(self, module: torch.nn.Module, arguments: object) -> None:
+        if is_compiling():  # asked first: all else would end up in what is compiled
+            return
+        state = self._tracer.threads.state
+        if state.busy or state.root is not None or not plain():
+            return  # exporting, tracing, transforming: nothing runs for real
+        state.busy = True
+        try:
+            self._begins(state, module, sys._getframe(1))
+        except Exception as error:  # noqa: BLE001
+            self._tracer.broke(error)
+        finally:
+            state.busy = False
+
+    def _begins(self, state: ThreadState, module: torch.nn.Module, frame: FrameType) -> None:
+        if len(_running) > 1 and self._runners.several():  # they go on being watched, without a gap
+            method = frame.f_locals.get("hook")  # which may not be the one that is there now
+            _before_hooks[self._key] = self._before
+        else:
+            method = _before_hooks.pop(self._key, None)  # children are called without us
+        if method is not None:
+            state.began, state.module = weakref.ref(method, self._on_gone), module
+        self._starts(state, frame)
+        end = state.end
+        if end is None:
+            end = state.end = End(self, state)
+        module._forward_hooks[end.key] = end
+        module._forward_hooks_always_called[end.key] = True
+        state.start = self._tracer.live()
+
+    def _starts(self, state: ThreadState, frame: FrameType) -> None:
+        """A forward begins, called by this frame's line of the program."""
+        way = (mode(), *self._tracer.places.way(frame))
+        row = state.root = self._tracer.rows.ways.get(way) or self._first(way, frame)
+        row.call()
+
+    def compiled_begins(self, state: ThreadState, frame: FrameType | None) -> None:
+        """A compiled function is about to be called, by this frame of torch's."""
+        if not self._on:
+            return
+        if (
+            len(_running) == 1 or not self._runners.known()
+        ):  # other threads go on being watched, at the price of compiling once more
+            _before_hooks.pop(self._key, None)
+        if frame is None or state.busy or state.root is not None or not plain():
+            return
+        state.busy = True
+        try:
+            self._starts(state, frame)
+            state.start, state.compiled = self._tracer.live(), id(frame)
+        except Exception as error:  # noqa: BLE001
+            self._tracer.broke(error)
+        finally:
+            state.busy = False
+
+    def compiled_ends(self, state: ThreadState, frame: FrameType) -> None:
+        """Nothing is compiled from here on: perhaps because the function that this frame called is over."""
+        if state.compiled == id(frame):
+            state.compiled = 0
+            self._ends(state, frame.f_locals.get("result"))
+        if state.root is None:
+            self._watch()
+
+    def _first(self, way: tuple[int, ...], frame: FrameType) -> Row:
+        """The row of a forward whose way has not been gone before."""
+        places, rows = self._tracer.places, self._tracer.rows
+        row = rows.ways[way] = rows.line(places.nearest(frame, "forward"), way[0], places.callers(frame))
+        return row
+
+    def _gone(self, began: "weakref.ref[Any]") -> None:
+        """The frame that began a forward is no more; if no hook has run by now, Ctrl-C or its like has ended it."""
+        if sys._getframe(1).f_code.co_name == "inner":  # torch has only let go of it to call a hook of the module's
+            return
+        state = self._tracer.threads.state
+        module = state.module
+        if state.began is not began or module is None:
+            return
+        state.began = state.module = state.root = None
+        if state.end is not None:
+            _unhook(module, state.end.key)
+        self._watch()
+
+    def over(self, state: ThreadState, end: End, module: torch.nn.Module, result: object) -> None:
+        """A forward that ``state``'s thread runs is over."""
+        if state is not self._tracer.threads.state:  # another thread's forward of the same module
+            return
+        if result is not None or next(reversed(module._forward_hooks)) == end.key:
+            _unhook(module, end.key)  # after an exception torch is just walking through the hooks: only the last may go
+        state.began = state.module = None
+        if self._on:
+            _before_hooks.setdefault(self._key, self._before)
+        self._ends(state, result)
+
+    def _ends(self, state: ThreadState, result: object) -> None:
+        """A forward has given its result, or None if it raised."""
+        row, state.root = state.root, None
+        if row is None or result is None:
+            return
+        state.busy = True
+        try:
+            if _clock() - self._tracer.now > PAUSE:
+                self._tracer.forward_ends(state, row.site)
+            hang(self._tracer, row, result, None if self._counted else state.start)
+        except Exception as error:  # noqa: BLE001
+            self._tracer.broke(error)
+        finally:
+            state.busy = False
+
+
+def _unhook(module: torch.nn.Module, key: int) -> None:
+    module._forward_hooks.pop(key, None)
+    module._forward_hooks_always_called.pop(key, None)
