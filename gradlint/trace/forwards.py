@@ -161,6 +161,8 @@ class Forwards:
 
     def _starts(self, state: ThreadState, frame: FrameType) -> None:
         """A forward begins, called by this frame's line of the program."""
+        if state.suspending or state.statements or state.made is not None:
+            self._tracer.forward_begins(state)
         way = (mode(), *self._tracer.places.way(frame))
         row = state.root = self._tracer.rows.ways.get(way) or self._first(way, frame)
         row.call()

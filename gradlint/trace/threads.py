@@ -16,19 +16,20 @@ if TYPE_CHECKING:
 class Open:
     """A region that a thread is in: which object opened it, from which mode, as which entry of the log.
 
-    ``suspends`` is the code of a generator that may be suspended inside.
+    ``suspends`` is the code of a generator that may be suspended inside. ``drives`` if it is what a decorated generator
+    is in from one ``yield`` to the next, ``parked`` if it was open inside at such a ``yield``.
     """
 
-    __slots__ = ("before", "key", "number", "ran_under", "site", "suspends", "task")
+    __slots__ = ("before", "drives", "key", "number", "parked", "ran_under", "site", "suspends", "task")
 
-    def __init__(self, key: int, number: int, site: int, before: int, task: int, suspends: CodeType | None) -> None:
+    def __init__(self, key: int, number: int, site: int, before: int, task: int) -> None:
         self.key = key
         self.number = number
         self.site = site
         self.before = before
         self.task = task
-        self.suspends = suspends
-        self.ran_under = False
+        self.suspends: CodeType | None = None
+        self.drives = self.parked = self.ran_under = False
 
 
 class Statement:

@@ -14,7 +14,7 @@ from gradlint.trace.events import ABSORBS, Kind, Mode
 from gradlint.trace.leaks import Leaks
 from gradlint.trace.log import Log
 from gradlint.trace.memory import Source
-from gradlint.trace.places import Places, managed, on_stack
+from gradlint.trace.places import DECORATED, Places, managed, on_stack
 from gradlint.trace.rows import Rows
 from gradlint.trace.tasks import current_task, task_name
 from gradlint.trace.threads import Open, Statement, Threads, ThreadState
@@ -96,15 +96,17 @@ class Tracer:
         elif made is not None or state.statements or state.suspending or before != state.mode:
             self._look(state, before, site)
         after = _mode()
-        suspends = None
-        if frame.f_code.co_flags & _GENERATOR and not managed(frame):
-            suspends = frame.f_code
-            state.suspending += 1
         with self._lock:
             number = self._entered
             self._entered += 1
             self._write(state, site, after | before << 2 | absorbs, _ENTER)
-        state.stack.append(Open(key, number, site, before, state.task, suspends))
+        region = Open(key, number, site, before, state.task)
+        code = frame.f_code
+        if code.co_flags & _GENERATOR and not managed(frame):
+            region.drives = self.places.kinds.get(id(code)) == DECORATED
+            region.suspends = code
+            state.suspending += 1
+        state.stack.append(region)
         state.mode = after
         state.site = site
 
@@ -162,6 +164,12 @@ class Tracer:
             after = state.mode = _mode()
             with self._lock:
                 self._write(state, made.site, after | after << 2, _RESET)
+
+    def forward_begins(self, state: ThreadState) -> None:
+        """A root module's forward begins: what should have been put back by now is reported."""
+        if state.made is not None:
+            self._stands(state, state.made)
+        self._settle(state)
 
     def forward_ends(self, state: ThreadState, site: int) -> None:
         """A root module's forward ends, which changes no mode; but nothing was written of late, so memory is."""
@@ -305,9 +313,20 @@ class Tracer:
             if index is None:
                 return None
             region = stack.pop(index)
-            self.leaks.overlap(region.site, [other.site for other in stack[index:]])
+            if region.drives:
+                self._park(state, stack[index:])
+            elif not region.parked:
+                self.leaks.overlap(region.site, [other.site for other in stack[index:]])
         state.suspending -= region.suspends is not None
         return region
+
+    def _park(self, state: ThreadState, regions: list[Open]) -> None:
+        """A decorated generator yields inside these: its decorator sets the mode back for whoever consumes it."""
+        for region in regions:
+            region.parked = True
+            if region.suspends is not None:
+                region.suspends = None
+                state.suspending -= 1
 
     def memory_now(self) -> tuple[dict[str, int], dict[str, int]]:
         """Bytes in use, and the most so far, by device."""

@@ -91,6 +91,18 @@ def test_a_leak_that_is_gone_counts(folder: Path, gradlint: Gradlint) -> None:
     assert done.returncode == 0
 
 
+def test_a_generator_that_is_decorated_too_leaks_no_more(folder: Path, gradlint: Gradlint) -> None:
+    yields = "def embedded():\n    with torch.no_grad():\n        for b in batches:\n            yield model(b)\n\n"
+    consumes = (
+        "head = nn.Linear(10, 1)\nfor x in embedded():\n    with torch.enable_grad():\n"
+        "        head(x).sum().backward()\n    torch.optim.SGD(head.parameters(), lr=0.1).step()\n"
+    )
+    (folder / "program.py").write_text(text(HEAD, yields, consumes))
+    done = gradlint("fix", "--select", "GL309", "--prove", "python program.py")
+    assert done.stdout.splitlines()[-1] == "Kept 1 of 1 fix: 1 -> 0 leaked modes."
+    assert "@torch.no_grad()\ndef embedded" in (folder / "program.py").read_text()
+
+
 def test_a_command_that_fails_without_fixes_proves_nothing(folder: Path, gradlint: Gradlint) -> None:
     program = folder / "program.py"
     program.write_text(text(HEAD, EVALUATE))

@@ -301,17 +301,18 @@ def test_a_trace_that_is_still_open_at_the_end_of_a_traced_program(run: Run) -> 
     assert ran.trace.processes[0].complete
 
 
-@pytest.mark.parametrize("part", ["enter", "exit", "statement", "_hang", "_begins"])
+@pytest.mark.parametrize("part", ["enter", "exit", "statement", "_starts", "hang", "_begins"])
 def test_a_bug_of_ours_is_noted_and_is_not_the_programs(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
-    from gradlint.trace.forwards import Forwards
+    from gradlint.trace import forwards
     from gradlint.trace.tracer import Tracer
 
     def broken(*arguments: object) -> None:
         raise LookupError(part)
 
-    monkeypatch.setattr(Forwards if part.startswith("_") else Tracer, part, broken)
+    owner = forwards if part == "hang" else forwards.Forwards if part.startswith("_") else Tracer
+    monkeypatch.setattr(owner, part, broken)
     with trace(deep=True) as t:
         for _ in range(3):
             with torch.no_grad():

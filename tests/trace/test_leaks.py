@@ -118,6 +118,20 @@ def yields_under_a_decorator() -> Iterator[int]:
     yield 2
 
 
+@torch.no_grad()
+def yields_under_a_decorator_and_inside() -> Iterator[int]:
+    with torch.no_grad():
+        yield 1
+        yield 2
+
+
+@torch.no_grad()
+def yields_inside_several_under_a_decorator() -> Iterator[int]:
+    with torch.enable_grad(), torch.no_grad(), guarded():
+        yield from yields_under_a_decorator_and_inside()
+    yield 3
+
+
 def yields_outside() -> Iterator[int]:
     for number in range(2):
         with torch.no_grad():
@@ -139,13 +153,53 @@ def test_a_generator_that_yields_inside() -> None:
     assert leaks(program) == {("generator", line_with("generator"))}
 
 
-@pytest.mark.parametrize("generator", [yields_under_a_decorator, yields_outside])
+def test_a_generator_whose_consumer_only_runs_a_forward() -> None:
+    def program() -> None:
+        for _ in yields_inside():
+            MODEL(torch.ones(1, 2))
+
+    assert leaks(program) == {("generator", line_with("generator"))}
+
+
+KEPT_IN = [
+    yields_under_a_decorator,
+    yields_under_a_decorator_and_inside,
+    yields_inside_several_under_a_decorator,
+    yields_outside,
+]
+
+
+@pytest.mark.parametrize("generator", KEPT_IN)
 def test_generators_that_do_not(generator: Callable[[], Iterator[int]]) -> None:
     def program() -> None:
         for _ in generator():
+            assert torch.is_grad_enabled()
             something()
 
     assert leaks(program) == set()
+
+
+@pytest.mark.parametrize("generator", KEPT_IN)
+def test_generators_that_do_not_and_are_closed_early(generator: Callable[[], Generator[int, None, None]]) -> None:
+    def program() -> None:
+        started = generator()
+        next(started)
+        with torch.no_grad():
+            something()
+            started.close()
+        assert torch.is_grad_enabled()
+        something()
+
+    assert leaks(program) == set()
+
+
+def test_a_region_that_a_decorated_generator_never_leaves() -> None:
+    @torch.no_grad()
+    def program() -> Iterator[int]:
+        torch.enable_grad().__enter__()  # in a decorated generator
+        yield 1
+
+    assert leaks(lambda: list(program())) == {("open", line_with("in a decorated generator"))}
 
 
 def test_a_context_manager_made_of_a_generator() -> None:
