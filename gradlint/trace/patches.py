@@ -79,7 +79,7 @@ def _wrap(tracer: Tracer, patches: Patches) -> None:
 
 def _enter(tracer: Tracer, what: str, original: Method) -> Method:
     threads, enter, frame_of = tracer.threads, tracer.enter, sys._getframe
-    kinds, torchs = tracer.places.kinds, tracer.places.torchs
+    kinds, torchs, closed = tracer.places.kinds, tracer.places.torchs, tracer.places.closed
     nests = _nests(original)
 
     def __enter__(self: object) -> object:
@@ -88,7 +88,7 @@ def _enter(tracer: Tracer, what: str, original: Method) -> Method:
             return original(self)
         frame = frame_of(1)
         number = id(frame.f_code)
-        if number in torchs or (kinds.get(number) == DECORATED and _for_torch(frame, torchs)):
+        if number in torchs or (kinds.get(number) == DECORATED and _for_torch(frame, closed)):
             if nests:
                 return original(self)
             result = original(self)
@@ -115,10 +115,10 @@ def _nests(original: Method) -> bool:
     return "set_grad_enabled" in original.__code__.co_names
 
 
-def _for_torch(frame: FrameType, torchs: set[int]) -> bool:
-    """Whether a decorated function is called by torch, and so is one of its own."""
+def _for_torch(frame: FrameType, closed: set[int]) -> bool:
+    """Whether a decorated function is called by torch, and surely is one of its own."""
     back = frame.f_back
-    return back is not None and id(back.f_code) in torchs
+    return back is not None and id(back.f_code) in closed
 
 
 def _exit(tracer: Tracer, original: Method) -> Method:

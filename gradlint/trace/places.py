@@ -18,6 +18,8 @@ _CALLERS, _FRAMES = 4, 16  # lines that are noted of those that led to a forward
 _OURS = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _WRAPPERS = {"decorate_context", "generator_context"}  # what torch's decorators put around a function
 _SEEN_THROUGH = {"decorate_autocast", "record", "_fn", "compile_wrapper"}  # they run a function of the program as it is
+_CLOSED = "clip_grad.py"  # runs in most steps; to look at a frame's variables costs as much as all the rest
+_FIXTURES = {"_pytest", "pluggy", "pytest_asyncio", "pytest_trio", "anyio"}  # packages that run generators as fixtures
 _THROUGH = {contextlib.__file__, functools.__file__}
 
 
@@ -32,6 +34,7 @@ class Places:
         self._users: set[int] = set()
         self._passed: set[int] = set()  # all other code, which walks pass over
         self.torchs: set[int] = set()  # of it, what changes modes for torch itself
+        self.closed: set[int] = set()  # of that, what calls nobody else's decorated functions
         self._kept: list[object] = []
         self._numbers: dict[tuple[int, int, str], int] = {}
         self._files: set[str] = set()
@@ -57,6 +60,8 @@ class Places:
             (self._users if known == USER else self._passed).add(id(code))
             if known == INTERNAL and code.co_name != "clone":  # which makes regions anew for decorators
                 self.torchs.add(id(code))
+                if code.co_filename.endswith(_CLOSED):
+                    self.closed.add(id(code))
         return known
 
     def _judge(self, code: CodeType) -> int:
@@ -152,22 +157,14 @@ class Places:
         return self._numbers.get((id(code), best.f_lasti, what)) or self._meet(code, best.f_lasti, what)
 
     def _decorated(self, frame: FrameType, what: str) -> int:
-        """A function under a decorator stands for itself; one of torch's own counts as torch's doing.
-
-        What a line calls is looked at once: reading a frame's variables costs as much as all the rest.
-        """
+        """A function under a decorator stands for itself, whoever calls it; one of torch's own is torch's doing."""
         back = frame.f_back
-        if back is None or self.kind(back.f_code) == INTERNAL:
+        if back is None or (self.kind(back.f_code) == INTERNAL and id(back.f_code) in self.closed):
             return 0
-        key = (id(back.f_code), back.f_lasti, f"@{what}")
-        known = self._numbers.get(key)
-        if known is None:
-            code = getattr(frame.f_locals.get("func"), "__code__", None)
-            own = isinstance(code, CodeType) and self.kind(code) != INTERNAL
-            known = self._meet(code, -1, what) if own and code is not None else 0
-            self._numbers[key] = known
-            self._kept.append(back.f_code)
-        return known
+        code = getattr(frame.f_locals.get("func"), "__code__", None)
+        if not isinstance(code, CodeType) or self.kind(code) == INTERNAL:
+            return 0
+        return self._numbers.get((id(code), -1, what)) or self._meet(code, -1, what)
 
     def _meet(self, code: CodeType, instruction: int, what: str) -> int:
         key = (id(code), instruction, what)
@@ -224,4 +221,7 @@ def on_stack(code: CodeType) -> bool:
 def managed(frame: FrameType) -> bool:
     """Whether a generator is run as a context manager or a fixture, whose body is meant to be suspended."""
     back = frame.f_back
-    return back is not None and (back.f_code.co_filename in _THROUGH or "pytest" in back.f_code.co_filename)
+    if back is None:
+        return False
+    file = back.f_code.co_filename
+    return file in _THROUGH or os.path.basename(os.path.dirname(file)) in _FIXTURES

@@ -75,6 +75,25 @@ def decorated() -> None:
     inner()
 
 
+class Frozen(torch.nn.Module):
+    """Its `forward` is decorated, and called by torch."""
+
+    @no_grad()
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * 2
+
+
+def decorated_functions_that_torch_calls() -> None:
+    module, x = torch.nn.Sequential(Frozen()), torch.ones(2, requires_grad=True)
+    module(x)
+
+    @inference_mode()
+    def hook(module: torch.nn.Module, arguments: object, result: object) -> None: ...
+
+    module.register_forward_hook(hook)
+    module(x)
+
+
 @no_grad()
 def items() -> Iterator[int]:
     yield from (1, 2)
@@ -221,6 +240,11 @@ FORMS: list[tuple[Callable[[], None], list[tuple[str, Mode]], list[tuple[Mode, b
     (entered_by_hand, [("no_grad", OFF)], []),
     (statements, [], [(OFF, False), (GRAD, False)]),
     (decorated, [("no_grad", OFF), ("inference_mode", INFERENCE)], []),
+    (
+        decorated_functions_that_torch_calls,
+        [("no_grad", OFF), ("no_grad", OFF), ("inference_mode", INFERENCE)],
+        [],
+    ),
     (decorated_generator, [("no_grad", OFF)] * 3, []),
     (early_bound_c_function, [EVENT] * 2, [(OFF, True), (GRAD, True)]),
     (early_bound_c_class, [("enable_grad", INFERENCE), EVENT], [(INFERENCE, True), (GRAD, True)]),
