@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradlint.trace.events import (
     ABSORBS,
+    INHERITED,
     Change,
     Device,
     Kind,
@@ -40,6 +41,7 @@ class _Open:
     start: int
     entered: dict[str, int]
     peak: dict[str, int]
+    inherited: bool
 
 
 @dataclass(slots=True)
@@ -99,13 +101,13 @@ class Replay:
             region = self.open.get(number)
             site = region.site if region is not None else UNKNOWN
         self._memory("cpu", time, live, peak, thread, mode, site)
-        self._mode(thread, mode, before, site)
+        self._mode(thread, mode, mode if modes & INHERITED else before, site)
         match kind:
             case Kind.ENTER:
                 if modes & ABSORBS:
                     self._withdraw(thread)
                 now = dict(self.live)
-                self.open[self.entered] = _Open(site, mode, before, lane, time, now, dict(now))
+                self.open[self.entered] = _Open(site, mode, before, lane, time, now, dict(now), bool(modes & INHERITED))
                 self.entered += 1
             case Kind.EXIT:
                 self._leave(number, time)
@@ -142,10 +144,9 @@ class Replay:
         if region is None:
             return
         thread, task = self.lanes.get(region.lane, (f"thread {region.lane}", ""))
+        mode, before, inherited = region.mode, region.before, region.inherited
         self.regions.append(
-            Region(
-                region.site, region.mode, region.before, thread, task, region.start, time, region.entered, region.peak
-            )
+            Region(region.site, mode, before, thread, task, region.start, time, region.entered, region.peak, inherited)
         )
 
     def finish(self) -> None:

@@ -37,7 +37,10 @@ class Kind(enum.IntEnum):
     MARK = 8  # memory was looked at; nothing changed
 
 
-ABSORBS = 16  # beside the modes of a record: entering, after a statement that was only the making of this region
+# Beside the modes of a record that enters a region:
+ABSORBS = 16  # the statement before it was only the making of this region
+INHERITED = 32  # it was entered by the process that forked this one, inside of it
+LITTLE = 1 << 24  # bytes that a process may come to use before it is worth a word
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -73,7 +76,7 @@ class Region:
     """One stay in a grad mode; ``end`` is None if it was never left.
 
     ``peak`` is the most memory in use at any time inside, by device, whoever used it; ``entered`` what was in use
-    at the start. ``task`` is the asyncio task, or empty.
+    at the start. ``task`` is the asyncio task, or empty. ``inherited`` if this process was forked inside of it.
     """
 
     site: Site
@@ -85,6 +88,7 @@ class Region:
     end: int | None
     entered: dict[str, int]
     peak: dict[str, int]
+    inherited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,12 +219,28 @@ class Process:
         """How reports call it: its rank if it has one."""
         return f"rank {self.rank}" if self.rank is not None else f"process {self.pid}"
 
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to tell, as of most workers that load data."""
+        told = self.lines or self.changes or self.leaks or self.notes
+        left = any(thread.internal or thread.ended != thread.began for thread in self.threads)
+        if told or left or not all(region.inherited for region in self.regions):
+            return False
+        # Its memory is what it came to use itself, not what it was forked with.
+        began = {sample.device: sample.live for sample in reversed(self.samples)}
+        return all(device.peak - began.get(device.name, 0) < LITTLE for device in self.devices)
+
 
 @dataclass(slots=True)
 class Trace:
     """A run: its processes, the first one first. Empty until the recording that fills it ends."""
 
     processes: list[Process] = field(default_factory=list)
+
+    @property
+    def busy(self) -> list[Process]:
+        """The processes of which there is something to tell: the first one, and those that were not idle."""
+        return [process for number, process in enumerate(self.processes) if number == 0 or not process.idle]
 
     def peak(self, device: str = "cpu") -> int:
         """The most bytes in use on a device, in the process that used most; 0 if it was not seen."""

@@ -11,6 +11,8 @@ from gradlint.trace.events import Process, Trace, TraceError
 from gradlint.trace.text import place, stays
 
 BINS = 1500  # as many as a screen has columns to show them in
+UNITS = {"ms": 1e6, "s": 1e9}
+LONG = 10_000_000_000  # ns: from here on times are told in seconds
 _PAGE = Path(__file__).parent / "page.html"
 
 
@@ -31,26 +33,30 @@ def report(trace: Trace) -> str:
 
 def _data(trace: Trace) -> dict[str, Any]:
     start = min((process.start for process in trace.processes), default=0)
+    length = max((process.end for process in trace.processes), default=0) - start
+    unit = "s" if length > LONG else "ms"
     return {
         "deep": trace.deep,
-        "processes": [_process(process, start) for process in trace.processes],
+        "unit": unit,
+        "processes": [_process(process, start, UNITS[unit]) for process in trace.busy],
+        "idle": len(trace.processes) - len(trace.busy),
         "lines": [row for process in trace.processes for row in _lines(process)],
         "regions": [row for process in trace.processes for row in _regions(process)],
         "leaks": [row for process in trace.processes for row in _leaks(process)],
     }
 
 
-def _process(process: Process, start: int) -> dict[str, Any]:
+def _process(process: Process, start: int, unit: float) -> dict[str, Any]:
     devices = []
     for device in process.devices:
         points = timeline.memory(process, device.name, BINS)
-        times = [(point.time - start) / 1e6 for point in points]
+        times = [(point.time - start) / unit for point in points]
         what = {"name": device.name, "source": device.source, "exact": device.exact, "peak": device.peak}
         devices.append({**what, "x": times, "y": [point.most for point in points]})
     threads = []
     for name, segments in timeline.modes(process, BINS).items():
         rows = [
-            [(s.start - start) / 1e6, (s.end - s.start) / 1e6, str(s.mode), place(s.site) if s.site else ""]
+            [(s.start - start) / unit, (s.end - s.start) / unit, str(s.mode), place(s.site) if s.site else ""]
             for s in segments
         ]
         threads.append({"name": name, "segments": rows})
@@ -72,7 +78,7 @@ def _lines(process: Process) -> Iterator[list[Any]]:
 
 
 def _regions(process: Process) -> Iterator[list[Any]]:
-    for (site, mode), stay in stays(process.regions).items():
+    for (site, mode), stay in stays(r for r in process.regions if not r.inherited).items():
         peak = max(stay.peak.values(), default=0)
         yield [place(site), site.function, str(mode), stay.times, stay.inside / 1e6, peak, process.name]
 

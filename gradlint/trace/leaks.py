@@ -60,5 +60,5 @@ class Leaks:
 
     def finish(self) -> None:
         """Note how often each was seen in the end."""
-        for kind, site in self._times:
+        for kind, site in list(self._times):
             self._note(kind, site)

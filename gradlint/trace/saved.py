@@ -204,7 +204,7 @@ class Account:
 
     def settle(self) -> None:
         """At the end: what somebody else holds too is not kept alive by a graph."""
-        for held in self.storages.values():
+        for held in list(self.storages.values()):
             if uses(held.key) > held.count + ALONE - 1:
                 held.row.free(held.size, 0)
 

@@ -101,7 +101,11 @@ def stop() -> None:
 def _stop_all() -> None:
     """End the tracing of this process, which ends."""
     while _active:
-        _active.pop().stop()
+        session = _active.pop()
+        try:
+            session.stop()
+        except Exception as error:  # noqa: BLE001
+            session.tracer.broke(error)
 
 
 _following: list[int] = []

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from gradlint.trace.events import Line, Mode, Process, Region, Site, Trace
 
 INSIDE = 3  # innermost lines shown of each
-LITTLE = 1 << 24  # bytes of memory that a worker may use before it is worth a word
 MOST = 12  # rows of a table; the rest is counted
 
 
@@ -52,19 +51,13 @@ def _report(trace: Trace) -> Iterator[str]:
         yield "nothing was recorded: no process of the run imported torch"
         return
     yield _headline(trace)
-    idle = [process for process in trace.processes[1:] if _idle(process)]
-    for process in trace.processes:
-        if process not in idle:
-            yield from _process(process, several=len(trace.processes) > 1)
+    busy = trace.busy
+    idle = len(trace.processes) - len(busy)
+    for process in busy:
+        yield from _process(process, several=len(busy) > 1)
     if idle:
         yield ""
-        yield f"{len(idle)} more process{'es' if len(idle) > 1 else ''} ran no module and entered no grad mode"
-
-
-def _idle(process: Process) -> bool:
-    """Whether there is nothing to tell, as of most workers that load data; torch's allocator was used for little."""
-    told = process.regions or process.lines or process.leaks or process.threads or process.notes
-    return not told and all(device.peak < LITTLE for device in process.devices)
+        yield f"{idle} more process{'es' if idle > 1 else ''} ran no module and entered no grad mode"
 
 
 def _headline(trace: Trace) -> str:
@@ -78,7 +71,8 @@ def _headline(trace: Trace) -> str:
 def _process(process: Process, *, several: bool) -> Iterator[str]:
     if several:
         yield ""
-        yield f"== {process.name} (pid {process.pid}): {' '.join(process.argv)}"
+        pid = "" if process.rank is None else f" (process {process.pid})"
+        yield f"== {process.name}{pid}: {' '.join(process.argv)}"
     if not process.complete:
         yield "  ended without a goodbye (killed, os._exit or exec): all that happened before is here"
     yield from (f"  note: {note}" for note in process.notes)
@@ -147,7 +141,7 @@ def stays(regions: Iterable[Region]) -> dict[tuple[Site, Mode], Stays]:
 
 
 def _regions(process: Process) -> Iterator[str]:
-    found = stays(process.regions)
+    found = stays(region for region in process.regions if not region.inherited)
     if not found:
         return
     yield ""
@@ -169,10 +163,7 @@ def _lines(process: Process) -> Iterator[str]:
         yield ""
         yield f"Saved for backward and never used: {size(sum(line.wasted for line in wasted))}"
     for line in wasted[:MOST]:
-        share = line.wasted / line.saved if line.saved else 1
-        about = "" if process.deep else "about "
-        calls = f", in {line.wasted_calls:,} of {line.calls:,} forwards" if line.calls else ""
-        yield f"  {place(line)} {line.function}: {about}{size(line.wasted)} ({share:.0%} of what it saves){calls}"
+        yield f"  {place(line)} {line.function}: {_waste(line, exact=process.deep)}"
         yield from _inside(line)
     if len(wasted) > MOST:
         yield f"  and {len(wasted) - MOST} more lines"
@@ -186,6 +177,15 @@ def _lines(process: Process) -> Iterator[str]:
         yield f"  {place(line)} {line.function}: graphs of {line.calls:,} forwards, {held}"
     if kept:
         yield "  Something keeps what each forward returned: add .item() or .detach() where only the value is needed."
+
+
+def _waste(line: Line, *, exact: bool) -> str:
+    """How much a line saved for nothing, and in how many of its forwards."""
+    calls = f"in {line.wasted_calls:,} of {line.calls:,} forwards" if line.calls else ""
+    if not line.saved:
+        return f"graphs that hold no memory of their own, {calls}"
+    amount = f"{'' if exact else 'about '}{size(line.wasted)} ({line.wasted / line.saved:.0%} of what it saves)"
+    return f"{amount}, {calls}" if calls else amount
 
 
 def _inside(line: Line) -> Iterator[str]:

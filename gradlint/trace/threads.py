@@ -17,10 +17,11 @@ class Open:
     """A region that a thread is in: which object opened it, from which mode, as which entry of the log.
 
     ``suspends`` is the code of a generator that may be suspended inside. ``drives`` if it is what a decorated generator
-    is in from one ``yield`` to the next, ``parked`` if it was open inside at such a ``yield``.
+    is in from one ``yield`` to the next, ``parked`` if it was open inside at such a ``yield``. ``inherited`` if this
+    process was forked inside.
     """
 
-    __slots__ = ("before", "drives", "key", "number", "parked", "ran_under", "site", "suspends", "task")
+    __slots__ = ("before", "drives", "inherited", "key", "number", "parked", "ran_under", "site", "suspends", "task")
 
     def __init__(self, key: int, number: int, site: int, before: int, task: int) -> None:
         self.key = key
@@ -29,7 +30,7 @@ class Open:
         self.before = before
         self.task = task
         self.suspends: CodeType | None = None
-        self.drives = self.parked = self.ran_under = False
+        self.drives = self.inherited = self.parked = self.ran_under = False
 
 
 class Statement:

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from gradlint.trace import torch_api
-from gradlint.trace.events import ABSORBS, Kind, Mode
+from gradlint.trace.events import ABSORBS, INHERITED, Kind, Mode
 from gradlint.trace.leaks import Leaks
 from gradlint.trace.log import Log
 from gradlint.trace.memory import Source
@@ -184,7 +184,7 @@ class Tracer:
             self._write(state, 0, _mode() * 5, _MARK)
         self._end(state)
         self.leaks.finish()
-        for name, count in self.internal.items():
+        for name, count in list(self.internal.items()):  # other threads may just be ending
             self.log.note(type="thread", thread=name, internal=count)
         self.log.note(type="end", time=time.monotonic_ns(), lost=self.log.lost)
         with self._lock:
@@ -216,7 +216,8 @@ class Tracer:
             self._stands(state, state.made)
         self._settle(state)
         for region in state.stack:
-            self.leaks.open(region.site)
+            if not region.inherited:
+                self.leaks.open(region.site)
         name = threading.current_thread().name
         self.internal[name] = self.internal.get(name, 0) + state.internal
         state.internal = 0
@@ -353,4 +354,5 @@ class Tracer:
         for region in state.stack:
             region.number = self._entered
             self._entered += 1
-            self._write(state, region.site, state.mode | region.before << 2, Kind.ENTER)
+            region.inherited = True
+            self._write(state, region.site, state.mode | region.before << 2 | INHERITED, _ENTER)

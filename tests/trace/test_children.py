@@ -44,6 +44,37 @@ def test_dataloader_workers_forked_and_spawned(run: Run) -> None:
     assert "5 processes" in ran.err
 
 
+def test_workers_that_were_forked_inside_a_region_are_idle_unless_they_do_something(run: Run) -> None:
+    ran = run(
+        """
+        import os
+        import torch
+
+        model = torch.nn.Linear(2, 2)
+
+        def child(work):
+            if os.fork() == 0:
+                work()
+                os._exit(0)
+            os.wait()
+
+        with torch.no_grad():
+            child(lambda: None)
+            child(lambda: model(torch.ones(2)))
+            child(lambda: torch.set_grad_enabled(True))
+            child(lambda: torch.no_grad().__enter__())
+        """
+    )
+    main, nothing, forward, statement, region = ran.trace.processes
+    assert ran.trace.busy == [main, forward, statement, region]
+    assert [r.inherited for r in nothing.regions] == [True]
+    assert [r.inherited for r in region.regions] == [True, False]
+    assert not ran.trace.leaks
+    assert ran.err.count("script.py:13 <module>: no_grad") == 1
+    assert f"== process {main.pid}: script.py\n" in ran.err
+    assert ran.err.endswith("\n1 more process ran no module and entered no grad mode\n")
+
+
 def test_a_fork_goes_on_in_a_log_of_its_own(run: Run) -> None:
     ran = run(
         """

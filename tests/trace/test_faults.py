@@ -323,6 +323,43 @@ def test_a_bug_of_ours_is_noted_and_is_not_the_programs(part: str, monkeypatch: 
     assert note.startswith(f"a bug in gradlint, please report it: LookupError('{part}') at ")
 
 
+def test_threads_that_end_while_the_trace_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    from gradlint.trace import session
+    from gradlint.trace.log import Log
+
+    note = Log.note
+
+    with trace() as t:
+        running = session.active()
+        assert running is not None
+        internal = running.tracer.internal
+
+        def slow(log: Log, **fields: object) -> None:
+            note(log, **fields)
+            if fields["type"] == "thread":
+                internal[f"late {len(internal)}"] = 0
+
+        monkeypatch.setattr(Log, "note", slow)
+    assert t.processes[0].complete
+
+
+def test_a_bug_at_the_end_is_not_the_programs(run: Run) -> None:
+    ran = run(
+        """
+        import torch
+        from gradlint.trace.tracer import Tracer
+
+        def broken(self):
+            raise LookupError("at the end")
+
+        Tracer.finish = broken
+        """,
+        options=("--report", "none"),
+    )
+    assert (ran.status, ran.out, ran.err) == (0, "", "")
+    assert "LookupError('at the end')" in ran.trace.processes[0].notes[0]
+
+
 def test_a_bug_while_a_tensor_is_saved(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
