@@ -166,3 +166,13 @@ def test_several_processes_know_as_much_as_one(monkeypatch: pytest.MonkeyPatch) 
         engine.run(sources, RULES, jobs=jobs, memory=Facts(None, hold=True))
     one, two = (dict(each.of_modules) for each in known if each.of_modules)
     assert one == two
+
+
+def test_a_finding_moves_with_lines_that_change_no_facts() -> None:
+    memory = Facts(None, hold=True)
+    texts = ["import torch\ntorch.no_grad()\n", "# a comment\nimport torch\ntorch.no_grad()\n", "import torch\n"]
+    assert [[found.span.line for found in outcome({"a.py": text}, memory).diagnostics] for text in texts] == [
+        [2],
+        [3],
+        [],
+    ]

@@ -4,6 +4,7 @@ import gc
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 from gradlint.engine.asking import Answers, Known, answers
+from gradlint.engine.placing import Located
 from gradlint.model.facts import ModuleFacts
 from gradlint.project import Names, Project
 from gradlint.rule import Rule
@@ -11,9 +12,13 @@ from gradlint.source import Source
 
 
 class Analysis:
-    """Asks rules only about modules of which they may say something else than before."""
+    """Asks rules only about modules of which they may say something else than before.
+
+    ``places`` are those of findings, by path.
+    """
 
     def __init__(self) -> None:
+        self.places: dict[str, Located] = {}
         self._project: Project | None = None
         self._asked: tuple[Names, tuple[Rule, ...]] | None = None
         self._known = Known()

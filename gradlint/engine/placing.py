@@ -22,13 +22,27 @@ class Placed:
     failures: Sequence[Failure]
 
 
+@dataclass(slots=True)
+class Located:
+    """Where nodes of a text stand, as far as somebody asked."""
+
+    text: str
+    spans: dict[int, Span]
+
+
 def placed(
-    found: Iterable[tuple[Rule, Finding]], texts: Mapping[str, Source], severities: Mapping[str, Severity]
+    found: Iterable[tuple[Rule, Finding]],
+    texts: Mapping[str, Source],
+    severities: Mapping[str, Severity],
+    known: dict[str, Located],
 ) -> Placed:
-    """Findings with their lines. ``severities`` replaces what rules say, by code."""
+    """Findings with their lines. ``severities`` replaces what rules say, by code.
+
+    Places that are ``known``, by path, are not looked for, and what is found is added.
+    """
     found = list(found)
     failures: list[Failure] = []
-    spans = dict(_spans((place for _, finding in found for place in places(finding)), texts, failures))
+    spans = dict(_spans((place for _, finding in found for place in places(finding)), texts, failures, known))
     return Placed([_diagnostic(rule, finding, spans, texts, severities) for rule, finding in found], failures)
 
 
@@ -43,7 +57,7 @@ def places(finding: Finding) -> Iterator[Place]:
 
 
 def _spans(
-    wanted: Iterable[Place], texts: Mapping[str, Source], failures: list[Failure]
+    wanted: Iterable[Place], texts: Mapping[str, Source], failures: list[Failure], known: dict[str, Located]
 ) -> Iterator[tuple[Place, Span]]:
     """Lines and columns, one file at a time: only files that have findings are parsed a second time."""
     numbers: defaultdict[str, set[int]] = defaultdict(set)
@@ -51,11 +65,18 @@ def _spans(
         numbers[place.path].add(place.node)
     for path, nodes in numbers.items():
         try:
-            located = _located(texts[path], nodes)
+            located = _known(texts[path], nodes, known)
         except SourceError as error:
             failures.append(Failure(path, error.line, error.column, error.message))
             located = dict.fromkeys(nodes, _FILE_START)
         yield from ((Place(path, node), span) for node, span in located.items())
+
+
+def _known(source: Source, nodes: set[int], known: dict[str, Located]) -> Mapping[int, Span]:
+    found = known.get(source.path)
+    if found is None or found.text != source.text or not nodes <= found.spans.keys():
+        found = known[source.path] = Located(source.text, _located(source, nodes))
+    return {node: found.spans[node] for node in nodes}
 
 
 def _located(source: Source, nodes: set[int]) -> dict[int, Span]:

@@ -6,7 +6,7 @@ from gradlint.diagnostic import Failure, Outcome
 from gradlint.engine.analysis import Analysis
 from gradlint.engine.asking import Answers
 from gradlint.engine.identity import distinct, fingerprinted
-from gradlint.engine.placing import placed
+from gradlint.engine.placing import Located, placed
 from gradlint.engine.policy import Policy
 from gradlint.engine.reading import Forgetful, Memory, extracted
 from gradlint.engine.room import with_room
@@ -55,7 +55,7 @@ def run(
         said = known.answers(
             modules, names, rules, texts, reported, jobs, lambda done: progress(len(texts) + done, steps)
         )
-        return _outcome(texts, rules, policy, reported, unread, said)
+        return _outcome(texts, rules, policy, reported, unread, said, known.places)
 
     return with_room(work, stays=memory.holds)
 
@@ -67,13 +67,14 @@ def _outcome(
     reported: frozenset[str],
     unread: Sequence[Failure],
     answers: Answers,
+    places: dict[str, Located],
 ) -> Outcome:
     wanted = (
         (rule, finding)
         for rule, finding in answers.found
         if finding.place.path in reported and rule.code not in policy.ignored(finding.place.path)
     )
-    result = placed(wanted, texts, policy.severities)
+    result = placed(wanted, texts, policy.severities, places)
     diagnostics = fingerprinted(distinct(result.diagnostics), texts)
     broken = {failure.path for failure in unread}
     sources = [source for path, source in texts.items() if path in reported and path not in broken]

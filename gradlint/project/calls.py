@@ -75,6 +75,8 @@ class CallGraph:
         )
         self._edges_of: Memo[FunctionNode, tuple[Edge, ...]] = Memo(dependencies, lambda f: tuple(self._edges(f)), ())
         self._decorators: Memo[FunctionNode, Effect] = Memo(dependencies, states.decorators.of, IDENTITY)
+        self._hooked: Memo[FunctionNode, States] = Memo(dependencies, self._find_hook_states, 0)
+        self._at_first: Memo[FunctionNode, States] = Memo(dependencies, self._find_states_at_first, GRAD)
         self.callers: Table[FunctionNode, list[Edge]] = Table(
             dependencies, "callers", self._find_callers, lambda edges: (edge.caller for edge in edges)
         )
@@ -286,15 +288,15 @@ class CallGraph:
 
         for function in decorated:
             if (hooked := self.hook_states(function)) or not callers.get(function):
-                enter(function, hooked or self._states_at_first(function))
+                enter(function, hooked or self._at_first.of(function))
         spread()
         for function in decorated:  # what only calls itself, or one another
             if function not in entries:
-                enter(function, self._states_at_first(function))
+                enter(function, self._at_first.of(function))
                 spread()
         return entries
 
-    def _states_at_first(self, function: FunctionNode) -> States:
+    def _find_states_at_first(self, function: FunctionNode) -> States:
         """The states in which somebody we cannot see calls a function.
 
         Its module has run by then, and for a method the constructor.
@@ -331,6 +333,9 @@ class CallGraph:
 
     def hook_states(self, function: FunctionNode) -> States:
         """The states of a method that a framework calls under a guard of its own; 0 for all others."""
+        return self._hooked.of(function)
+
+    def _find_hook_states(self, function: FunctionNode) -> States:
         cls = function.owner
         if cls is None:
             return 0

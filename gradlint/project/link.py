@@ -46,6 +46,8 @@ class Linker:
         change = self.files.change(modules)
         if change is None:
             return None
+        if not change.gone and not change.come:
+            return 0
         for module in change.gone:
             self._namespaces.pop(module, None)
             self._locals.pop(module, None)

@@ -24,7 +24,7 @@ from gradlint.project.bindings import Bindings
 from gradlint.project.calls import EVERYBODYS, CallGraph
 from gradlint.project.dependencies import Memo, Table
 from gradlint.project.link import Linker
-from gradlint.project.nodes import FunctionNode
+from gradlint.project.nodes import FunctionNode, ModuleNode
 
 _MOST_CANDIDATES = 12
 _ALWAYS = frozenset({"", "forward", "__call__"})
@@ -41,6 +41,7 @@ class Prospects:
         self._calls = calls
         self._models = frozenset(name.rpartition(".")[2] for name in models)
         dependencies = linker.dependencies
+        self._held_in: Memo[ModuleNode, frozenset[str]] = Memo(dependencies, _held_in, frozenset())
         self._held: Table[str, bool] = Table(dependencies, "held", self._find_held, lambda _: ())
         self._like_a_module: Memo[FunctionNode, bool] = Memo(dependencies, self._calls_like_a_module, False)
         self._functions: Table[FunctionNode, bool] = Table(dependencies, "prospects", self._find, lambda _: ())
@@ -97,14 +98,18 @@ class Prospects:
 
     def _find_held(self) -> dict[str, bool]:
         """The names under which objects, classes and modules hold values."""
-        found: set[str] = set()
-        for module in self._linker.modules:
-            for function in module.functions:
-                _note_block(function.facts.body, found, everything=function.is_module_body)
-                found.update(function.facts.shared)
-            for cls in module.classes:
-                _note_block(cls.facts.body, found, everything=True)
+        found = frozenset().union(*map(self._held_in.of, self._linker.modules))
         return dict.fromkeys(found, True)
+
+
+def _held_in(module: ModuleNode) -> frozenset[str]:
+    found: set[str] = set()
+    for function in module.functions:
+        _note_block(function.facts.body, found, everything=function.is_module_body)
+        found.update(function.facts.shared)
+    for cls in module.classes:
+        _note_block(cls.facts.body, found, everything=True)
+    return frozenset(found)
 
 
 def _returns(function: FunctionNode) -> bool:
