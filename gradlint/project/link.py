@@ -29,7 +29,7 @@ class Linker:
         self._namespaces: dict[ModuleNode, dict[str, list[ImportName | FunctionNode | ClassNode | Expression]]] = {}
         self._locals: dict[ModuleNode, list[dict[str, ImportName | FunctionNode | ClassNode]]] = {}
         self._members: Memo[tuple[ModuleNode, str], Target | None] = Memo(self.dependencies, self._find_member, None)
-        self._chain: dict[tuple[ModuleNode, str], Target | None] = {}
+        self._chain: dict[tuple[ModuleNode, str], tuple[Target | None, int]] | None = None
         self._ancestors: Memo[ClassNode, tuple[ClassNode | External, ...]] = Memo(
             self.dependencies, lambda cls: tuple(dict.fromkeys(self._linearise(cls))), ()
         )
@@ -94,16 +94,19 @@ class Linker:
         """What ``module.name`` is: something defined there, re-exported there, or a submodule."""
         if depth > _LONGEST_CHAIN:
             return None
-        if not depth:
+        if not depth or self._chain is None:
             return self._members.of((module, name))
         # In the middle of a chain, which may be cut off, or lead back to itself: not the last word.
-        if (module, name) not in self._chain:
-            self._chain[module, name] = None
-            self._chain[module, name] = self._member(module, name, depth)
-        return self._chain[module, name]
+        known = self._chain.get((module, name))
+        if known is None:
+            self._chain[module, name] = None, module.bit
+            known = self.dependencies.noted(lambda: self._member(module, name, depth), module.bit)
+            self._chain[module, name] = known
+        self.dependencies.bits |= known[1]
+        return known[0]
 
     def _find_member(self, key: tuple[ModuleNode, str]) -> Target | None:
-        outside, self._chain = self._chain, {key: None}
+        outside, self._chain = self._chain, {key: (None, key[0].bit)}
         try:
             return self._member(*key, 0)
         finally:
