@@ -13,6 +13,7 @@ from gradlint.project.nodes import ClassNode, External, FunctionNode, ModuleNode
 
 _BUILTINS = frozenset(dir(builtins))
 _LONGEST_CHAIN = 20
+_Chain = dict[tuple[ModuleNode, str], tuple[Target | None, int]]
 
 
 class Linker:
@@ -29,7 +30,7 @@ class Linker:
         self._namespaces: dict[ModuleNode, dict[str, list[ImportName | FunctionNode | ClassNode | Expression]]] = {}
         self._locals: dict[ModuleNode, list[dict[str, ImportName | FunctionNode | ClassNode]]] = {}
         self._members: Memo[tuple[ModuleNode, str], Target | None] = Memo(self.dependencies, self._find_member, None)
-        self._chain: dict[tuple[ModuleNode, str], tuple[Target | None, int]] | None = None
+        self._chain: _Chain | None = None
         self._ancestors: Memo[ClassNode, tuple[ClassNode | External, ...]] = Memo(
             self.dependencies, lambda cls: tuple(dict.fromkeys(self._linearise(cls))), ()
         )
@@ -106,7 +107,8 @@ class Linker:
         return known[0]
 
     def _find_member(self, key: tuple[ModuleNode, str]) -> Target | None:
-        outside, self._chain = self._chain, {key: (None, key[0].bit)}
+        chain: _Chain = {key: (None, key[0].bit)}
+        outside, self._chain = self._chain, chain
         try:
             return self._member(*key, 0)
         finally:
