@@ -239,8 +239,8 @@ class Trace:
 
     @property
     def busy(self) -> list[Process]:
-        """The processes of which there is something to tell: the first one, and those that were not idle."""
-        return [process for number, process in enumerate(self.processes) if number == 0 or not process.idle]
+        """The processes of which there is something to tell: those that were not idle, or else the first one."""
+        return [process for process in self.processes if not process.idle] or self.processes[:1]
 
     def peak(self, device: str = "cpu") -> int:
         """The most bytes in use on a device, in the process that used most; 0 if it was not seen."""

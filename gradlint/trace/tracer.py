@@ -29,6 +29,12 @@ PAUSE = 5_000_000  # ns: forwards that follow each other faster share a record
 _MEANT = {"<module>", "__enter__", "__exit__", "__init__", "__aenter__", "__aexit__"}
 
 
+def _command() -> list[str]:
+    """What the process was told to run; of ``-m package.module`` Python knows only ``-m`` while it looks for it."""
+    command: list[str] = getattr(sys, "argv", [])
+    return sys.orig_argv[1:] if command[:1] == ["-m"] else command
+
+
 class Tracer:
     """Receives events from hooks and writes the log of this process."""
 
@@ -75,7 +81,7 @@ class Tracer:
         self.log.note(
             type="head",
             parent=os.getppid(),
-            argv=sys.argv if hasattr(sys, "argv") else [],
+            argv=_command(),
             rank=int(rank) if rank and rank.isdigit() else None,
             deep=self.deep,
             torch=torch_api.VERSION,

@@ -147,5 +147,9 @@ def test_ranks_merge(run: Run, tmp_path: Path) -> None:
     ranks = [process for process in ran.trace.processes if process.rank is not None]
     assert [process.rank for process in ranks] == [0, 1]
     assert all([region.site.line for region in process.regions] == [4] for process in ranks)
-    assert "== rank 1" in ran.err
+    assert "== rank 1 (process " in ran.err
+    launcher = next(process for process in ran.trace.processes if process.rank is None)
+    assert launcher.argv[:2] == ["-m", "torch.distributed.run"]
+    assert launcher not in ran.trace.busy
+    assert ran.err.endswith("\n1 more process ran no module and entered no grad mode\n")
     assert [p.rank for p in load(ran.folder).processes] == [p.rank for p in ran.trace.processes]
