@@ -85,11 +85,12 @@ def _bind_item(run: "Run", container: Expression, value: Value, at: int) -> None
     held = evaluate.value_of(container, run)
     if held.is_tensor or held.kind == "parameters" or (held.kind == "unknown" and (path or "").startswith("self.")):
         run.note_change(at, "[]=", path, held, value)
-    if path is None:
+    if held.is_tensor:
+        run.change(path, held, tensors.changed(held, (value,), at, run))  # ``rows[i][j] = x``: a view has no name
+        if path is not None:
+            _keep(run, path, held, value, at)
+    elif path is None:
         run.effects.changes = True
-    elif held.is_tensor:
-        run.change(path, held, tensors.changed(held, (value,), at, run))
-        _keep(run, path, held, value, at)
     else:
         hold(run, path, held, value, at)
 

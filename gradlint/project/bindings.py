@@ -2,10 +2,11 @@
 
 from collections import defaultdict
 
-from gradlint.model.code import Assign, Attribute, Expression, For, Name, NamedAssignment, With, dotted
+from gradlint.model.code import Assign, Expression, For, Name, NamedAssignment, With, dotted
 from gradlint.model.traverse import expressions, statements, within
 from gradlint.project.link import Linker
 from gradlint.project.nodes import ClassNode, FunctionNode
+from gradlint.project.scope import pairs
 
 _LONGEST_CHAIN = 20  # imports of imports
 
@@ -100,8 +101,8 @@ def _assignments(function: FunctionNode) -> dict[str, list[Expression]]:
         match statement:
             case Assign(targets=targets, value=value):
                 for target in targets:
-                    if isinstance(target, Name | Attribute) and (name := dotted(target)):
-                        found[name].append(value)
+                    for bound, given in pairs(target, value):
+                        found[bound].append(given)
             case With(items=items):
                 for item in items:
                     if item.target is not None and (name := dotted(item.target)):

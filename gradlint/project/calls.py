@@ -95,6 +95,9 @@ class CallGraph:
         self._words_of_training: Table[str, bool] = Table(
             dependencies, "words of training", self._find_words_of_training, lambda _: ()
         )
+        self._guarded_names: Table[str, bool] = Table(
+            dependencies, "guarded names", self._find_guarded_names, lambda _: ()
+        )
         self._entries: Table[FunctionNode, States] = Table(dependencies, "entries", self._find_entries, lambda _: ())
 
     # Edges
@@ -304,10 +307,24 @@ class CallGraph:
         if function.is_module_body:
             return GRAD
         states = apply(self._states.effect_after(function.module.body), GRAD)
+        if function.owner is not None and function.facts.name in self._guarded_names:
+            states |= NO_GRAD  # one of so many, but perhaps this one
         constructor = self._linker.find_method(function.owner, "__init__") if function.owner else None
         if constructor is None or constructor is function:
             return states
         return apply(self._states.effect_after(constructor), states)
+
+    def _find_guarded_names(self) -> dict[str, bool]:
+        """The methods of which there are too many to tell which is called, and which somebody calls under a guard."""
+        common = {name for name, found in self._linker.methods_named.all.items() if len(found) > _MOST_CANDIDATES}
+        return {
+            call.method: True
+            for module in self._linker.modules
+            for function in module.functions
+            if not common.isdisjoint(function.facts.words)
+            for call in function.facts.calls
+            if call.method in common - EVERYBODYS and not self.own_states(function, call.at) & GRAD
+        }
 
     def states_of_edge(self, edge: Edge, entry: States) -> States:
         """The states a call is made in, given those its caller was entered in."""

@@ -189,11 +189,14 @@ class Cues:
         """``x = step(model(x))`` in a loop: what was computed goes in again, as in sampling and decoding."""
         own = Origin(function, event.at)
         if event.in_loop and any(own in argument.value.origins for argument in event.arguments):
-            in_module = self._calls.modules.has_method(function)
+            helper = self._is_method_of_no_module(event) or self._calls.modules.has_method(function)
             if self.is_inference_name(function) and not function.is_module_body:
-                yield Cue(
-                    1 if in_module else 3, "its result goes into it again, step by step", function.place(event.at)
-                )
+                yield Cue(1 if helper else 3, "its result goes into it again, step by step", function.place(event.at))
+
+    def _is_method_of_no_module(self, event: CallEvent) -> bool:
+        """Whether an object calls a method of its own that runs a module: what a solver iterates goes in again, too."""
+        own = event.receiver is not None and event.receiver.kind == "self"
+        return own and bool(event.targets) and not any(map(self._calls.modules.has_method, event.targets))
 
     def _caller_cues(self, function: FunctionNode, destiny: Destiny) -> Iterator[Cue]:
         callers = self._calls.callers.get(function, [])

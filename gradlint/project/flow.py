@@ -4,6 +4,7 @@ A :class:`Flow` is what one run over one function's body leaves behind; :class:`
 and remembers. Branches meet, loops run twice, calls into the project use the callee's own flow as its summary.
 """
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from gradlint.project.recursion import Recursion
 from gradlint.project.uses import Use, UseKind
 from gradlint.project.values import UNKNOWN, Origin, Value, elsewhere, meet
 
+# ``strategy.loss += penalty``: an engine that runs ``backward()`` on what its callbacks leave there.
+_OF_ENGINE = re.compile(r"\.(total_|train_)?loss$")
 # A method that more classes override: what all of them have in common is next to nothing.
 MOST_TARGETS = 12
 _DEEPEST = 60  # functions being run at once; recursion beyond that sees an unknown
@@ -324,6 +327,8 @@ class Flows:
             methods = [m for c in (*family, *self.linker.subclasses.get(cls, ())) for m in c.methods]
             trains = any(not TRAINING_WORDS.isdisjoint(method.facts.words) for method in methods)
             return trains and any(name in m.facts.words for m in methods if m is not function)
+        if _OF_ENGINE.search(path) and path.partition(".")[0] in {p.name for p in function.facts.parameters}:
+            return True
         readers = [f for f in function.module.functions if name in f.facts.words]
         return any(not TRAINING_WORDS.isdisjoint(reader.facts.words) for reader in readers)
 

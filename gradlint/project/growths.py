@@ -67,7 +67,7 @@ class Growths:
         loop = scope.innermost_loop(flow.function, at)
         forwards = [o for o in added.origins if self._is_forward(flow, o) and (loop is None or o.at in loop)]
         made_at = min((origin.at for origin in forwards), default=None)
-        if not added.tensor & COMPUTED:
+        if not added.tensor & COMPUTED or _is_derived_again(flow, added):
             return None
         if _detached_before(flow.function, loop, names):
             return None  # on one way at least
@@ -140,6 +140,17 @@ class Growths:
             found = self._judged(flow, event.at, value, {given} if given else set())
             if found is not None and not self._wanted(callee, growth, walked=found[0]):
                 yield Kept(event.at, growth, callee, *found)
+
+
+def _is_derived_again(flow: Flow, added: Value) -> bool:
+    """Whether a derivative with a graph of its own is taken of what is added, which keeps that graph anyway."""
+    for event in flow.calls.values():
+        wanted = [a.value.constant for a in event.arguments if a.keyword == "create_graph"]
+        if any(flag is not False for flag in wanted):
+            given = (event.receiver, *(argument.value for argument in event.arguments))
+            if any(value is not None and value.origins & added.origins for value in given):
+                return True
+    return False
 
 
 def _is_rebound(function: FunctionNode, loop: frozenset[int] | None, name: str, at: int) -> bool:

@@ -8,7 +8,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from gradlint.model.code import Call, Constant
 from gradlint.model.torch_calls import BACKWARD_METHODS
+from gradlint.model.traverse import all_expressions
 from gradlint.project.bindings import Bindings
 from gradlint.project.calls import CallGraph, Edge
 from gradlint.project.conditions import Passed
@@ -70,7 +72,7 @@ class Inference:
             dependencies, lambda function: tuple(self._wasteful_forwards(function)), ()
         )
         self._deriving: Table[ClassNode, bool] = Table(dependencies, "deriving", self._find_deriving, lambda _: ())
-        self._some_derive: Whole[bool] = Whole(dependencies, "some derive", lambda: bool(self._deriving.all))
+        self._some_derive: Whole[bool] = Whole(dependencies, "some derive", self._find_whether_some_derive)
 
     def is_inference_name(self, function: FunctionNode) -> bool:
         """Whether a function is called like one that does not train; a module body by its file."""
@@ -180,19 +182,21 @@ class Inference:
         ancestors = (ancestor for cls in classes for ancestor in self._linker.ancestors(cls))
         return any(isinstance(ancestor, ClassNode) and ancestor in self._deriving for ancestor in ancestors)
 
+    def _forwards(self) -> Iterator[tuple[ClassNode, FunctionNode]]:
+        """The classes of modules that have a ``forward`` of their own, with that."""
+        for module in self._linker.modules:
+            for cls in module.classes:
+                forward = cls.method("forward")
+                if forward is not None and self._calls.modules.is_module_class(cls):
+                    yield cls, forward
+
+    def _find_whether_some_derive(self) -> bool:
+        return any(_takes_derivative(forward) for _, forward in self._forwards())
+
     def _find_deriving(self) -> dict[ClassNode, bool]:
-        """The project's modules whose ``forward`` calls ``autograd.grad`` (or has a submodule that does)."""
-        return {
-            cls: True
-            for module in self._linker.modules
-            for cls in module.classes
-            if (forward := cls.method("forward")) is not None
-            and any(
-                name.callee.endswith(("autograd.grad", ".grad")) or name.callee == "grad"
-                for name in forward.facts.calls
-            )
-            and self._calls.modules.is_module_class(cls)
-        }
+        """The project's modules whose ``forward`` takes a derivative, or calls something that does."""
+        below = self._calls.below
+        return {cls: True for cls, forward in self._forwards() if any(map(_takes_derivative, below([forward])))}
 
     def _meets_numpy(self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny) -> bool:
         """Whether the result becomes an array as it is, which raises for a graph.
@@ -278,6 +282,22 @@ class Inference:
             if self.leaves_on(edge):
                 return edge
         return None
+
+
+def _takes_derivative(function: FunctionNode) -> bool:
+    """Whether a function calls ``autograd.grad``, or makes a leaf and steps with it."""
+    calls = function.facts.calls
+    if any(call.callee.endswith(".grad") or call.callee == "grad" for call in calls):
+        return True
+    if not any(call.method == "step" for call in calls):
+        return False
+    return any(_makes_leaf(e) for e in all_expressions(function.facts.body) if isinstance(e, Call))
+
+
+def _makes_leaf(call: Call) -> bool:
+    """``requires_grad=True``."""
+    flags = (a.value for a in call.arguments if a.keyword == "requires_grad")
+    return any(isinstance(flag, Constant) and flag.value is True for flag in flags)
 
 
 def _module_of(event: CallEvent) -> Value:

@@ -1,6 +1,8 @@
 """Of which class of the project a variable or attribute is an instance, as far as that is plain to see."""
 
-from gradlint.model.code import Call, Expression, dotted
+from collections.abc import Iterator
+
+from gradlint.model.code import Call, Constant, Display, Expression, Operation, Subscript, dotted
 from gradlint.model.torch_names import MODULE_WRAPPERS, SELF_RETURNING
 from gradlint.project.bindings import Bindings, owner_class
 from gradlint.project.dependencies import Memo
@@ -80,6 +82,26 @@ class Instances:
         return next((cls for cls in found if cls is not None), None)
 
     def _annotated(self, scope: FunctionNode, annotation: Expression) -> ClassNode | None:
-        name = dotted(annotation)
-        target = self._linker.resolve(scope.parent or scope, name) if name else None
+        """The class that an annotation names, alone or with None."""
+        names = {name for part in _alternatives(annotation) if (name := _spelt(part)) != "None"}
+        target = self._linker.resolve(scope.parent or scope, names.pop() or "") if len(names) == 1 else None
         return target if isinstance(target, ClassNode) else None
+
+
+def _alternatives(annotation: Expression) -> Iterator[Expression]:
+    """The parts of ``A | B``, ``Union[A, B]`` and ``Optional[A]``, None left out of the last."""
+    match annotation:
+        case Operation(operator="|", operands=operands):
+            for operand in operands:
+                yield from _alternatives(operand)
+        case Subscript(value=value, index=index) if (dotted(value) or "").rpartition(".")[2] in ("Optional", "Union"):
+            yield from index.items if isinstance(index, Display) else (index,)
+        case _:
+            yield annotation
+
+
+def _spelt(annotation: Expression) -> str | None:
+    """The name in an annotation, which may be quoted."""
+    if isinstance(annotation, Constant):
+        return str(annotation.value)
+    return dotted(annotation)

@@ -32,7 +32,7 @@ from gradlint.project.conditions import decided
 from gradlint.project.flow import Flow, Flows
 from gradlint.project.growth import counters
 from gradlint.project.memory import Env, Memory, Point, meet_envs
-from gradlint.project.values import Origin, Value, elsewhere, meet, plain
+from gradlint.project.values import NO_CONSTANT, Origin, Value, elsewhere, meet, plain
 
 _MOST_ROUNDS = 3  # of a loop; what then still changes is given up
 _DEEPEST_LOOP = 6  # loops in loops: further in all is given up, for each level takes several times as long
@@ -70,7 +70,7 @@ class Run(Memory):
             if calls.modules.is_module_class(cls):
                 return Value("module", target=cls, certainty="known", parameter=name)
             return Value(origins=origins, target=cls, parameter=name)
-        return Value(origins=origins, parameter=name)
+        return Value(origins=origins, parameter=name, constant=self.flow.known.get(name, NO_CONSTANT))
 
     def bind(self, target: Expression, value: Value) -> None:
         """Give a target a value."""

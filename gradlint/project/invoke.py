@@ -130,9 +130,15 @@ def _instance(it: Invocation, cls: ClassNode) -> Value:
         it.targets = (constructor,)
     it.effects = it.run.effects_of(it.targets)
     if it.run.flows.calls.modules.is_module_class(cls):
-        frozen = (
-            None if it.run.flows.calls.modules.has_parameters(cls) else True
-        )  # nothing to train: nothing is recorded
+        frozen = True if _has_nothing_to_train(it, cls) else None  # nothing is recorded
         born = it.run.epoch
         return Value("module", target=cls, certainty="known", born=born, frozen=frozen, memory=it.memory)
     return Value("unknown", origins=it.given, target=cls, memory=it.memory)
+
+
+def _has_nothing_to_train(it: Invocation, cls: ClassNode) -> bool:
+    """Whether a new module has no parameters, or only those of frozen modules that it is given."""
+    modules = it.run.flows.calls.modules
+    given = [argument.value for argument in it.arguments if argument.value.kind == "module"]
+    wraps = bool(given) and all(value.frozen is True for value in given)
+    return not modules.has_parameters(cls, beside_handed=wraps)

@@ -83,7 +83,7 @@ def on_external(it: Invocation, name: str) -> Value:
         "builtins.list",
         "builtins.iter",
     ) or last in ("tqdm", "track", "islice", "cycle", "chain", "progress_bar"):
-        return first if first is not None and first.kind in ("module", "parameters") else plain(it.given)
+        return _all_of(it, first) if first is not None and first.kind in ("module", "parameters") else plain(it.given)
     if name in ("builtins.filter", "builtins.map") and len(it.arguments) > 1:
         second = it.arguments[1].value
         return second if second.kind == "parameters" else plain(it.carried)
@@ -96,6 +96,12 @@ def on_external(it: Invocation, name: str) -> Value:
         made = result.kind == "unknown" and result.target is None
         return replace(result, target=External(name)) if made else result
     return plain(it.given)
+
+
+def _all_of(it: Invocation, first: Value) -> Value:
+    """``chain(a.parameters(), b.parameters())``: those of no one module."""
+    owners = {argument.value.of for argument in it.arguments}
+    return first if len(owners) == 1 else replace(first, of=None)
 
 
 def _copied(it: Invocation, value: Value) -> Value:

@@ -237,7 +237,7 @@ def _collected(it: Invocation, owner: Value) -> Value:
     local = path in it.run.function.facts.local and known is not None and known.parameter is None
     if (local and it.method != "update") or (local and owner.kind == "container"):
         assignments.hold(it.run, path, owner, plain(it.given, memory), it.at)
-    elif READING_NAMES.search(path.rpartition(".")[2]):
+    elif READING_NAMES.search(path.rpartition(".")[2]) and not it.run.flows.may_train_on(it.run.function, path):
         it.read(path)
     else:
         kind: UseKind = "stored" if it.method != "update" else "escaped"

@@ -91,6 +91,7 @@ def _summary(it: Invocation, callee: FunctionNode) -> Value:
     running = it.run.flows.is_running(callee)
     # An object made from a graph (a distribution, a batch) may give it back from any of its methods.
     into = it.receiver.origins if it.receiver is not None else frozenset()
+    called = _as_called(it, callee, flow, passed)
     for index, parameter in enumerate(callee.facts.parameters):
         value = passed.get(parameter.name)
         if value is None:
@@ -107,11 +108,21 @@ def _summary(it: Invocation, callee: FunctionNode) -> Value:
                 it.run.flow.used(value.origins, "kept", it.at, f"{callee.name}: {use.detail}")
             elif use.kind not in ("returned", "yielded"):
                 it.run.flow.used(value.origins, use.kind, it.at, use.detail or callee.facts.name)
-        _change_argument(it, parameter.name, value, flow)
+        _change_argument(it, parameter.name, value, called)
     _change_self(it, flow)
     if any(argument.stars for argument in it.arguments) or (running and callee is not it.run.function):
         into |= it.given
     return _returned(it, flow, passed, into)
+
+
+def _as_called(it: Invocation, callee: FunctionNode, flow: Flow, passed: dict[str, Value]) -> Flow:
+    """The flow of ``set_requires_grad(net, False)`` with the flag that it is given."""
+    if not any(value.frozen is not None for value in flow.env.values()):
+        return flow
+    flags: dict[str, object] = {
+        name: value.constant for name, value in passed.items() if isinstance(value.constant, bool)
+    }
+    return it.run.flows.given(callee, flags) if flags else flow
 
 
 def _change_argument(it: Invocation, name: str, value: Value, flow: Flow) -> None:

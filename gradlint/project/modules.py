@@ -22,7 +22,9 @@ class Modules:
         self._linker = linker
         self._bindings = bindings
         # A class that is part of itself adds nothing.
-        self._with_parameters: Memo[ClassNode, bool] = Memo(linker.dependencies, self._has_parameters, False)
+        self._with_parameters: Memo[tuple[ClassNode, bool], bool] = Memo(
+            linker.dependencies, lambda key: self._has_parameters(*key), False
+        )
         self._modules: Memo[ClassNode, bool] = Memo(linker.dependencies, self._is_module_class, False)
 
     def is_module_class(self, cls: ClassNode) -> bool:
@@ -40,25 +42,28 @@ class Modules:
         unknown = [name for name in outside if name.rpartition(".")[2] not in _PLAIN_BASES]
         return bool(unknown) and self._linker.find_method(cls, "forward") is not None
 
-    def has_parameters(self, cls: ClassNode) -> bool:
-        """Whether a module class may have parameters; False only when all it is made of can be seen to have none."""
-        return self._with_parameters.of(cls)
+    def has_parameters(self, cls: ClassNode, *, beside_handed: bool = False) -> bool:
+        """Whether a module class may have parameters; False only when all it is made of can be seen to have none.
 
-    def _has_parameters(self, cls: ClassNode) -> bool:
+        ``beside_handed`` leaves out the modules that its constructor is given.
+        """
+        return self._with_parameters.of((cls, beside_handed))
+
+    def _has_parameters(self, cls: ClassNode, beside_handed: bool) -> bool:
         return any(
-            self._base_has_parameters(a) if isinstance(a, External) else self._makes_parameters(a)
+            self._base_has_parameters(a) if isinstance(a, External) else self._makes_parameters(a, beside_handed)
             for a in self._linker.ancestors(cls)
         )
 
     def _base_has_parameters(self, base: External) -> bool:
         return base.name not in MODULE_BASES and base.name.rpartition(".")[2] not in _PLAIN_BASES
 
-    def _makes_parameters(self, cls: ClassNode) -> bool:
+    def _makes_parameters(self, cls: ClassNode, beside_handed: bool) -> bool:
         constructor = cls.method("__init__")
         given = {p.name for p in constructor.facts.parameters} - {"self"} if constructor is not None else set()
         for method in cls.methods:
             for name, values in self._bindings.assigned(method).items():
-                handed = method is constructor and any(dotted(value) in given for value in values)
+                handed = method is constructor and not beside_handed and any(dotted(v) in given for v in values)
                 if name.startswith("self.") and handed and self._is_called(cls, name):
                     return True  # a module may have been handed over
             if any(self._makes_parameter(method, call.callee, call.at) for call in method.facts.calls):

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from gradlint.finding import Place
 from gradlint.model.facts import MODULE_BODY, Class, Function, ModuleFacts
-from gradlint.model.inference_names import TEST_FILE, TEST_FUNCTION
+from gradlint.model.inference_names import TEST_CASE, TEST_FILE, TEST_FUNCTION
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -75,8 +75,9 @@ class FunctionNode:
         if self.facts.name.startswith("assert_"):
             return True
         of_tests = TEST_FILE.search(self.module.path) is not None
-        in_class = self.owner is not None and self.owner.facts.name.startswith("Test")
-        if of_tests and self.module.imports_test_framework:
+        owner = self.owner.facts.name if self.owner is not None else ""
+        in_class = owner.startswith("Test")
+        if (of_tests and self.module.imports_test_framework) or TEST_CASE.search(owner):
             return True  # what its tests share
         return (of_tests or in_class) and TEST_FUNCTION.search(self.facts.name) is not None
 

@@ -10,7 +10,7 @@ from gradlint.project.bindings import owner_class
 from gradlint.project.flow import Flows
 from gradlint.project.nodes import FunctionNode
 from gradlint.project.steps import Act, Branch, Leave, Repeat, Script, Steps, is_optimizer_name
-from gradlint.project.values import Value
+from gradlint.project.values import UNKNOWN, Value
 
 # What the ``.grad`` of an optimizer's parameters holds: nothing since it was zeroed; what ``backward()`` put there;
 # what a step was already made with; or nobody knows.
@@ -92,7 +92,8 @@ class Order:
         flow = self._flows.flow(function)
         seen: set[str] = set()
         made = {name: value.at for name, value in scope.assigned(function)}
-        modules = self.modules(function, {act.path for act in acts(script) if act.kind == "step" and act.path})
+        optimizers = {act.path for act in acts(script) if act.kind in ("step", "zero") and act.path}
+        modules = self.modules(function, optimizers)
         for loop in reversed(list(repeats(script))):  # inner ones first
             inside = list(acts(loop.body))
             backward = [act for act in inside if act.kind == "backward"]
@@ -107,7 +108,10 @@ class Order:
                     value is not None and (value.kind == "optimizer" or self._is_plain(function, step, value))
                     for value in (event.receiver, *(argument.value for argument in event.arguments))
                 )
-                if (known or step.inside is not None) and not any(_may_zero(act, step.path, modules) for act in inside):
+                if not known and step.inside is None:
+                    continue
+                mixed = self._is_of_several(function, step.path)
+                if not any(_may_zero(act, step.path, modules, mixed=mixed) for act in inside):
                     yield step, backward[0]
 
     def _is_plain(self, function: FunctionNode, step: Act, value: Value) -> bool:
@@ -121,17 +125,27 @@ class Order:
     def modules(self, function: FunctionNode, optimizers: Iterable[str]) -> dict[str, str]:
         """For optimizers of one module's parameters, by name, the name of the module."""
         found: dict[str, str] = {}
-        env = self._flows.flow(function).env
-        cls = owner_class(function)
         for name in optimizers:
-            value = env.get(name)
-            if value is None and cls is not None and name.startswith("self.") and name.count(".") == 1:
-                value = self._flows.attribute(cls, name.removeprefix("self."))
-                if value is None or not (value.of or "").startswith("self."):
-                    continue  # a name of another function
-            if value is not None and value.kind == "optimizer" and value.of is not None:
+            value, outside = self._held(function, name)
+            if outside and not (value.of or "").startswith("self."):
+                continue  # a name of another function
+            if value.kind == "optimizer" and value.of is not None:
                 found[name] = value.of
         return found
+
+    def _held(self, function: FunctionNode, name: str) -> tuple[Value, bool]:
+        """What the name of an optimizer holds, and whether another method put it there."""
+        value, cls = self._flows.flow(function).env.get(name), owner_class(function)
+        if value is not None:
+            return value, False
+        if cls is None or not name.startswith("self.") or name.count(".") != 1:
+            return UNKNOWN, False
+        return self._flows.attribute(cls, name.removeprefix("self.")) or UNKNOWN, True
+
+    def _is_of_several(self, function: FunctionNode, name: str) -> bool:
+        """Whether an optimizer's parameters are not those of one module: other optimizers may have them too."""
+        value, _ = self._held(function, name)
+        return value.kind == "optimizer" and value.of is None
 
 
 class _Walker:
@@ -246,9 +260,14 @@ def repeats(script: Script) -> Iterator[Repeat]:
                 pass
 
 
-def _may_zero(act: Act, optimizer: str, modules: Mapping[str, str]) -> bool:
-    """Whether an act may zero an optimizer's gradients: not that of another one, or of another one's module."""
+def _may_zero(act: Act, optimizer: str, modules: Mapping[str, str], *, mixed: bool) -> bool:
+    """Whether an act may zero an optimizer's gradients: not that of another one, or of another one's module.
+
+    ``mixed`` tells that the optimizer may share its parameters with any other.
+    """
     own = modules.get(optimizer)
+    if act.kind == "zero" and (mixed or (own is not None and modules.get(act.path or "") == own)):
+        return True
     if act.kind == "zero" and own is not None and act.path != own and act.path in modules.values():
         return False
     if act.kind == "anything":

@@ -12,6 +12,7 @@ from gradlint.model.code import (
     Comprehension,
     Conditional,
     Constant,
+    Display,
     Evaluate,
     Expression,
     For,
@@ -251,15 +252,20 @@ def _names_gradient_of(owner: Expression, value: Expression) -> bool:
     return name is not None and any(dotted(part) == f"{name}.grad" for part in within(value))
 
 
+def pairs(target: Expression, value: Expression) -> Iterator[tuple[str, Expression]]:
+    """The dotted names that an assignment binds, each with what it gets: ``actor, critic = Actor(), Critic()``."""
+    if isinstance(target, Name | Attribute) and (name := dotted(target)):
+        yield name, value
+    elif isinstance(target, Display) and isinstance(value, Display) and len(target.items) == len(value.items):
+        for each, given in zip(target.items, value.items, strict=True):
+            yield from pairs(each, given)
+
+
 def assigned(function: FunctionNode) -> Iterator[tuple[str, Expression]]:
     """The dotted names that a function assigns one value to, each with that value."""
     for statement in statements(function.facts.body):
-        if (
-            isinstance(statement, Assign)
-            and len(statement.targets) == 1
-            and (name := dotted(statement.targets[0])) is not None
-        ):
-            yield name, statement.value
+        if isinstance(statement, Assign) and len(statement.targets) == 1:
+            yield from pairs(statement.targets[0], statement.value)
 
 
 def looped_parameters(function: FunctionNode) -> Iterator[str]:

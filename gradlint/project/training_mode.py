@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from gradlint.finding import Place
 from gradlint.model.code import Call, Expression, For, dotted
-from gradlint.model.inference_names import EVALUATION_DATA, TEST_FILE, TEST_FUNCTION
+from gradlint.model.inference_names import EVALUATION_DATA
 from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.model.torch_tensors import LABELS
 from gradlint.model.traverse import all_expressions, statements, within
@@ -103,7 +103,7 @@ class TrainingMode:
 
     def _may_evaluate(self, function: FunctionNode) -> bool:
         owner = function.owner
-        if TEST_FILE.search(function.module.path) and TEST_FUNCTION.search(function.facts.name):
+        if function.is_test:
             return False
         if _MEANT.search(function.facts.name) or self._calls.hook_states(function):
             return False

@@ -661,4 +661,16 @@ class Agent:
 
 # run: Agent().step(torch.ones(3))
 ```
+
+### zeros whose elements are computed, one by one
+```python
+import torch
+
+x = torch.randn(2, 2, requires_grad=True)
+y = torch.zeros_like(x)
+for i in range(2):
+    for j in range(2):
+        y[i][j] = x[i][j].exp()
+y.sum().backward()
+```
 """

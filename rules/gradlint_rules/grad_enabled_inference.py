@@ -2050,4 +2050,237 @@ def evaluate(warp, images):
 model = Warp()
 evaluate(model, torch.ones(2, 4)).sum().backward()
 ```
+
+### a penalty that an engine adds to its loss
+```python
+import torch
+
+class Distance:
+    def __init__(self, weight):
+        self.earlier, self.weight = None, weight
+
+    def compute_features(self, model, images):
+        model.eval()
+        self.earlier.eval()
+        return model.get_features(images), self.earlier.get_features(images)
+
+    def penalty(self, model, images):
+        if self.earlier is None:
+            return 0
+        new, old = self.compute_features(model, images)
+        return self.weight * torch.nn.functional.mse_loss(new, old)
+
+    def before_backward(self, engine):
+        engine.loss += self.penalty(engine.model, engine.images)
+```
+
+### pairs that a list of the module keeps until its episode is over
+```python
+from collections import namedtuple
+import torch
+from torch import nn
+from torch.distributions import Categorical
+
+Saved = namedtuple("Saved", ["log_prob", "value"])
+
+class Policy(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.actor, self.critic = nn.Linear(8, 3), nn.Linear(8, 1)
+        self.save_actions = []
+
+    def forward(self, state):
+        return self.actor(state).softmax(-1), self.critic(state)
+
+policy = Policy()
+optimizer = torch.optim.SGD(policy.parameters(), lr=0.1)
+
+def select_action(state):
+    probabilities, value = policy(state)
+    chances = Categorical(probabilities)
+    action = chances.sample()
+    policy.save_actions.append(Saved(chances.log_prob(action), value))
+    return action.item()
+
+def finish_episode(rewards):
+    losses = [-log_prob * (r - value.item()) for (log_prob, value), r in zip(policy.save_actions, rewards)]
+    optimizer.zero_grad()
+    torch.stack(losses).sum().backward()
+    optimizer.step()
+    del policy.save_actions[:]
+
+# run: select_action(torch.ones(8)), finish_episode([1.0])
+# shows: policy.actor.weight.grad is not None
+```
+
+### a guard around the agent that is annotated
+```python
+from typing import Optional
+import torch
+
+class Agent:
+    def __init__(self, model):
+        self.model = model
+
+    def run(self, state):
+        return self.model(state).argmax(1).tolist()
+
+class Trainer:
+    def __init__(self, agent: Optional[Agent] = None):
+        self.agent = agent
+
+    def train(self, environment):
+        state = environment.reset()
+        while state is not None:
+            with torch.no_grad():
+                state = environment.step(self.agent.run(state))
+```
+
+### a module that takes steps of its own in its forward
+```python
+import torch
+from torch import nn
+from unrolling import differentiable
+
+class Solver(nn.Module):
+    def __init__(self, energy):
+        super().__init__()
+        self.energy = energy
+
+    def forward(self, images):
+        labels = torch.zeros(len(images), 3, requires_grad=True)
+        inner = differentiable(torch.optim.SGD([labels], lr=0.1))
+        for _ in range(5):
+            labels = inner.step(self.energy(images, labels).sum())
+        return labels
+
+def evaluate(energy, loader):
+    solver = Solver(energy)
+    solver.eval()
+    return sum((solver(images).argmax(1) == labels).sum().item() for images, labels in loader)
+```
+
+### a module that adapts before it answers
+```python
+import torch
+from torch import nn
+
+class Learner(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(8, 3)
+
+    def forward(self, episode):
+        return self.adapted(*episode)
+
+    def adapted(self, support, labels, query):
+        loss = nn.functional.cross_entropy(self.head(support), labels)
+        gradients = torch.autograd.grad(loss, self.head.parameters())
+        weight, bias = (p - 0.1 * g for p, g in zip(self.head.parameters(), gradients))
+        return nn.functional.linear(query, weight, bias)
+
+def evaluate(episodes):
+    learner = Learner()
+    learner.eval()
+    return [learner(episode).argmax(1).tolist() for episode in episodes]
+
+# run: evaluate([(torch.randn(4, 8), torch.randint(3, (4,)), torch.randn(4, 8))])
+```
+
+### a part of the module attacks it
+```python
+# file: attacks.py
+import torch
+from torch import nn
+
+class Attacker(nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, images, labels):
+        images = images.clone().requires_grad_(True)
+        loss = nn.functional.cross_entropy(self.model(images), labels)
+        return images + 0.1 * torch.autograd.grad(loss, [images])[0].sign()
+
+class Attacked(nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.model, self.attacker = model, Attacker(model)
+
+    def forward(self, images, labels):
+        return self.model(self.attacker(images, labels))
+
+def restore(model):
+    return Attacked(model), None
+
+# file: robust.py
+from attacks import restore
+
+def evaluate(model, loader):
+    attacked, _ = restore(model)
+    attacked.eval()
+    return [attacked(images, labels).argmax(1).tolist() for images, labels in loader]
+
+# run: evaluate(model, loader)
+```
+
+### frozen by a helper that is told to, and wrapped
+```python
+import torch
+from torch import nn
+
+def set_gradients(module, wanted):
+    for parameter in module.parameters():
+        parameter.requires_grad = wanted
+
+class Extractor(nn.Module):
+    def __init__(self, inner):
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, images):
+        return {"logits": self.inner(images)}
+
+def predict(model, loader):
+    set_gradients(model, wanted=False)
+    extractor = Extractor(model)
+    extractor.eval()
+    found = [extractor(images)["logits"].argmax(1).tolist() for images, _ in loader]
+    set_gradients(model, True)
+    return found
+
+# run: predict(model, loader)
+```
+
+### what the tests of a package share, shipped with it
+```python
+# file: shapes/checks/base_test_case.py
+import torch
+
+class ShapesTestCase:
+    def _test_sizes(self):
+        module = self.create_module()
+        module.eval()
+        self.assertAllClose(module(torch.ones(4, 8)).argmax(1), torch.zeros(4))
+```
+
+### an objective that a search walks down
+```python
+import torch
+
+class LineSearch:
+    def __init__(self, model, start, direction):
+        self.model, self.start, self.direction = model, start, direction
+
+    def objective(self, step):
+        return self.model(self.start + step * self.direction).norm()
+
+    def search(self, step):
+        value = self.objective(step)
+        while step > 1e-3:
+            step = step - 0.1 * value
+            value = self.objective(step)
+        return step, value
+```
 """

@@ -381,4 +381,18 @@ def features(model, loader):
 def table(model, loader):
     return torch.cat(features(model, loader)).numpy()
 ```
+
+### what a derivative with a graph of its own keeps anyway
+```python
+import torch
+
+def unroll(layer, batches, rate=0.1):
+    losses, weights = [], dict(layer.named_parameters())
+    for images, labels in batches:
+        loss = (layer(images, weights) - labels).pow(2).mean()
+        losses.append(loss)
+        gradients = torch.autograd.grad(loss, weights.values(), create_graph=True)
+        weights = {name: w - rate * g for (name, w), g in zip(weights.items(), gradients)}
+    return losses, weights
+```
 """

@@ -361,4 +361,44 @@ def main(model, criterion, batches):
 
 # run: main(model, criterion, batches)
 ```
+
+### both halves again, whose own optimizers zero
+```python
+import itertools
+import torch
+
+class Gan:
+    def __init__(self, generator, discriminator):
+        self.generator, self.discriminator = generator, discriminator
+        self.g_optimizer = torch.optim.SGD(generator.parameters(), lr=0.1)
+        self.d_optimizer = torch.optim.SGD(discriminator.parameters(), lr=0.1)
+        both = itertools.chain(generator.parameters(), discriminator.parameters())
+        self.info_optimizer = torch.optim.SGD(both, lr=0.1)
+
+    def train(self, noise):
+        for z in noise:
+            self.g_optimizer.zero_grad()
+            self.d_optimizer.zero_grad()
+            self.discriminator(self.generator(z)).mean().backward()
+            self.g_optimizer.step()
+            self.info_optimizer.step()
+
+# run: Gan(generator, discriminator).train([torch.ones(1, 2)])
+```
+
+### two optimizers of one module
+```python
+import torch
+
+def train(model, criterion, batches):
+    optimizer_a = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer_b = torch.optim.SGD(model.parameters(), lr=0.01)
+    for images, labels in batches:
+        optimizer_a.zero_grad()
+        criterion(model(images), labels).backward()
+        optimizer_a.step()
+        optimizer_b.step()
+
+# run: train(model, criterion, batches)
+```
 """

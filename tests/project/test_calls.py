@@ -37,6 +37,50 @@ def entries(build: Build) -> Entries:
 # Edges
 
 
+@pytest.mark.parametrize(
+    "annotation", ["Net", '"Net"', "Net | None", "None | Net", "Optional[Net]", "typing.Union[Net, None]"]
+)
+def test_an_annotation_names_the_class_alone_or_with_none(callers: Callers, annotation: str) -> None:
+    text = f"""
+        class Net:
+            def run(self): ...
+
+        def main(net: {annotation} = None):
+            net.run()
+        """
+    assert callers(text) == {"Net.run": ["main"]}
+
+
+@pytest.mark.parametrize("annotation", ["Net | Other", "list[Net]", "Union[Net, str]"])
+def test_an_annotation_of_several_things_names_no_class(callers: Callers, annotation: str) -> None:
+    text = f"""
+        class Net:
+            def run(self): ...
+
+        class Other:
+            def run(self): ...
+
+        def main(net: {annotation}):
+            net.run()
+        """
+    assert callers(text) == {}
+
+
+def test_names_that_are_assigned_side_by_side_get_what_stands_opposite(callers: Callers) -> None:
+    text = """
+        class Actor:
+            def run(self): ...
+
+        class Critic:
+            def run(self): ...
+
+        def main():
+            actor, (critic, _) = Actor(), (Critic(), 1)
+            critic.run()
+        """
+    assert callers(text) == {"Critic.run": ["main"]}
+
+
 def test_a_factory_that_returns_its_own_result_ends(callers: Callers) -> None:
     text = """
         class Net:
@@ -594,3 +638,11 @@ def test_a_pool_of_threads_starts_with_grad_on_and_any_other_map_does_not(build:
     project = build({"main.py": text})
     found = {f.facts.name: project.calls.entry(f) for f in project.functions()}
     assert (found["score"], found["other"]) == (GRAD, NO_GRAD)
+
+
+def test_a_method_of_too_many_classes_may_be_the_one_that_is_called_under_a_guard(entries: Entries) -> None:
+    agents = "".join(f"class Agent{i}:\n    def act(self): ...\n    def learn(self): ...\n" for i in range(20))
+    text = "import torch\ndef main(agent):\n    agent.learn()\n    with torch.no_grad():\n        agent.act()\n"
+    found = entries(text, agents=agents)
+    assert found["Agent3.act"] == names(GRAD | NO_GRAD)
+    assert found["Agent3.learn"] == names(GRAD)
