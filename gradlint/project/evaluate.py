@@ -181,6 +181,8 @@ def _operation(node: Operation, run: "Run") -> Value:
         value_of(operand, run) for operand in node.operands
     ]  # fmt: skip
     origins = frozenset().union(*(value.origins for value in values)) if values else frozenset()
+    if node.operator == "%" and isinstance(values[0].constant, str):
+        return _filled_in(values, origins, node.at, run)
     if node.operator in _COMPARISONS or node.operator in _QUESTIONS:
         run.flow.used(origins, "read", node.at, node.operator)
         made = any(value.kind == "tensor" or (value.is_tensor and value.own_memory) for value in values)
@@ -203,6 +205,13 @@ def _operation(node: Operation, run: "Run") -> Value:
     if node.operator == "+" and len(values) == 1 and values[0].kind == "tensor":
         return tensors.kept(values[0], node.at, run)
     return tensors.operated(tuple(values), origins, node.at, run)
+
+
+def _filled_in(values: list[Value], origins: frozenset[Origin], at: int, run: "Run") -> Value:
+    """``"%.3f" % loss``: a text, which holds no graph."""
+    run.flow.used(origins, "read", at, "%")
+    run.flow.texts[at] = values[1].items or (values[1],)
+    return NUMBER
 
 
 def _alternatives(node: Operation, run: "Run") -> list[Value]:

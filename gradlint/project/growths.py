@@ -20,6 +20,7 @@ from gradlint.project.prospects import Prospects
 from gradlint.project.values import COMPUTED, Origin, Value
 
 _LOSS = re.compile(r"(^|[._])(\w*_)?loss(_\w+)?$")
+_TARGET = re.compile(r"(^|[._])target(_(net|network|model|critic|actor|policy|q))?$")
 _COLLECTING = frozenset({"append", "extend", "add", "put", "insert", "appendleft", "push"})
 _CONVERTING = frozenset({"item", "detach", "data", "tolist", "numpy", "no_grad", "inference_mode", "detach_"})
 
@@ -116,12 +117,18 @@ class Growths:
     def _wanted(self, function: FunctionNode, growth: Growth, *, walked: bool) -> bool:
         if growth.how == "container" and _is_emptied(function, growth.path):
             return True
-        if growth.outlives and walked:
-            return False  # nobody walks these graphs again
+        if growth.outlives and (walked or self._is_of_target(growth)):
+            return False  # nobody walks these graphs again, or nobody should
         destiny = self._destinies.of(function, growth.at)
         if destiny.trained or (growth.outlives and self._flows.may_train_on(function, growth.path)):
             return True
         return not walked and (destiny.meets_numpy or not (destiny.only_read or destiny.dropped))
+
+    def _is_of_target(self, growth: Growth) -> bool:
+        """Whether all graphs that are kept are those of a target network, which is not trained by what it gives."""
+        events = [self._flows.flow(o.function).calls.get(o.at) for o in growth.added.origins if o.at >= 0]
+        names = [event.name for event in events if event is not None and event.forward]
+        return bool(names) and all(_TARGET.search(name) for name in names)
 
     def _handed(self, flow: Flow, event: CallEvent) -> Iterator[Kept]:
         """``meter.update(loss)``: what the method of the project does with it."""

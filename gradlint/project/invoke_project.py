@@ -22,6 +22,7 @@ from gradlint.project.values import (
     elsewhere,
     meet,
 )
+from gradlint.project.walks import walked_parameter
 
 # Decorators that change neither what a function returns nor what it does to its arguments.
 _TRANSPARENT = re.compile(
@@ -92,6 +93,9 @@ def _summary(it: Invocation, callee: FunctionNode) -> Value:
     # An object made from a graph (a distribution, a batch) may give it back from any of its methods.
     into = it.receiver.origins if it.receiver is not None else frozenset()
     called = _as_called(it, callee, flow, passed)
+    if len(it.targets) == 1 and (walked := passed.get(walked_parameter(callee) or "")) is not None:
+        it.run.prove(walked)
+        it.run.walk(walked.origins, it.at)
     for index, parameter in enumerate(callee.facts.parameters):
         value = passed.get(parameter.name)
         if value is None:

@@ -129,6 +129,12 @@ def _looks_like_model(it: Invocation) -> bool:
     if _constructs(it, function):
         return False
     models = it.run.flows.models
-    if last in _CALLED and not it.run.function.facts.words.isdisjoint(BACKWARD_METHODS):
+    if last in _CALLED and _trains(it.run.function):
         return True
     return bool(MODEL_NAME.search(last)) or name in models or last in models
+
+
+def _trains(function: FunctionNode) -> bool:
+    """Whether a function, or a method beside it, runs ``backward()``."""
+    beside = function.owner.methods if function.owner is not None else ()
+    return any(not f.facts.words.isdisjoint(BACKWARD_METHODS) for f in (function, *beside))

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gradlint.model.code import dotted
+from gradlint.model.code import Attribute, Call, Evaluate, If, Name, Return, Try, dotted
 from gradlint.model.torch_calls import BACKWARD_METHODS
 from gradlint.model.traverse import within
 from gradlint.project import scope
@@ -68,22 +68,50 @@ class Walks:
 
     def second(self, function: FunctionNode) -> Iterator[SecondWalk]:
         """The second walks in a function, in order."""
-        if function.facts.words.isdisjoint(BACKWARD_METHODS):
+        if function.facts.words.isdisjoint(BACKWARD_METHODS) and not self._hands_over(function):
             return
         flow = self._flows.flow(function)
         for event in flow.calls.values():
-            if event.method not in BACKWARD_METHODS:
+            if not _walks(event):
                 continue
             met = [event.receiver, *(argument.value for argument in event.arguments)]
             origins = {o for value in met if value is not None and value.tensor & COMPUTED for o in value.origins}
             places = sorted(origin.at for origin in origins if origin.function is function)
             firsts = (flow.calls[at] for at in places if at in flow.calls and at != event.at)
-            first = next((each for each in firsts if each.method in BACKWARD_METHODS), None)
+            first = next(filter(_walks, firsts), None)
             carried = next((at for at in places if self._comes_in(flow, event, at)), None)
             if first is not None:
                 yield SecondWalk(event, first, first.at, _keeps(first))
             elif carried is not None:
                 yield SecondWalk(event, None, carried, _keeps(event))
+
+    def _hands_over(self, function: FunctionNode) -> bool:
+        """Whether a function calls one that walks a graph it is given."""
+        found = self._flows.calls.callees.get(function, {}).values()
+        return any(walked_parameter(callee) is not None for callees in found for callee in callees)
+
+
+def _walks(event: CallEvent) -> bool:
+    """Whether a call walks a graph: ``loss.backward()``, or a function of the project that does just that."""
+    if event.method in BACKWARD_METHODS:
+        return True
+    return len(event.targets) == 1 and walked_parameter(event.targets[0]) is not None
+
+
+def walked_parameter(function: FunctionNode) -> str | None:
+    """The parameter on which a function calls ``backward()`` whatever happens, and whose graph it does not keep."""
+    if BACKWARD_METHODS.isdisjoint(function.facts.words):
+        return None
+    given = {parameter.name for parameter in function.facts.parameters}
+    for statement in function.facts.body:
+        match statement:
+            case Evaluate(value=Call(function=Attribute(name="backward", value=Name(id=name)), arguments=())):
+                return name if name in given and name not in dict(scope.assigned(function)) else None
+            case Return() | If() | Try():
+                return None  # there are ways around it
+            case _:
+                pass
+    return None
 
 
 def _is_to_be_trained(flow: Flow, made: CallEvent) -> bool:

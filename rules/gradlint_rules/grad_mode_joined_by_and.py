@@ -45,7 +45,8 @@ def embed(encoder, images):
 
 `a and b` is `b` when `a` is true, and a context manager is true. So `with a and b:` enters `b`
 alone: with `no_grad()` first, grad stays on; with `no_grad()` last, the other one (autocast, a
-lock, a profiler) is never entered. Neither Python nor PyTorch says anything. A comma enters both.
+lock, a profiler) is never entered. `a or b` is `a`: there the second is never entered. Neither Python
+nor PyTorch says anything. A comma enters both.
 
 When the first operand is a condition (`with evaluating and torch.no_grad():`), a false condition is
 handed to `with`: `TypeError: 'bool' object does not support the context manager protocol`. Write
@@ -73,11 +74,31 @@ def grad_mode_joined_by_and(project: Project) -> Iterator[Finding]:
     """Find grad modes that are operands of ``and`` where a context manager is expected."""
     for function in filter(project.modes.mentioned, project.functions()):
         entered = {context.at for context in scope.entered(function)}
+        yield from _alternatives(project, function)
         for joined in _joined(function):
             *lost, last = [project.modes.made(function, operand) for operand in _operands(joined)]
             # In front a grad mode is lost wherever that stands; at the end only ``with`` makes it wrong.
             if any(lost) or (last is not None and joined.at in entered):
                 yield _finding(project, function, joined, next(filter(None, lost), None))
+
+
+def _alternatives(project: Project, function: FunctionNode) -> Iterator[Finding]:
+    """``with a or b:`` where ``a`` is a context manager, which is always true."""
+    for joined in scope.entered(function):
+        if not (isinstance(joined, Operation) and joined.operator == "or"):
+            continue
+        chain = _chain(joined)
+        operands = [chain[0].operands[0], *(operation.operands[1] for operation in chain)]
+        modes = [name for operand in operands if (name := project.modes.made(function, operand))]
+        if modes and all(_is_manager(project, function, operand) for operand in operands):
+            is_item = _is_item(function, joined)
+            yield Finding(
+                function.place(joined.at),
+                function.name,
+                "only the first is entered: `or` gives its first operand alone when that is true, and this one is",
+                help="join context managers by a comma",
+                fix=_separate(project, function, chain, operands[1:]) if is_item else None,
+            )
 
 
 def _joined(function: FunctionNode) -> list[Operation]:
@@ -127,7 +148,7 @@ def _is_item(function: FunctionNode, joined: Operation) -> bool:
 def _chain(joined: Operation) -> list[Operation]:
     """``a and b and c`` as its two operations, from left to right."""
     chain = [joined]
-    while isinstance(first := chain[0].operands[0], Operation) and first.operator == "and":
+    while isinstance(first := chain[0].operands[0], Operation) and first.operator == joined.operator:
         chain.insert(0, first)
     return chain
 
@@ -176,6 +197,18 @@ def embed(encoder, images, lock):
 # run: out = embed(model, images, threading.Lock())
 # shows: out.requires_grad
 # shows: out.dtype == torch.float32
+```
+
+### joined by or, the second one is lost
+```python
+import torch
+
+def embed(encoder, images):
+    with torch.autocast("cpu") or torch.no_grad():  # GL303
+        return encoder(images)
+
+# run: out = embed(model, images)
+# shows: out.requires_grad
 ```
 
 ### a condition that may be false
@@ -246,6 +279,17 @@ def embed(encoder, images):
 ```
 
 ## Silent
+
+### a guard where there is none yet
+```python
+import torch
+
+def embed(encoder, images, context=None):
+    with context or torch.no_grad():
+        return encoder(images)
+
+# run: embed(model, images)
+```
 
 ### joined by commas, on one line and in parentheses
 ```python

@@ -191,6 +191,35 @@ def train(model, loader, criterion, optimizer):
 # shows: logger.records[0][1].grad_fn is not None
 ```
 
+### a target network's value in a memory that is trained from
+```python
+import random
+import torch
+from torch import nn
+
+class Agent:
+    def __init__(self):
+        self.net, self.target = nn.Linear(2, 2), nn.Linear(2, 2)
+        self.optimizer = torch.optim.SGD(self.net.parameters(), lr=0.1)
+        self.memory = []
+
+    def store(self, state, reward, next_state):
+        value = reward + 0.9 * self.target(next_state).max()
+        self.memory.append((state, value))  # GL103
+
+    def learn(self, size):
+        states, values = zip(*random.sample(self.memory, size))
+        loss = nn.functional.mse_loss(self.net(torch.stack(states)).amax(1), torch.stack(values))
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+# run: agent = Agent()
+# run: agent.store(torch.ones(2), 1.0, torch.ones(2))
+# run: agent.learn(1)
+# shows: agent.target.weight.grad is not None
+```
+
 ## Silent
 
 ### numbers, decisions, detached

@@ -60,6 +60,7 @@ from gradlint.rule import (
     dotted,
     rule,
     scope,
+    within,
 )
 
 
@@ -74,7 +75,7 @@ def orphaned_optimizer(project: Project) -> Iterator[Finding]:
             for path, value in scope.assigned(function):
                 if (
                     path == optimizer.parameters.value.of
-                    and _is_new(project, function, value)
+                    and (_is_new(project, function, value) or _is_made_alike(function, path, value, optimizer))
                     and _steps_after(project, function, optimizer, value.at, others)
                 ):
                     yield _finding(function, optimizer, path, value)
@@ -112,6 +113,15 @@ def _is_new(project: Project, function: FunctionNode, value: Expression) -> bool
     return target == External("copy.deepcopy")
 
 
+def _is_made_alike(function: FunctionNode, path: str, value: Expression, optimizer: Optimizer) -> bool:
+    """Whether a call makes another model, as the one that the optimizer has was made: ``model = build(config)``."""
+    if not isinstance(value, Call) or any(dotted(part) == path for part in within(value)):
+        return False
+    name = dotted(value.function)
+    earlier = (made for held, made in scope.assigned(function) if held == path and made.at < optimizer.event.at)
+    return name is not None and any(isinstance(made, Call) and dotted(made.function) == name for made in earlier)
+
+
 def _steps_after(project: Project, function: FunctionNode, optimizer: Optimizer, at: int, others: list[int]) -> bool:
     """Whether the optimizer steps after the model was replaced, and was not made anew in between."""
     if at < optimizer.event.at or any(optimizer.event.at < other for other in others):
@@ -140,7 +150,8 @@ CASES = r"""
 import torch
 from torch import nn
 
-model, images = nn.Linear(2, 1), torch.ones(3, 2)
+model, images, labels = nn.Linear(2, 1), torch.ones(3, 2), torch.ones(3, 1)
+criterion = nn.MSELoss()
 ```
 
 ## Flagged
@@ -194,7 +205,42 @@ class Trainer:
 # shows: trainer.model.weight.tolist() == before
 ```
 
+### made anew for each fold, by whoever calls
+```python
+import torch
+
+def train(make, folds, criterion):
+    model = make()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for images, labels in folds:
+        model = make()  # GL215
+        optimizer.zero_grad()
+        criterion(model(images), labels).backward()
+        optimizer.step()
+    return model
+
+# run: made = []
+# run: model = train(lambda: made.append(nn.Linear(2, 1)) or made[-1], [(images, labels)], criterion)
+# shows: model.weight.grad is not None and made[0].weight.grad is None
+```
+
 ## Silent
+
+### made by a function of the same name, of the one before
+```python
+import torch
+
+def train(model, prepare, batches, criterion):
+    model = prepare(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for images, labels in batches:
+        model = prepare(model)
+        optimizer.zero_grad()
+        criterion(model(images), labels).backward()
+        optimizer.step()
+
+# run: train(nn.Linear(2, 1), lambda model: model, [(images, labels)], criterion)
+```
 
 ### moved, wrapped, copied under another name
 ```python

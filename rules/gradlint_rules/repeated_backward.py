@@ -223,7 +223,43 @@ def train_step(generator, discriminator, optimizer_d, optimizer_g, noise):
 # raises: RuntimeError: Trying to backward through the graph a second time
 ```
 
+### both losses handed to a function that walks them
+```python
+def update(optimizer, loss):
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+def train_step(model, head, optimizer, images):
+    features = model(images)
+    first = head(features).pow(2).sum()
+    second = features.pow(2).sum()
+    update(optimizer, first)
+    update(optimizer, second)  # GL403
+
+# run: train_step(model, head, torch.optim.SGD(head.parameters(), lr=0.1), images)
+# raises: RuntimeError: Trying to backward through the graph a second time
+```
+
 ## Silent
+
+### a function that walks only if it is told to
+```python
+def update(optimizer, loss, walk):
+    optimizer.zero_grad()
+    if walk:
+        loss.backward()
+    optimizer.step()
+
+def train_step(model, head, optimizer, images):
+    features = model(images)
+    first = head(features).pow(2).sum()
+    second = features.pow(2).sum()
+    update(optimizer, first, False)
+    update(optimizer, second, True)
+
+# run: train_step(model, head, torch.optim.SGD(model.parameters(), lr=0.1), images)
+```
 
 ### detached, or a fresh forward
 ```python

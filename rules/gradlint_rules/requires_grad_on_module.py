@@ -51,6 +51,7 @@ name, so that the next `model.eval()` raises `TypeError: 'bool' object is not ca
 object has no attribute 'requires_grad'`.
 """
 
+import re
 from collections.abc import Iterator
 
 from gradlint.rule import (
@@ -72,6 +73,9 @@ from gradlint.rule import (
 
 _MODES = frozenset({"eval", "train"})
 _WORDS = _MODES | {"requires_grad"}
+_LAYER = re.compile(
+    r"^(layers?\d*|features|classifier|avgpool|(conv|bn|norm|fc|linear|block|stage|stem)\d+|fc|blocks|lm_head)$"
+)
 _COLLECTIONS = frozenset({"parameters", "named_parameters"})
 
 
@@ -119,7 +123,18 @@ def _findings(
 def _is_module(project: Project, function: FunctionNode, target: Attribute) -> bool:
     """Whether the owner is a module, and none that makes something of the attribute by itself."""
     makes_something = target.name == "requires_grad" and target.name in project.linker.methods_named
-    return not makes_something and project.evidence.owned_by_module(function, target, stored=True)
+    if makes_something:
+        return False
+    return project.evidence.owned_by_module(function, target, stored=True) or _is_layer(project, function, target.value)
+
+
+def _is_layer(project: Project, function: FunctionNode, owner: Expression) -> bool:
+    """``model.layer4``: a part of a module, under a name that layers have and parameters have not."""
+    match owner:
+        case Attribute(name=name) if _LAYER.search(name):
+            return project.evidence.owned_by_module(function, owner)
+        case _:
+            return False
 
 
 def _text(value: Expression) -> str:
@@ -195,7 +210,42 @@ def evaluate():
 # shows: net.training
 ```
 
+### a part of a model, by the name that layers have
+```python
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer4 = nn.Linear(2, 2)
+
+def freeze(model):
+    model.eval()
+    model.layer4.requires_grad = False  # GL502
+
+# run: net = Net()
+# run: freeze(net)
+# shows: net.layer4.weight.requires_grad
+```
+
 ## Silent
+
+### a parameter of a model
+```python
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer_scale = nn.Parameter(torch.ones(2))
+
+def freeze(model):
+    model.eval()
+    model.layer_scale.requires_grad = False
+
+# run: freeze(Net())
+```
 
 ### the flag of parameters
 ```python

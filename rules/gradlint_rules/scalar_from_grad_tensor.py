@@ -1,4 +1,4 @@
-"""A python number is made of a tensor that requires grad, by `float` or by a function of `math`.
+"""A python number is made of a tensor that requires grad, by `float`, a function of `math` or `'%f'`.
 
 ## Flagged
 
@@ -39,10 +39,25 @@ tensor with requires_grad=True to a scalar may lead to unexpected behavior.`` `i
 f-strings do not. Advice, off by default.
 """
 
+import re
 from collections.abc import Iterator
 
-from gradlint.rule import CallEvent, Edit, Finding, Fix, FunctionNode, Project, dotted, rule
+from gradlint.rule import (
+    CallEvent,
+    Constant,
+    Edit,
+    Finding,
+    Fix,
+    FunctionNode,
+    Operation,
+    Project,
+    Value,
+    all_expressions,
+    dotted,
+    rule,
+)
 
+_FILLED_IN = re.compile(r"%[-+ #0]*\d*(?:\.\d+)?([a-zA-Z])")
 _WORDS = frozenset({"float", "complex", "math"})
 _CONVERTING = frozenset({"builtins.float", "builtins.complex"})
 
@@ -51,6 +66,7 @@ _CONVERTING = frozenset({"builtins.float", "builtins.complex"})
 def scalar_from_grad_tensor(project: Project) -> Iterator[Finding]:
     """Find conversions of tensors that are known to require grad."""
     for function in project.functions():
+        yield from _filled_in(project, function)
         if not _may_convert(function):
             continue
         for event in project.flow(function).calls.values():
@@ -59,6 +75,28 @@ def scalar_from_grad_tensor(project: Project) -> Iterator[Finding]:
                 value = event.arguments[0].value
                 if value.kind == "tensor" and value.requires_grad:
                     yield _finding(function, event, name)
+
+
+def _filled_in(project: Project, function: FunctionNode) -> Iterator[Finding]:
+    """``"%.3f" % loss``; other letters make PyTorch say nothing."""
+    for operation in all_expressions(function.facts.body):
+        match operation:
+            case Operation(operator="%", operands=(Constant(value=str(text)), _), at=at):
+                letters = _FILLED_IN.findall(text.replace("%%", ""))
+                values = project.flow(function).texts.get(at, ())
+                if len(letters) == len(values) and any(map(_is_converted, letters, values)):
+                    yield Finding(
+                        function.place(at),
+                        function.name,
+                        "`%` makes a number of a tensor that requires grad",
+                        help="write `.item()`",
+                    )
+            case _:
+                pass
+
+
+def _is_converted(letter: str, value: Value) -> bool:
+    return letter in "eEfFgG" and value.kind == "tensor" and bool(value.requires_grad)
 
 
 def _may_convert(function: FunctionNode) -> bool:
@@ -121,7 +159,32 @@ def train_step(model, criterion, images, labels):
 # warns: UserWarning: Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.
 ```
 
+### filled into a text
+```python
+import torch
+
+def report(step):
+    weight = torch.ones(3, requires_grad=True)
+    loss = weight.square().sum()
+    return "step %d: %.3f" % (step, loss)  # GL216
+
+# run: found = report(1)
+# warns: UserWarning: Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.
+```
+
 ## Silent
+
+### filled into a text as a whole number, or as it is
+```python
+import torch
+
+def report(share):
+    weight = torch.ones(3, requires_grad=True)
+    loss = weight.square().sum()
+    return "%s %d %.1f%% %.3f" % (loss, loss, 100 * share, loss.item())
+
+# run: found = report(0.5)
+```
 
 ### what does not warn
 ```python
