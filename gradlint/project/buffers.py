@@ -1,7 +1,7 @@
 """Buffers of modules, and what is written into them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from gradlint.model.code import (
@@ -65,11 +65,12 @@ class Buffers:
         if names.isdisjoint(function.facts.words):
             return
         flow = self._flows.flow(function)
-        for at, path, value in _written(function, flow):
+        bound = self._flows.bindings.assigned(function)
+        for at, path, value in _written(bound, function, flow):
             made_at = self._graph(flow, value)
             if at in flow.changes and not made_at and not _goes_on(function, at, path):
                 continue  # what comes in may be data, and items of it are kept on purpose
-            if made_at is False and _of_weights(function, flow, at, value):
+            if made_at is False and _of_weights(bound, function, at, value):
                 made_at = 0
             if (
                 path.startswith("self.")
@@ -209,12 +210,8 @@ def _is_average(function: FunctionNode, at: int, path: str) -> bool:
     return False
 
 
-def _closure(function: FunctionNode, value: Expression) -> list[Expression]:
+def _closure(bound: Mapping[str, Sequence[Expression]], value: Expression) -> list[Expression]:
     """The parts of an expression, and of what the names in it were assigned."""
-    bound: dict[str, list[Expression]] = {}
-    for statement in statements(function.facts.body):
-        if isinstance(statement, Assign) and len(statement.targets) == 1:
-            bound.setdefault(dotted(statement.targets[0]) or "", []).append(statement.value)
     found: list[Expression] = []
     pending, seen = [value], {""}
     while pending:
@@ -226,26 +223,28 @@ def _closure(function: FunctionNode, value: Expression) -> list[Expression]:
     return found
 
 
-def _of_weights(function: FunctionNode, flow: Flow, at: int, value: Value) -> bool:
+def _of_weights(bound: Mapping[str, Sequence[Expression]], function: FunctionNode, at: int, value: Value) -> bool:
     """Whether a value is computed from a module's weight, of which nothing on the way takes the graph."""
     if value.kind != "tensor" or not value.tensor & COMPUTED:
         return False
     statement = next(
         (s for s in statements(function.facts.body) if isinstance(s, Assign) and s.targets[0].at == at), None
     )
-    parts = _closure(function, statement.value) if statement is not None else []
+    parts = _closure(bound, statement.value) if statement is not None else []
     names = {part.name for part in parts if isinstance(part, Attribute)}
     return not names.isdisjoint(_WEIGHTS) and names.isdisjoint(_CUTTING)
 
 
-def _written(function: FunctionNode, flow: Flow) -> Iterator[tuple[int, str, Value]]:
+def _written(
+    bound: Mapping[str, Sequence[Expression]], function: FunctionNode, flow: Flow
+) -> Iterator[tuple[int, str, Value]]:
     """What is written to attributes of ``self`` that goes on from what they hold: place, name, value."""
     for statement in statements(function.facts.body):
         match statement:
             case Assign(targets=(Attribute() as target,), value=value):
                 path = dotted(target)
                 stored = flow.attributes.get((target.at, True))
-                if path and stored and stored.stored and any(dotted(p) == path for p in _closure(function, value)):
+                if path and stored and stored.stored and any(dotted(p) == path for p in _closure(bound, value)):
                     yield target.at, path, stored.stored
             case Assign(targets=(Subscript(value=holder, at=at),), value=value):
                 path, change = dotted(_holder(holder)), flow.changes.get(at)

@@ -42,6 +42,11 @@ class Destiny:
         return any(how == "numpy" for _, how in self.reads)
 
 
+def becomes_array(how: str) -> bool:
+    """Whether a read makes an array of a tensor, or of a list of tensors, as they are; it raises for a graph."""
+    return how == "numpy" or how.startswith("numpy.")
+
+
 class Destinies:
     """Follows origins on demand, from caller to caller."""
 

@@ -11,7 +11,7 @@ from gradlint.model.torch_calls import BACKWARD_METHODS, TRAINING_WORDS
 from gradlint.model.traverse import all_expressions, statements
 from gradlint.project import scope
 from gradlint.project.calls import CallGraph
-from gradlint.project.destiny import Destinies
+from gradlint.project.destiny import Destinies, becomes_array
 from gradlint.project.effects import GRAD
 from gradlint.project.flow import MOST_TARGETS, CallEvent, Flow, Flows, is_bound, matched
 from gradlint.project.growth import Growth
@@ -90,8 +90,8 @@ class Growths:
         trains = not flow.function.facts.words.isdisjoint(TRAINING_WORDS)
         if trains or self._calls.modules.has_method(flow.function):
             return None
-        if any(use.detail.startswith("numpy") for origin in forwards for use in flow.uses.get(origin, ())):
-            return None  # that would raise if it had a graph
+        if any(becomes_array(use.detail) for origin in forwards for use in flow.uses.get(origin, ())):
+            return None  # it has no graph
         if TEST_FILE.search(flow.function.module.path):
             return None
         if any(self._calls.states_at(flow.function, origin.at) != GRAD for origin in forwards):
@@ -122,7 +122,10 @@ class Growths:
         destiny = self._destinies.of(function, growth.at)
         if destiny.trained or (growth.outlives and self._flows.may_train_on(function, growth.path)):
             return True
-        return not walked and (destiny.meets_numpy or not (destiny.only_read or destiny.dropped))
+        if walked:
+            return False
+        made_array = any(becomes_array(how) for _, how in destiny.reads)
+        return made_array or not (destiny.only_read or destiny.dropped)
 
     def _is_of_target(self, growth: Growth) -> bool:
         """Whether all graphs that are kept are those of a target network, which is not trained by what it gives."""

@@ -16,7 +16,7 @@ from gradlint.project.calls import CallGraph, Edge
 from gradlint.project.conditions import Passed
 from gradlint.project.cues import ENOUGH, Cue, Cues
 from gradlint.project.dependencies import Memo, Table, Whole
-from gradlint.project.destiny import Destinies, Destiny
+from gradlint.project.destiny import Destinies, Destiny, becomes_array
 from gradlint.project.effects import GRAD, apply
 from gradlint.project.flow import CallEvent, Flow, Flows
 from gradlint.project.frameworks import Frameworks
@@ -207,7 +207,7 @@ class Inference:
             return True
         uses = self._flows.flow(function).uses.get(Origin(function, event.at), ())
         guessed = module.certainty == "named"
-        return guessed and any(use.detail.startswith("numpy.") for use in uses)
+        return guessed and any(becomes_array(use.detail) for use in uses)
 
     # What a function must be
 

@@ -52,8 +52,11 @@ weights change in between, it raises all the same.
 from collections.abc import Iterator
 
 from gradlint.rule import (
+    Act,
+    Assign,
     CallEvent,
     Edit,
+    Evaluate,
     Finding,
     Fix,
     FunctionNode,
@@ -62,9 +65,13 @@ from gradlint.rule import (
     Project,
     SecondWalk,
     acts_of,
+    blocks,
     dotted,
+    expressions,
     rule,
     scope,
+    statements,
+    within,
 )
 
 
@@ -72,10 +79,59 @@ from gradlint.rule import (
 def repeated_backward(project: Project) -> Iterator[Finding]:
     """Find ``backward()`` on what holds a part of a graph that was walked and freed before."""
     for function in project.functions():
-        found = [walk for walk in project.walks.second(function) if not walk.kept]
-        if found:
-            silent = scope.expected_to_fail(function) | scope.tried(function)
-            yield from (_finding(project, function, walk) for walk in found if walk.event.at not in silent)
+        found = [*project.walks.second(function)]
+        if not found:
+            continue
+        silent = scope.expected_to_fail(function) | scope.tried(function)
+        for walk in found:
+            if walk.event.at in silent:
+                continue
+            if not walk.kept:
+                yield _finding(project, function, walk)
+            elif walk.first is not None and (step := _stepped_between(project, function, walk.first, walk.event)):
+                yield _outdated(function, walk.first, walk.event, step)
+
+
+def _stepped_between(project: Project, function: FunctionNode, first: CallEvent, second: CallEvent) -> Act | None:
+    """The step that changes a module in the middle of the graph, between its two walks."""
+    steps = [act for act in acts_of(project.order.steps.script(function)) if act.kind == "step" and act.path]
+    steps = [act for act in steps if _follow(function, first.at, act.at, second.at)]
+    modules = project.order.modules(function, {act.path for act in steps if act.path})
+    if not modules or second.receiver is None:
+        return None
+    calls, loop = project.flow(function).calls, scope.innermost_loop(function, second.at)
+    made = [calls[o.at] for o in second.receiver.origins if o.function is function and o.at in calls]
+    before = {e.name for e in made if e.forward and e.at < first.at and (loop is None or e.at in loop)}
+    return next((act for act in steps if modules.get(act.path or "") in before), None)
+
+
+def _follow(function: FunctionNode, *places: int) -> bool:
+    """Whether statements of one block, with no condition around them alone, run at these places in this order."""
+    body = function.facts.body
+    for block in (body, *(inner for statement in statements(body) for inner in blocks(statement))):
+        plain = [statement for statement in block if isinstance(statement, Assign | Evaluate)]
+        numbers = [
+            number
+            for place in places
+            for number, statement in enumerate(plain)
+            if any(part.at == place for expression in expressions(statement) for part in within(expression))
+        ]
+        if len(numbers) == len(places) and numbers == sorted(numbers):
+            return True
+    return False
+
+
+def _outdated(function: FunctionNode, first: CallEvent, second: CallEvent, step: Act) -> Finding:
+    return Finding(
+        function.place(second.at),
+        function.name,
+        f"`backward()` raises: `{step.path}` has changed weights that this graph was recorded with",
+        (
+            Note(function.place(first.at), "the graph is walked, and kept, here"),
+            Note(function.place(step.at), "the weights are changed in place here"),
+        ),
+        help="run every `backward()` before the first step, or make a fresh forward",
+    )
 
 
 def _finding(project: Project, function: FunctionNode, walk: SecondWalk) -> Finding:
@@ -241,7 +297,66 @@ def train_step(model, head, optimizer, images):
 # raises: RuntimeError: Trying to backward through the graph a second time
 ```
 
+### kept for a second walk, but stepped in between
+```python
+import torch
+from torch import nn
+
+class Agent:
+    def __init__(self):
+        self.actor = nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 1))
+        self.critic = nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 1))
+        self.actor_optimizer = torch.optim.SGD(self.actor.parameters(), lr=0.1)
+        self.critic_optimizer = torch.optim.SGD(self.critic.parameters(), lr=0.1)
+
+    def update(self, states, returns):
+        advantage = returns - self.critic(states)
+        self.critic_optimizer.zero_grad()
+        advantage.pow(2).mean().backward(retain_graph=True)
+        self.critic_optimizer.step()
+        actor_loss = -(self.actor(states) * advantage).mean()
+        self.actor_optimizer.zero_grad()
+        actor_loss.backward()  # GL403
+        self.actor_optimizer.step()
+
+# run: Agent().update(images, torch.ones(3, 1))
+# raises: RuntimeError: one of the variables needed for gradient computation has been modified by an inplace operation
+```
+
 ## Silent
+
+### kept, and stepped after both
+```python
+import torch
+from torch import nn
+
+class Agent:
+    def __init__(self):
+        self.actor = nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 1))
+        self.critic = nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 1))
+        self.actor_optimizer = torch.optim.SGD(self.actor.parameters(), lr=0.1)
+        self.critic_optimizer = torch.optim.SGD(self.critic.parameters(), lr=0.1)
+
+    def update(self, states, returns):
+        advantage = returns - self.critic(states)
+        actor_loss = -(self.actor(states) * advantage.detach()).mean()
+        self.critic_optimizer.zero_grad()
+        advantage.pow(2).mean().backward(retain_graph=True)
+        self.actor_optimizer.zero_grad()
+        self.critic_optimizer.step()
+        actor_loss.backward()
+        self.actor_optimizer.step()
+
+    def both(self, states, returns):
+        advantage = returns - self.critic(states)
+        self.critic_optimizer.zero_grad()
+        advantage.pow(2).mean().backward(retain_graph=True)
+        advantage.abs().mean().backward()
+        self.critic_optimizer.step()
+
+# run: Agent().update(images, torch.ones(3, 1))
+# run: Agent().both(images, torch.ones(3, 1))
+```
 
 ### a function that walks only if it is told to
 ```python

@@ -55,10 +55,12 @@ from gradlint.rule import (
     Fix,
     FunctionNode,
     Project,
+    Return,
     Value,
     all_expressions,
     dotted,
     rule,
+    statements,
     within,
 )
 
@@ -102,7 +104,7 @@ def _finding(project: Project, function: FunctionNode, call: Call, event: CallEv
             f"`{name}` copies a tensor",
             help="write `.detach().clone()`",
             fix=_clone(function, call),
-            severity=None if _has_graph(given) else "advice",
+            severity=None if _has_graph(given) or _is_given_back(project, function, call, given) else "advice",
         )
 
 
@@ -120,6 +122,15 @@ def _holds_losses(project: Project, function: FunctionNode, event: CallEvent) ->
     calls = project.flow(function).calls
     forwards = (calls.get(o.at) for o in given.value.origins if o.function is function)
     return any(e is not None and e.forward and project.calls.states_at(function, e.at) == GRAD for e in forwards)
+
+
+def _is_given_back(project: Project, function: FunctionNode, call: Call, given: Value) -> bool:
+    """Whether a module's ``forward`` returns a copy of what it computes from its inputs: a loss nobody can train on."""
+    if function.facts.name != "forward" or not project.calls.modules.has_method(function):
+        return False
+    returned = any(isinstance(s, Return) and s.value is call for s in statements(function.facts.body))
+    from_inputs = any(o.function is function and o.at < 0 for o in given.origins)
+    return returned and from_inputs and bool(given.tensor & COMPUTED)
 
 
 def _has_graph(value: Value) -> bool:
@@ -188,6 +199,24 @@ def train_step(model, criterion, optimizer, batches):
 
 # run: net = torch.nn.Linear(2, 2); train_step(net, torch.nn.MSELoss(), net, [(torch.ones(3, 2), torch.ones(3, 2))])
 # raises: RuntimeError: element 0 of tensors does not require grad
+```
+
+### a loss that its module gives back as a copy
+```python
+import torch
+from torch import nn
+
+class Weighted(nn.Module):
+    def __init__(self, weight):
+        super().__init__()
+        self.weight = weight
+
+    def forward(self, first, second):
+        distance = torch.norm(first - second)
+        return torch.tensor(self.weight * distance)  # GL211
+
+# run: loss = Weighted(0.5)(torch.ones(2, requires_grad=True), torch.zeros(2))
+# shows: not loss.requires_grad
 ```
 
 ## Silent
