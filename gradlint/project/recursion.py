@@ -68,8 +68,8 @@ class Recursion(Generic[Key]):
         own = self._open.pop(key)
         self.kept = []
         if own.outermost == own.depth:
-            for leaning in own.provisional:
-                del self._heads[leaning]
+            for leaning in dict.fromkeys(own.provisional):  # a function may have been run in several ways
+                self._heads.pop(leaning, None)
                 self._thrown[leaning] += 1
                 if self._thrown[leaning] <= _MOST_TIMES:
                     yield leaning

@@ -53,6 +53,37 @@ def test_a_circle_within_a_circle_waits_for_the_outer_one() -> None:
     assert list(recursion.end("a")) == ["c", "b"]
 
 
+def test_a_result_that_is_worked_out_twice_is_forgotten_once() -> None:
+    recursion: Recursion[str] = Recursion()
+    recursion.begin("outer")
+    for _ in range(2):  # once for each way in which a function is called
+        recursion.begin("inner")
+        recursion.lean("outer")
+        list(recursion.end("inner"))
+    assert list(recursion.end("outer")) == ["inner"]
+
+
+def test_a_function_that_is_run_with_a_flag_in_the_middle_of_itself(build: Build) -> None:
+    project = build(
+        {
+            "main.py": """
+        def attack(model, images, swap=False):
+            for parameter in model.parameters():
+                parameter.requires_grad = swap
+            if swap:
+                return attack(model, images, swap=False)
+            return train(model, images, swap=True)
+
+        def train(model, images, swap):
+            attack(model, images, swap=True)
+            attack(model, images, swap=False)
+            return model(images)
+        """
+        }
+    )
+    assert all(project.flow(function) is not None for function in project.functions())
+
+
 def test_what_went_without_something_leans_on_the_outermost() -> None:
     recursion: Recursion[str] = Recursion()
     for key in ("a", "b", "c"):
