@@ -159,10 +159,13 @@ class Buffers:
         if not value.origins or not value.tensor & COMPUTED or value.kind in ("number", "array", "none"):
             return False
         events = [flow.calls.get(origin.at) for origin in value.origins if origin.function is flow.function]
-        forwards = [e.at for e in events if e is not None and e.forward and self._records(flow, e.at)]
-        if forwards:
-            return min(forwards)
-        inputs = [origin for origin in value.origins if origin == Origin(flow.function, origin.at) and origin.at < 0]
+        forwards = [event.at for event in events if event is not None and event.forward]
+        recorded = [at for at in forwards if self._records(flow, at)]
+        if recorded:
+            return min(recorded)
+        inputs = {origin for origin in value.origins if origin == Origin(flow.function, origin.at) and origin.at < 0}
+        if any(event.result.origins & inputs and not self._records(flow, event.at) for event in flow.calls.values()):
+            return False  # it may have come through a call that records nothing
         return 0 if inputs and flow.function.facts.name == "forward" and value.kind in ("tensor", "unknown") else False
 
     def _records(self, flow: Flow, at: int) -> bool:

@@ -216,13 +216,15 @@ class CallGraph:
         self, function: FunctionNode, owner: str, method: str, name: str
     ) -> Iterator[tuple[FunctionNode, bool]]:
         """``value.method()`` through the value's class, or its name; ``value()`` through ``__call__``."""
-        if owner and (instance := self.instances.class_of(function, owner)) is not None:
-            methods = self.methods(instance, method)
+        if owner:
+            instances = self.instances.classes_of(function, owner)
+            methods = dict.fromkeys(found for instance in instances for found in self.methods(instance, method))
             if methods:
                 yield from ((callee, True) for callee in methods)
                 return
-        if (called := self.instances.class_of(function, name)) is not None:
-            yield from ((callee, True) for callee in self.methods(called, "__call__"))
+        if called := self.instances.classes_of(function, name):
+            found = dict.fromkeys(method for cls in called for method in self.methods(cls, "__call__"))
+            yield from ((callee, True) for callee in found)
         elif owner and method not in EVERYBODYS and not method.startswith("__"):
             candidates = self._linker.methods_named.get(method, ())
             if len(candidates) <= _MOST_CANDIDATES:

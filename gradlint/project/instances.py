@@ -27,6 +27,11 @@ class Instances:
         """The class of the project that a variable or attribute is an instance of, if that is plain to see."""
         return self._classes.of((function, name))
 
+    def classes_of(self, function: FunctionNode, name: str) -> tuple[ClassNode, ...]:
+        """All classes of which a variable may be given an instance, where branches choose one."""
+        made = (self._constructed(where, value) for where, value in self._bindings.values(function, name))
+        return tuple(dict.fromkeys(cls for cls in (self.class_of(function, name), *made) if cls is not None))
+
     def _class_of(self, function: FunctionNode, name: str) -> ClassNode | None:
         if name in ("self", "cls"):
             return owner_class(function)

@@ -30,7 +30,7 @@ from gradlint.project import assignments, growth, tensors
 from gradlint.project.invocation import Invocation
 from gradlint.project.invoke_external import made_of_data, values_and_indices
 from gradlint.project.invoke_module import is_loaded, module_method, training_after
-from gradlint.project.nodes import External
+from gradlint.project.nodes import ClassNode, External
 from gradlint.project.uses import UseKind
 from gradlint.project.values import NEVER, NUMBER, PLAIN, UNKNOWN, Loss, Value, plain, without_graph
 
@@ -67,7 +67,7 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
         return _flagged(it, owner)
     if method in _OF_BOTH and OPTIMIZER_NAME.search(it.receiver_path or ""):
         return UNKNOWN
-    if method in MODULE_METHODS and not (method in ("eval", "train") and it.arguments and method == "eval"):
+    if method in MODULE_METHODS and _may_be_a_modules(it, owner):
         return _becomes_module(it, owner)
     if method in READING_METHODS or _to_integers(it):
         return _read(it, owner)
@@ -88,6 +88,15 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
     if is_loaded(owner) and method in SELF_RETURNING_MODULE_METHODS:
         return owner
     return None
+
+
+def _may_be_a_modules(it: Invocation, owner: Value) -> bool:
+    """Whether a method is that of a module, by its owner and arguments: ``trainer.train(resume=True)`` is another."""
+    if isinstance(owner.target, ClassNode) and not it.run.flows.calls.modules.is_module_class(owner.target):
+        return False
+    if it.method == "train":
+        return all(argument.keyword in (None, "mode") for argument in it.arguments)
+    return it.method != "eval" or not it.arguments
 
 
 def _changes(method: str) -> bool:

@@ -8,7 +8,7 @@ from gradlint.model.torch_calls import OPTIMIZER_NAME
 from gradlint.project import scope
 from gradlint.project.bindings import owner_class
 from gradlint.project.flow import Flows
-from gradlint.project.nodes import FunctionNode
+from gradlint.project.nodes import ClassNode, FunctionNode
 from gradlint.project.steps import Act, Branch, Leave, Repeat, Script, Steps, is_optimizer_name
 from gradlint.project.values import UNKNOWN, Value
 
@@ -89,7 +89,6 @@ class Order:
         Only for optimizers of torch, which are known to leave gradients as they are.
         """
         script = self.steps.script(function)
-        flow = self._flows.flow(function)
         seen: set[str] = set()
         made = {name: value.at for name, value in scope.assigned(function)}
         optimizers = {act.path for act in acts(script) if act.kind in ("step", "zero") and act.path}
@@ -103,12 +102,7 @@ class Order:
                 seen.add(step.path)
                 if made.get(step.path, -1) in (scope.innermost_loop(function, step.at) or ()):
                     continue  # with the model, as a rule
-                event = flow.calls.get(step.at)
-                known = event is not None and any(
-                    value is not None and (value.kind == "optimizer" or self._is_plain(function, step, value))
-                    for value in (event.receiver, *(argument.value for argument in event.arguments))
-                )
-                if not known and step.inside is None:
+                if not self._is_torchs(function, step):
                     continue
                 mixed = self._is_of_several(function, step.path)
                 if not any(_may_zero(act, step.path, modules, mixed=mixed) for act in inside):
@@ -141,6 +135,17 @@ class Order:
         if cls is None or not name.startswith("self.") or name.count(".") != 1:
             return UNKNOWN, False
         return self._flows.attribute(cls, name.removeprefix("self.")) or UNKNOWN, True
+
+    def _is_torchs(self, function: FunctionNode, step: Act) -> bool:
+        """Whether a step is made with an optimizer of torch's, and not with one of the project's own."""
+        if step.inside is not None:
+            value, _ = self._held(function, step.path or "")
+            return not isinstance(value.target, ClassNode)
+        event = self._flows.flow(function).calls.get(step.at)
+        return event is not None and any(
+            value is not None and (value.kind == "optimizer" or self._is_plain(function, step, value))
+            for value in (event.receiver, *(argument.value for argument in event.arguments))
+        )
 
     def _is_of_several(self, function: FunctionNode, name: str) -> bool:
         """Whether an optimizer's parameters are not those of one module: other optimizers may have them too."""

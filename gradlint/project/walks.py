@@ -13,6 +13,8 @@ from gradlint.project.flow import AttributeEvent, CallEvent, Flow, Flows
 from gradlint.project.nodes import ClassNode, External, FunctionNode
 from gradlint.project.values import COMPUTED, Value
 
+_KEEPING = frozenset({"retain_graph", "retain_variables", "create_graph"})
+
 
 @dataclass(frozen=True, slots=True)
 class SecondWalk:
@@ -77,6 +79,8 @@ class Walks:
             met = [event.receiver, *(argument.value for argument in event.arguments)]
             origins = {o for value in met if value is not None and value.tensor & COMPUTED for o in value.origins}
             places = sorted(origin.at for origin in origins if origin.function is function)
+            if self._is_one_of_several(function, event):
+                continue
             firsts = (flow.calls[at] for at in places if at in flow.calls and at != event.at)
             first = next(filter(_walks, firsts), None)
             carried = next((at for at in places if self._comes_in(flow, event, at)), None)
@@ -84,6 +88,15 @@ class Walks:
                 yield SecondWalk(event, first, first.at, _keeps(first))
             elif carried is not None:
                 yield SecondWalk(event, None, carried, _keeps(event))
+
+    def _is_one_of_several(self, function: FunctionNode, event: CallEvent) -> bool:
+        """Whether a loop gives what is walked several values: nobody knows that one of an earlier round is left."""
+        call, loop = scope.call_at(function, event.at), scope.innermost_loop(function, event.at)
+        name = dotted(call.function.value) if call is not None and isinstance(call.function, Attribute) else None
+        if loop is None or name is None:
+            return False
+        values = [value for value in self._flows.bindings.assigned(function).get(name, ()) if value.at in loop]
+        return sum(all(dotted(part) != name for part in within(value)) for value in values) > 1
 
     def _hands_over(self, function: FunctionNode) -> bool:
         """Whether a function calls one that walks a graph it is given."""
@@ -153,5 +166,5 @@ def _has_forward(flow: Flow, value: Value) -> bool:
 
 
 def _keeps(event: CallEvent) -> bool:
-    wanted = (a.value.constant is not False for a in event.arguments if a.keyword in ("retain_graph", "create_graph"))
+    wanted = (a.value.constant is not False for a in event.arguments if a.keyword in _KEEPING)
     return any(wanted) or any(argument.stars for argument in event.arguments)

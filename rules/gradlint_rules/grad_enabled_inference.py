@@ -2277,4 +2277,58 @@ class LineSearch:
             value = self.objective(step)
         return step, value
 ```
+
+### a guard around whichever of two was made
+```python
+# file: trainers.py
+import torch
+from torch import nn
+
+class Plain(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.generator = nn.Linear(8, 3)
+
+    def sample(self, images):
+        self.eval()
+        return torch.stack([self.generator(image) for image in images])
+
+class Twice(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.generator = nn.Linear(8, 3)
+
+    def sample(self, images):
+        self.eval()
+        return torch.stack([2 * self.generator(image) for image in images])
+
+# file: train.py
+import torch
+from trainers import Plain, Twice
+
+def main(images, twice):
+    if twice:
+        trainer = Twice()
+    else:
+        trainer = Plain()
+    with torch.no_grad():
+        return trainer.sample(images).tolist()
+
+# run: main(images, True)
+```
+
+### a trainer of another library, which trains and predicts
+```python
+from transformers import Seq2SeqTrainer
+
+class Trainer(Seq2SeqTrainer):
+    def label(self, name):
+        return name.upper()
+
+def predict(model, settings, dataset):
+    trainer = Trainer(model=model, args=settings)
+    trainer.train(resume_from_checkpoint=None)
+    found = trainer.predict(dataset)
+    print(trainer.label("metrics"), found.metrics)
+```
 """

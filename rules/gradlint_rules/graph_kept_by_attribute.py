@@ -424,4 +424,33 @@ class Memory(nn.Module):
 
 # run: Leaky()(images), Memory()(images, [0, 1, 2])
 ```
+
+### centers of what a frozen teacher gives
+```python
+import copy
+import torch
+from torch import nn
+
+class Distillation(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.student = nn.Linear(2, 2)
+        self.register_buffer("centers", torch.zeros(2))
+
+    def teacher(self):
+        teacher = copy.deepcopy(self.student)
+        teacher.requires_grad_(False)
+        return teacher
+
+    def forward(self, images):
+        with torch.no_grad():
+            teacher = self.teacher()
+            first, second = teacher(images), teacher(images + 1)
+        self.centers.copy_(torch.cat((first, second)).mean(dim=0))
+        return (self.student(images) - first).pow(2).mean()
+
+# run: module = Distillation()
+# run: module(torch.ones(2, 2))
+# shows: module.centers.grad_fn is None
+```
 """

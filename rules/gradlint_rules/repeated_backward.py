@@ -573,4 +573,32 @@ def train(model, batches, kind):
 
 # run: train(model, [images, images], "sum")
 ```
+
+### one of several losses, each in a branch of its own
+```python
+def train(discriminator, generator, noise, labels, kind):
+    for z, real in noise:
+        if kind in (1, 2):
+            score = discriminator(real)
+            if kind == 1:
+                loss = criterion(score, labels)
+            if kind == 2:
+                loss = (score - labels).pow(2).mean()
+            loss.backward()
+            total = loss
+        else:
+            total = (discriminator(real) - discriminator(z)).pow(2).mean()
+            loss = total
+            total.backward()
+
+# run: for kind in (1, 2, 3): train(model, head, [(images, images)] * 2, images, kind)
+```
+
+### kept by the word of before PyTorch 0.3
+```python
+def train_step(model, head, images):
+    features = model(images)
+    features.pow(2).sum().backward(retain_variables=True)
+    head(features).pow(2).sum().backward()
+```
 """

@@ -401,4 +401,33 @@ def train(model, criterion, batches):
 
 # run: train(model, criterion, batches)
 ```
+
+### an average of the project's own that steps like an optimizer
+```python
+import torch
+
+class Average:
+    def __init__(self, model, average):
+        self.pairs = list(zip(model.parameters(), average.parameters()))
+
+    def step(self):
+        with torch.no_grad():
+            for parameter, average in self.pairs:
+                average.lerp_(parameter, 0.1)
+
+def train_epoch(model, optimizer, ema_optimizer, criterion, batches):
+    for images, labels in batches:
+        optimizer.zero_grad()
+        criterion(model(images), labels).backward()
+        optimizer.step()
+        ema_optimizer.step()
+
+def main(model, average, criterion, batches, epochs=2):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    ema_optimizer = Average(model, average)
+    for _ in range(epochs):
+        train_epoch(model, optimizer, ema_optimizer, criterion, batches)
+
+# run: main(model, nn.Linear(4, 1), criterion, batches)
+```
 """
