@@ -47,7 +47,7 @@ LIGHTNING_ROOTS = ("pytorch_lightning", "lightning", "lightning.pytorch", "light
 # Transformers: ``Trainer.prediction_step`` guards itself, ``evaluation_loop`` calls what overrides it likewise.
 # MMEngine: ``runner/loops.py`` (``ValLoop.run_iter`` and ``TestLoop.run_iter`` are under ``torch.no_grad``); before it
 # ``mmdet/apis`` and ``mmseg/apis`` (``single_gpu_test`` and ``inference_*`` run the model under ``torch.no_grad``).
-_EVALUATION = frozenset(
+EVALUATION_HOOKS = frozenset(
     f"{prefix}{stage}_{suffix}"
     for stage in ("validation", "val", "test", "predict")
     for prefix, suffix in (
@@ -67,8 +67,8 @@ _OPENMMLAB_BASES = (
 ).split()
 GUARDED_HOOKS: dict[str, frozenset[str]] = {
     **dict.fromkeys(_OPENMMLAB_BASES, _OPENMMLAB),
-    "LightningModule": _EVALUATION,
-    "Callback": _EVALUATION,
+    "LightningModule": EVALUATION_HOOKS,
+    "Callback": EVALUATION_HOOKS,
     # transformers' ``generate`` (decorated with no_grad) calls these by name.
     "GenerationMixin": frozenset(
         "_sample _beam_search _assisted_decoding _contrastive_search _group_beam_search _greedy_search".split()

@@ -115,17 +115,19 @@ class Growths:
         return event is not None and event.forward
 
     def _wanted(self, function: FunctionNode, growth: Growth, *, walked: bool) -> bool:
-        if growth.how == "container" and _is_emptied(function, growth.path):
+        if growth.how == "container" and (_is_emptied(function, growth.path) or self._is_handed_on(function, growth)):
             return True
         if growth.outlives and (walked or self._is_of_target(growth)):
             return False  # nobody walks these graphs again, or nobody should
         destiny = self._destinies.of(function, growth.at)
         if destiny.trained or (growth.outlives and self._flows.may_train_on(function, growth.path)):
             return True
-        if walked:
-            return False
-        made_array = any(becomes_array(how) for _, how in destiny.reads)
-        return made_array or not (destiny.only_read or destiny.dropped)
+        return not walked and (destiny.meets_numpy or not (destiny.only_read or destiny.dropped))
+
+    def _is_handed_on(self, function: FunctionNode, growth: Growth) -> bool:
+        """Whether the container is given to a function that leaves it with other objects, which may train on it."""
+        uses = self._flows.flow(function).uses.get(Origin(function, growth.at), ())
+        return any(use.kind == "kept" for use in uses)
 
     def _is_of_target(self, growth: Growth) -> bool:
         """Whether all graphs that are kept are those of a target network, which is not trained by what it gives."""

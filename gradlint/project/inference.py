@@ -10,20 +10,21 @@ from dataclasses import dataclass, replace
 
 from gradlint.model.code import Call, Constant
 from gradlint.model.torch_calls import BACKWARD_METHODS
+from gradlint.model.torch_names import EVALUATION_HOOKS
 from gradlint.model.traverse import all_expressions
 from gradlint.project.bindings import Bindings
 from gradlint.project.calls import CallGraph, Edge
 from gradlint.project.conditions import Passed
 from gradlint.project.cues import ENOUGH, Cue, Cues
 from gradlint.project.dependencies import Memo, Table, Whole
-from gradlint.project.destiny import Destinies, Destiny, becomes_array
+from gradlint.project.destiny import Destinies, Destiny
 from gradlint.project.effects import GRAD, apply
 from gradlint.project.flow import CallEvent, Flow, Flows
 from gradlint.project.frameworks import Frameworks
 from gradlint.project.link import Linker
 from gradlint.project.nodes import ClassNode, FunctionNode
 from gradlint.project.prospects import Prospects
-from gradlint.project.values import Origin, Value
+from gradlint.project.values import Value
 
 _LONGEST_WAY_UP = 4  # callers of callers
 _OPTIMIZING = frozenset({"zero_grad", "step"})
@@ -153,7 +154,9 @@ class Inference:
         self, function: FunctionNode, event: CallEvent, destiny: Destiny, chosen: Edge | None = None
     ) -> Forward | None:
         module = _module_of(event)
-        if destiny.trained or self._meets_numpy(function, event, module, destiny):
+        if event.method in EVALUATION_HOOKS and event.method == function.facts.name:
+            return None  # a part of a framework: what calls this one holds the guard
+        if destiny.trained or destiny.meets_numpy:
             return None
         if self._cues.is_frozen(function, module) or self._derives(function, module):
             return None
@@ -197,17 +200,6 @@ class Inference:
         """The project's modules whose ``forward`` takes a derivative, or calls something that does."""
         below = self._calls.below
         return {cls: True for cls, forward in self._forwards() if any(map(_takes_derivative, below([forward])))}
-
-    def _meets_numpy(self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny) -> bool:
-        """Whether the result becomes an array as it is, which raises for a graph.
-
-        Whoever runs such code has a guard that we do not see, or a model of another kind.
-        """
-        if destiny.meets_numpy:
-            return True
-        uses = self._flows.flow(function).uses.get(Origin(function, event.at), ())
-        guessed = module.certainty == "named"
-        return guessed and any(becomes_array(use.detail) for use in uses)
 
     # What a function must be
 

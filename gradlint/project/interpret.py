@@ -28,10 +28,12 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.project import assignments, evaluate
+from gradlint.project.calls import is_stub
 from gradlint.project.conditions import decided
 from gradlint.project.flow import Flow, Flows
 from gradlint.project.growth import counters
 from gradlint.project.memory import Env, Memory, Point, meet_envs
+from gradlint.project.nodes import ClassNode
 from gradlint.project.values import NO_CONSTANT, Origin, Value, elsewhere, meet, plain
 
 _MOST_ROUNDS = 3  # of a loop; what then still changes is given up
@@ -68,9 +70,17 @@ class Run(Memory):
             return Value("callable", target=owner)
         if name != "self" and (cls := calls.instances.class_of(self.function, name)) is not None:
             if calls.modules.is_module_class(cls):
-                return Value("module", target=cls, certainty="known", parameter=name)
+                frozen = None if self._may_have_parameters(cls) else True
+                return Value("module", target=cls, certainty="known", parameter=name, frozen=frozen)
             return Value(origins=origins, target=cls, parameter=name)
         return Value(origins=origins, parameter=name, constant=self.flow.known.get(name, NO_CONSTANT))
+
+    def _may_have_parameters(self, cls: ClassNode) -> bool:
+        """Whether an instance of a class has anything to train; what derives from an abstract one is not known."""
+        has_parameters, linker = self.flows.calls.modules.has_parameters, self.flows.linker
+        forward = linker.find_method(cls, "forward")
+        derived = () if forward is not None and is_stub(forward) else linker.subclasses.get(cls, ())
+        return has_parameters(cls) or any(map(has_parameters, derived))
 
     def bind(self, target: Expression, value: Value) -> None:
         """Give a target a value."""

@@ -2331,4 +2331,43 @@ def predict(model, settings, dataset):
     found = trainer.predict(dataset)
     print(trainer.label("metrics"), found.metrics)
 ```
+
+### a framework that hands its own hook on
+```python
+import torch
+from typing import Optional
+from pytorch_lightning import LightningModule
+
+class Model(LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(8, 3)
+
+class Strategy:
+    def __init__(self, model: Optional[Model] = None):
+        self.model = model
+
+    def predict_step(self, *arguments):
+        assert self.model is not None
+        return self.model.predict_step(*arguments)
+```
+
+### what numpy counts, as it is
+```python
+import numpy as np
+from torch import nn
+
+class Smooth(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(8, 3)
+
+    def forward(self, images):
+        return self.layer(images)
+
+def predict(images):
+    smooth = Smooth()
+    smooth.eval()
+    return np.unique(smooth(images))
+```
 """

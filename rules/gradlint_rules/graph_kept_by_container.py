@@ -424,4 +424,32 @@ def unroll(layer, batches, rate=0.1):
         weights = {name: w - rate * g for (name, w), g in zip(weights.items(), gradients)}
     return losses, weights
 ```
+
+### a list of gates that modules are given, and use
+```python
+import torch
+from torch import nn
+
+class Explainer:
+    def __init__(self, model):
+        self.model = model
+        self.gates = nn.ModuleList([nn.Linear(2, 2), nn.Linear(2, 2)])
+        self.optimizer = torch.optim.SGD(self.gates.parameters(), lr=0.1)
+
+    def inject(self, model, scales):
+        for layer, scale in zip(model.layers, scales):
+            layer.message_scale = scale
+
+    def step(self, features):
+        scales, penalty = [], 0.0
+        for gate in self.gates:
+            scale = gate(features).sigmoid()
+            scales.append(scale)
+            penalty = penalty + scale.mean()
+        self.inject(self.model, scales)
+        loss = self.model(features).mean() + penalty
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+```
 """
