@@ -18,7 +18,7 @@ from gradlint.model.traverse import statements
 from gradlint.project import scope
 from gradlint.project.bindings import Bindings
 from gradlint.project.calls import CallGraph, Edge
-from gradlint.project.destiny import Destiny
+from gradlint.project.destiny import Destiny, becomes_array
 from gradlint.project.flow import CallEvent, Flows
 from gradlint.project.nodes import External, FunctionNode
 from gradlint.project.returns import returns_loss
@@ -164,6 +164,8 @@ class Cues:
         reads = [read for read in destiny.reads if not trains or read[1] not in _DETACHING]
         measured = not destiny.returned and {how for _, how in reads} <= _SIZES  # a dry run, to see what comes out
         values = [read for read in reads if measured or read[1] not in LOOKING]
+        if destiny.returned:  # what numpy takes as it is, far from here, has no graph, or is something else by then
+            values = [read for read in values if not becomes_array(read[1])]
         if destiny.only_read and values:
             where, how = values[-1]
             yield Cue(3, f"only numbers are taken from the result ({_how(how)})", where)

@@ -122,7 +122,10 @@ class Growths:
         destiny = self._destinies.of(function, growth.at)
         if destiny.trained or (growth.outlives and self._flows.may_train_on(function, growth.path)):
             return True
-        return not walked and (destiny.meets_numpy or not (destiny.only_read or destiny.dropped))
+        if walked:
+            return False
+        made_array = any(becomes_array(how) for _, how in destiny.reads)
+        return made_array or not (destiny.only_read or destiny.dropped)
 
     def _is_handed_on(self, function: FunctionNode, growth: Growth) -> bool:
         """Whether the container is given to a function that leaves it with other objects, which may train on it."""

@@ -17,14 +17,14 @@ from gradlint.project.calls import CallGraph, Edge
 from gradlint.project.conditions import Passed
 from gradlint.project.cues import ENOUGH, Cue, Cues
 from gradlint.project.dependencies import Memo, Table, Whole
-from gradlint.project.destiny import Destinies, Destiny
+from gradlint.project.destiny import Destinies, Destiny, becomes_array
 from gradlint.project.effects import GRAD, apply
 from gradlint.project.flow import CallEvent, Flow, Flows
 from gradlint.project.frameworks import Frameworks
 from gradlint.project.link import Linker
 from gradlint.project.nodes import ClassNode, FunctionNode
 from gradlint.project.prospects import Prospects
-from gradlint.project.values import Value
+from gradlint.project.values import Origin, Value
 
 _LONGEST_WAY_UP = 4  # callers of callers
 _OPTIMIZING = frozenset({"zero_grad", "step"})
@@ -156,7 +156,7 @@ class Inference:
         module = _module_of(event)
         if event.method in EVALUATION_HOOKS and event.method == function.facts.name:
             return None  # a part of a framework: what calls this one holds the guard
-        if destiny.trained or destiny.meets_numpy:
+        if destiny.trained or destiny.meets_numpy or self._meets_numpy(function, event, module):
             return None
         if self._cues.is_frozen(function, module) or self._derives(function, module):
             return None
@@ -200,6 +200,14 @@ class Inference:
         """The project's modules whose ``forward`` takes a derivative, or calls something that does."""
         below = self._calls.below
         return {cls: True for cls, forward in self._forwards() if any(map(_takes_derivative, below([forward])))}
+
+    def _meets_numpy(self, function: FunctionNode, event: CallEvent, module: Value) -> bool:
+        """Whether a function of numpy is given the result of what may be a model of another kind.
+
+        Whoever runs such code has a guard that we do not see, or no graph.
+        """
+        uses = self._flows.flow(function).uses.get(Origin(function, event.at), ())
+        return module.certainty == "named" and any(becomes_array(use.detail) for use in uses)
 
     # What a function must be
 

@@ -28,7 +28,6 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.project import assignments, evaluate
-from gradlint.project.calls import is_stub
 from gradlint.project.conditions import decided
 from gradlint.project.flow import Flow, Flows
 from gradlint.project.growth import counters
@@ -76,11 +75,10 @@ class Run(Memory):
         return Value(origins=origins, parameter=name, constant=self.flow.known.get(name, NO_CONSTANT))
 
     def _may_have_parameters(self, cls: ClassNode) -> bool:
-        """Whether an instance of a class has anything to train; what derives from an abstract one is not known."""
-        has_parameters, linker = self.flows.calls.modules.has_parameters, self.flows.linker
-        forward = linker.find_method(cls, "forward")
-        derived = () if forward is not None and is_stub(forward) else linker.subclasses.get(cls, ())
-        return has_parameters(cls) or any(map(has_parameters, derived))
+        """Whether an instance of a class has anything to train: the class itself, or most of those derived from it."""
+        derived = self.flows.linker.subclasses.get(cls, ())
+        counted = [self.flows.calls.modules.has_parameters(each) for each in (cls, *derived)]
+        return counted[0] or 2 * sum(counted) > len(derived)
 
     def bind(self, target: Expression, value: Value) -> None:
         """Give a target a value."""

@@ -2351,23 +2351,4 @@ class Strategy:
         assert self.model is not None
         return self.model.predict_step(*arguments)
 ```
-
-### what numpy counts, as it is
-```python
-import numpy as np
-from torch import nn
-
-class Smooth(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.layer = nn.Linear(8, 3)
-
-    def forward(self, images):
-        return self.layer(images)
-
-def predict(images):
-    smooth = Smooth()
-    smooth.eval()
-    return np.unique(smooth(images))
-```
 """
