@@ -38,6 +38,12 @@ class Constant:
     at: int
     value: object
 
+    def __eq__(self, other: object) -> bool:
+        """To Python ``1 == True``; to torch it is not."""
+        if not isinstance(other, Constant):
+            return NotImplemented
+        return (self.at, type(self.value), self.value) == (other.at, type(other.value), other.value)
+
 
 @record
 class Argument:

@@ -518,6 +518,13 @@ def test_numbers_have_their_values() -> None:
     assert [i.value for i in found.items if isinstance(i, Constant)] == [1000, 31, 0.001, 2j, ...]
 
 
+def test_numbers_that_python_takes_for_equal_are_different_facts() -> None:
+    one, true, real = (extract(Source("a.py", f"f({value})\n")) for value in ("1", "True", "1.0"))
+    assert one == extract(Source("a.py", "f(1)\n"))
+    assert len({one.functions[0].body, true.functions[0].body, real.functions[0].body}) == 3
+    assert one != true != real
+
+
 @pytest.mark.parametrize(
     ("text", "kind", "has_key"),
     [
