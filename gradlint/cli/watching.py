@@ -47,7 +47,8 @@ def _after_a_pause(request: Request) -> _Look:
 
 def _check(request: Request, facts: Facts) -> None:
     try:
-        checked(replace(request, verbose=False), facts)
+        # In one process, unless told otherwise: what another one works out is lost to the next check.
+        checked(replace(request, verbose=False, jobs=request.jobs or 1), facts)
     except Failed as failed:  # the next save may mend it
         say(f"Error: {failed.message}")
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.benchmarks.speed_materials import PEERS, corpus, peer, sample
+from tests.benchmarks.speed_watching import after_saves, middle
 
 PYTHON = (sys.executable, "-c", "pass")
 GRADLINT = (sys.executable, "-m", "gradlint")
@@ -121,6 +122,22 @@ def after_a_change(files: Mapping[str, Path], folder: Path, rounds: int) -> list
     return [row(name, f"{one:.1f} s", f"{one / whole:.2f}") for name, one in medians.items()]
 
 
+def after_a_save(files: Mapping[str, Path], folder: Path, rounds: int) -> list[str]:
+    """``--watch`` on timm, by the clock, from a save to the answer: ten files in turn, central ones among them."""
+    edited = ["layers/mlp.py", "layers/helpers.py", "data/loader.py", "utils/metrics.py", "optim/lion.py"]
+    edited += [f"models/{name}.py" for name in ("levit", "resnet", "vision_transformer", "_hub", "vgg")]
+    paths = [f"timm/{path}" for path in edited] * rounds
+    seconds = middle(after_saves(files["timm"], folder / "watched", paths))
+    bare = statistics.median(cost(PYTHON, folder).wall for _ in range(5))
+    return [
+        row(
+            "timm, `--watch`, from a save to the answer (wall time)",
+            f"{seconds:.2f} s",
+            f"{seconds / bare:.0f} bare pythons",
+        )
+    ]
+
+
 def against_parsing(files: Mapping[str, Path], folder: Path, rounds: int) -> list[str]:
     """The whole of transformers, cold, against LibCST's parser alone."""
     sources = "\0".join(str(path) for path in sorted(files["transformers"].rglob("*.py")))
@@ -190,7 +207,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=Path("build/benchmarks"))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", choices=["small", "change", "parsing", "peers", "processes", "size"], action="append")
+    parser.add_argument(
+        "--only", choices=["small", "change", "save", "parsing", "peers", "processes", "size"], action="append"
+    )
     parser.add_argument("--sizes", type=int, nargs="+", default=[10, 50, 100], help="of samples, in megabytes")
     given = parser.parse_args()
     folder = given.folder.resolve()
@@ -200,6 +219,7 @@ def main() -> None:
     measures: dict[str, Callable[[Mapping[str, Path], Path, int], list[str]]] = {
         "small": small_runs,
         "change": after_a_change,
+        "save": after_a_save,
         "parsing": against_parsing,
         "peers": against_peers,
         "processes": by_processes,
