@@ -57,6 +57,8 @@ class Files:
         return module
 
     def _nearest(self, importer: ModuleNode, name: str) -> ModuleNode | None:
+        if name.partition(".")[0] == "torch":
+            return None  # even where torch itself is checked: what its names mean is known by heart
         size = name.count(".") + 1
         best: tuple[int, ModuleNode] | None = None
         for module in self._by_suffix.get(name, ()):

@@ -189,6 +189,16 @@ def test_a_file_called_torch_in_a_package_is_reached_relatively_only(meaning: Me
 # Re-exports, stars, aliases
 
 
+def test_torchs_names_mean_torchs_even_where_torch_is_checked(meaning: Meaning) -> None:
+    files = {
+        "torch/__init__.py": "from .autograd import no_grad",
+        "torch/autograd.py": "class no_grad: ...",
+        "torch/testing.py": "import torch\nfrom torch.autograd import no_grad",
+    }
+    assert meaning(files, "torch/testing.py", "torch.no_grad") == "torch.no_grad"
+    assert meaning(files, "torch/testing.py", "no_grad") == "torch.autograd.no_grad"
+
+
 def test_a_name_reexported_by_a_package_is_found_where_it_is_defined(meaning: Meaning) -> None:
     files = {
         "pkg/__init__.py": "from .api import run as go",
