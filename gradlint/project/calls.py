@@ -346,6 +346,12 @@ class CallGraph:
         """What the function's own guards and decorators do at a node."""
         return then(self._decorators.of(function), self._states.effect_at(function, at))
 
+    def all_own_states(self, function: FunctionNode) -> frozenset[States]:
+        """The states that nodes of a function run in by its own doing, if it is called with grad on."""
+        outside = self._decorators.of(function)
+        effects = (then(outside, effect) for effect in self._states.effects(function))
+        return frozenset(apply(effect, GRAD) for effect in (outside, *effects))
+
     def own_states(self, function: FunctionNode, at: int) -> States:
         """The states a node runs in by the function's own doing, if it is called with grad on."""
         return apply(self.effect_at(function, at), GRAD)

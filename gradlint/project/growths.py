@@ -14,9 +14,9 @@ from gradlint.project.calls import CallGraph
 from gradlint.project.destiny import Destinies, becomes_array
 from gradlint.project.effects import GRAD
 from gradlint.project.flow import MOST_TARGETS, CallEvent, Flow, Flows, is_bound, matched
+from gradlint.project.forwards import Forwards
 from gradlint.project.growth import Growth
 from gradlint.project.nodes import FunctionNode
-from gradlint.project.prospects import Prospects
 from gradlint.project.values import COMPUTED, Origin, Value
 
 _LOSS = re.compile(r"(^|[._])(\w*_)?loss(_\w+)?$")
@@ -43,16 +43,16 @@ class Kept:
 class Growths:
     """Judges what flows have noted."""
 
-    def __init__(self, calls: CallGraph, flows: Flows, destinies: Destinies, prospects: Prospects) -> None:
+    def __init__(self, calls: CallGraph, flows: Flows, destinies: Destinies, forwards: Forwards) -> None:
         self._calls = calls
         self._flows = flows
         self._destinies = destinies
-        self._prospects = prospects
+        self._forwards = forwards
 
     def kept(self, function: FunctionNode) -> Iterator[Kept]:
         """The growths in a function, and in what it hands its tensors to, that keep graphs for nothing."""
         if function.facts.words.isdisjoint(BACKWARD_METHODS) and not (
-            _collects(function) and (self._prospects.may_forward(function) or self._calls_training(function))
+            _collects(function) and (self._forwards.may_run(function) or self._calls_training(function))
         ):
             return
         flow = self._flows.flow(function)

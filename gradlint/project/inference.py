@@ -20,10 +20,10 @@ from gradlint.project.dependencies import Memo, Table, Whole
 from gradlint.project.destiny import Destinies, Destiny, becomes_array
 from gradlint.project.effects import GRAD, apply
 from gradlint.project.flow import CallEvent, Flow, Flows
+from gradlint.project.forwards import Forwards
 from gradlint.project.frameworks import Frameworks
 from gradlint.project.link import Linker
 from gradlint.project.nodes import ClassNode, FunctionNode
-from gradlint.project.prospects import Prospects
 from gradlint.project.values import Origin, Value
 
 _LONGEST_WAY_UP = 4  # callers of callers
@@ -57,14 +57,14 @@ class Inference:
         calls: CallGraph,
         flows: Flows,
         destinies: Destinies,
-        prospects: Prospects,
+        forwards: Forwards,
         configured: frozenset[str],
     ) -> None:
         self._linker = linker
         self._calls = calls
         self._flows = flows
         self._destinies = destinies
-        self._prospects = prospects
+        self._forwards = forwards
         self._cues = Cues(bindings, calls, flows, configured)
         self._passed = Passed(flows, bindings)
         dependencies = linker.dependencies
@@ -103,10 +103,12 @@ class Inference:
         return self._wasteful.of(function)
 
     def _wasteful_forwards(self, function: FunctionNode) -> Iterator[Forward]:
-        if not self._may_infer(function) or not self._prospects.may_forward(function):
+        if not self._may_infer(function):
             return
         if not any(self._calls.states_at(function, call.at) & GRAD for call in function.facts.calls):
             return  # guarded, whatever it runs
+        if not self._forwards.may_run(function):
+            return
         flow = self._flows.flow(function)
         if self._needs_gradient(function):
             return

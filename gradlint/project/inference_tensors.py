@@ -11,6 +11,7 @@ from gradlint.project.bindings import owner_class
 from gradlint.project.calls import CallGraph
 from gradlint.project.effects import GRAD, INFERENCE, apply
 from gradlint.project.flow import CallEvent, Flow, Flows
+from gradlint.project.inference_modes import InferenceModes
 from gradlint.project.nodes import FunctionNode
 from gradlint.project.values import COMPUTED, Value
 
@@ -30,13 +31,16 @@ class Misuse:
 class InferenceTensors:
     """Finds them where the function itself, or the one that gives them to it, holds the mode."""
 
-    def __init__(self, calls: CallGraph, flows: Flows) -> None:
+    def __init__(self, calls: CallGraph, flows: Flows, modes: InferenceModes) -> None:
         self._calls = calls
         self._flows = flows
+        self._modes = modes
 
     def misuses(self, function: FunctionNode) -> Iterator[Misuse]:
         """The misuses in a function; one that is itself called under ``inference_mode()`` has none."""
         if _WORDS.isdisjoint(function.facts.words) and not scope.may_change_in_place(function):
+            return
+        if not self._modes.are_near(function):
             return
         flow = self._flows.flow(function)
         for change in tuple(flow.changes.values()):

@@ -18,8 +18,9 @@ from gradlint.model.torch_tensors import UNCLEAR_MODULES
 from gradlint.project import tensors
 from gradlint.project.calls import EVERYBODYS, is_stub
 from gradlint.project.flow import MOST_TARGETS, SideEffects
+from gradlint.project.handing_back import runs_module
 from gradlint.project.invocation import Invocation, is_cut_off
-from gradlint.project.invoke_project import flow_of, on_project, runs_module
+from gradlint.project.invoke_project import flow_of, on_project
 from gradlint.project.nodes import ClassNode, External, FunctionNode
 from gradlint.project.values import (
     ANY,
@@ -162,7 +163,7 @@ def forward(it: Invocation, module: Value) -> Value:
         return plain(it.given)
     it.forward = True
     if isinstance(module.target, ClassNode):
-        it.forward = any(runs_module(it, flow_of(it, t)) for t in it.targets) if it.targets else True
+        it.forward = any(runs_module(it.run.flows.calls, flow_of(it, t)) for t in it.targets) if it.targets else True
     if any(_is_fed_back(it, argument.value) for argument in it.arguments):
         it.run.flow.fed.add(it.at)
     return result_of_forward(it, it.fresh(it.given))

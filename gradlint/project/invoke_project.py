@@ -4,10 +4,9 @@ import re
 from dataclasses import replace
 
 from gradlint.model.code import Call, dotted
-from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.project import tensors
-from gradlint.project.effects import GRAD, apply
 from gradlint.project.flow import MOST_TARGETS, CallEvent, Flow, SideEffects, is_bound, matched
+from gradlint.project.handing_back import runs_module
 from gradlint.project.invocation import Invocation
 from gradlint.project.nodes import ClassNode, FunctionNode
 from gradlint.project.values import (
@@ -57,7 +56,7 @@ def _one_of_many(it: Invocation, targets: tuple[FunctionNode, ...]) -> Value:
 
 def _run_modules(it: Invocation, targets: tuple[FunctionNode, ...]) -> bool:
     """Whether what the code names runs a module, or all that overrides it: one of many is no evidence."""
-    runs = (runs_module(it, flow_of(it, target)) for target in targets)
+    runs = (runs_module(it.run.flows.calls, flow_of(it, target)) for target in targets)
     return next(runs) or (len(targets) > 1 and all(runs))
 
 
@@ -231,23 +230,3 @@ def _returned_item(it: Invocation, item: Value, into: frozenset[Origin]) -> Valu
     if own or item.origins or (item.kind == "unknown" and item.tensor != PLAIN):
         return _with_flags(it, it.fresh(into), item)
     return item
-
-
-def runs_module(it: Invocation, flow: Flow) -> bool:
-    """Whether a function, called with grad on, runs a forward unguarded and hands back part of its graph."""
-    function, calls = flow.function, it.run.flows.calls
-    if flow.derives or not TRAINING_WORDS.isdisjoint(function.facts.words):
-        return False  # it takes its derivatives itself
-    if function.facts.name == "forward" and calls.modules.has_method(function):
-        return bool(apply(calls.effect_at(function, function.facts.at), GRAD) & GRAD)
-    return any(
-        event.forward
-        and _handed_back(flow, Origin(function, event.at))
-        and apply(calls.effect_at(function, event.at), GRAD) & GRAD
-        for event in tuple(flow.calls.values())
-    )
-
-
-def _handed_back(flow: Flow, origin: Origin) -> bool:
-    kinds = {use.kind for use in flow.uses.get(origin, ())}
-    return "trained" not in kinds and not kinds.isdisjoint(("returned", "yielded"))

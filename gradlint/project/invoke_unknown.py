@@ -16,9 +16,10 @@ from gradlint.model.torch_calls import (
     TRAINING_NAMES,
 )
 from gradlint.model.traverse import parts
+from gradlint.project.handing_back import runs_module
 from gradlint.project.invocation import Invocation, last_part
 from gradlint.project.invoke_module import forward, loss_of, named_alike, perhaps, result_of_forward
-from gradlint.project.invoke_project import on_project, runs_module
+from gradlint.project.invoke_project import on_project
 from gradlint.project.nodes import ClassNode, External, FunctionNode
 from gradlint.project.values import NO_CONSTANT, Value, plain
 
@@ -49,7 +50,9 @@ def on_unknown(it: Invocation) -> Value:
         it.targets = targets
         result = perhaps(it, on_project(it, targets))
         # Only the name connects them: unless all of them run a module unguarded, nothing is known.
-        it.forward = it.forward and all(runs_module(it, it.run.flows.flow(target)) for target in targets)
+        it.forward = it.forward and all(
+            runs_module(it.run.flows.calls, it.run.flows.flow(target)) for target in targets
+        )
         return result
     if it.callee.kind != "callable" and _looks_like_model(it):
         it.callee = replace(it.callee, kind="module", certainty="named")

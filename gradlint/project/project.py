@@ -13,10 +13,12 @@ from gradlint.project.destiny import Destinies
 from gradlint.project.evidence import Evidence
 from gradlint.project.flags import Flags
 from gradlint.project.flow import Flow, Flows
+from gradlint.project.forwards import Forwards
 from gradlint.project.gradients import Gradients
 from gradlint.project.growths import Growths
 from gradlint.project.guarded_training import GuardedTraining
 from gradlint.project.inference import Inference
+from gradlint.project.inference_modes import InferenceModes
 from gradlint.project.inference_tensors import InferenceTensors
 from gradlint.project.layers import Layers
 from gradlint.project.leaks import Leaks
@@ -54,9 +56,9 @@ class Project:
     tensors or modules, ``gradients`` where they are read and what for, ``growths`` what keeps graphs,
     ``optimizers`` where they are made, ``order`` what becomes of gradients and when, ``walks`` what is
     walked twice, ``buffers`` what is written into them, ``targets`` what is detached in the end, ``flags`` how
-    ``requires_grad`` is misspelt, ``prospects`` which functions may run a module at all, ``inference`` what speaks
-    for a call being inference, ``inference_tensors`` where those are misused, ``layers`` which modules
-    depend on their mode, ``training_mode`` where they are evaluated in the wrong one.
+    ``requires_grad`` is misspelt, ``prospects`` and ``forwards`` which functions may run a module at all, ``inference``
+    what speaks for a call being inference, ``inference_modes`` who is near one, ``inference_tensors`` where those are
+    misused, ``layers`` which modules depend on their mode, ``training_mode`` where they are evaluated in the wrong one.
     """
 
     def __init__(self, modules: Iterable[ModuleFacts], names: Names = Names()) -> None:
@@ -76,7 +78,8 @@ class Project:
         self.destinies = Destinies(self.calls, self.flows)
         self.optimizers = Optimizers(self.flows)
         self.prospects = Prospects(self.linker, self.bindings, self.calls, names.models)
-        self.growths = Growths(self.calls, self.flows, self.destinies, self.prospects)
+        self.forwards = Forwards(self.calls, self.flows, self.prospects)
+        self.growths = Growths(self.calls, self.flows, self.destinies, self.forwards)
         self.order = Order(self.flows, Steps(self.calls, self.flows))
         self.inference = Inference(
             self.linker,
@@ -84,13 +87,14 @@ class Project:
             self.calls,
             self.flows,
             self.destinies,
-            self.prospects,
+            self.forwards,
             names.inference_functions,
         )
         self.guarded_training = GuardedTraining(self.calls, self.flows, self.order)
         self.walks = Walks(self.flows)
         self.buffers = Buffers(self.linker, self.calls, self.flows)
-        self.inference_tensors = InferenceTensors(self.calls, self.flows)
+        self.inference_modes = InferenceModes(self.linker, self.modes, self.calls)
+        self.inference_tensors = InferenceTensors(self.calls, self.flows, self.inference_modes)
         self.targets = Targets(self.calls, self.flows, self.inference)
         self.layers = Layers(self.linker)
         self.training_mode = TrainingMode(self.calls, self.flows, self.destinies, self.inference, self.layers)

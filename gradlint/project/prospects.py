@@ -1,7 +1,7 @@
 """Which functions may run a module at all: told by names alone, so that all others need not be run to find out."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from gradlint.model.code import (
     Assign,
@@ -30,6 +30,8 @@ _MOST_CANDIDATES = 12
 _ALWAYS = frozenset({"", "forward", "__call__"})
 _EVERYDAY = HARMLESS_METHODS | TENSOR_METHODS  # of objects that are no modules, nor have any under such names
 _NAMED = (MODEL_NAME, FORWARD_METHODS, MODEL_ONLY_METHODS)
+_Callees = Mapping[FunctionNode, dict[int, list[FunctionNode]]] | Table[FunctionNode, dict[int, list[FunctionNode]]]
+_Methods = Mapping[str, list[FunctionNode]] | Table[str, list[FunctionNode]]
 
 
 class Prospects:
@@ -58,24 +60,33 @@ class Prospects:
             if self._like_a_module.of(function):
                 found[function] = True
             else:
-                for called in self._called(function):
+                for called in self._called(function, self._calls.callees.all, self._linker.methods_named.all):
                     callers[called].append(function)
-        pending = [function for function in found if _returns(function)]
+        pending = [function for function in found if returns(function)]
         while pending:
             for caller in callers.pop(pending.pop(), ()):
                 if caller not in found:
                     found[caller] = True
-                    if _returns(caller):
+                    if returns(caller):
                         pending.append(caller)
         return found
 
-    def _called(self, function: FunctionNode) -> Iterator[FunctionNode]:
-        for called in self._calls.callees.all.get(function, {}).values():
-            yield from called
+    def called(self, function: FunctionNode) -> Iterator[FunctionNode]:
+        """The functions that a function may call, as far as names tell."""
+        yield from self._called(function, self._calls.callees, self._linker.methods_named)
+
+    def _called(self, function: FunctionNode, callees: _Callees, methods: _Methods) -> Iterator[FunctionNode]:
+        for found in callees.get(function, {}).values():
+            yield from found
         for call in function.facts.calls:
-            named = self._linker.methods_named.all.get(call.method, ())
-            if call.callee != call.method and len(named) <= _MOST_CANDIDATES and call.method not in EVERYBODYS:
-                yield from named
+            if call.callee != call.method and call.method not in EVERYBODYS:
+                named = methods.get(call.method, ())
+                if len(named) <= _MOST_CANDIDATES:
+                    yield from named
+
+    def calls_like_a_module(self, function: FunctionNode) -> bool:
+        """Whether a function calls something that, by its name, may be a module or one of its methods."""
+        return self._like_a_module.of(function)
 
     def _calls_like_a_module(self, function: FunctionNode) -> bool:
         return any(self._is_like_a_module(function, call) for call in function.facts.calls)
@@ -112,7 +123,8 @@ def _held_in(module: ModuleNode) -> frozenset[str]:
     return frozenset(found)
 
 
-def _returns(function: FunctionNode) -> bool:
+def returns(function: FunctionNode) -> bool:
+    """Whether a function may give something back."""
     return (
         function.facts.is_generator
         or function.facts.is_lambda

@@ -61,6 +61,10 @@ class GradStates:
         """What the guards around a call, a yield or a lambda do, seen from the function's entry."""
         return self._walked.of(function).at.get(at, IDENTITY)
 
+    def effects(self, function: FunctionNode) -> frozenset[Effect]:
+        """What all the guards in a function do, each at one place or more."""
+        return frozenset(self._walked.of(function).at.values())
+
     def effect_after(self, function: FunctionNode) -> Effect:
         """What a call of the function leaves behind: the identity unless it leaks."""
         return self._walked.of(function).after

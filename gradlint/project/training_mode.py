@@ -81,6 +81,8 @@ class TrainingMode:
     def _all(self, function: FunctionNode) -> Iterator[Misset]:
         if not self._may_evaluate(function):
             return
+        if not any(self._is_off(function, call.at) for call in function.facts.calls):
+            return
         for event in self._flows.flow(function).calls.values():
             module = module_of(event)
             if not event.forward or module.kind not in ("module", "unknown") or module.training is False:

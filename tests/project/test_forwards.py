@@ -1,0 +1,111 @@
+"""What is not looked into has nothing to show: who is passed over runs no module, and holds no inference tensor."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from gradlint import registry
+from gradlint.model.extract import extract
+from gradlint.project import Project
+from gradlint.project.inference_modes import InferenceModes
+from gradlint.rule import Rule
+from gradlint.source import Source
+from gradlint.testing import cases
+
+Build = Callable[[Mapping[str, str]], Project]
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+
+
+def forwards_missed(project: Project) -> list[str]:
+    """The functions that run a module against expectation."""
+    return [
+        f"{function} {event.name}"
+        for function in project.functions()
+        for event in project.flow(function).calls.values()
+        if event.forward and not project.forwards.may_run(function)
+    ]
+
+
+def misuses_missed(sources: Sequence[Source], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The functions that misuse inference tensors against expectation."""
+    near = Project(extract(source) for source in sources)
+    expected = {repr(f) for f in near.functions() if [*near.inference_tensors.misuses(f)]}
+    with monkeypatch.context() as everywhere:
+        everywhere.setattr(InferenceModes, "are_near", lambda self, function: True)
+        project = Project(extract(source) for source in sources)
+        return [
+            repr(f) for f in project.functions() if [*project.inference_tensors.misuses(f)] and repr(f) not in expected
+        ]
+
+
+@pytest.mark.parametrize("rule", registry.load(), ids=lambda rule: rule.code)
+def test_no_case_of_a_rule_is_missed(rule: Rule, monkeypatch: pytest.MonkeyPatch) -> None:
+    for case in cases(rule):
+        sources = [Source(file.path, file.text) for file in case.files]
+        assert not forwards_missed(Project(map(extract, sources))), case
+        assert not misuses_missed(sources, monkeypatch), case
+
+
+def test_no_fixture_is_missed(monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = [Source(path.as_posix(), path.read_text(encoding="utf-8")) for path in sorted(FIXTURES.rglob("*.py"))]
+    assert not forwards_missed(Project(map(extract, sources)))
+    assert not misuses_missed(sources, monkeypatch)
+
+
+PROJECT = {
+    "net.py": """
+        import torch
+        from torch import nn
+        def ready(): return torch.cuda.is_available()
+        def version(): return str(torch.__version__)
+        def decorate(original): return original()
+        def run(model, x): return model(x)
+        def log(model, x): print(model(x))
+        """,
+    "use.py": """
+        from net import *
+        def on(model, x): return run(model, x).argmax()
+        def further(model, x): return on(model, x)
+        def off(model, x): return log(model, x)
+        def asks(): return ready() and version()
+        def again(n): return again(n - 1)
+        """,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("run", True), ("on", True), ("further", True), ("log", True), ("off", False), ("asks", False), ("ready", False)],
+)
+def test_who_calls_something_for_a_result_that_is_no_modules_runs_none(build: Build, name: str, expected: bool) -> None:
+    project = build(PROJECT)
+    (function,) = [f for f in project.functions() if f.name == name]
+    assert project.forwards.may_run(function) is expected
+
+
+@pytest.mark.parametrize(
+    ("body", "near"),
+    [
+        ("def g(x): return made(x)", True),
+        ("def g(x): return quiet(x)", False),
+        ("def g(x): return Net()(x)", True),
+        ("class A:\n    @torch.inference_mode()\n    def m(self): self.k = 1\n    def g(self): return self.k", True),
+        ("class A:\n    def g(self): return self.k", False),
+        ("def g(x):\n    with torch.inference_mode():\n        return x + 1", True),
+    ],
+)
+def test_who_is_near_an_inference_mode(build: Build, body: str, near: bool) -> None:
+    held = (
+        "import torch\n@torch.inference_mode()\ndef made(x): return x + 1\ndef quiet(x): return x\n"
+        "class Net(torch.nn.Module):\n    @torch.inference_mode()\n    def forward(self, x): return x\n"
+    )
+    names = "Net, made, quiet" if "Net" in body else "made, quiet"
+    project = build({"held.py": held, "use.py": f"import torch\nfrom held import {names}\n{body}\n"})
+    (function,) = [f for f in project.functions() if f.facts.name == "g"]
+    assert project.inference_modes.are_near(function) is near
+
+
+def test_without_an_inference_mode_nobody_is_near_one(build: Build) -> None:
+    project = build({"a.py": "import torch\n@torch.no_grad()\ndef f(x): return x.add_(1)\n"})
+    assert not any(map(project.inference_modes.are_near, project.functions()))
