@@ -1,9 +1,9 @@
 """What assignments do to names, attributes and containers."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 from gradlint.model.code import Attribute, Augment, Display, Expression, Name, Operation, Subscript, dotted
+from gradlint.model.record import replace
 from gradlint.model.traverse import within
 from gradlint.project import evaluate, growth, tensors
 from gradlint.project.flow import AttributeEvent

@@ -1,9 +1,9 @@
 """The abstract run over attributes: what an object, a module or a tensor has under a name."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gradlint.model.code import Attribute, dotted
+from gradlint.model.record import replace
 from gradlint.model.torch_calls import MODEL_NAME, READING_ATTRIBUTES
 from gradlint.model.torch_tensors import VIEWING
 from gradlint.project import tensors

@@ -2,11 +2,11 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 
 from gradlint.finding import Place
 from gradlint.model.code import Call, Constant, Evaluate, Lambda, Raise, dotted
 from gradlint.model.facts import CallFact
+from gradlint.model.record import dataclass
 from gradlint.model.torch_calls import BACKWARD_METHODS
 from gradlint.model.torch_names import (
     GUARDED_HOOKS,

@@ -1,9 +1,10 @@
 """What becomes of a result in the end, followed through every caller it is returned to."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gradlint.finding import Place
+from gradlint.model.record import replace
 from gradlint.project.calls import CallGraph, Edge
 from gradlint.project.dependencies import Memo
 from gradlint.project.flow import Flow, Flows

@@ -1,7 +1,6 @@
 """The abstract run over expressions."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from gradlint.model.code import (
@@ -22,6 +21,7 @@ from gradlint.model.code import (
     Yield,
     dotted,
 )
+from gradlint.model.record import replace
 from gradlint.model.torch_calls import FORCE_LIKE, READING_ATTRIBUTES
 from gradlint.model.torch_tensors import VIEWING
 from gradlint.project import attributes, invoke, tensors

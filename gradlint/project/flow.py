@@ -8,10 +8,12 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 
 from gradlint.model.code import Expression
+from gradlint.model.record import dataclass as frozen
+from gradlint.model.record import replace
 from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.project.bindings import Bindings, owner_class
 from gradlint.project.calls import CallGraph
@@ -33,7 +35,7 @@ _Constants = tuple[tuple[str, object], ...]
 _Key = FunctionNode | tuple[ClassNode, str] | tuple[FunctionNode, str]  # a flow, an attribute, effects
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(frozen=True, slots=True)
 class Passed:
     """An argument of a call, evaluated."""
 
@@ -43,7 +45,7 @@ class Passed:
     expression: Expression
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(frozen=True, slots=True)
 class CallEvent:
     """A call as it was met. ``forward`` tells that it runs a module; ``in_loop`` that it stands in a loop.
 
@@ -69,7 +71,7 @@ class CallEvent:
         return self.name.rpartition(".")[2]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(frozen=True, slots=True)
 class AttributeEvent:
     """An attribute that was read, or assigned (``stored``).
 
@@ -91,7 +93,7 @@ class AttributeEvent:
     dereferenced: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(frozen=True, slots=True)
 class ChangeEvent:
     """A tensor that was changed in place: by ``+=``, by item assignment or by a method such as ``mul_``.
 

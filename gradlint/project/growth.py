@@ -5,10 +5,10 @@ finds its own origin in what it adds to is made once more, and has kept what it 
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from gradlint.model.code import Augment, Call, Conditional, Display, Expression, For, Name, Operation, dotted
+from gradlint.model.record import dataclass
 from gradlint.model.traverse import statements
 from gradlint.project.nodes import FunctionNode
 from gradlint.project.values import COMPUTED, Origin, Value

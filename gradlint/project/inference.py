@@ -6,9 +6,10 @@ on, or whose function works on gradients, is never inference, whatever its name.
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gradlint.model.code import Call, Constant
+from gradlint.model.record import replace
 from gradlint.model.torch_calls import BACKWARD_METHODS
 from gradlint.model.torch_names import EVALUATION_HOOKS
 from gradlint.model.traverse import all_expressions

@@ -1,10 +1,11 @@
 """Tensors made under ``inference_mode()``, and what is done with them outside of it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from gradlint.model.code import dotted
+from gradlint.model.record import replace
 from gradlint.model.torch_calls import LOSS_LIKE
 from gradlint.project import scope
 from gradlint.project.bindings import owner_class

@@ -1,9 +1,9 @@
 """The abstract run over calls: what a call gives, changes and does with what it is given."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gradlint.model.code import Call
+from gradlint.model.record import replace
 from gradlint.model.torch_calls import BACKWARD_METHODS, SCALER
 from gradlint.project import tensors
 from gradlint.project.flow import CallEvent

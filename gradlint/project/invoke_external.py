@@ -1,7 +1,6 @@
 """The abstract run over calls of functions outside the project: torch, builtins, other libraries."""
 
-from dataclasses import replace
-
+from gradlint.model.record import replace
 from gradlint.model.torch_calls import (
     FACTORIES,
     GRADIENT_FUNCTIONS,

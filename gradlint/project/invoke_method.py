@@ -1,8 +1,7 @@
 """The abstract run over methods of tensors and of what might be one."""
 
-from dataclasses import replace
-
 from gradlint.model.code import Attribute, Call
+from gradlint.model.record import replace
 from gradlint.model.torch_calls import (
     DETACHING_METHODS,
     INTEGER_TYPES,

@@ -1,9 +1,9 @@
 """The abstract run over calls of modules and of their methods."""
 
 import re
-from dataclasses import replace
 
 from gradlint.model.code import Constant
+from gradlint.model.record import replace
 from gradlint.model.torch_calls import (
     FORWARD_METHODS,
     LOSS_LIKE,

@@ -1,9 +1,9 @@
 """The abstract run over calls of the project's own functions: each is summed up by its own flow."""
 
 import re
-from dataclasses import replace
 
 from gradlint.model.code import Call, dotted
+from gradlint.model.record import replace
 from gradlint.project import tensors
 from gradlint.project.flow import MOST_TARGETS, CallEvent, Flow, SideEffects, is_bound, matched
 from gradlint.project.handing_back import runs_module

@@ -1,9 +1,8 @@
 """The abstract run over calls of what cannot be resolved: only names speak."""
 
-from dataclasses import replace
-
 from gradlint.model.code import Expression, Subscript, dotted
 from gradlint.model.inference_names import TORCH_PACKAGES
+from gradlint.model.record import replace
 from gradlint.model.torch_calls import (
     BACKWARD_METHODS,
     GRADIENT_NAMES,

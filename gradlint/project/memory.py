@@ -5,8 +5,8 @@ that may run one, and where paths of different epochs meet. A tensor born in the
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, replace
 
+from gradlint.model.record import dataclass, replace
 from gradlint.project.effects import GRAD, INFERENCE, NO_GRAD, apply
 from gradlint.project.flow import MOST_TARGETS, ChangeEvent, Flow, Flows, SideEffects
 from gradlint.project.nodes import FunctionNode

@@ -1,9 +1,10 @@
 """In which state gradients are at each act of a script: the order analysis."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
+from gradlint.model.record import replace
 from gradlint.model.torch_calls import OPTIMIZER_NAME
 from gradlint.project import scope
 from gradlint.project.bindings import owner_class

@@ -1,10 +1,10 @@
 """Reads of attributes, ``.grad`` above all: is it asked first whether there is one, and is it used as if there were?"""
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from gradlint.model.code import Attribute, Call, Constant, Expression, Name, Operation, dotted
+from gradlint.model.record import replace
 from gradlint.project.flow import AttributeEvent
 from gradlint.project.values import NEVER, Value, meet
 

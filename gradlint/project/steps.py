@@ -6,7 +6,7 @@ does stands in the place of its call, with names as the caller knows them.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from gradlint.model.code import (
@@ -30,6 +30,7 @@ from gradlint.model.code import (
     With,
     dotted,
 )
+from gradlint.model.record import replace
 from gradlint.model.torch_calls import BACKWARD_METHODS
 from gradlint.model.traverse import expressions, parts
 from gradlint.project.calls import CallGraph

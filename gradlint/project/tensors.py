@@ -4,9 +4,9 @@ Each function gives the whole set of what may come out, and says nothing (:data:
 """
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from gradlint.model.record import replace
 from gradlint.project.values import ANY, COMPUTED, LEAF, PLAIN, Kind, Loss, Origin, Value, plain
 
 if TYPE_CHECKING:

@@ -1,7 +1,8 @@
 """Where values go: how a graph is used, within a function and beyond."""
 
-from dataclasses import dataclass
 from typing import Literal
+
+from gradlint.model.record import dataclass
 
 UseKind = Literal[
     "trained",  # backward() or autograd.grad() reaches it

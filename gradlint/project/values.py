@@ -1,9 +1,10 @@
 """What a name holds, as far as code shows it. What is unknown stays unknown."""
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import field, fields
 from typing import Literal, NamedTuple
 
 from gradlint.finding import Place
+from gradlint.model.record import dataclass, replace
 from gradlint.project.nodes import FunctionNode, Target
 
 Kind = Literal[
