@@ -65,7 +65,7 @@ class Inference:
         self._calls = calls
         self._flows = flows
         self._destinies = destinies
-        self._forwards = forwards
+        self._running = forwards
         self._cues = Cues(bindings, calls, flows, configured)
         self._passed = Passed(flows, bindings)
         dependencies = linker.dependencies
@@ -108,7 +108,7 @@ class Inference:
             return
         if not any(self._calls.states_at(function, call.at) & GRAD for call in function.facts.calls):
             return  # guarded, whatever it runs
-        if not self._forwards.may_run(function):
+        if not self._running.may_run(function):
             return
         flow = self._flows.flow(function)
         if self._needs_gradient(function):
