@@ -8,10 +8,12 @@ from gradlint.model.torch_calls import OPTIMIZERS
 from gradlint.model.traverse import all_expressions, within
 from gradlint.project import scope
 from gradlint.project.calls import CallGraph
-from gradlint.project.effects import GRAD, apply
+from gradlint.project.effects import GRAD, UNSURE, apply
 from gradlint.project.flow import CallEvent, Flows
 from gradlint.project.nodes import ClassNode, FunctionNode
 from gradlint.project.order import Order, acts
+
+_RECORDING = GRAD | UNSURE  # or perhaps: ``set_grad_enabled(phase == "train")``
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +72,11 @@ class GuardedTraining:
 
     def _guard(self, function: FunctionNode, event: CallEvent) -> "FunctionNode | bool":
         """The decorated ``forward`` that a call runs, or whether it stands under a guard of the function itself."""
-        if not apply(self._calls.effect_at(function, event.at), GRAD) & GRAD:
+        if not apply(self._calls.effect_at(function, event.at), GRAD) & _RECORDING:
             return True
         target = event.callee.target
         forward = target.method("forward") if isinstance(target, ClassNode) else None
-        if forward is not None and not apply(self._calls.effect_at(forward, forward.facts.at), GRAD) & GRAD:
+        if forward is not None and not apply(self._calls.effect_at(forward, forward.facts.at), GRAD) & _RECORDING:
             return forward
         return False
 

@@ -29,9 +29,10 @@ from gradlint.project import evaluate, tensors
 from gradlint.project.invocation import Invocation, last_part
 from gradlint.project.invoke_unknown import on_unknown
 from gradlint.project.nodes import External
-from gradlint.project.values import ANY, LEAF, NUMBER, PLAIN, UNKNOWN, Loss, Value, plain, without_graph
+from gradlint.project.values import ANY, LEAF, NUMBER, PLAIN, UNKNOWN, Loss, Origin, Value, plain, without_graph
 
 _NUMBERS = frozenset({"builtins.float", "builtins.int", "builtins.bool"})
+_SETTINGS = frozenset("device dtype generator layout pin_memory requires_grad".split())  # of what is made
 _ALGEBRA = frozenset({"torch.linalg", "torch.fft", "torch.special"})
 
 
@@ -207,7 +208,8 @@ def made_of_data(it: Invocation, name: str) -> Value:
         return Value("tensor")
     lost = Loss(name, it.run.function.place(it.at)) if tensor == PLAIN else None
     made = tensors.made("tensor", tensor, it.at, it.run, lost=lost)
-    made = replace(made, shadow=it.traces)
+    copied = (argument.value.traces for argument in it.arguments if argument.keyword not in _SETTINGS)
+    made = replace(made, shadow=frozenset[Origin]().union(*copied))
     return replace(made, default_float=True) if _is_default_float(it, name) else made
 
 

@@ -673,4 +673,23 @@ for i in range(2):
         y[i][j] = x[i][j].exp()
 y.sum().backward()
 ```
+
+### the target is made on a device that the caller chose
+```python
+import torch
+from torch import nn
+
+class Scaled(nn.Linear):
+    def scale(self):
+        return self.weight.norm()
+
+def train(device):
+    layer = Scaled(8, 3)
+    x, target = torch.randn(4, 8, device=device), torch.zeros(4, 3, device=device)
+    y = layer(x)
+    loss = nn.functional.mse_loss(y, target)
+    loss.backward()
+
+train("cpu")
+```
 """

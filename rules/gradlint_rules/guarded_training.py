@@ -199,4 +199,26 @@ def train(model, batches):
 
 # run: train(model, batches)
 ```
+
+### training and validation in one loop, which switches by the phase
+```python
+import torch
+from torch import nn
+
+def fit(batches, epochs):
+    network = nn.Linear(8, 3)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    for epoch in range(epochs):
+        for phase in ["train", "val"]:
+            for inputs, labels in batches[phase]:
+                optimizer.zero_grad()
+                with torch.set_grad_enabled(phase == "train"):
+                    loss = nn.functional.cross_entropy(network(inputs), labels)
+                    if phase == "train":
+                        loss.backward()
+                        optimizer.step()
+
+batch = (torch.ones(4, 8), torch.zeros(4, dtype=torch.long))
+fit({"train": [batch], "val": [batch]}, 2)
+```
 """
