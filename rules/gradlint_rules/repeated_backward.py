@@ -75,7 +75,7 @@ from gradlint.rule import (
 )
 
 
-@rule("GL403", severity="warning", since="0.2.0")
+@rule("GL403", severity="advice", since="0.2.0")
 def repeated_backward(project: Project) -> Iterator[Finding]:
     """Find ``backward()`` on what holds a part of a graph that was walked and freed before."""
     for function in project.functions():
