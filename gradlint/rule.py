@@ -45,24 +45,26 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.traverse import all_expressions, blocks, expressions, parts, statements, within
-from gradlint.project import Forward, FunctionNode, Project, rewrites, scope
-from gradlint.project.buffers import Update as BufferUpdate
-from gradlint.project.effects import GRAD, INFERENCE, NO_GRAD
-from gradlint.project.flags import Misspelling
-from gradlint.project.flow import AttributeEvent, CallEvent, ChangeEvent, Passed
-from gradlint.project.growths import Kept
-from gradlint.project.guarded_training import GuardedModule
-from gradlint.project.inference_tensors import Misuse as InferenceMisuse
-from gradlint.project.leaks import Leak
-from gradlint.project.nodes import ClassNode, External
-from gradlint.project.optimizers import Optimizer, parameter_names
-from gradlint.project.order import Moment
-from gradlint.project.order import acts as acts_of
-from gradlint.project.steps import Act
-from gradlint.project.targets import Detached
-from gradlint.project.uses import Use
-from gradlint.project.values import COMPUTED, LEAF, PLAIN, Loss, Origin, Value
-from gradlint.project.walks import SecondWalk
+from gradlint.project import Forward, FunctionNode, Project
+from gradlint.project.grad_states.effects import GRAD, INFERENCE, NO_GRAD
+from gradlint.project.grad_states.leaks import Leak
+from gradlint.project.linking import scope
+from gradlint.project.linking.nodes import ClassNode, External
+from gradlint.project.questions import rewrites
+from gradlint.project.questions.buffers import Update as BufferUpdate
+from gradlint.project.questions.flags import Misspelling
+from gradlint.project.questions.growths import Kept
+from gradlint.project.questions.guarded_training import GuardedModule
+from gradlint.project.questions.inference_tensors import Misuse as InferenceMisuse
+from gradlint.project.questions.optimizers import Optimizer, parameter_names
+from gradlint.project.questions.order import Moment
+from gradlint.project.questions.order import acts as acts_of
+from gradlint.project.questions.steps import Act
+from gradlint.project.questions.targets import Detached
+from gradlint.project.questions.walks import SecondWalk
+from gradlint.project.running.flow import AttributeEvent, CallEvent, ChangeEvent, Passed
+from gradlint.project.running.uses import Use
+from gradlint.project.running.values import COMPUTED, LEAF, PLAIN, Loss, Origin, Value
 from gradlint.quick.packs import BUILTIN
 
 Check = Callable[[Project], Iterator[Finding]]

@@ -11,7 +11,7 @@ from gradlint.engine.reading import spelt
 from gradlint.engine.workers import can_fork, spread
 from gradlint.finding import Finding
 from gradlint.project import Project
-from gradlint.project.nodes import ModuleNode
+from gradlint.project.linking.nodes import ModuleNode
 from gradlint.rule import Rule, RuleError
 from gradlint.source import Source
 

@@ -1,4 +1,4 @@
-"""Names that tell what code is for: tables, not code. Hints, weighed in :mod:`gradlint.project.inference`."""
+"""Names that tell what code is for: tables, not code. Hints, weighed in :mod:`gradlint.project.questions.inference`."""
 
 import re
 

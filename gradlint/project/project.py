@@ -5,34 +5,34 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gradlint.model.facts import ModuleFacts
-from gradlint.project.bindings import Bindings
-from gradlint.project.buffers import Buffers
-from gradlint.project.calls import CallGraph
-from gradlint.project.consumers import Consumers
-from gradlint.project.destiny import Destinies
-from gradlint.project.evidence import Evidence
-from gradlint.project.flags import Flags
-from gradlint.project.flow import Flow, Flows
-from gradlint.project.forwards import Forwards
-from gradlint.project.gradients import Gradients
-from gradlint.project.growths import Growths
-from gradlint.project.guarded_training import GuardedTraining
-from gradlint.project.inference import Inference
-from gradlint.project.inference_modes import InferenceModes
-from gradlint.project.inference_tensors import InferenceTensors
-from gradlint.project.layers import Layers
-from gradlint.project.leaks import Leaks
-from gradlint.project.link import Linker
-from gradlint.project.modes import Modes
-from gradlint.project.nodes import External, FunctionNode, ModuleNode
-from gradlint.project.optimizers import Optimizers
-from gradlint.project.order import Order
-from gradlint.project.prospects import Prospects
-from gradlint.project.state import GradStates
-from gradlint.project.steps import Steps
-from gradlint.project.targets import Targets
-from gradlint.project.training_mode import TrainingMode
-from gradlint.project.walks import Walks
+from gradlint.project.grad_states.calls import CallGraph
+from gradlint.project.grad_states.leaks import Leaks
+from gradlint.project.grad_states.modes import Modes
+from gradlint.project.grad_states.state import GradStates
+from gradlint.project.linking.bindings import Bindings
+from gradlint.project.linking.layers import Layers
+from gradlint.project.linking.link import Linker
+from gradlint.project.linking.nodes import External, FunctionNode, ModuleNode
+from gradlint.project.questions.buffers import Buffers
+from gradlint.project.questions.consumers import Consumers
+from gradlint.project.questions.destiny import Destinies
+from gradlint.project.questions.evidence import Evidence
+from gradlint.project.questions.flags import Flags
+from gradlint.project.questions.forwards import Forwards
+from gradlint.project.questions.gradients import Gradients
+from gradlint.project.questions.growths import Growths
+from gradlint.project.questions.guarded_training import GuardedTraining
+from gradlint.project.questions.inference import Inference
+from gradlint.project.questions.inference_modes import InferenceModes
+from gradlint.project.questions.inference_tensors import InferenceTensors
+from gradlint.project.questions.optimizers import Optimizers
+from gradlint.project.questions.order import Order
+from gradlint.project.questions.prospects import Prospects
+from gradlint.project.questions.steps import Steps
+from gradlint.project.questions.targets import Targets
+from gradlint.project.questions.training_mode import TrainingMode
+from gradlint.project.questions.walks import Walks
+from gradlint.project.running.flow import Flow, Flows
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from gradlint.model.record import replace
-from gradlint.project.nodes import External
-from gradlint.project.steps import Act
-from gradlint.project.values import NUMBER, PLAIN, Value
+from gradlint.project.linking.nodes import External
+from gradlint.project.questions.steps import Act
+from gradlint.project.running.values import NUMBER, PLAIN, Value
 
 
 def fields_of(record: Any) -> list[object]:

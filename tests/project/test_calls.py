@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from gradlint.project import Project
-from gradlint.project.effects import GRAD, INFERENCE, NO_GRAD, UNSURE, names
+from gradlint.project.grad_states.effects import GRAD, INFERENCE, NO_GRAD, UNSURE, names
 
 Build = Callable[[Mapping[str, str]], Project]
 Callers = Callable[..., dict[str, list[str]]]

@@ -6,7 +6,7 @@ import pytest
 
 from gradlint import engine, registry
 from gradlint.project import Project
-from gradlint.project.effects import GRAD, NO_GRAD
+from gradlint.project.grad_states.effects import GRAD, NO_GRAD
 from gradlint.source import Source
 
 Build = Callable[[Mapping[str, str]], Project]

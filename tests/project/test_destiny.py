@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from gradlint.project import Project
-from gradlint.project.destiny import Destiny
+from gradlint.project.questions.destiny import Destiny
 
 Build = Callable[[Mapping[str, str]], Project]
 DestinyOf = Callable[..., Destiny]

@@ -8,7 +8,7 @@ import pytest
 from gradlint import registry
 from gradlint.model.extract import extract
 from gradlint.project import Project
-from gradlint.project.inference_modes import InferenceModes
+from gradlint.project.questions.inference_modes import InferenceModes
 from gradlint.rule import Rule
 from gradlint.source import Source
 from gradlint.testing import cases

@@ -6,7 +6,7 @@ from itertools import permutations
 import pytest
 
 from gradlint.project import Project
-from gradlint.project.frameworks import Frameworks
+from gradlint.project.linking.frameworks import Frameworks
 
 Build = Callable[..., Project]
 CIRCLE = {

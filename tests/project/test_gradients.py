@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from gradlint.project import Project
-from gradlint.project.flow import AttributeEvent
+from gradlint.project.running.flow import AttributeEvent
 
 Build = Callable[[Mapping[str, str]], Project]
 

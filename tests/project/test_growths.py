@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from gradlint.project import Project
-from gradlint.project.values import COMPUTED, LEAF, PLAIN
+from gradlint.project.running.values import COMPUTED, LEAF, PLAIN
 
 Build = Callable[[Mapping[str, str]], Project]
 

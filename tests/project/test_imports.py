@@ -2,7 +2,7 @@
 
 from gradlint.model.extract import extract
 from gradlint.project import Project
-from gradlint.project.imports import Imports
+from gradlint.project.linking.imports import Imports
 from gradlint.source import Source
 
 

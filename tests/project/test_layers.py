@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from gradlint.project import Project
-from gradlint.project.nodes import External
+from gradlint.project.linking.nodes import External
 
 Build = Callable[[Mapping[str, str]], Project]
 

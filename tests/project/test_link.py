@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from gradlint.project import Project
-from gradlint.project.nodes import ClassNode, External, FunctionNode, ModuleNode, Target
+from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, ModuleNode, Target
 
 Build = Callable[[Mapping[str, str]], Project]
 Meaning = Callable[..., str]

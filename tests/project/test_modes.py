@@ -5,7 +5,7 @@ import pytest
 from gradlint.model.code import Evaluate, With
 from gradlint.model.extract import extract
 from gradlint.project import Project
-from gradlint.project.nodes import FunctionNode
+from gradlint.project.linking.nodes import FunctionNode
 from gradlint.source import Source
 
 

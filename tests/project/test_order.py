@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from gradlint.project import Project
-from gradlint.project.nodes import FunctionNode
-from gradlint.project.order import acts
-from gradlint.project.steps import is_optimizer_name
+from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.questions.order import acts
+from gradlint.project.questions.steps import is_optimizer_name
 
 Build = Callable[[Mapping[str, str]], Project]
 

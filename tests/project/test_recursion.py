@@ -6,8 +6,8 @@ from itertools import permutations
 import pytest
 
 from gradlint.project import Project
-from gradlint.project.recursion import Recursion
-from gradlint.project.values import Origin
+from gradlint.project.running.recursion import Recursion
+from gradlint.project.running.values import Origin
 
 Build = Callable[[Mapping[str, str]], Project]
 

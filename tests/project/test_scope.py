@@ -6,8 +6,9 @@ import pytest
 
 from gradlint.model.code import Expression, dotted
 from gradlint.model.extract import extract
-from gradlint.project import Project, scope
-from gradlint.project.nodes import FunctionNode
+from gradlint.project import Project
+from gradlint.project.linking import scope
+from gradlint.project.linking.nodes import FunctionNode
 from gradlint.source import Source
 
 

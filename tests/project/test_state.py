@@ -6,7 +6,7 @@ import pytest
 
 from gradlint.model.extract import extract
 from gradlint.project import Names, Project
-from gradlint.project.effects import (
+from gradlint.project.grad_states.effects import (
     DISABLE,
     ENABLE,
     GRAD,

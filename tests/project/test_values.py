@@ -11,7 +11,7 @@ import pytest
 
 from gradlint.model.extract import extract
 from gradlint.project import Project
-from gradlint.project.values import Value
+from gradlint.project.running.values import Value
 from gradlint.source import Source
 
 SETUP = """

@@ -1,0 +1,138 @@
+"""Where code names torch's grad modes and asks for them, under whatever name."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+
+from gradlint.model.code import Assign, Attribute, Call, Expression, Name, dotted
+from gradlint.model.torch_names import GRAD_MODES, GRAD_QUERIES, GradModeName
+from gradlint.model.traverse import statements
+from gradlint.project.linking.bindings import Bindings
+from gradlint.project.linking.dependencies import Memo, Whole
+from gradlint.project.linking.link import Linker
+from gradlint.project.linking.nodes import External, FunctionNode, ModuleNode
+
+_LONGEST_CHAIN = 8  # names for names for names
+_WORDS = frozenset(name.rpartition(".")[2] for name in (*GRAD_MODES, *GRAD_QUERIES))
+
+
+class Modes:
+    """Says what an expression has to do with grad modes; follows imports and variables."""
+
+    def __init__(self, linker: Linker, bindings: Bindings) -> None:
+        self._linker = linker
+        self._bindings = bindings
+        self._renamed: Memo[ModuleNode, tuple[tuple[str, str], ...]] = Memo(linker.dependencies, _renamed_in, ())
+        self._spelt: dict[frozenset[str], Whole[frozenset[str]]] = {}
+        self._renamings: Whole[dict[str, set[str]]] = Whole(linker.dependencies, "renamings", self._find_renamings)
+        self._holders: Whole[frozenset[str]] = Whole(linker.dependencies, "holders", self._find_holders)
+
+    def spellings(self, names: Iterable[str]) -> frozenset[str]:
+        """The names, and those that imports and assignments anywhere in the project give to them."""
+        names = frozenset(names)
+        if names not in self._spelt:
+            self._spelt[names] = Whole(
+                self._linker.dependencies, f"spellings {sorted(names)}", lambda: self._spellings(names), first=True
+            )
+        return self._spelt[names].value
+
+    def _spellings(self, names: frozenset[str]) -> frozenset[str]:
+        renamings, words, pending = self._renamings.value, set(names), [*names]
+        while pending:
+            new = renamings.get(pending.pop(), set()) - words
+            words |= new
+            pending.extend(new)
+        return frozenset(words)
+
+    def _find_renamings(self) -> dict[str, set[str]]:
+        """The names that imports and assignments anywhere in the project give to what goes by another name."""
+        found: defaultdict[str, set[str]] = defaultdict(set)
+        for module in self._linker.modules:
+            for name, new in self._renamed.of(module):
+                found[name].add(new)
+        return dict(found)
+
+    def mentioned(self, function: FunctionNode) -> bool:
+        """Whether a function's scope may name a grad mode at all; costs next to nothing."""
+        return not self.spellings(_WORDS).isdisjoint(function.facts.words)
+
+    def _find_holders(self) -> frozenset[str]:
+        """The last parts of the names that objects of a grad mode are kept under: ``quiet = torch.no_grad()``."""
+        found: set[str] = set()
+        for module in self._linker.modules:
+            for function in filter(self.mentioned, module.functions):
+                for statement in statements(function.facts.body):
+                    if isinstance(statement, Assign) and self.made(function, statement.value) is not None:
+                        found.update((dotted(target) or "").rpartition(".")[2] for target in statement.targets)
+        return self.spellings(found) if found else frozenset()
+
+    def involved(self, function: FunctionNode) -> bool:
+        """Whether a function's scope may name a grad mode, or a variable that holds an object of one."""
+        return self.mentioned(function) or not self._holders.value.isdisjoint(function.facts.words)
+
+    def full_name(self, function: FunctionNode, expression: Expression, depth: int = 0) -> str | None:
+        """The one dotted name outside the project that a name, attribute or variable stands for."""
+        name = dotted(expression)
+        if name is None or depth > _LONGEST_CHAIN:
+            return None
+        found: set[str] = set()
+        for where, value in self._bindings.values(function, name):
+            if dotted(value) == name:  # ``no_grad = no_grad`` says nothing
+                continue
+            full = self.full_name(where, value, depth + 1)
+            if full is None:
+                return None
+            found.add(full)
+        target = self._linker.resolve(function, name)
+        if isinstance(target, External):
+            found.add(target.name)
+        return found.pop() if len(found) == 1 else None
+
+    def mode(self, function: FunctionNode, expression: Expression) -> GradModeName | None:
+        """The grad mode that an expression names without calling it."""
+        return GRAD_MODES.get(self.full_name(function, expression) or "")
+
+    def made(self, function: FunctionNode, expression: Expression) -> GradModeName | None:
+        """The grad mode that a call makes: ``torch.no_grad()``."""
+        return self.mode(function, expression.function) if isinstance(expression, Call) else None
+
+    def held(self, function: FunctionNode, expression: Expression, depth: int = 0) -> GradModeName | None:
+        """The grad mode of the object that an expression gives: made on the spot, or by all that a name is assigned."""
+        if isinstance(expression, Call):
+            return self.made(function, expression)
+        name = dotted(expression)
+        if name is None or depth > _LONGEST_CHAIN:
+            return None
+        found: set[GradModeName] = set()
+        for where, value in self._bindings.values(function, name):
+            if dotted(value) == name:
+                continue
+            mode = self.held(where, value, depth + 1)
+            if mode is None:
+                return None
+            found.add(mode)
+        return found.pop() if len(found) == 1 else None
+
+    def decorating(self, function: FunctionNode, decorator: Expression) -> GradModeName | None:
+        """The grad mode that a decorator in a function's scope applies: called, bare (since torch 2.1) or held."""
+        return self.mode(function, decorator) or self.held(function, decorator)
+
+    def query(self, function: FunctionNode, expression: Expression) -> str | None:
+        """The query of the current mode that an expression names without calling it."""
+        return GRAD_QUERIES.get(self.full_name(function, expression) or "")
+
+
+def _renamed_in(module: ModuleNode) -> tuple[tuple[str, str], ...]:
+    pairs = (pair for function in module.functions for pair in _renamed(function))
+    return tuple(dict.fromkeys((name, new) for name, new in pairs if name != new))
+
+
+def _renamed(function: FunctionNode) -> Iterator[tuple[str, str]]:
+    """The last parts of names that a function gives other names to, with those."""
+    for imported in function.facts.imports:
+        if imported.name is not None:
+            yield imported.name, imported.binding
+    for statement in statements(function.facts.body):
+        if isinstance(statement, Assign) and (name := dotted(statement.value)) is not None:
+            for target in statement.targets:
+                if isinstance(target, Name | Attribute):
+                    yield name.rpartition(".")[2], target.id if isinstance(target, Name) else target.name

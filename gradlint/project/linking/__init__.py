@@ -1,0 +1,1 @@
+"""Names across modules: what they refer to, what is assigned to them, which classes are modules."""

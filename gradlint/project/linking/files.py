@@ -1,0 +1,133 @@
+"""The modules of a project, found by the names they are imported by, and how they come and go."""
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from gradlint.model.facts import ModuleFacts
+from gradlint.project.linking.dependencies import Change, Dependencies
+from gradlint.project.linking.nodes import ClassNode, FunctionNode, ModuleNode
+
+# A folder of the project called like one of these is not what ``import torch`` means.
+_LIBRARIES = frozenset(sys.stdlib_module_names) | {
+    "torch", "torchvision", "torchaudio", "numpy", "scipy", "sklearn", "pandas", "tensorflow", "keras", "jax",
+    "flax", "transformers", "diffusers", "accelerate", "datasets", "timm", "matplotlib", "PIL", "cv2", "tqdm",
+    "pytest", "click", "yaml", "requests",
+}  # fmt: skip
+_SPARE = 64  # files that may come before all is linked anew
+
+
+class Files:
+    """Modules in the order of their facts. ``dependencies`` are told of each that is found."""
+
+    def __init__(self, modules: Iterable[ModuleFacts]) -> None:
+        self.modules = [_node(facts, 1 << number) for number, facts in enumerate(modules)]
+        self._bits = {module.path: module.bit for module in self.modules}
+        self._most = len(self.modules) + _SPARE
+        self.dependencies = Dependencies(self._most)
+        self._index()
+
+    def _index(self) -> None:
+        self._found: dict[tuple[ModuleNode, str], ModuleNode | None] = {}
+        self._by_suffix: dict[str, list[ModuleNode]] = defaultdict(list)
+        self._packages = {module.parts for module in self.modules if module.is_package}
+        for module in self.modules:
+            for start in range(len(module.parts)):
+                self._by_suffix[".".join(module.parts[start:])].append(module)
+
+    def is_end_of_name(self, name: str) -> bool:
+        """Whether some module may be imported by this name, from somewhere."""
+        return name in self._by_suffix
+
+    def named(self, importer: ModuleNode, name: str) -> ModuleNode | None:
+        """The project's module that ``import name`` in ``importer`` means."""
+        key = (importer, name)
+        if key not in self._found:
+            self._found[key] = self._nearest(importer, name)
+        return self._passed(self._found[key])
+
+    def submodule(self, parts: tuple[str, ...]) -> ModuleNode | None:
+        """The module at a path."""
+        return self._passed(next((m for m in self._by_suffix.get(".".join(parts), ()) if m.parts == parts), None))
+
+    def _passed(self, module: ModuleNode | None) -> ModuleNode | None:
+        """A module that was found, which is thereby looked at."""
+        if module is not None:
+            self.dependencies.bits |= module.bit
+        return module
+
+    def _nearest(self, importer: ModuleNode, name: str) -> ModuleNode | None:
+        if name.partition(".")[0] == "torch":
+            return None  # even where torch itself is checked: what its names mean is known by heart
+        size = name.count(".") + 1
+        best: tuple[int, ModuleNode] | None = None
+        for module in self._by_suffix.get(name, ()):
+            root = module.parts[: len(module.parts) - size]
+            rank = self._rank(importer, root, name)
+            if rank >= 0 and (best is None or rank > best[0]):
+                best = (rank, module)
+        return best[1] if best else None
+
+    def _rank(self, importer: ModuleNode, root: tuple[str, ...], name: str) -> int:
+        """How well a folder serves as a module's import root: -1 not at all, else the nearer the more."""
+        folder = importer.parts if importer.is_package else importer.parts[:-1]
+        if root in self._packages and (root != folder or name.partition(".")[0] in _LIBRARIES):
+            return -1
+        if importer.parts[: len(root)] == root:
+            return 1 + len(root)
+        return 0 if name.partition(".")[0] not in _LIBRARIES else -1
+
+    # Edits
+
+    def change(self, modules: Sequence[ModuleFacts]) -> Change | None:
+        """Go on with other modules, which replace those of the same paths; what becomes of that.
+
+        None, and nothing is done, if packages come or go, or too many files: that may change what any name means.
+        """
+        before = {module.path: module for module in self.modules}
+        after = [_kept(before.get(facts.path), facts) or self._made(facts) for facts in modules]
+        kept = {*after}
+        change = Change(
+            gone=tuple(module for module in self.modules if module not in kept),
+            come=tuple(module for module in after if before.get(module.path) is not module),
+        )
+        paths = {module.path for module in after}
+        appearing = [module for module in change.come if module.path not in before]
+        vanishing = [module for module in change.gone if module.path not in paths]
+        if any(module.is_package or not module.bit for module in (*appearing, *vanishing)):
+            return None
+        self._bits.update((module.path, module.bit) for module in appearing)
+        self.modules[:] = after
+        self._index()
+        names = {module.parts[-1] for module in appearing if module.parts}
+        return Change(change.gone, change.come, sum(m.bit for m in after if names and _may_import(m, names)))
+
+    def _made(self, facts: ModuleFacts) -> ModuleNode:
+        """A node for new facts; without a bit if there is none left."""
+        bit = self._bits.get(facts.path)
+        if bit is None and len(self._bits) < self._most:
+            bit = self._bits[facts.path] = 1 << len(self._bits)
+        return _node(facts, bit or 0)
+
+
+def _kept(node: ModuleNode | None, facts: ModuleFacts) -> ModuleNode | None:
+    """The node that has such facts already."""
+    return node if node is not None and (node.facts is facts or node.facts == facts) else None
+
+
+def _may_import(module: ModuleNode, names: set[str]) -> bool:
+    """Whether a module speaks of one of these names, or has one of them in an import."""
+    return any(
+        not names.isdisjoint(function.facts.words)
+        or any(not names.isdisjoint(f"{found.module}.{found.name}".split(".")) for found in function.facts.imports)
+        for function in module.functions
+    )
+
+
+def _node(facts: ModuleFacts, bit: int) -> ModuleNode:
+    parts = tuple(part for part in facts.path.removesuffix(".py").split("/") if part not in ("", "."))
+    is_package = parts[-1:] == ("__init__",)
+    module = ModuleNode(facts, parts[:-1] if is_package else parts, is_package, bit)
+    module.functions.extend(FunctionNode(module, function) for function in facts.functions)
+    module.classes.extend(ClassNode(module, cls) for cls in facts.classes)
+    return module

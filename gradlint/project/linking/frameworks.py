@@ -1,0 +1,51 @@
+"""Which modules work with torch, and which with something else."""
+
+from gradlint.model.inference_names import OTHER_FRAMEWORKS, TORCH_PACKAGES, TORCH_WORDS
+from gradlint.project.linking.dependencies import Memo
+from gradlint.project.linking.link import Linker
+from gradlint.project.linking.nodes import External, ModuleNode
+
+_Imports = tuple[bool | None, tuple[ModuleNode, ...]]
+
+
+class Frameworks:
+    """Knows for each module whether it works with torch."""
+
+    def __init__(self, linker: Linker) -> None:
+        self._linker = linker
+        self._imports: Memo[ModuleNode, _Imports] = Memo(linker.dependencies, self._find_imports, (None, ()))
+        self._reaches: Memo[ModuleNode, bool] = Memo(linker.dependencies, self._find_reaches, False)
+
+    def is_torch(self, module: ModuleNode) -> bool:
+        """Whether a module imports torch, or others of the project that do, or says what only torch's code says."""
+        if self._imports.of(module)[0] is False:
+            return False
+        spoken = any(not TORCH_WORDS.isdisjoint(function.facts.words) for function in module.functions)
+        return spoken or self._reaches.of(module)
+
+    def _find_reaches(self, module: ModuleNode) -> bool:
+        """Whether torch is imported by a module or by what it imports; modules may import one another in circles."""
+        reached, known = [module], {module}
+        for other in reached:
+            itself, inner = self._imports.of(other)
+            if itself:
+                return True
+            if itself is None:
+                reached.extend(found for found in inner if found not in known)
+                known.update(inner)
+        return False
+
+    def _find_imports(self, module: ModuleNode) -> _Imports:
+        """Whether a module itself imports torch or another framework; where it does neither, what else it imports."""
+        roots: set[str] = set()
+        inner: dict[ModuleNode, None] = {}
+        for function in module.functions:
+            for found in function.facts.imports:
+                target = self._linker.imported(module, found)
+                if isinstance(target, External):
+                    roots.add(target.name.partition(".")[0])
+                elif target is not None:
+                    inner[target if isinstance(target, ModuleNode) else target.module] = None
+        if roots & TORCH_PACKAGES:
+            return True, ()
+        return (False, ()) if roots & OTHER_FRAMEWORKS else (None, tuple(inner))

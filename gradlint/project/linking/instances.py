@@ -1,0 +1,112 @@
+"""Of which class of the project a variable or attribute is an instance, as far as that is plain to see."""
+
+from collections.abc import Iterator
+
+from gradlint.model.code import Call, Constant, Display, Expression, Operation, Subscript, dotted
+from gradlint.model.torch_names import MODULE_WRAPPERS, SELF_RETURNING
+from gradlint.project.linking.bindings import Bindings, owner_class
+from gradlint.project.linking.dependencies import Memo
+from gradlint.project.linking.link import Linker
+from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
+from gradlint.project.linking.returns import returned
+
+
+class Instances:
+    """Answers about names, remembered."""
+
+    def __init__(self, linker: Linker, bindings: Bindings) -> None:
+        self._linker = linker
+        self._bindings = bindings
+        # A variable assigned from itself ends there, and so does a function that returns its own result.
+        self._classes: Memo[tuple[FunctionNode, str], ClassNode | None] = Memo(
+            linker.dependencies, lambda key: self._class_of(*key), None
+        )
+        self._products: Memo[FunctionNode, ClassNode | None] = Memo(linker.dependencies, self._made_in, None)
+
+    def class_of(self, function: FunctionNode, name: str) -> ClassNode | None:
+        """The class of the project that a variable or attribute is an instance of, if that is plain to see."""
+        return self._classes.of((function, name))
+
+    def classes_of(self, function: FunctionNode, name: str) -> tuple[ClassNode, ...]:
+        """All classes of which a variable may be given an instance, where branches choose one."""
+        made = (self._constructed(where, value) for where, value in self._bindings.values(function, name))
+        return tuple(dict.fromkeys(cls for cls in (self.class_of(function, name), *made) if cls is not None))
+
+    def _class_of(self, function: FunctionNode, name: str) -> ClassNode | None:
+        if name in ("self", "cls"):
+            return owner_class(function)
+        if name.endswith(".module"):  # what DataParallel wraps
+            return self.class_of(function, name.removesuffix(".module"))
+        for where, value in self._bindings.values(function, name):
+            if (cls := self._constructed(where, value)) is not None:
+                return cls
+        scope: FunctionNode | None = function
+        while scope is not None:
+            for parameter in scope.facts.parameters:
+                if parameter.name == name and parameter.annotation is not None:
+                    return self._annotated(scope, parameter.annotation)
+            scope = scope.parent
+        return None
+
+    def _constructed(self, scope: FunctionNode, value: Expression) -> ClassNode | None:
+        """The class of ``Class(...)``, also behind ``.to(device)`` and the like, which return the module."""
+        while isinstance(value, Call):
+            name = dotted(value.function)
+            if name is not None:
+                if (cls := self._made_by(scope, name, value)) is not None:
+                    return cls
+                if name.rpartition(".")[2] not in SELF_RETURNING:
+                    return None
+            inner = getattr(value.function, "value", None)
+            if inner is None:
+                return None
+            value = inner
+        name = dotted(value)
+        return self.class_of(scope, name) if name is not None else None
+
+    def _made_by(self, scope: FunctionNode, name: str, call: Call) -> ClassNode | None:
+        match self._linker.resolve(scope, name):
+            case ClassNode() as cls:
+                return cls
+            case FunctionNode() as factory:
+                return self._called_on(scope, name, self._products.of(factory))
+            case External(name=full) if full.rpartition(".")[2] in MODULE_WRAPPERS and call.arguments:
+                return self._constructed(scope, call.arguments[0].value)
+            case _:
+                return None
+
+    def _called_on(self, scope: FunctionNode, name: str, made: ClassNode | None) -> ClassNode | None:
+        """``Net.from_pretrained()`` gives a ``Net``, also where a base class of it defines that as ``cls(...)``."""
+        owner = self._linker.resolve(scope, name.rpartition(".")[0])
+        inherited = isinstance(owner, ClassNode) and made is not None and made in self._linker.ancestors(owner)
+        return owner if inherited and isinstance(owner, ClassNode) else made
+
+    def _made_in(self, factory: FunctionNode) -> ClassNode | None:
+        """The class of what a function returns."""
+        found = (self._constructed(factory, value) for value in returned(factory))
+        return next((cls for cls in found if cls is not None), None)
+
+    def _annotated(self, scope: FunctionNode, annotation: Expression) -> ClassNode | None:
+        """The class that an annotation names, alone or with None."""
+        names = {name for part in _alternatives(annotation) if (name := _spelt(part)) != "None"}
+        target = self._linker.resolve(scope.parent or scope, names.pop() or "") if len(names) == 1 else None
+        return target if isinstance(target, ClassNode) else None
+
+
+def _alternatives(annotation: Expression) -> Iterator[Expression]:
+    """The parts of ``A | B``, ``Union[A, B]`` and ``Optional[A]``, None left out of the last."""
+    match annotation:
+        case Operation(operator="|", operands=operands):
+            for operand in operands:
+                yield from _alternatives(operand)
+        case Subscript(value=value, index=index) if (dotted(value) or "").rpartition(".")[2] in ("Optional", "Union"):
+            yield from index.items if isinstance(index, Display) else (index,)
+        case _:
+            yield annotation
+
+
+def _spelt(annotation: Expression) -> str | None:
+    """The name in an annotation, which may be quoted."""
+    if isinstance(annotation, Constant):
+        return str(annotation.value)
+    return dotted(annotation)

@@ -1,0 +1,83 @@
+"""Which modules compute something else in training mode than in evaluation mode."""
+
+import re
+import sys
+from collections.abc import Iterable
+
+from gradlint.model.torch_calls import NEVER_MODULES
+from gradlint.model.torch_names import MODULE_BASES
+from gradlint.project.linking.dependencies import Memo
+from gradlint.project.linking.link import Linker
+from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, Target
+
+# Layers and functions that look at the training flag, and asking for it directly.
+_LAYER = re.compile(
+    r"^((Alpha|Feature)?[Dd]rop(out|path)\w*|DropPath|(Sync)?BatchNorm\w*|batch_norm"
+    r"|Transformer(En|De)coderLayer|Transformer|training)$"
+)
+# Models of other libraries; all of them have such layers.
+_LIBRARY = re.compile(r"^(torchvision\.models|timm|transformers|segmentation_models_pytorch|efficientnet_pytorch)\.")
+_DEEPEST = 6
+
+
+class Layers:
+    """Looks into classes of the project, and into what they are made of; remembers its answers."""
+
+    def __init__(self, linker: Linker) -> None:
+        self._linker = linker
+        self._found: Memo[tuple[ClassNode | FunctionNode, int], bool | None] = Memo(
+            linker.dependencies, lambda key: self._made_of(*key), None
+        )
+        self._open: set[ClassNode | FunctionNode] = set()
+
+    def depend_on_mode(self, target: Target | None) -> bool | None:
+        """Whether a module class, or what a factory makes, contains such a layer; None if that cannot be seen."""
+        return self._contains(target, 0)
+
+    def _contains(self, target: Target | None, depth: int) -> bool | None:
+        match target:
+            case External(name=name):
+                return _external(name)
+            case ClassNode() | FunctionNode() if depth <= _DEEPEST:
+                return self._found.of((target, depth)) if target not in self._open else False  # itself adds nothing
+            case _:
+                return None
+
+    def _made_of(self, target: ClassNode | FunctionNode, depth: int) -> bool | None:
+        self._open.add(target)
+        try:
+            return self._uses(target, depth) if isinstance(target, FunctionNode) else self._has(target, depth)
+        finally:
+            self._open.discard(target)
+
+    def _has(self, target: ClassNode, depth: int) -> bool | None:
+        ancestors = self._linker.ancestors(target)
+        inside = (self._uses(m, depth) for a in ancestors if isinstance(a, ClassNode) for m in a.methods)
+        outside = (self._contains(a, depth) for a in ancestors if isinstance(a, External))
+        return _any([*outside, *inside])
+
+    def _uses(self, function: FunctionNode, depth: int) -> bool | None:
+        if any(map(_LAYER.match, function.facts.words)):
+            return True
+        return _any(self._called(function, call.callee, depth) for call in function.facts.calls if call.callee)
+
+    def _called(self, function: FunctionNode, name: str, depth: int) -> bool | None:
+        """What is made by a call; a call of a method makes nothing, one of an unknown class perhaps."""
+        target = self._linker.resolve(function, name)
+        if target is None:
+            return None if name.rpartition(".")[2][:1].isupper() else False
+        return self._contains(target, depth + 1)
+
+
+def _external(name: str) -> bool | None:
+    if _LIBRARY.search(name) or _LAYER.match(name.rpartition(".")[2]):
+        return True
+    root = name.partition(".")[0]
+    if name in MODULE_BASES or root in NEVER_MODULES or root in sys.stdlib_module_names:
+        return False
+    return False if root == "torch" and not name.startswith("torch.hub.") else None
+
+
+def _any(answers: Iterable[bool | None]) -> bool | None:
+    found = set(answers)
+    return True if True in found else None if None in found else False

@@ -1,0 +1,119 @@
+"""Which classes are modules, and which modules have anything to train."""
+
+import sys
+
+from gradlint.model.code import Call, Constant, Name, dotted
+from gradlint.model.torch_calls import MODULE_CONTAINERS, NEVER_MODULES, PARAMETER_FREE, WRAPPED_TENSORS
+from gradlint.model.torch_names import LIGHTNING_ROOTS, MODULE_BASES
+from gradlint.model.traverse import all_expressions, within
+from gradlint.project.linking.bindings import Bindings
+from gradlint.project.linking.dependencies import Memo
+from gradlint.project.linking.link import Linker
+from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
+from gradlint.project.linking.returns import returned
+
+_PLAIN_BASES = frozenset({"object", "ABC", "Generic", "Protocol", "Function"})  # torch.autograd's has ``forward`` too
+
+
+class Modules:
+    """Answers about classes of the project, remembered."""
+
+    def __init__(self, linker: Linker, bindings: Bindings) -> None:
+        self._linker = linker
+        self._bindings = bindings
+        # A class that is part of itself adds nothing.
+        self._with_parameters: Memo[tuple[ClassNode, bool], bool] = Memo(
+            linker.dependencies, lambda key: self._has_parameters(*key), False
+        )
+        self._modules: Memo[ClassNode, bool] = Memo(linker.dependencies, self._is_module_class, False)
+
+    def is_module_class(self, cls: ClassNode) -> bool:
+        """Whether instances are ``torch.nn.Module``: by a base, or by having ``forward`` under an unknown base."""
+        return self._modules.of(cls)
+
+    def has_method(self, function: FunctionNode) -> bool:
+        """Whether a function is a method of a class of modules."""
+        return function.owner is not None and self.is_module_class(function.owner)
+
+    def _is_module_class(self, cls: ClassNode) -> bool:
+        outside = [a.name for a in self._linker.ancestors(cls) if isinstance(a, External)]
+        if any(name in MODULE_BASES or name.startswith(LIGHTNING_ROOTS) for name in outside):
+            return True
+        unknown = [name for name in outside if name.rpartition(".")[2] not in _PLAIN_BASES]
+        return bool(unknown) and self._linker.find_method(cls, "forward") is not None
+
+    def has_parameters(self, cls: ClassNode, *, beside_handed: bool = False) -> bool:
+        """Whether a module class may have parameters; False only when all it is made of can be seen to have none.
+
+        ``beside_handed`` leaves out the modules that its constructor is given.
+        """
+        return self._with_parameters.of((cls, beside_handed))
+
+    def _has_parameters(self, cls: ClassNode, beside_handed: bool) -> bool:
+        return any(
+            self._base_has_parameters(a) if isinstance(a, External) else self._makes_parameters(a, beside_handed)
+            for a in self._linker.ancestors(cls)
+        )
+
+    def _base_has_parameters(self, base: External) -> bool:
+        return base.name not in MODULE_BASES and base.name.rpartition(".")[2] not in _PLAIN_BASES
+
+    def _makes_parameters(self, cls: ClassNode, beside_handed: bool) -> bool:
+        constructor = cls.method("__init__")
+        given = {p.name for p in constructor.facts.parameters} - {"self"} if constructor is not None else set()
+        for method in cls.methods:
+            for name, values in self._bindings.assigned(method).items():
+                handed = method is constructor and not beside_handed and any(dotted(v) in given for v in values)
+                if name.startswith("self.") and handed and self._is_called(cls, name):
+                    return True  # a module may have been handed over
+            if any(self._makes_parameter(method, call.callee, call.at) for call in method.facts.calls):
+                return True
+        return False
+
+    def _is_called(self, cls: ClassNode, name: str) -> bool:
+        return any(
+            call.callee == name or call.callee.startswith(f"{name}.") for m in cls.methods for call in m.facts.calls
+        )
+
+    def _holds_what_was_handed(self, method: FunctionNode, at: int) -> bool:
+        """``nn.Sequential(*layers)`` with ``layers`` from the caller; what is made here is looked at by itself."""
+        given = {p.name for p in method.facts.parameters}
+        made = next((e for e in all_expressions(method.facts.body) if e.at == at), None)
+        return made is not None and any(isinstance(part, Name) and part.id in given for part in within(made))
+
+    def _is_frozen_parameter(self, method: FunctionNode, at: int) -> bool:
+        """``nn.Parameter(window, requires_grad=False)``."""
+        made = next((e for e in all_expressions(method.facts.body) if e.at == at and isinstance(e, Call)), None)
+        flags = [a.value for a in made.arguments if a.keyword == "requires_grad"] if made is not None else []
+        defaults = {p.name: p.default for p in method.facts.parameters}
+        values = [defaults.get(flag.id) if isinstance(flag, Name) else flag for flag in flags]
+        return any(isinstance(value, Constant) and value.value is False for value in values)
+
+    def _returns_parameters(self, factory: FunctionNode) -> bool:
+        """Whether a function returns a module with parameters; factories of factories are not followed."""
+        for value in returned(factory):
+            name = dotted(value.function) if isinstance(value, Call) else None
+            target = self._linker.resolve(factory, name) if name is not None else None
+            if name and isinstance(target, ClassNode | External) and self._makes_parameter(factory, name, value.at):
+                return True
+        return False
+
+    def _makes_parameter(self, method: FunctionNode, name: str, at: int) -> bool:
+        match self._linker.resolve(method, name) if name else None:
+            case External(name=full) if MODULE_CONTAINERS.search(full) is not None:
+                return self._holds_what_was_handed(method, at)
+            case External(name=full):
+                root = full.partition(".")[0]
+                if full in WRAPPED_TENSORS:
+                    return not self._is_frozen_parameter(method, at)
+                if PARAMETER_FREE.search(full) is not None:
+                    return False
+                if root == "torch":
+                    return full.startswith("torch.nn.")
+                return root not in NEVER_MODULES and root not in sys.stdlib_module_names
+            case ClassNode() as inner:
+                return self.is_module_class(inner) and self.has_parameters(inner)
+            case FunctionNode() as factory:
+                return factory is not method and self._returns_parameters(factory)
+            case _:
+                return name.rpartition(".")[2][:1].isupper()

@@ -1,0 +1,319 @@
+"""What is evaluated in a function's own scope, and in which position: entered, tested, expected to fail."""
+
+import re
+from collections.abc import Iterator
+
+from gradlint.model.code import (
+    Assign,
+    Attribute,
+    Augment,
+    Block,
+    Call,
+    Comprehension,
+    Conditional,
+    Constant,
+    Display,
+    Evaluate,
+    Expression,
+    For,
+    If,
+    Jump,
+    Name,
+    Operation,
+    Raise,
+    Return,
+    Statement,
+    Subscript,
+    Try,
+    While,
+    With,
+    dotted,
+)
+from gradlint.model.traverse import all_expressions, expressions, statements, within
+from gradlint.project.linking.nodes import FunctionNode
+
+_ENTERING = frozenset({"enter_context", "enter_async_context"})
+_RAISING = re.compile(r"(^|[._])(raises|suppress|assertRaises\w*)$")
+_UPDATES = frozenset({"sub_", "add_", "addcmul_", "addcdiv_", "lerp_", "copy_", "mul_"})
+_LONGEST_PROBE = 3  # a try of more statements is no question whether something exists
+
+
+def evaluated(function: FunctionNode) -> Iterator[Expression]:
+    """Every expression evaluated in a function's scope, at any depth.
+
+    The decorators, defaults and bases of what it defines are evaluated there too.
+    """
+    yield from all_expressions(function.facts.body)
+    for expression in _of_definitions(function):
+        yield from within(expression)
+
+
+def _of_definitions(function: FunctionNode) -> Iterator[Expression]:
+    for inner in function.module.functions:
+        if inner.facts.parent == function.facts.index:
+            yield from inner.facts.decorators
+            yield from (p.default for p in inner.facts.parameters if p.default is not None)
+    for cls in function.module.classes:
+        if cls.facts.parent == function.facts.index:
+            yield from cls.facts.decorators
+            yield from cls.facts.bases
+
+
+def decorators(function: FunctionNode) -> Iterator[Expression]:
+    """The decorators of the functions and classes that a function defines."""
+    for inner in function.module.functions:
+        if inner.facts.parent == function.facts.index:
+            yield from inner.facts.decorators
+    for cls in function.module.classes:
+        if cls.facts.parent == function.facts.index:
+            yield from cls.facts.decorators
+
+
+def with_items(function: FunctionNode) -> Iterator[Expression]:
+    """The expressions that ``with`` enters as context managers."""
+    for statement in statements(function.facts.body):
+        if isinstance(statement, With):
+            yield from (item.context for item in statement.items)
+
+
+def enclosing_withs(function: FunctionNode, at: int) -> list[With]:
+    """The ``with`` statements around a place, the innermost first."""
+    found = (s for s in statements(function.facts.body) if isinstance(s, With) and at in _places(s.body))
+    return sorted(found, key=lambda statement: -statement.at)
+
+
+def entered(function: FunctionNode) -> Iterator[Expression]:
+    """The expressions that are entered as context managers: by ``with``, or by an exit stack."""
+    yield from with_items(function)
+    for expression in all_expressions(function.facts.body):
+        match expression:
+            case Call(function=Attribute(name=name), arguments=(argument, *_)) if name in _ENTERING:
+                yield argument.value
+            case _:
+                pass
+
+
+def tested(function: FunctionNode) -> Iterator[Expression]:
+    """The expressions whose truth decides something, taken apart at ``and``, ``or`` and ``not``."""
+    found: dict[int, Expression] = {}
+    for statement in statements(function.facts.body):
+        found.update((test.at, test) for test in _tested_by(statement))
+    for expression in evaluated(function):
+        found.update((test.at, test) for test in _tested_in(expression))
+    yield from found.values()
+
+
+def _tested_by(statement: Statement) -> Iterator[Expression]:
+    match statement:
+        case If(test=test) | While(test=test) | Evaluate(value=test, discarded=False):
+            yield from _truths(test)
+        case _:
+            pass
+
+
+def _tested_in(expression: Expression) -> Iterator[Expression]:
+    match expression:
+        case Conditional(test=test) | Operation(operator="not", operands=(test,)):
+            yield from _truths(test)
+        case Operation(operator="and" | "or", operands=(first, *_)):
+            yield from _truths(first)  # the last operand is the result
+        case Operation(operator="==" | "!=" | "is" | "is not", operands=operands):
+            if any(isinstance(each, Constant) and isinstance(each.value, bool) for each in operands):
+                yield from operands
+        case Comprehension(loops=loops):
+            for loop in loops:
+                for condition in loop.conditions:
+                    yield from _truths(condition)
+        case _:
+            pass
+
+
+def _truths(test: Expression) -> Iterator[Expression]:
+    if isinstance(test, Operation) and test.operator in ("and", "or"):
+        for operand in test.operands:
+            yield from _truths(operand)
+    else:
+        yield test
+
+
+def asked_before(function: FunctionNode, at: int, word: str) -> bool:
+    """Whether a place is reached only after a question about ``word``: in a branch of it, or behind an early return."""
+    for statement in statements(function.facts.body):
+        if isinstance(statement, If) and statement.at < at and _mentions(statement.test, word):
+            if at in _places(statement.then) or at in _places(statement.otherwise):
+                return True
+            if any(isinstance(last, Return | Raise | Jump) for last in statement.then[-1:]):
+                return True
+    for expression in all_expressions(function.facts.body):
+        match expression:
+            case Conditional(test=test) | Operation(operator="and" | "or", operands=(test, *_)):
+                if _mentions(test, word) and any(part.at == at for part in within(expression)):
+                    return True
+            case _:
+                pass
+    return False
+
+
+def _mentions(expression: Expression, word: str) -> bool:
+    return any(getattr(part, "name", getattr(part, "id", None)) == word for part in within(expression))
+
+
+def outcomes(expression: Expression) -> Iterator[Expression]:
+    """What an expression may turn out to be: the branches of a conditional, the operands of ``or``."""
+    match expression:
+        case Conditional(then=yes, otherwise=no):
+            yield from outcomes(yes)
+            yield from outcomes(no)
+        case Operation(operator="or", operands=operands):
+            for operand in operands:
+                yield from outcomes(operand)
+        case Operation(operator="and", operands=operands):
+            yield from outcomes(operands[-1])
+        case _:
+            yield expression
+
+
+def expected_to_fail(function: FunctionNode) -> frozenset[int]:
+    """The places under ``with pytest.raises(...)`` and its kind."""
+    bodies = (s.body for s in statements(function.facts.body) if isinstance(s, With) and _raises(s))
+    return frozenset(place for body in bodies for place in _places(body))
+
+
+def _raises(statement: With) -> bool:
+    calls = (item.context.function for item in statement.items if isinstance(item.context, Call))
+    return any(_RAISING.search(dotted(called) or "") for called in calls)
+
+
+def tried(function: FunctionNode) -> frozenset[int]:
+    """The places in a short ``try`` that has handlers: a question whether something exists."""
+    found = (s for s in statements(function.facts.body) if isinstance(s, Try) and s.handlers)
+    return frozenset(place for probe in found if len(probe.body) <= _LONGEST_PROBE for place in _places(probe.body))
+
+
+def call_at(function: FunctionNode, at: int) -> Call | None:
+    """The call at a place of a function's scope."""
+    found = (e for e in evaluated(function) if e.at == at and isinstance(e, Call))
+    return next(found, None)
+
+
+def imports_torch(function: FunctionNode) -> bool:
+    """Whether the function's module imports something of torch."""
+    bodies = (function.module.body, function)
+    return any(found.module.partition(".")[0] == "torch" for body in bodies for found in body.facts.imports)
+
+
+def iterated(iterable: Expression) -> Expression:
+    """What a loop goes over in the end, under ``tqdm(enumerate(...))`` and the like."""
+    while isinstance(iterable, Call) and iterable.arguments:
+        iterable = iterable.arguments[0].value
+    return iterable
+
+
+def may_change_in_place(function: FunctionNode) -> bool:
+    """Whether a function spells any change in place: ``x += y``, ``x[i] = y``, ``x.add_(y)`` or ``out=x``."""
+    words = function.facts.words
+    if any(word.endswith("_") and not word.endswith("__") for word in words):
+        return True
+    if any(_changes(statement) for statement in statements(function.facts.body)):
+        return True
+    calls = (found for found in all_expressions(function.facts.body) if isinstance(found, Call))
+    return any(argument.keyword in ("out", "inplace") for call in calls for argument in call.arguments)
+
+
+def _changes(statement: Statement) -> bool:
+    match statement:
+        case Augment():
+            return True
+        case Assign(targets=targets):
+            return any(isinstance(target, Subscript) for target in targets)
+        case _:
+            return False
+
+
+def gradient_updates(function: FunctionNode) -> frozenset[int]:
+    """The places where something is changed in place by its own gradient: ``w -= lr * w.grad``, ``w.sub_(w.grad)``."""
+    found = {
+        statement.target.at
+        for statement in statements(function.facts.body)
+        if isinstance(statement, Augment) and _names_gradient_of(statement.target, statement.value)
+    }
+    for call in all_expressions(function.facts.body):
+        match call:
+            case Call(function=Attribute(value=owner, name=name)) if name in _UPDATES:
+                if any(_names_gradient_of(owner, argument.value) for argument in call.arguments):
+                    found.add(call.at)
+            case _:
+                pass
+    return frozenset(found)
+
+
+def _names_gradient_of(owner: Expression, value: Expression) -> bool:
+    name = dotted(owner)
+    return name is not None and any(dotted(part) == f"{name}.grad" for part in within(value))
+
+
+def pairs(target: Expression, value: Expression) -> Iterator[tuple[str, Expression]]:
+    """The dotted names that an assignment binds, each with what it gets: ``actor, critic = Actor(), Critic()``."""
+    if isinstance(target, Name | Attribute) and (name := dotted(target)):
+        yield name, value
+    elif isinstance(target, Display) and isinstance(value, Display) and len(target.items) == len(value.items):
+        for each, given in zip(target.items, value.items, strict=True):
+            yield from pairs(each, given)
+
+
+def assigned(function: FunctionNode) -> Iterator[tuple[str, Expression]]:
+    """The dotted names that a function assigns one value to, each with that value."""
+    for statement in statements(function.facts.body):
+        if isinstance(statement, Assign) and len(statement.targets) == 1:
+            yield from pairs(statement.targets[0], statement.value)
+
+
+def looped_parameters(function: FunctionNode) -> Iterator[str]:
+    """The names that loops over ``model.parameters()`` and ``named_parameters()`` give to parameters."""
+    for statement in statements(function.facts.body):
+        if isinstance(statement, For) and any(map(_lists_parameters, within(statement.iterable))):
+            yield from (part.id for part in within(statement.target) if isinstance(part, Name))
+
+
+def _lists_parameters(expression: Expression) -> bool:
+    called = expression.function if isinstance(expression, Call) else None
+    return isinstance(called, Attribute) and called.name in ("parameters", "named_parameters")
+
+
+def operands(expression: Expression) -> Iterator[str]:
+    """The plain names that arithmetic is done with, those that something is called on or taken from left out."""
+    if isinstance(expression, Operation):
+        for operand in expression.operands:
+            yield from operands(operand)
+    elif isinstance(expression, Name):
+        yield expression.id
+
+
+def innermost_loop(function: FunctionNode, at: int) -> frozenset[int] | None:
+    """The places in the body of the innermost loop around a place; None if there is no loop around it."""
+    found: frozenset[int] | None = None
+    for statement in statements(function.facts.body):
+        if isinstance(statement, For | While) and at in (places := frozenset(_places(statement.body))):
+            found = places
+    return found
+
+
+def in_each_round(function: FunctionNode, at: int) -> bool:
+    """Whether a place in a loop is reached in every round of it: it stands behind no condition within the loop."""
+    for statement in statements(function.facts.body):
+        if isinstance(statement, For | While) and at in _places_of_each_round(statement.body):
+            return True
+    return False
+
+
+def _places_of_each_round(block: Block) -> Iterator[int]:
+    for statement in block:
+        yield statement.at
+        yield from (part.at for expression in expressions(statement) for part in within(expression))
+        if isinstance(statement, With):
+            yield from _places_of_each_round(statement.body)
+
+
+def _places(block: Block) -> Iterator[int]:
+    yield from (statement.at for statement in statements(block))
+    yield from (expression.at for expression in all_expressions(block))

@@ -1,0 +1,227 @@
+"""The single cues that speak for a forward being inference, or against it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gradlint.finding import Place
+from gradlint.model.code import Call, Expression, For, dotted
+from gradlint.model.inference_names import (
+    EVALUATION_DATA,
+    GRADIENT_FILE,
+    INFERENCE_FILE,
+    INFERENCE_FUNCTION,
+    SERVICE_DECORATOR,
+    TRAINING_FUNCTION,
+)
+from gradlint.model.torch_calls import LOOKING, TRAINING_WORDS
+from gradlint.model.traverse import statements
+from gradlint.project.grad_states.calls import CallGraph, Edge
+from gradlint.project.linking import scope
+from gradlint.project.linking.bindings import Bindings
+from gradlint.project.linking.nodes import External, FunctionNode
+from gradlint.project.linking.returns import returns_loss
+from gradlint.project.questions.destiny import Destiny, becomes_array
+from gradlint.project.running.flow import CallEvent, Flows
+from gradlint.project.running.values import Origin, Value
+
+ENOUGH = 3
+_DETACHING = frozenset({"detach", "detach_", "data", "shape", "size", "dtype", "device"})
+_SIZES = frozenset({"shape", "size", "ndim", "dim", "numel", "stride"})
+_LONGEST_WAY_UP = 4  # callers of callers
+
+
+@dataclass(frozen=True, slots=True)
+class Cue:
+    """One piece of evidence.
+
+    Negative points speak against inference and have no message; ``place`` is None for what the user sees anyway.
+    """
+
+    points: int
+    message: str = ""
+    place: Place | None = None
+
+
+class Cues:
+    """Collects the evidence about one forward."""
+
+    def __init__(self, bindings: Bindings, calls: CallGraph, flows: Flows, configured: frozenset[str]) -> None:
+        self._bindings = bindings
+        self._calls = calls
+        self._flows = flows
+        self._configured = configured
+
+    def of(
+        self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny, chosen: Edge | None = None
+    ) -> Iterator[Cue]:
+        """All evidence about one forward; ``chosen`` is the call whose flags leave out the training around it."""
+        trains = not TRAINING_WORDS.isdisjoint(function.facts.words)
+        yield from self._mode_cues(function, event, module, destiny, trains=trains)
+        if chosen is None:
+            yield from self._name_cues(function, destiny)
+        else:
+            yield Cue(1, "called like this, it leaves out what trains", chosen.place)
+        yield from self._data_cues(function)
+        stepping = trains and chosen is None and module.training is not False
+        yield from self._destiny_cues(function, event, module, destiny, trains=stepping)
+        yield from self._loop_cues(function, event)
+        yield from self._caller_cues(function, destiny)
+
+    def _mode_cues(
+        self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny, *, trains: bool
+    ) -> Iterator[Cue]:
+        training, at = module.training, module.mode_at
+        if training is None and module.parameter is not None:
+            training, at = self._joined_mode(function, module)
+        if training is None and at is None and event.evaluating is not None:
+            training, at = False, event.evaluating
+        if training is False and at is not None:
+            where, node = at
+            near = where is function
+            yield Cue(
+                3 if near else 2,
+                "evaluation mode is set here; it does not turn recording off",
+                where.place(node),
+            )
+        elif training is True and (trains or not destiny.only_read):
+            yield Cue(-2)
+        loaded = isinstance(module.target, External)  # by ``torch.load``
+        if module.certainty == "named" and module.parameter is None and "." not in event.name and not loaded:
+            yield Cue(-1)  # a variable made by who knows what, called like a model
+
+    def _joined_mode(
+        self, function: FunctionNode, module: Value
+    ) -> tuple[bool | None, tuple[FunctionNode, int] | None]:
+        found = self.handed(function, module)
+        modes = {value.training for value in found}
+        if modes == {False}:
+            return False, found[0].mode_at
+        return None, None
+
+    def is_frozen(self, function: FunctionNode, module: Value) -> bool:
+        """Whether a module is known to be frozen, here or by every caller that hands it over."""
+        if module.frozen is not None:
+            return module.frozen
+        found = self.handed(function, module)
+        return bool(found) and all(value.frozen is True for value in found)
+
+    def handed(self, function: FunctionNode, module: Value, depth: int = 0) -> list[Value]:
+        """What the callers hand over for the parameter that a module came in by."""
+        name = module.parameter
+        if name is None or depth > _LONGEST_WAY_UP:
+            return []
+        found: list[Value] = []
+        for edge in self._calls.callers.get(function, ()):
+            value = self._flows.argument(self._flows.flow(edge.caller), edge.at, name, function)
+            deeper = self.handed(edge.caller, value, depth + 1) if value.training is None else []
+            found.extend(deeper or [value])
+        return found
+
+    def _name_cues(self, function: FunctionNode, destiny: Destiny) -> Iterator[Cue]:
+        name = function.facts.name
+        if name in self._configured or function.name in self._configured:
+            yield Cue(ENOUGH, f"the configuration names `{name}` an inference function")
+        if TRAINING_FUNCTION.search(name):
+            yield Cue(0 if destiny.only_read or destiny.dropped else -2)
+        elif not function.is_module_body and INFERENCE_FUNCTION.search(name):
+            yield Cue(2, f"`{name}` is called like a function that does not train")
+        if GRADIENT_FILE.search(function.module.path.lower()):
+            yield Cue(-3)
+        if INFERENCE_FILE.search(function.module.path):
+            yield Cue(1, "so is its file")
+        outer = function.parent or function
+        for decorator in function.facts.decorators:
+            spelt = dotted(decorator.function if isinstance(decorator, Call) else decorator)
+            if spelt is not None and SERVICE_DECORATOR.search(spelt):
+                yield Cue(2, f"`@{spelt}` makes it answer requests", outer.place(decorator.at))
+
+    def _data_cues(self, function: FunctionNode) -> Iterator[Cue]:
+        for statement in statements(function.facts.body):
+            if isinstance(statement, For):
+                for name in self._iterated(function, statement.iterable):
+                    if EVALUATION_DATA.search(name.lower()):
+                        points = 2 if self.is_inference_name(function) else 1
+                        yield Cue(points, f"`{name}` is data to evaluate on", function.place(statement.iterable.at))
+                        return
+
+    def _iterated(self, function: FunctionNode, iterable: Expression) -> Iterator[str]:
+        """The names of what a loop goes over, under ``tqdm(enumerate(...))`` and through one variable."""
+        for _ in range(2):
+            iterable = scope.iterated(iterable)
+            name = dotted(iterable)
+            if name is None:
+                return
+            yield name
+            assigned = self._bindings.assigned(function).get(name, ())
+            if len(assigned) != 1:
+                return
+            iterable = assigned[0]
+
+    def _destiny_cues(
+        self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny, *, trains: bool
+    ) -> Iterator[Cue]:
+        # In a training step a detached result may still be a target: that is wasted work, but not inference.
+        reads = [read for read in destiny.reads if not trains or read[1] not in _DETACHING]
+        measured = not destiny.returned and {how for _, how in reads} <= _SIZES  # a dry run, to see what comes out
+        values = [read for read in reads if measured or read[1] not in LOOKING]
+        if destiny.returned:  # what numpy takes as it is, far from here, has no graph, or is something else by then
+            values = [read for read in values if not becomes_array(read[1])]
+        if destiny.only_read and values:
+            where, how = values[-1]
+            yield Cue(3, f"only numbers are taken from the result ({_how(how)})", where)
+            return
+        if destiny.dropped and event.result.items is not None:
+            yield Cue(
+                3,
+                "nothing is done with the part of the result that carries the graph",
+                function.place(event.at),
+            )
+            return
+        only_looked_at = destiny.only_read and not values  # what its values are for, we have not seen
+        if destiny.unknown or destiny.stored or only_looked_at or (destiny.only_read and trains):
+            yield Cue(-1)
+            if self._calls.modules.has_method(function):
+                yield Cue(-1)
+        if trains:
+            yield Cue(-2)
+        if destiny.returned and module.training is not False and returns_loss(function):
+            yield Cue(-3)
+
+    def _loop_cues(self, function: FunctionNode, event: CallEvent) -> Iterator[Cue]:
+        """``x = step(model(x))`` in a loop: what was computed goes in again, as in sampling and decoding."""
+        own = Origin(function, event.at)
+        if event.in_loop and any(own in argument.value.origins for argument in event.arguments):
+            helper = self._is_method_of_no_module(event) or self._calls.modules.has_method(function)
+            if self.is_inference_name(function) and not function.is_module_body:
+                yield Cue(1 if helper else 3, "its result goes into it again, step by step", function.place(event.at))
+
+    def _is_method_of_no_module(self, event: CallEvent) -> bool:
+        """Whether an object calls a method of its own that runs a module: what a solver iterates goes in again, too."""
+        own = event.receiver is not None and event.receiver.kind == "self"
+        return own and bool(event.targets) and not any(map(self._calls.modules.has_method, event.targets))
+
+    def _caller_cues(self, function: FunctionNode, destiny: Destiny) -> Iterator[Cue]:
+        callers = self._calls.callers.get(function, [])
+        if callers and all(self.is_inference_name(edge.caller) for edge in callers):
+            edge = callers[0]
+            yield Cue(1, f"it is only called by code that does not train, such as `{edge.caller.name}`", edge.place)
+        elif self._is_known_not_to_train(function, destiny):
+            return  # whoever calls it: training loops roll out, and validate
+        elif any(TRAINING_FUNCTION.search(edge.caller.facts.name) for edge in callers):
+            yield Cue(-1)
+
+    def _is_known_not_to_train(self, function: FunctionNode, destiny: Destiny) -> bool:
+        if self.is_inference_name(function):
+            return True
+        return destiny.only_read and not self._calls.modules.has_method(function)
+
+    def is_inference_name(self, function: FunctionNode) -> bool:
+        """Whether a function is called like one that does not train; a module body by its file."""
+        if function.is_module_body:
+            return INFERENCE_FILE.search(function.module.path) is not None
+        name = function.facts.name
+        return INFERENCE_FUNCTION.search(name) is not None and TRAINING_FUNCTION.search(name) is None
+
+
+def _how(detail: str) -> str:
+    return f"`.{detail}`" if detail.isidentifier() else f"`{detail}`"

@@ -1,0 +1,40 @@
+"""Which functions may run a module, told more exactly than by names: by the flows of what they call."""
+
+from gradlint.project.grad_states.calls import CallGraph
+from gradlint.project.linking.dependencies import Memo
+from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.questions.prospects import Prospects, returns
+from gradlint.project.running.flow import Flows
+from gradlint.project.running.handing_back import runs_module
+
+
+class Forwards:
+    """Errs on the side of running, as :class:`Prospects` does.
+
+    A function that calls nothing like a module runs one only where something it calls hands back what a module gave.
+    Whether that is so, the callee's flow says, which most callers have in common.
+    """
+
+    def __init__(self, calls: CallGraph, flows: Flows, prospects: Prospects) -> None:
+        self._calls = calls
+        self._flows = flows
+        self._prospects = prospects
+        # What leans on itself counts as running.
+        self._hands_back: Memo[FunctionNode, bool] = Memo(flows.linker.dependencies, self._finds_handing_back, True)
+
+    def may_run(self, function: FunctionNode) -> bool:
+        """Whether some call of a function may run a module."""
+        if not self._prospects.may_forward(function):
+            return False
+        return self._prospects.calls_like_a_module(function) or self._runs_through_others(function)
+
+    def _runs_through_others(self, function: FunctionNode) -> bool:
+        return any(self._hands_back.of(called) for called in self._prospects.called(function))
+
+    def _finds_handing_back(self, function: FunctionNode) -> bool:
+        """Whether who calls a function may be given the result of a forward that it runs."""
+        if not self._prospects.may_forward(function) or not returns(function):
+            return False
+        if not self._prospects.calls_like_a_module(function):
+            return self._runs_through_others(function)
+        return runs_module(self._calls, self._flows.flow(function))

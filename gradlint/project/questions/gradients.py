@@ -1,0 +1,65 @@
+"""Where gradients are read, and what ``backward()`` is called on."""
+
+from collections.abc import Iterator
+
+from gradlint.model.code import Constant
+from gradlint.model.torch_calls import ENGINE
+from gradlint.model.traverse import all_expressions
+from gradlint.project.linking.nodes import External, FunctionNode
+from gradlint.project.running.flow import AttributeEvent, CallEvent, Flows
+from gradlint.project.running.values import Value
+
+_ASKING = frozenset({"getattr", "hasattr"})
+_STARTING = {  # functions that walk a graph, and the argument they start at
+    "torch.autograd.backward": "tensors",
+    "torch.autograd.grad": "outputs",
+}
+
+
+class Gradients:
+    """Finds reads and walks; a function whose words speak of neither is not run."""
+
+    def __init__(self, flows: Flows) -> None:
+        self._flows = flows
+
+    def reads(self, function: FunctionNode) -> list[AttributeEvent]:
+        """The reads of ``.grad`` in a function, in order."""
+        if not _mentions_grad(function):
+            return []
+        events = self._flows.flow(function).attributes.values()
+        return sorted((e for e in events if e.name == "grad" and e.stored is None), key=lambda event: event.at)
+
+    def walks(self, function: FunctionNode) -> Iterator[tuple[CallEvent, Value]]:
+        """The calls in a function that walk a graph back, each with a value it starts from."""
+        if function.facts.words.isdisjoint({"backward", "manual_backward", "grad"}):
+            return
+        own = any(_is_own_backward(method) for method in self._flows.linker.methods_named.get("backward", ()))
+        for event in self._flows.flow(function).calls.values():
+            target = event.callee.target
+            if event.callee.kind == "callable" and isinstance(target, External):
+                if (name := _STARTING.get(target.name)) is not None:
+                    yield from ((event, value) for value in _started_at(event, name))
+            elif event.method in ("backward", "manual_backward") and event.receiver is not None:
+                yield event, event.receiver
+                if event.arguments and not own and ENGINE.search(event.name.rpartition(".")[0]):
+                    yield event, event.arguments[0].value  # ``accelerator.backward(loss)``
+
+
+def _is_own_backward(method: FunctionNode) -> bool:
+    """Whether a class of the project has a ``backward()`` of its own; one of an autograd Function is none."""
+    return any(parameter.name == "self" for parameter in method.facts.parameters[:1])
+
+
+def _mentions_grad(function: FunctionNode) -> bool:
+    words = function.facts.words
+    if "grad" in words:
+        return True
+    expressions = () if words.isdisjoint(_ASKING) else all_expressions(function.facts.body)
+    return any(isinstance(e, Constant) and e.value == "grad" for e in expressions)
+
+
+def _started_at(event: CallEvent, name: str) -> Iterator[Value]:
+    found = [a.value for a in event.arguments if a.keyword == name]
+    found.extend(a.value for a in event.arguments[:1] if a.keyword is None and not a.stars)
+    for value in found:
+        yield from value.items if value.kind == "container" and value.items else (value,)

@@ -1,0 +1,253 @@
+"""What keeps graphs from round to round, with the evidence that there are graphs and that nobody wants them."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+
+from gradlint.model.code import Assign, Augment, Call, Comprehension, Display, Expression, dotted
+from gradlint.model.inference_names import TEST_FILE
+from gradlint.model.torch_calls import BACKWARD_METHODS, TRAINING_WORDS
+from gradlint.model.traverse import all_expressions, statements
+from gradlint.project.grad_states.calls import CallGraph
+from gradlint.project.grad_states.effects import GRAD
+from gradlint.project.linking import scope
+from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.questions.destiny import Destinies, becomes_array
+from gradlint.project.questions.forwards import Forwards
+from gradlint.project.running.flow import MOST_TARGETS, CallEvent, Flow, Flows, is_bound, matched
+from gradlint.project.running.growth import Growth
+from gradlint.project.running.values import COMPUTED, Origin, Value
+
+_LOSS = re.compile(r"(^|[._])(\w*_)?loss(_\w+)?$")
+_TARGET = re.compile(r"(^|[._])target(_(net|network|model|critic|actor|policy|q))?$")
+_COLLECTING = frozenset({"append", "extend", "add", "put", "insert", "appendleft", "push"})
+_CONVERTING = frozenset({"item", "detach", "data", "tolist", "numpy", "no_grad", "inference_mode", "detach_"})
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A growth that keeps graphs. ``walked``: ``backward()`` runs on what is added, and leaves little of it.
+
+    ``at`` is where it is seen in the function asked about, ``inside`` the function that holds the growth;
+    ``made_at`` is the forward whose graph it is.
+    """
+
+    at: int
+    growth: Growth
+    inside: FunctionNode
+    walked: bool
+    made_at: int | None
+
+
+class Growths:
+    """Judges what flows have noted."""
+
+    def __init__(self, calls: CallGraph, flows: Flows, destinies: Destinies, forwards: Forwards) -> None:
+        self._calls = calls
+        self._flows = flows
+        self._destinies = destinies
+        self._forwards = forwards
+
+    def kept(self, function: FunctionNode) -> Iterator[Kept]:
+        """The growths in a function, and in what it hands its tensors to, that keep graphs for nothing."""
+        if function.facts.words.isdisjoint(BACKWARD_METHODS) and not (
+            _collects(function) and (self._forwards.may_run(function) or self._calls_training(function))
+        ):
+            return
+        flow = self._flows.flow(function)
+        for growth in flow.growths.values():
+            found = self._judged(flow, growth.at, growth.added, {name for name, _ in growth.names})
+            if found is not None and not self._wanted(function, growth, walked=found[0]):
+                yield Kept(growth.at, growth, function, *found)
+        for event in flow.calls.values():
+            yield from self._handed(flow, event)
+
+    def _judged(self, flow: Flow, at: int, added: Value, names: set[str]) -> tuple[bool, int | None] | None:
+        """Whether ``backward()`` runs on what is added, and which forward made it; None if it may have no graph."""
+        loop = scope.innermost_loop(flow.function, at)
+        forwards = [o for o in added.origins if self._is_forward(flow, o) and (loop is None or o.at in loop)]
+        made_at = min((origin.at for origin in forwards), default=None)
+        if not added.tensor & COMPUTED or _is_derived_again(flow, added):
+            return None
+        if _detached_before(flow.function, loop, names):
+            return None  # on one way at least
+        if any(_is_rebound(flow.function, loop, name, at) for name in names):
+            return None
+        if names & backward_names(flow.function, loop):
+            return True, made_at
+        if added.tensor == COMPUTED and any(self._hands_out(flow, origin) for origin in added.origins):
+            return True, None
+        trained = any(use.kind == "trained" for origin in forwards for use in flow.uses.get(origin, ()))
+        if trained and any(_is_computed_loss(flow, name) for name in names):
+            return True, made_at
+        if not forwards or not (
+            added.kind in ("tensor", "container") or (added.is_tensor and added.made_at in {o.at for o in forwards})
+        ):
+            return None
+        if trained:
+            return True, made_at
+        trains = not flow.function.facts.words.isdisjoint(TRAINING_WORDS)
+        if trains or self._calls.modules.has_method(flow.function):
+            return None
+        if any(becomes_array(use.detail) for origin in forwards for use in flow.uses.get(origin, ())):
+            return None  # it has no graph
+        if TEST_FILE.search(flow.function.module.path):
+            return None
+        if any(self._calls.states_at(flow.function, origin.at) != GRAD for origin in forwards):
+            return None
+        return False, made_at
+
+    def _calls_training(self, function: FunctionNode) -> bool:
+        """Whether a function of the project that it calls runs ``backward()``."""
+        callees = self._calls.callees.get(function, {}).values()
+        return any(not c.facts.words.isdisjoint(BACKWARD_METHODS) for found in callees for c in found)
+
+    def _hands_out(self, flow: Flow, origin: Origin) -> bool:
+        """Whether a call gives back a loss that the function it runs has walked, with what is left of its graph."""
+        event = flow.calls.get(origin.at) if origin.function is flow.function else None
+        if event is None or not event.targets or event.result.tensor != COMPUTED:
+            return False
+        return all(not t.facts.words.isdisjoint(BACKWARD_METHODS) for t in event.targets)
+
+    def _is_forward(self, flow: Flow, origin: Origin) -> bool:
+        event = flow.calls.get(origin.at) if origin.function is flow.function else None
+        return event is not None and event.forward
+
+    def _wanted(self, function: FunctionNode, growth: Growth, *, walked: bool) -> bool:
+        if growth.how == "container" and (_is_emptied(function, growth.path) or self._is_handed_on(function, growth)):
+            return True
+        if growth.outlives and (walked or self._is_of_target(growth)):
+            return False  # nobody walks these graphs again, or nobody should
+        destiny = self._destinies.of(function, growth.at)
+        if destiny.trained or (growth.outlives and self._flows.may_train_on(function, growth.path)):
+            return True
+        if walked:
+            return False
+        made_array = any(becomes_array(how) for _, how in destiny.reads)
+        return made_array or not (destiny.only_read or destiny.dropped)
+
+    def _is_handed_on(self, function: FunctionNode, growth: Growth) -> bool:
+        """Whether the container is given to a function that leaves it with other objects, which may train on it."""
+        uses = self._flows.flow(function).uses.get(Origin(function, growth.at), ())
+        return any(use.kind == "kept" for use in uses)
+
+    def _is_of_target(self, growth: Growth) -> bool:
+        """Whether all graphs that are kept are those of a target network, which is not trained by what it gives."""
+        events = [self._flows.flow(o.function).calls.get(o.at) for o in growth.added.origins if o.at >= 0]
+        names = [event.name for event in events if event is not None and event.forward]
+        return bool(names) and all(_TARGET.search(name) for name in names)
+
+    def _handed(self, flow: Flow, event: CallEvent) -> Iterator[Kept]:
+        """``meter.update(loss)``: what the method of the project does with it."""
+        for callee in event.targets if len(event.targets) <= MOST_TARGETS else ():
+            if self._flows.is_running(callee) or not callee.facts.words.isdisjoint(_CONVERTING):
+                continue
+            found = (kept for growth in tuple(self._flows.flow(callee).growths.values()) if growth.outlives
+                     for kept in self._handed_to(flow, event, callee, growth))  # fmt: skip
+            yield from islice(found, 1)
+
+    def _handed_to(self, flow: Flow, event: CallEvent, callee: FunctionNode, growth: Growth) -> Iterator[Kept]:
+        passed = matched(event.arguments, callee, bound=is_bound(event, callee))
+        for name in {name for name, _ in growth.names}.intersection(passed):
+            value = passed[name]
+            given = next((dotted(a.expression) for a in event.arguments if a.value is value), None)
+            found = self._judged(flow, event.at, value, {given} if given else set())
+            if found is not None and not self._wanted(callee, growth, walked=found[0]):
+                yield Kept(event.at, growth, callee, *found)
+
+
+def _is_derived_again(flow: Flow, added: Value) -> bool:
+    """Whether a derivative with a graph of its own is taken of what is added, which keeps that graph anyway."""
+    for event in flow.calls.values():
+        wanted = [a.value.constant for a in event.arguments if a.keyword == "create_graph"]
+        if any(flag is not False for flag in wanted):
+            given = (event.receiver, *(argument.value for argument in event.arguments))
+            if any(value is not None and value.origins & added.origins for value in given):
+                return True
+    return False
+
+
+def _is_rebound(function: FunctionNode, loop: frozenset[int] | None, name: str, at: int) -> bool:
+    """Whether a name gets what a call gives between ``backward()`` and a place: another value, perhaps a number."""
+    calls = (e for e in all_expressions(function.facts.body) if isinstance(e, Call) and (loop is None or e.at in loop))
+    walks = [call.at for call in calls if (dotted(call.function) or "").rpartition(".")[2] in BACKWARD_METHODS]
+    for statement in statements(function.facts.body):
+        if isinstance(statement, Assign) and isinstance(statement.value, Call | Display):
+            place = statement.value.at
+            found = [value for target in statement.targets for value in _assigned_to(target, statement.value, name)]
+            if found and any(walk < place < at for walk in walks) and (loop is None or place in loop):
+                return True
+    return False
+
+
+def _is_computed_loss(flow: Flow, name: str) -> bool:
+    """Whether what is called a loss is given by something that is handed in: ``aux_loss = aux(out)``."""
+    if not _LOSS.search(name):
+        return False
+    found: list[Expression] = []
+    for statement in statements(flow.function.facts.body):
+        if isinstance(statement, Assign):
+            for target in statement.targets:
+                found.extend(_assigned_to(target, statement.value, name))
+    made = [flow.calls.get(value.at) for value in found if isinstance(value, Call)]
+    return len(made) == len(found) == 1 and made[0] is not None and made[0].opaque and not made[0].targets
+
+
+def _assigned_to(target: Expression, value: Expression, name: str) -> Iterator[Expression]:
+    """The expressions that an assignment gives to a name; the whole where it is taken apart."""
+    match target, value:
+        case Display(items=targets), Display(items=values) if len(targets) == len(values):
+            for each, given in zip(targets, values, strict=True):
+                yield from _assigned_to(each, given, name)
+        case Display(items=targets), _:
+            if any(dotted(each) == name for each in targets):
+                yield target  # nobody knows of which part
+        case _ if dotted(target) == name:
+            yield value
+        case _:
+            pass
+
+
+def backward_names(function: FunctionNode, loop: frozenset[int] | None) -> set[str]:
+    """The names that ``backward()`` is called on, or that are handed to it, in a function or in one of its loops."""
+    found: set[str] = set()
+    if function.facts.words.isdisjoint(BACKWARD_METHODS):
+        return found
+    for call in all_expressions(function.facts.body):
+        if loop is not None and call.at not in loop:
+            continue
+        if isinstance(call, Call) and (name := dotted(call.function)) is not None:
+            owner, _, method = name.rpartition(".")
+            if method in BACKWARD_METHODS:
+                found.add(owner)
+                found.update(dotted(argument.value) or "" for argument in call.arguments)
+    for call in all_expressions(function.facts.body):  # ``scaler.scale(loss).backward()``
+        if isinstance(call, Call) and (dotted(call.function) or "").endswith(".scale"):
+            found.update(dotted(argument.value) or "" for argument in call.arguments)
+    return found - {""}
+
+
+def _detached_before(function: FunctionNode, loop: frozenset[int] | None, names: set[str]) -> bool:
+    """Whether one of the names is bound to what it holds without its graph: ``loss = loss.detach()``."""
+    for name, value in scope.assigned(function):
+        if name in names and isinstance(value, Call) and (loop is None or value.at in loop):
+            owner, _, method = (dotted(value.function) or "").rpartition(".")
+            if owner == name and method in _CONVERTING:
+                return True
+    return False
+
+
+def _is_emptied(function: FunctionNode, path: str) -> bool:
+    """Whether a function, or a method beside it, takes out again what is put into a container: a queue."""
+    beside = function.owner.methods if function.owner is not None else ()
+    names = {f"{path}.{method}" for method in ("get", "get_nowait", "pop", "popleft", "clear")}
+    return any(call.callee in names for f in (function, *beside) for call in f.facts.calls)
+
+
+def _collects(function: FunctionNode) -> bool:
+    if not function.facts.words.isdisjoint(_COLLECTING):
+        return True
+    if any(isinstance(e, Comprehension) for e in all_expressions(function.facts.body)):
+        return True
+    return any(isinstance(statement, Augment) for statement in statements(function.facts.body))

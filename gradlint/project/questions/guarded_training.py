@@ -1,0 +1,104 @@
+"""Modules that an optimizer is to train, and that only ever run where nothing is recorded."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from gradlint.model.code import Attribute, Call, Expression, dotted
+from gradlint.model.torch_calls import OPTIMIZERS
+from gradlint.model.traverse import all_expressions, within
+from gradlint.project.grad_states.calls import CallGraph
+from gradlint.project.grad_states.effects import GRAD, UNSURE, apply
+from gradlint.project.linking import scope
+from gradlint.project.linking.nodes import ClassNode, FunctionNode
+from gradlint.project.questions.order import Order, acts
+from gradlint.project.running.flow import CallEvent, Flows
+
+_RECORDING = GRAD | UNSURE  # or perhaps: ``set_grad_enabled(phase == "train")``
+
+
+@dataclass(frozen=True, slots=True)
+class GuardedModule:
+    """A module whose parameters ``optimizer`` steps with, and a forward of it under a guard.
+
+    ``guard`` is the decorated ``forward`` where that is what switches recording off.
+    """
+
+    at: int
+    module: str
+    optimizer: str
+    step_at: int
+    guard: FunctionNode | None
+
+
+class GuardedTraining:
+    """Finds them in functions that run ``backward()`` and step."""
+
+    def __init__(self, calls: CallGraph, flows: Flows, order: Order) -> None:
+        self._calls = calls
+        self._flows = flows
+        self._order = order
+
+    def modules(self, function: FunctionNode) -> Iterator[GuardedModule]:
+        """The modules of a function that are stepped with and get no gradient."""
+        if "backward" not in function.facts.words or "step" not in function.facts.words:
+            return
+        found = list(acts(self._order.steps.script(function)))
+        backward = [act.at for act in found if act.kind == "backward"]
+        steps = {act.path: act.at for act in found if act.kind == "step" and act.path is not None}
+        for optimizer, module in (*self._order.modules(function, steps).items(), *self._together(function, steps)):
+            forwards = self._runs(function, module)
+            if not forwards or not backward or _is_handed_on(function, module):
+                continue
+            guards = [self._guard(function, event) for event in forwards]
+            at = forwards[0].at
+            if all(guards) and at < steps[optimizer]:
+                decorated = [guard for guard in guards if isinstance(guard, FunctionNode)]
+                yield GuardedModule(at, module, optimizer, steps[optimizer], decorated[0] if decorated else None)
+
+    def _together(self, function: FunctionNode, steps: Iterable[str]) -> Iterator[tuple[str, str]]:
+        """The modules that share an optimizer: ``list(a.parameters()) + list(b.parameters())``."""
+        made = {value.at: name for name, value in scope.assigned(function) if name in steps}
+        for event in self._flows.flow(function).calls.values():
+            name = made.get(event.at)
+            target = getattr(event.callee.target, "name", "")
+            if name is None or not OPTIMIZERS.search(target) or not event.arguments:
+                continue
+            owners = list(_owners(event.arguments[0].expression))
+            yield from ((name, owner) for owner in owners if owner is not None and len(owners) > 1)
+
+    def _runs(self, function: FunctionNode, module: str) -> list[CallEvent]:
+        calls = self._flows.flow(function).calls.values()
+        return [e for e in calls if e.name == module or (e.name.startswith(f"{module}.") and e.forward)]
+
+    def _guard(self, function: FunctionNode, event: CallEvent) -> "FunctionNode | bool":
+        """The decorated ``forward`` that a call runs, or whether it stands under a guard of the function itself."""
+        if not apply(self._calls.effect_at(function, event.at), GRAD) & _RECORDING:
+            return True
+        target = event.callee.target
+        forward = target.method("forward") if isinstance(target, ClassNode) else None
+        if forward is not None and not apply(self._calls.effect_at(forward, forward.facts.at), GRAD) & _RECORDING:
+            return forward
+        return False
+
+
+def _owners(given: Expression) -> Iterator[str | None]:
+    """Whose parameters go into an expression."""
+    for part in within(given):
+        match part:
+            case Call(function=Attribute(value=owner, name="parameters")):
+                yield dotted(owner)
+            case _:
+                pass
+
+
+def _is_handed_on(function: FunctionNode, module: str) -> bool:
+    """Whether the module is given to something else, which may run it as well."""
+    for call in all_expressions(function.facts.body):
+        if isinstance(call, Call) and any(
+            dotted(part) == module for argument in call.arguments for part in within(argument.value)
+        ):
+            name = dotted(call.function) or ""
+            parameters = all(dotted(argument.value) != module for argument in call.arguments)
+            if not parameters and name not in ("print", "len", "isinstance", "type"):
+                return True
+    return False

@@ -1,0 +1,311 @@
+"""What speaks for a forward being inference, and what against: evidence, counted.
+
+Each cue that speaks for inference carries points and a sentence for the user. A forward whose result is trained
+on, or whose function works on gradients, is never inference, whatever its name.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from gradlint.model.code import Call, Constant
+from gradlint.model.record import replace
+from gradlint.model.torch_calls import BACKWARD_METHODS
+from gradlint.model.torch_names import EVALUATION_HOOKS
+from gradlint.model.traverse import all_expressions
+from gradlint.project.grad_states.calls import CallGraph, Edge
+from gradlint.project.grad_states.effects import GRAD, apply
+from gradlint.project.linking.bindings import Bindings
+from gradlint.project.linking.dependencies import Memo, Table, Whole
+from gradlint.project.linking.frameworks import Frameworks
+from gradlint.project.linking.link import Linker
+from gradlint.project.linking.nodes import ClassNode, FunctionNode
+from gradlint.project.questions.cues import ENOUGH, Cue, Cues
+from gradlint.project.questions.destiny import Destinies, Destiny, becomes_array
+from gradlint.project.questions.forwards import Forwards
+from gradlint.project.running.conditions import Passed
+from gradlint.project.running.flow import CallEvent, Flow, Flows
+from gradlint.project.running.values import Origin, Value
+
+_LONGEST_WAY_UP = 4  # callers of callers
+_OPTIMIZING = frozenset({"zero_grad", "step"})
+_SHOWN = frozenset("shape size print dtype device f-string format len dim ndim type ==".split())
+_SMOKE = re.compile(r"^_*(test|main|demo|debug|check|smoke|example)(_|$)|_test$")
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """A forward that is inference and records a graph.
+
+    ``caller`` reaches it with grad on; ``chosen`` tells that it is inference only where that caller's flags say so.
+    """
+
+    function: FunctionNode
+    event: CallEvent
+    cues: tuple[Cue, ...]
+    destiny: Destiny
+    caller: Edge | None
+    chosen: bool = False
+
+
+class Inference:
+    """Weighs evidence for each forward of a function."""
+
+    def __init__(
+        self,
+        linker: Linker,
+        bindings: Bindings,
+        calls: CallGraph,
+        flows: Flows,
+        destinies: Destinies,
+        forwards: Forwards,
+        configured: frozenset[str],
+    ) -> None:
+        self._linker = linker
+        self._calls = calls
+        self._flows = flows
+        self._destinies = destinies
+        self._running = forwards
+        self._cues = Cues(bindings, calls, flows, configured)
+        self._passed = Passed(flows, bindings)
+        dependencies = linker.dependencies
+        self._frameworks = Frameworks(linker)
+        self._wasteful: Memo[FunctionNode, tuple[Forward, ...]] = Memo(
+            dependencies, lambda function: tuple(self._wasteful_forwards(function)), ()
+        )
+        self._deriving: Table[ClassNode, bool] = Table(dependencies, "deriving", self._find_deriving, lambda _: ())
+        self._some_derive: Whole[bool] = Whole(dependencies, "some derive", self._find_whether_some_derive)
+
+    def is_inference_name(self, function: FunctionNode) -> bool:
+        """Whether a function is called like one that does not train; a module body by its file."""
+        return self._cues.is_inference_name(function)
+
+    def leaves_on(self, edge: Edge) -> bool:
+        """Whether a call can run with grad on."""
+        return bool(self._calls.states_of_edge(edge, self._calls.entry(edge.caller)) & GRAD)
+
+    def is_reported(self, function: FunctionNode) -> bool:
+        """Whether a function has wasteful forwards that are its own affair."""
+        return bool(self.wasteful_forwards(function)) and not self.only_hands_on(function)
+
+    def only_hands_on(self, function: FunctionNode) -> bool:
+        """Whether a helper says nothing of inference and returns all it computes to callers that waste it."""
+        forwards = self.wasteful_forwards(function)
+        if self.is_inference_name(function) or not all(forward.destiny.returned for forward in forwards):
+            return False
+        callers = [edge.caller for edge in self._calls.callers.get(function, ()) if self.leaves_on(edge)]
+        return bool(callers) and all(
+            caller is not function and any(function in f.event.targets for f in self.wasteful_forwards(caller))
+            for caller in callers
+        )
+
+    def wasteful_forwards(self, function: FunctionNode) -> Sequence[Forward]:
+        """The forwards of a function that record a graph which nobody will use, with the evidence."""
+        return self._wasteful.of(function)
+
+    def _wasteful_forwards(self, function: FunctionNode) -> Iterator[Forward]:
+        if not self._may_infer(function):
+            return
+        if not any(self._calls.states_at(function, call.at) & GRAD for call in function.facts.calls):
+            return  # guarded, whatever it runs
+        if not self._running.may_run(function):
+            return
+        flow = self._flows.flow(function)
+        if self._needs_gradient(function):
+            return
+        found = [
+            forward
+            for event in flow.calls.values()
+            if event.forward and self._reached_with_grad(function, event.at)
+            if (forward := self._weigh(function, event, self._destinies.of(function, event.at))) is not None
+        ]
+        yield from (forward for forward in found if not self._is_left_out(function, forward.event.at))
+        if not found:
+            yield from self._chosen_by_flag(function)
+
+    def _is_left_out(self, function: FunctionNode, at: int) -> bool:
+        """Whether every caller passes flags that lead past a call."""
+        edges = self._calls.callers.get(function, ())
+        flags = [self._passed.constants(edge.caller, edge.at, function) for edge in edges]
+        return bool(flags) and all(known and at not in self._flows.given(function, known).calls for known in flags)
+
+    def _chosen_by_flag(self, function: FunctionNode) -> Iterator[Forward]:
+        """Forwards of a function for both phases, where a caller's flag leaves only the inference in it."""
+        if BACKWARD_METHODS.isdisjoint(function.facts.words):
+            return
+        for edge in self._calls.callers.get(function, ()):
+            known = self._passed.constants(edge.caller, edge.at, function)
+            if not known or self._calls.states_of_edge(edge, self._calls.entry(edge.caller)) != GRAD:
+                continue
+            flow = self._flows.given(function, known)
+            whole = self._flows.flow(function)
+            if len(flow.calls) == len(whole.calls) or flow.gradient_at is not None:
+                continue
+            found = [*self._forwards_of(flow, edge)]
+            yield from found
+            if found:
+                return
+
+    def _forwards_of(self, flow: Flow, edge: Edge) -> Iterator[Forward]:
+        for event in flow.calls.values():
+            if event.forward and apply(self._calls.effect_at(flow.function, event.at), GRAD) == GRAD:
+                forward = self._weigh(flow.function, event, self._destinies.under(flow, event.at, edge), chosen=edge)
+                if forward is not None:
+                    yield replace(forward, caller=edge, chosen=True)
+
+    def _weigh(
+        self, function: FunctionNode, event: CallEvent, destiny: Destiny, chosen: Edge | None = None
+    ) -> Forward | None:
+        module = _module_of(event)
+        if event.method in EVALUATION_HOOKS and event.method == function.facts.name:
+            return None  # a part of a framework: what calls this one holds the guard
+        if destiny.trained or destiny.meets_numpy or self._meets_numpy(function, event, module):
+            return None
+        if self._cues.is_frozen(function, module) or self._derives(function, module):
+            return None
+        if any(argument.value.requires_grad for argument in event.arguments):
+            return None
+        if self._is_smoke_test(function, module, destiny):
+            return None
+        cues = tuple(self._cues.of(function, event, module, destiny, chosen))
+        if sum(cue.points for cue in cues) < ENOUGH:
+            return None
+        return Forward(function, event, cues, destiny, self._unguarded_caller(function))
+
+    def _is_smoke_test(self, function: FunctionNode, module: Value, destiny: Destiny) -> bool:
+        """A fresh model run once to see that it runs: only its output's shape is looked at, nothing is evaluated."""
+        shown = {detail for _, detail in destiny.reads} <= _SHOWN and not destiny.unknown
+        scripted = function.is_module_body or _SMOKE.search(function.facts.name) is not None
+        return shown and scripted and module.training is not False and not destiny.dropped
+
+    def _derives(self, function: FunctionNode, module: Value) -> bool:
+        """Whether the module takes derivatives in its own forward, as models of energies and forces do."""
+        handed = self._cues.handed(function, module) if module.target is None else ()
+        targets = [value.target for value in handed] or [module.target]
+        if None in targets and self._some_derive.value:
+            return True  # it may be any of them
+        classes = [target for target in targets if isinstance(target, ClassNode)]
+        ancestors = (ancestor for cls in classes for ancestor in self._linker.ancestors(cls))
+        return any(isinstance(ancestor, ClassNode) and ancestor in self._deriving for ancestor in ancestors)
+
+    def _forwards(self) -> Iterator[tuple[ClassNode, FunctionNode]]:
+        """The classes of modules that have a ``forward`` of their own, with that."""
+        for module in self._linker.modules:
+            for cls in module.classes:
+                forward = cls.method("forward")
+                if forward is not None and self._calls.modules.is_module_class(cls):
+                    yield cls, forward
+
+    def _find_whether_some_derive(self) -> bool:
+        return any(_takes_derivative(forward) for _, forward in self._forwards())
+
+    def _find_deriving(self) -> dict[ClassNode, bool]:
+        """The project's modules whose ``forward`` takes a derivative, or calls something that does."""
+        below = self._calls.below
+        return {cls: True for cls, forward in self._forwards() if any(map(_takes_derivative, below([forward])))}
+
+    def _meets_numpy(self, function: FunctionNode, event: CallEvent, module: Value) -> bool:
+        """Whether a function of numpy is given the result of what may be a model of another kind.
+
+        Whoever runs such code has a guard that we do not see, or no graph.
+        """
+        uses = self._flows.flow(function).uses.get(Origin(function, event.at), ())
+        return module.certainty == "named" and any(becomes_array(use.detail) for use in uses)
+
+    # What a function must be
+
+    def _may_infer(self, function: FunctionNode) -> bool:
+        facts = function.facts
+        if facts.is_lambda or not facts.calls or not self._frameworks.is_torch(function.module):
+            return False
+        if facts.name in ("training_step", "configure_optimizers", "backward") or self._is_forward(function):
+            return False
+        return not function.is_test and not self._is_part_of_forward(function)
+
+    def _is_forward(self, function: FunctionNode) -> bool:
+        named = function.facts.name.startswith("forward")
+        return named and (function.owner is None or self._calls.modules.is_module_class(function.owner))
+
+    def _is_part_of_forward(self, function: FunctionNode) -> bool:
+        """Whether a method of a module is called by a ``forward``, perhaps through others: training runs it as well."""
+        seen, nearest = {function}, [function]
+        for _ in range(_LONGEST_WAY_UP + 1):
+            methods = [f for f in nearest if self._calls.modules.has_method(f)]
+            edges = (edge for method in methods for edge in self._calls.callers.get(method, ()))
+            nearest = list(dict.fromkeys(edge.caller for edge in edges if edge.certain and edge.caller not in seen))
+            if any(map(self._is_forward, nearest)):
+                return True
+            seen.update(nearest)
+        return False
+
+    def _needs_gradient(self, function: FunctionNode) -> bool:
+        """Whether the function, or one it is nested in, takes a derivative by hand."""
+        scope: FunctionNode | None = function
+        while scope is not None and (scope is function or not scope.is_module_body):
+            flow = self._flows.flow(scope)
+            # A training script makes leaves of its own (a temperature, a latent); elsewhere one is the input.
+            wanted = flow.leaf_at is not None and _OPTIMIZING.isdisjoint(scope.facts.words)
+            if flow.gradient_at is not None or wanted:
+                return True
+            scope = scope.parent
+        return False
+
+    def _reached_with_grad(self, function: FunctionNode, at: int) -> bool:
+        """Whether a point really runs with grad on.
+
+        Where some callers hold a guard, an unguarded one counts only if the project itself gets there: a method
+        that nobody calls, or that only its name connects, is no reason to doubt the guard.
+        """
+        states = self._calls.states_at(function, at)
+        if not states & GRAD or states == GRAD:
+            return states == GRAD
+        return bool(apply(self._calls.effect_at(function, at), GRAD) & GRAD) and self._is_live(function)
+
+    def _is_live(self, function: FunctionNode) -> bool:
+        """Whether the project itself gets to a function with grad on: its scripts do, or whoever uses its functions."""
+        seen, pending = {function}, [function]
+        while pending:
+            found = pending.pop()
+            callers = self._calls.callers.get(found, ())
+            if found.is_module_body or (not callers and self._is_offered(found)):
+                return True
+            for edge in callers:
+                if edge.certain and edge.caller not in seen and self.leaves_on(edge):
+                    seen.add(edge.caller)
+                    pending.append(edge.caller)
+        return False
+
+    def _is_offered(self, function: FunctionNode) -> bool:
+        """Whether a function that nobody in the project calls is there for others to evaluate with."""
+        return function.owner is None and self._cues.is_inference_name(function) and "eval" in function.facts.words
+
+    def _unguarded_caller(self, function: FunctionNode) -> Edge | None:
+        """A caller that reaches the function with grad on."""
+        for edge in self._calls.callers.get(function, ()):
+            if self.leaves_on(edge):
+                return edge
+        return None
+
+
+def _takes_derivative(function: FunctionNode) -> bool:
+    """Whether a function calls ``autograd.grad``, or makes a leaf and steps with it."""
+    calls = function.facts.calls
+    if any(call.callee.endswith(".grad") or call.callee == "grad" for call in calls):
+        return True
+    if not any(call.method == "step" for call in calls):
+        return False
+    return any(_makes_leaf(e) for e in all_expressions(function.facts.body) if isinstance(e, Call))
+
+
+def _makes_leaf(call: Call) -> bool:
+    """``requires_grad=True``."""
+    flags = (a.value for a in call.arguments if a.keyword == "requires_grad")
+    return any(isinstance(flag, Constant) and flag.value is True for flag in flags)
+
+
+def _module_of(event: CallEvent) -> Value:
+    if event.callee.kind == "module":
+        return event.callee
+    if event.receiver is not None and event.receiver.kind in ("module", "self"):
+        return event.receiver
+    return next((a.value for a in event.arguments if a.value.kind == "module"), event.callee)

@@ -1,0 +1,163 @@
+"""Which functions may run a module at all: told by names alone, so that all others need not be run to find out."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+
+from gradlint.model.code import (
+    Assign,
+    Attribute,
+    Block,
+    Constant,
+    Display,
+    Expression,
+    For,
+    Name,
+    Operation,
+    Return,
+    With,
+)
+from gradlint.model.facts import CallFact
+from gradlint.model.torch_calls import FORWARD_METHODS, MODEL_NAME, MODEL_ONLY_METHODS
+from gradlint.model.torch_tensors import HARMLESS_METHODS, TENSOR_METHODS
+from gradlint.model.traverse import statements
+from gradlint.project.grad_states.calls import EVERYBODYS, CallGraph
+from gradlint.project.linking.bindings import Bindings
+from gradlint.project.linking.dependencies import Memo, Table
+from gradlint.project.linking.link import Linker
+from gradlint.project.linking.nodes import FunctionNode, ModuleNode
+
+_MOST_CANDIDATES = 12
+_ALWAYS = frozenset({"", "forward", "__call__"})
+_EVERYDAY = HARMLESS_METHODS | TENSOR_METHODS  # of objects that are no modules, nor have any under such names
+_NAMED = (MODEL_NAME, FORWARD_METHODS, MODEL_ONLY_METHODS)
+_Callees = Mapping[FunctionNode, dict[int, list[FunctionNode]]] | Table[FunctionNode, dict[int, list[FunctionNode]]]
+_Methods = Mapping[str, list[FunctionNode]] | Table[str, list[FunctionNode]]
+
+
+class Prospects:
+    """Errs on the side of running: a function without a prospect runs no module, whatever its variables hold."""
+
+    def __init__(self, linker: Linker, bindings: Bindings, calls: CallGraph, models: frozenset[str]) -> None:
+        self._linker = linker
+        self._bindings = bindings
+        self._calls = calls
+        self._models = frozenset(name.rpartition(".")[2] for name in models)
+        dependencies = linker.dependencies
+        self._held_in: Memo[ModuleNode, frozenset[str]] = Memo(dependencies, _held_in, frozenset())
+        self._held: Table[str, bool] = Table(dependencies, "held", self._find_held, lambda _: ())
+        self._like_a_module: Memo[FunctionNode, bool] = Memo(dependencies, self._calls_like_a_module, False)
+        self._functions: Table[FunctionNode, bool] = Table(dependencies, "prospects", self._find, lambda _: ())
+
+    def may_forward(self, function: FunctionNode) -> bool:
+        """Whether some call of a function may run a module."""
+        return function in self._functions
+
+    def _find(self) -> dict[FunctionNode, bool]:
+        """The functions that call something like a module, and those that call them for what they return."""
+        found: dict[FunctionNode, bool] = {}
+        callers: defaultdict[FunctionNode, list[FunctionNode]] = defaultdict(list)
+        for function in (function for module in self._linker.modules for function in module.functions):
+            if self._like_a_module.of(function):
+                found[function] = True
+            else:
+                for called in self._called(function, self._calls.callees.all, self._linker.methods_named.all):
+                    callers[called].append(function)
+        pending = [function for function in found if returns(function)]
+        while pending:
+            for caller in callers.pop(pending.pop(), ()):
+                if caller not in found:
+                    found[caller] = True
+                    if returns(caller):
+                        pending.append(caller)
+        return found
+
+    def called(self, function: FunctionNode) -> Iterator[FunctionNode]:
+        """The functions that a function may call, as far as names tell."""
+        yield from self._called(function, self._calls.callees, self._linker.methods_named)
+
+    def _called(self, function: FunctionNode, callees: _Callees, methods: _Methods) -> Iterator[FunctionNode]:
+        for found in callees.get(function, {}).values():
+            yield from found
+        for call in function.facts.calls:
+            if call.callee != call.method and call.method not in EVERYBODYS:
+                named = methods.get(call.method, ())
+                if len(named) <= _MOST_CANDIDATES:
+                    yield from named
+
+    def calls_like_a_module(self, function: FunctionNode) -> bool:
+        """Whether a function calls something that, by its name, may be a module or one of its methods."""
+        return self._like_a_module.of(function)
+
+    def _calls_like_a_module(self, function: FunctionNode) -> bool:
+        return any(self._is_like_a_module(function, call) for call in function.facts.calls)
+
+    def _is_like_a_module(self, function: FunctionNode, call: CallFact) -> bool:
+        name, owner = call.method, call.callee.partition(".")[0]
+        if name in _ALWAYS or name in self._models:
+            return True
+        if owner == "super()":
+            return False  # what it calls, if it is in the project, is among the callees
+        if owner != "self" and name in _EVERYDAY:
+            return False
+        if call.callee:
+            defined = self._linker.resolve(function, call.callee) is not None
+            if defined and owner not in self._bindings.assigned(function):
+                return False
+            if call.callee == name:
+                return True  # a variable
+        return name in self._held or any(pattern.search(name) is not None for pattern in _NAMED)
+
+    def _find_held(self) -> dict[str, bool]:
+        """The names under which objects, classes and modules hold values."""
+        found = frozenset().union(*map(self._held_in.of, self._linker.modules))
+        return dict.fromkeys(found, True)
+
+
+def _held_in(module: ModuleNode) -> frozenset[str]:
+    found: set[str] = set()
+    for function in module.functions:
+        _note_block(function.facts.body, found, everything=function.is_module_body)
+        found.update(function.facts.shared)
+    for cls in module.classes:
+        _note_block(cls.facts.body, found, everything=True)
+    return frozenset(found)
+
+
+def returns(function: FunctionNode) -> bool:
+    """Whether a function may give something back."""
+    return (
+        function.facts.is_generator
+        or function.facts.is_lambda
+        or any(isinstance(s, Return) and s.value is not None for s in statements(function.facts.body))
+    )
+
+
+def _note_block(block: Block, found: set[str], *, everything: bool) -> None:
+    """The attributes that statements assign; with ``everything`` the names too."""
+    for statement in statements(block):
+        match statement:
+            case Assign(targets=targets, value=value):
+                if not isinstance(value, Constant):
+                    for target in targets:
+                        _note(target, found, everything)
+            case For(target=target):
+                _note(target, found, everything)
+            case With(items=items):
+                for item in items:
+                    if item.target is not None:
+                        _note(item.target, found, everything)
+            case _:
+                pass
+
+
+def _note(target: Expression, found: set[str], everything: bool) -> None:
+    match target:
+        case Attribute(name=name):
+            found.add(name)
+        case Name(id=name) if everything:
+            found.add(name)
+        case Display(items=items) | Operation(operands=items):
+            for item in items:
+                _note(item, found, everything)
+        case _:
+            pass

@@ -1,0 +1,393 @@
+"""What a function does to gradients, in order: its *script* of backward, clip, step and zero_grad.
+
+A script has the shape of the code: acts follow one another, branch, and repeat. What a function of the project
+does stands in the place of its call, with names as the caller knows them.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from gradlint.model.code import (
+    Assign,
+    Attribute,
+    Block,
+    Call,
+    Constant,
+    Evaluate,
+    Expression,
+    For,
+    If,
+    Jump,
+    Raise,
+    Return,
+    Statement,
+    Subscript,
+    Switch,
+    Try,
+    While,
+    With,
+    dotted,
+)
+from gradlint.model.record import replace
+from gradlint.model.torch_calls import BACKWARD_METHODS
+from gradlint.model.traverse import expressions, parts
+from gradlint.project.grad_states.calls import CallGraph
+from gradlint.project.linking.dependencies import Memo, Table
+from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.running.flow import CallEvent, Flow, Flows, is_bound
+
+ActKind = Literal["backward", "step", "zero", "clip", "read", "anything"]
+
+_DEEPEST = 4  # calls of calls of calls
+_LONGEST = 300  # of what a call does; more is not followed
+_WORDS = BACKWARD_METHODS | {"zero_grad", "step", "optimizer_step"}
+_CLIPS = frozenset({"clip_grad_norm_", "clip_grad_norm", "clip_grad_value_"})
+_OPTIMIZER = re.compile(
+    r"(^|[._])(\w*_)?(optim\w*|opt|opts|optimi[sz]er\w*)(_?\w{1,3})?(\[.*\])?$|optim(izer)?s?(\[.*\])?$", re.I
+)
+_NO_OPTIMIZER = re.compile(r"sched|lr_|_lr$|env|option|prof", re.I)
+_CLIPPING = re.compile(r"^clip_grad(_norm|_value)?_?$|^clip_gradients?$")
+# What steps and updates besides optimizers, and leaves gradients alone.
+_HARMLESS = re.compile(
+    r"(^|[._])(\w*sched\w*|\w*_?envs?|\w*prof\w*|\w*meter\w*|\w*(bar|pbar|progress)|writer|logger|ema)\.\w+$", re.I
+)
+_MAY_ZERO = re.compile(r"zero|clear|reset|grad|step|optimi|train|update|learn|fit|hook|callback|backward", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """Something is done to gradients.
+
+    ``path`` names the optimizer or module it is done with, None if that is computed; for ``backward`` what it is
+    called on. ``at`` is the place in the function whose script it is, ``inside`` the callee and the place there when
+    it is done by a function of the project. ``options`` are the keyword arguments that are literals.
+    """
+
+    kind: ActKind
+    at: int
+    path: str | None
+    inside: tuple[FunctionNode, int] | None = None
+    options: tuple[tuple[str, object], ...] = ()
+    used: bool = False  # the call's result is used
+
+    def option(self, name: str) -> object:
+        """A keyword argument that is a literal; None otherwise."""
+        return dict(self.options).get(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One of these is done; ``sure`` tells that there is no way around them."""
+
+    ways: tuple["Script", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """This is done again and again; ``own`` tells that the loop stands in the function itself."""
+
+    at: int
+    body: "Script"
+    own: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """The script ends here (``return``, ``raise``), or the loop (``break``), or the round (``continue``)."""
+
+    how: str
+
+
+Script = tuple["Act | Branch | Repeat | Leave", ...]
+
+
+class Steps:
+    """Writes scripts on demand."""
+
+    def __init__(self, calls: CallGraph, flows: Flows) -> None:
+        self._calls = calls
+        self._flows = flows
+        self._scripts: Memo[tuple[FunctionNode, int], Script] = Memo(
+            flows.linker.dependencies, lambda key: self._written(key[0]), ()
+        )
+        self._acting: Table[FunctionNode, bool] = Table(
+            flows.linker.dependencies, "acting", self._find_acting, lambda _: ()
+        )
+        self._writing: list[FunctionNode] = []
+
+    def _find_acting(self) -> dict[FunctionNode, bool]:
+        """The functions that run ``backward()`` or step, and all that call them."""
+        callees = self._calls.callees.all
+        found = {callee for each in callees.values() for cs in each.values() for callee in cs}
+        found.update(callees)
+        own = (function for function in found if not _WORDS.isdisjoint(function.facts.words))
+        return dict.fromkeys(self._calls.above(*own), True)
+
+    def acts(self, function: FunctionNode) -> bool:
+        """Whether a function may do something to gradients; costs next to nothing."""
+        words = function.facts.words
+        return "grad" in words or not (_WORDS | _CLIPS).isdisjoint(words) or function in self._acting
+
+    def script(self, function: FunctionNode) -> Script:
+        """What a function does, in order; nothing while its own script is being written, or far down."""
+        depth = len(self._writing)
+        if function in self._writing or depth > _DEEPEST or not self.acts(function):
+            return ()
+        return self._scripts.of((function, depth))
+
+    def _written(self, function: FunctionNode) -> Script:
+        self._writing.append(function)
+        try:
+            return _Writer(self, self._flows.flow(function)).block(function.facts.body)
+        finally:
+            self._writing.pop()
+
+
+class _Writer:
+    """Writes the script of one function."""
+
+    def __init__(self, steps: Steps, flow: Flow) -> None:
+        self._steps = steps
+        self._flow = flow
+
+    def block(self, block: Block) -> Script:
+        return tuple(item for statement in block for item in self._statement(statement))
+
+    def _statement(self, statement: Statement) -> Iterator["Act | Branch | Repeat | Leave"]:
+        for expression in expressions(statement) if not isinstance(statement, While | For) else ():
+            yield from self._expression(expression, used=not isinstance(statement, Evaluate))
+        match statement:
+            case Assign(targets=targets):
+                yield from self._cleared(targets, statement)
+            case If(then=then, otherwise=otherwise):
+                yield from _branch(self.block(then), self.block(otherwise))
+            case For(iterable=iterable, body=body, otherwise=otherwise):
+                yield from self._expression(iterable)
+                yield from _repeat(statement.at, self.block(body))
+                yield from self.block(otherwise)
+            case While(test=test, body=body, otherwise=otherwise):
+                yield from _repeat(statement.at, (*self._expression(test), *self.block(body)))
+                yield from self.block(otherwise)
+            case With(body=body):
+                yield from self.block(body)
+            case Try(body=body, handlers=handlers, otherwise=otherwise, final=final):
+                tried = (*self.block(body), *self.block(otherwise))
+                yield from _branch(tried, *((*_loosely(tried), *self.block(handler)) for handler in handlers))
+                yield from self.block(final)
+            case Switch(cases=cases):
+                yield from _branch(*(self.block(case) for case in cases), ())
+            case Return() | Raise():
+                yield Leave("return")
+            case Jump(kind=kind):
+                yield Leave(kind)
+            case _:
+                pass
+
+    def _cleared(self, targets: tuple[Expression, ...], statement: Assign) -> Iterator[Act]:
+        """``p.grad = None``: nobody knows of which optimizer."""
+        for target in targets:
+            if isinstance(target, Attribute) and target.name == "grad":
+                none = isinstance(statement.value, Constant) and statement.value.value is None
+                yield Act("zero" if none else "anything", target.at, None)
+
+    def _expression(self, expression: Expression, *, used: bool = True) -> Iterator["Act | Branch | Repeat | Leave"]:
+        if isinstance(expression, Attribute) and expression.name == "grad":
+            event = self._flow.attributes.get((expression.at, False))
+            if event is not None and event.owner.kind == "parameters":
+                yield Act("read", expression.at, event.owner.of)
+        for part in parts(expression):
+            yield from self._expression(part)
+        if isinstance(expression, Call):
+            yield from self._call(expression, used=used)
+
+    def _call(self, call: Call, *, used: bool) -> Iterator["Act | Branch | Repeat | Leave"]:
+        event = self._flow.calls.get(call.at)
+        if event is not None and event.targets and (inlined := self._inlined(call, event)) is not None:
+            yield from inlined
+            return
+        act = self._own_act(call, event)
+        if act is not None:
+            options = tuple(
+                (a.keyword, a.value.value) for a in call.arguments if a.keyword and isinstance(a.value, Constant)
+            )
+            if act.kind == "step":
+                yield from self._closures(event)
+            yield replace(act, options=options, used=used)
+        elif event is None or event.opaque or event.targets:
+            yield from self._unknown(call, event)
+
+    def _own_act(self, call: Call, event: CallEvent | None) -> Act | None:
+        function = call.function
+        method = function.name if isinstance(function, Attribute) else getattr(function, "id", "")
+        owner = function.value if isinstance(function, Attribute) else None
+        first = next((a.value for a in call.arguments if a.keyword is None and not a.stars), None)
+        if method in BACKWARD_METHODS:
+            return Act("backward", call.at, named(owner) if owner is not None else None)
+        if method == "zero_grad" or (method == "zero_" and _is_grad(owner)):
+            whose = owner if owner is not None else first
+            return Act("zero", call.at, named(whose) if whose is not None and not _is_grad(owner) else None)
+        if _CLIPPING.match(method):
+            return Act("clip", call.at, _module_of(first) or (named(owner) if first is None and owner else None))
+        if method in ("step", "optimizer_step"):
+            for candidate in (first, owner):
+                if candidate is not None and self._is_optimizer(candidate, event, candidate is owner):
+                    return Act("step", call.at, named(candidate))
+        return None
+
+    def _is_optimizer(self, expression: Expression, event: CallEvent | None, is_receiver: bool) -> bool:
+        if is_receiver and event is not None and event.receiver is not None and event.receiver.kind == "optimizer":
+            return True
+        return is_optimizer_name(named(expression) or "")
+
+    def _closures(self, event: CallEvent | None) -> Iterator["Act | Branch | Repeat | Leave"]:
+        """``optimizer.step(closure)`` runs the closure first."""
+        if event is None:
+            return
+        for argument in event.arguments:
+            if isinstance(argument.value.target, FunctionNode):
+                yield from _moved(self._steps.script(argument.value.target), event.at, argument.value.target, {}, "")
+
+    def _inlined(self, call: Call, event: CallEvent) -> Script | None:
+        """What the functions of the project do that a call runs; None if they do nothing to gradients."""
+        scripts = []
+        for target in event.targets:
+            names: dict[str, str | None] = {p.name: None for p in target.facts.parameters}
+            names |= _handed(call, target, bound=is_bound(event, target) and event.receiver is not None)
+            owner = event.receiver.kind == "self" if event.receiver is not None else False
+            prefix = "self." if owner else f"{event.name.rpartition('.')[0]}."
+            script = self._steps.script(target)
+            if _size(script) > _LONGEST:
+                return (Act("anything", call.at, None),)
+            if script:
+                scripts.append(_moved(_body(script), call.at, target, names, prefix))
+        if not scripts:
+            return None if any(map(self._steps.acts, event.targets)) else ()
+        return scripts[0] if len(event.targets) == 1 else (Branch(tuple(scripts)),)
+
+    def _unknown(self, call: Call, event: CallEvent | None) -> Iterator[Act]:
+        name = event.name if event is not None else dotted(call.function) or "?"
+        handed = any(_OPTIMIZER.search(named(a.value) or "") for a in call.arguments)
+        if not handed and _HARMLESS.search(name):
+            return
+        if handed or _MAY_ZERO.search(name.rpartition(".")[2]):
+            yield Act("anything", call.at, None)
+
+
+def _size(script: Script) -> int:
+    """How many acts, branches and loops a script has."""
+    count = 0
+    pending = [script]
+    while pending:
+        for item in pending.pop():
+            count += 1
+            if isinstance(item, Branch):
+                pending.extend(item.ways)
+            elif isinstance(item, Repeat):
+                pending.append(item.body)
+    return count
+
+
+def named(expression: Expression) -> str | None:
+    """A dotted name, subscripts with literals included: ``self.optimizers['G']``."""
+    if isinstance(expression, Subscript):
+        base = named(expression.value)
+        return f"{base}[{expression.index.value!r}]" if base and isinstance(expression.index, Constant) else None
+    if isinstance(expression, Attribute):
+        base = named(expression.value)
+        return f"{base}.{expression.name}" if base else None
+    return dotted(expression)
+
+
+def is_optimizer_name(name: str) -> bool:
+    """Whether a name is one that optimizers have, and schedulers have not."""
+    return _OPTIMIZER.search(name) is not None and _NO_OPTIMIZER.search(name) is None
+
+
+def _is_grad(owner: Expression | None) -> bool:
+    while isinstance(owner, Attribute):
+        if owner.name == "grad":
+            return True
+        owner = owner.value
+    return False
+
+
+def _module_of(parameters: Expression | None) -> str | None:
+    """The module whose parameters these are."""
+    if isinstance(parameters, Call) and isinstance(parameters.function, Attribute):
+        return named(parameters.function.value) if parameters.function.name == "parameters" else None
+    return None
+
+
+def _handed(call: Call, target: FunctionNode, *, bound: bool) -> dict[str, str | None]:
+    """What the caller calls what it hands over, by parameter."""
+    positional = [p.name for p in target.facts.parameters if p.kind == "positional"][int(bound) :]
+    found: dict[str, str | None] = {}
+    for argument in call.arguments:
+        if argument.stars:
+            break
+        if argument.keyword is not None:
+            found[argument.keyword] = named(argument.value)
+        elif positional:
+            found[positional.pop(0)] = named(argument.value)
+    return found
+
+
+def _body(script: Script) -> Script:
+    """A callee's script: where it ends, the caller goes on. A return in the middle may leave out the rest."""
+    for index, item in enumerate(script):
+        if isinstance(item, Leave):
+            return script[:index]
+        if isinstance(item, Branch) and any(map(_leaves, item.ways)):
+            rest = _body(script[index + 1 :])
+            return (*script[:index], *_branch(*map(_body, item.ways)), *_branch(rest, ()))
+    return script
+
+
+def _branch(*ways: Script) -> Script:
+    return (Branch(ways),) if any(ways) else ()
+
+
+def _repeat(at: int, body: Script, *, own: bool = True) -> Script:
+    return (Repeat(at, body, own),) if body else ()
+
+
+def _leaves(way: Script) -> bool:
+    return any(isinstance(item, Leave) for item in way)
+
+
+def _loosely(script: Script) -> Script:
+    """What may have been done of a script that was broken off."""
+    return tuple(Branch(((item,), ())) for item in script if not isinstance(item, Leave))
+
+
+def _moved(script: Script, at: int, callee: FunctionNode, names: dict[str, str | None], prefix: str) -> Script:
+    """A callee's script as its caller sees it."""
+    found: list[Act | Branch | Repeat | Leave] = []
+    for item in script:
+        match item:
+            case Act(kind="read"):
+                pass
+            case Act():
+                inside = item.inside or (callee, item.at)
+                found.append(replace(item, at=at, inside=inside, path=_renamed(item.path, callee, names, prefix)))
+            case Branch(ways=ways):
+                found.extend(_branch(*(_moved(way, at, callee, names, prefix) for way in ways)))
+            case Repeat(body=body):
+                found.extend(_repeat(at, _moved(body, at, callee, names, prefix), own=False))
+            case _:
+                found.append(item)
+    return tuple(found)
+
+
+def _renamed(path: str | None, callee: FunctionNode, names: dict[str, str | None], prefix: str) -> str | None:
+    if path is None:
+        return None
+    root, dot, rest = path.partition(".")
+    if root in names and root != "self":
+        given = names[root]
+        return f"{given}{dot}{rest}" if given else None
+    if root == "self":
+        return f"{prefix}{rest}" if rest else prefix.rstrip(".")
+    return path if root not in callee.facts.local else f"{callee.facts.name}:{path}"

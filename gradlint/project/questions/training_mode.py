@@ -1,0 +1,303 @@
+"""Where a module is evaluated that was never put into evaluation mode."""
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from gradlint.finding import Place
+from gradlint.model.code import Call, Expression, For, dotted
+from gradlint.model.inference_names import EVALUATION_DATA
+from gradlint.model.torch_calls import TRAINING_WORDS
+from gradlint.model.torch_tensors import LABELS
+from gradlint.model.traverse import all_expressions, statements, within
+from gradlint.project.grad_states.calls import CallGraph
+from gradlint.project.grad_states.effects import GRAD, INFERENCE, NO_GRAD
+from gradlint.project.linking import scope
+from gradlint.project.linking.dependencies import Table
+from gradlint.project.linking.layers import Layers
+from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
+from gradlint.project.questions.destiny import Destinies
+from gradlint.project.questions.inference import Inference
+from gradlint.project.running.flow import CallEvent, Flows
+from gradlint.project.running.values import Value
+
+_OFF = NO_GRAD | INFERENCE
+# Training mode is what such code is about, or no result of it is looked at.
+_MEANT = re.compile(
+    r"(^|_|[a-z])(bn|batch_?norm|mc|monte|dropout|calibrat\w*|stat|stats|statistics|uncertain\w*|bayes\w*|ensemble"
+    r"|adapt\w*|tent|warm\w*|profile\w*|flops|summary|count\w*|trace\w*|export\w*|shape|dummy|init\w*|precise|mask\w*"
+    r"|recalibrat\w*|augment\w*|teacher|student|momentum|ema|target|pseudo)(_|$|[A-Z])",
+    re.I,
+)
+# What comes out of these has been put into evaluation mode already, or may have been.
+_LOADERS = re.compile(r"from_pretrained|(^|\.)load(_\w+)?$")
+_SWITCHES = frozenset({"eval", "train", "training"})
+_SWITCHING = re.compile(r"eval|mode|infer|prepare|freeze|load|test", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Misset:
+    """A forward in training mode.
+
+    ``why``: the module was ``made``, ``set`` to training mode or ``trained`` in the function, or stands ``beside`` one
+    that is in evaluation mode.
+
+    ``place`` is where that happens; ``known`` tells whether the module has layers for which the mode matters.
+    """
+
+    event: CallEvent
+    why: str
+    place: Place | None
+    known: bool | None
+
+
+class TrainingMode:
+    """Answers for one project."""
+
+    def __init__(
+        self, calls: CallGraph, flows: Flows, destinies: Destinies, inference: Inference, layers: Layers
+    ) -> None:
+        self._calls = calls
+        self._flows = flows
+        self._destinies = destinies
+        self._inference = inference
+        self._layers = layers
+        self._switched: Table[str, list[tuple[FunctionNode, str]]] = Table(
+            flows.linker.dependencies,
+            "switched",
+            self._find_switched,
+            lambda found: (function for function, _ in found),
+        )
+
+    def of(self, function: FunctionNode) -> Iterator[Misset]:
+        """The forwards of a function that evaluate in training mode, the first of each module."""
+        seen: set[str] = set()
+        for found in self._all(function):
+            if found.event.name not in seen:
+                seen.add(found.event.name)
+                yield found
+
+    def _all(self, function: FunctionNode) -> Iterator[Misset]:
+        if not self._may_evaluate(function):
+            return
+        if not any(self._is_off(function, call.at) for call in function.facts.calls):
+            return
+        for event in self._flows.flow(function).calls.values():
+            module = module_of(event)
+            if not event.forward or module.kind not in ("module", "unknown") or module.training is False:
+                continue
+            if not self._is_off(function, event.at) or self._destinies.of(function, event.at).trained:
+                continue
+            found = (
+                self._set_here(function, event, module)
+                or self._set_by_caller(function, event, module)
+                or self._trained_here(function, event, module)
+            )
+            if found is None and module.kind == "module":
+                found = (
+                    self._made_here(function, event, module)
+                    or self._beside(function, event, module)
+                    or self._made_by_constructor(function, event, module)
+                )
+            if found is not None and found.known is not False:
+                yield found
+
+    def _may_evaluate(self, function: FunctionNode) -> bool:
+        owner = function.owner
+        if function.is_test:
+            return False
+        if _MEANT.search(function.facts.name) or self._calls.hook_states(function):
+            return False
+        return owner is None or not (self._calls.modules.is_module_class(owner) or _MEANT.search(owner.name))
+
+    def _is_off(self, function: FunctionNode, at: int) -> bool:
+        states = self._calls.states_at(function, at)
+        return bool(states) and not states & ~_OFF
+
+    def _set_here(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
+        """``model.train()`` in the same function, and then data to evaluate on."""
+        if module.training is not True or module.mode_at is None or module.mode_at[0] is not function:
+            return None
+        if not self._evaluates(function, event.at) or _is_given_labels(event):
+            return None
+        place = function.place(module.mode_at[1])
+        return Misset(event, "set", place, self._depends(event, module))
+
+    def _depends(self, event: CallEvent, module: Value) -> bool | None:
+        """Whether the mode matters, as far as is known, or because somebody sets it by hand."""
+        known = self._layers.depend_on_mode(module.target)
+        return True if known is None and len(event.arguments) == 1 else known
+
+    def _set_by_caller(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
+        """A caller puts the module into training mode, and calls; nobody on the way has an ``eval`` in it."""
+        if module.parameter in (None, "self") or module.training is not None or "eval" in function.facts.words:
+            return None
+        if self._is_handed_to_switch(function, event) or not self._evaluates(function, event.at):
+            return None
+        if _is_given_labels(event):
+            return None
+        for edge in self._calls.callers.get(function, ()):
+            given = self._flows.argument(self._flows.flow(edge.caller), edge.at, module.parameter or "", function)
+            if given.training and given.mode_at is not None and "eval" not in edge.caller.facts.words:
+                place = given.mode_at[0].place(given.mode_at[1])
+                return Misset(event, "set", place, self._depends(event, given))
+        return None
+
+    def _trained_here(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
+        """Trained in the same function, which then runs it on data to evaluate on and has no ``eval`` in it."""
+        if "eval" in function.facts.words or not self._is_over_evaluation_data(function, event.at):
+            return None
+        if function.facts.words.isdisjoint(TRAINING_WORDS) or self._is_handed_to_switch(function, event):
+            return None
+        same = (e for e in self._flows.flow(function).calls.values() if e.forward and e.name == event.name)
+        place = next((e.at for e in same if self._calls.states_at(function, e.at) & GRAD), None)
+        if place is None or self._is_switched_by_caller(function):
+            return None
+        return Misset(event, "trained", function.place(place), self._layers.depend_on_mode(module.target))
+
+    def _is_switched_by_caller(self, function: FunctionNode) -> bool:
+        return any("eval" in caller.facts.words for caller in self._calls.above(function))
+
+    def _made_here(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
+        """Made in the same function, as all modules are: in training mode; then loaded, and evaluated."""
+        if module.training is not None or module.born is None or module.parameter is not None:
+            return None
+        words = function.facts.words
+        if isinstance(module.target, External) and _LOADERS.search(module.target.name):
+            return None
+        if "load_state_dict" not in words or words & TRAINING_WORDS or self._is_handed_to_switch(function, event):
+            return None
+        return Misset(event, "made", None, self._layers.depend_on_mode(module.target))
+
+    def _made_by_constructor(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
+        """An attribute that the constructor makes and loads, and that nothing in the project ever switches."""
+        name, cls = event.name.removesuffix(".forward"), function.owner
+        if (
+            cls is None
+            or not name.startswith("self.")
+            or name.count(".") > 1
+            or not self._evaluates(function, event.at)
+        ):
+            return None
+        made = [(m, v) for m, v in self._flows.bindings.attribute(cls, name.removeprefix("self."))]
+        if len(made) != 1 or made[0][0].facts.name != "__init__" or not isinstance(made[0][1], Call):
+            return None
+        constructor, call = made[0]
+        result = self._flows.flow(constructor).calls.get(call.at)
+        own = result is not None and result.result.kind == "module" and result.result.born is not None
+        if not own or "load_state_dict" not in constructor.facts.words or module.training is not None:
+            return None
+        if self._is_switched_anywhere(cls, name.removeprefix("self.")):
+            return None
+        place = constructor.place(call.at)
+        return Misset(event, "loaded", place, self._layers.depend_on_mode(module.target))
+
+    def _is_switched_anywhere(self, cls: ClassNode, attribute: str) -> bool:
+        """Whether a method of the class switches modes, or somebody switches an attribute of that name."""
+        family = {m for c in self._flows.linker.ancestors(cls) if isinstance(c, ClassNode) for m in c.methods}
+        if any(not _SWITCHES.isdisjoint(method.facts.words) for method in family):
+            return True
+        for f, name in self._switched.get(attribute, ()):
+            own = f.owner is not None and f.owner is not cls
+            if not (own and name.startswith("self.")):
+                return True
+        return False
+
+    def _find_switched(self) -> dict[str, list[tuple[FunctionNode, str]]]:
+        """Where modes are switched, by each part of the name that they are switched by."""
+        found: dict[str, list[tuple[FunctionNode, str]]] = defaultdict(list)
+        for module in self._flows.linker.modules:
+            for f in module.functions:
+                for name in (c.callee for c in f.facts.calls if c.method in _SWITCHES):
+                    for part in dict.fromkeys(name.split(".")):
+                        found[part].append((f, name))
+        return found
+
+    def _is_handed_to_switch(self, function: FunctionNode, event: CallEvent) -> bool:
+        """Whether something that may switch the mode was given the module, or a module that holds it."""
+        root = event.name.partition(".")[0]
+        for other in self._flows.flow(function).calls.values():
+            if other.at == event.at or root not in {dotted(a.expression) for a in other.arguments}:
+                continue
+            below = self._calls.below(other.targets)
+            if _SWITCHING.search(other.method) or any("eval" in f.facts.words for f in below):
+                return True
+        return f"{root}.eval" in {call.callee for call in function.facts.calls}
+
+    def _beside(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
+        """Another module was put into evaluation mode by this function, and nobody does it for this one."""
+        named = [call for call in function.facts.calls if call.callee.endswith(".eval")]
+        evaluated = {call.callee.removesuffix(".eval"): call.at for call in named}
+        if not evaluated or self._loops_over_modules(function, set(evaluated)):
+            return None
+        name = event.name.removesuffix(".forward")
+        others = self._calls.above(function) - {function}
+        if any("eval" in f.facts.words for f in others) or module.training is not None:
+            return None
+        if any(_is_part(name, one) or _is_part(one, name) for one in evaluated) or "train" in function.facts.words:
+            return None
+        if self._is_made_of(function, name, evaluated):
+            return None
+        if not self._layers.depend_on_mode(module.target) and not self._is_switched_elsewhere(
+            function, name, evaluated
+        ):
+            return None  # perhaps the same module under another name
+        return Misset(event, "beside", function.place(min(evaluated.values())), True)
+
+    def _is_switched_elsewhere(self, function: FunctionNode, name: str, others: Collection[str]) -> bool:
+        """Whether another method puts this module and one of the others into training mode, each by its name."""
+        methods = function.owner.methods if function.owner is not None and name.startswith("self.") else ()
+        for method in methods:
+            switched = {
+                call.callee.removesuffix(".train") for call in method.facts.calls if call.callee.endswith(".train")
+            }
+            if name in switched and not switched.isdisjoint(others):
+                return True
+        return False
+
+    def _is_made_of(self, function: FunctionNode, name: str, evaluated: Collection[str]) -> bool:
+        """``parallel = DataParallel(model); model.eval()``: a module under two names, or one that holds the other."""
+        values = [value for _, value in self._flows.bindings.values(function, name)]
+        return any(dotted(part) in evaluated for value in values for part in within(value))
+
+    def _loops_over_modules(self, function: FunctionNode, names: set[str]) -> bool:
+        """``for model in models: model.eval()``."""
+        loops = (s for s in statements(function.facts.body) if isinstance(s, For))
+        return any(name in names for loop in loops for name in _names(loop.target))
+
+    def _evaluates(self, function: FunctionNode, at: int) -> bool:
+        """Whether the function is called like one that evaluates, or the place stands in a loop over such data."""
+        return self._inference.is_inference_name(function) or self._is_over_evaluation_data(function, at)
+
+    def _is_over_evaluation_data(self, function: FunctionNode, at: int) -> bool:
+        loops = (statement for statement in statements(function.facts.body) if isinstance(statement, For))
+        return any(_is_over_evaluation_data(loop) and at in _places(loop) for loop in loops)
+
+
+def module_of(event: CallEvent) -> Value:
+    """The module that a forward runs."""
+    if event.callee.kind == "module" or event.receiver is None:
+        return event.callee
+    return event.receiver
+
+
+def _is_given_labels(event: CallEvent) -> bool:
+    """Whether a forward computes a loss itself: a detector does so in training mode alone."""
+    return any(LABELS.search(dotted(argument.expression) or "") for argument in event.arguments[1:])
+
+
+def _is_part(name: str, whole: str) -> bool:
+    return name == whole or name.startswith(f"{whole}.")
+
+
+def _names(target: Expression) -> Iterator[str]:
+    yield from filter(None, map(dotted, within(target)))
+
+
+def _places(loop: For) -> frozenset[int]:
+    return frozenset(expression.at for expression in all_expressions(loop.body))
+
+
+def _is_over_evaluation_data(loop: For) -> bool:
+    return EVALUATION_DATA.search((dotted(scope.iterated(loop.iterable)) or "").lower()) is not None

@@ -1,0 +1,155 @@
+"""Graphs that ``backward()`` walks a second time."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gradlint.model.code import Attribute, dotted
+from gradlint.model.torch_calls import BACKWARD_METHODS
+from gradlint.model.traverse import within
+from gradlint.project.grad_states.effects import GRAD
+from gradlint.project.linking import scope
+from gradlint.project.linking.backwards import walked_parameter
+from gradlint.project.linking.bindings import owner_class
+from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
+from gradlint.project.running.flow import AttributeEvent, CallEvent, Flow, Flows
+from gradlint.project.running.values import COMPUTED, Value
+
+_KEEPING = frozenset({"retain_graph", "retain_variables", "create_graph"})
+
+
+@dataclass(frozen=True, slots=True)
+class SecondWalk:
+    """A ``backward()`` that meets part of a graph which another one, or itself in an earlier round, has walked.
+
+    ``first`` is None where it is itself, ``at`` is then where the round before comes in. ``kept`` tells that the first
+    walk was asked to keep the graph.
+    """
+
+    event: CallEvent
+    first: CallEvent | None
+    at: int
+    kept: bool
+
+
+class Walks:
+    """Finds them; a flow gives what was walked an origin at the walk."""
+
+    def __init__(self, flows: Flows) -> None:
+        self._flows = flows
+
+    def _comes_in(self, flow: Flow, event: CallEvent, at: int) -> bool:
+        return _is_carried(flow, event, at) or self._is_hoisted(flow, event, at) or self._is_kept(flow, at)
+
+    def _is_hoisted(self, flow: Flow, event: CallEvent, at: int) -> bool:
+        """Whether a place before the loop recorded a graph, once, that ``backward()`` walks in every round."""
+        made, loop = flow.calls.get(at), scope.innermost_loop(flow.function, event.at)
+        if made is None or loop is None or at in loop or not made.forward or scope.innermost_loop(flow.function, at):
+            return False
+        records = self._flows.calls.states_at(flow.function, at) == GRAD and bool(made.result.tensor & COMPUTED)
+        return records and scope.in_each_round(flow.function, event.at) and _is_to_be_trained(flow, made)
+
+    def _is_kept(self, flow: Flow, at: int) -> bool:
+        """Whether a forward is given an attribute that it also sets, with its graph, for the next call."""
+        made, cls = flow.calls.get(at), owner_class(flow.function)
+        if made is None or cls is None or not made.forward or flow.function.facts.name == "forward":
+            return False
+        given = {dotted(argument.expression) for argument in made.arguments} - {None}
+        for stored in flow.attributes.values():
+            if stored.stored is None or stored.path not in given or not (stored.path or "").startswith("self."):
+                continue
+            others = {f for f, _ in self._flows.bindings.attribute(cls, (stored.path or "").removeprefix("self."))}
+            alone = all(f is flow.function or f.facts.name == "__init__" for f in others)
+            if alone and made.result.origins & stored.stored.origins and self._is_last(flow, stored, cls):
+                return True
+        return False
+
+    def _is_last(self, flow: Flow, stored: AttributeEvent, cls: ClassNode) -> bool:
+        """Whether an attribute is assigned once in its method, and nothing in the class detaches it."""
+        again = (e for e in flow.attributes.values() if e.stored is not None and e.path == stored.path)
+        methods = (call.callee for method in cls.methods for call in method.facts.calls)
+        return sum(1 for _ in again) == 1 and f"{stored.path}.detach_" not in methods
+
+    def second(self, function: FunctionNode) -> Iterator[SecondWalk]:
+        """The second walks in a function, in order."""
+        if function.facts.words.isdisjoint(BACKWARD_METHODS) and not self._hands_over(function):
+            return
+        flow = self._flows.flow(function)
+        for event in flow.calls.values():
+            if not _walks(event):
+                continue
+            met = [event.receiver, *(argument.value for argument in event.arguments)]
+            origins = {o for value in met if value is not None and value.tensor & COMPUTED for o in value.origins}
+            places = sorted(origin.at for origin in origins if origin.function is function)
+            if self._is_one_of_several(function, event):
+                continue
+            firsts = (flow.calls[at] for at in places if at in flow.calls and at != event.at)
+            first = next(filter(_walks, firsts), None)
+            carried = next((at for at in places if self._comes_in(flow, event, at)), None)
+            if first is not None:
+                yield SecondWalk(event, first, first.at, _keeps(first))
+            elif carried is not None:
+                yield SecondWalk(event, None, carried, _keeps(event))
+
+    def _is_one_of_several(self, function: FunctionNode, event: CallEvent) -> bool:
+        """Whether a loop gives what is walked several values: nobody knows that one of an earlier round is left."""
+        call, loop = scope.call_at(function, event.at), scope.innermost_loop(function, event.at)
+        name = dotted(call.function.value) if call is not None and isinstance(call.function, Attribute) else None
+        if loop is None or name is None:
+            return False
+        values = [value for value in self._flows.bindings.assigned(function).get(name, ()) if value.at in loop]
+        return sum(all(dotted(part) != name for part in within(value)) for value in values) > 1
+
+    def _hands_over(self, function: FunctionNode) -> bool:
+        """Whether a function calls one that walks a graph it is given."""
+        found = self._flows.calls.callees.get(function, {}).values()
+        return any(walked_parameter(callee) is not None for callees in found for callee in callees)
+
+
+def _walks(event: CallEvent) -> bool:
+    """Whether a call walks a graph: ``loss.backward()``, or a function of the project that does just that."""
+    if event.method in BACKWARD_METHODS:
+        return True
+    return len(event.targets) == 1 and walked_parameter(event.targets[0]) is not None
+
+
+def _is_to_be_trained(flow: Flow, made: CallEvent) -> bool:
+    """Whether the module of a forward is known to have parameters with gradients: it is new, or in training mode."""
+    module = made.callee if made.callee.kind == "module" else made.receiver
+    if module is None or module.frozen or module.training is False:
+        return False
+    named = any(e.name == f"{made.name}.parameters" for e in flow.calls.values())
+    name = module.target.name if isinstance(module.target, External) else "torch.nn."
+    new = module.certainty == "known" and module.born is not None and name.startswith("torch.nn.")
+    return bool(named or module.training or new)
+
+
+def _is_carried(flow: Flow, event: CallEvent, at: int) -> bool:
+    """Whether a place brings the graph of the round before into the graph that ``backward()`` walks in every round."""
+    if at not in flow.fed and not (at in flow.growths and _has_forward(flow, flow.growths[at].added)):
+        return False
+    loop = scope.innermost_loop(flow.function, event.at)
+    if at in flow.growths and _begins_anew(flow.function, flow.growths[at].path, loop or frozenset()):
+        return False
+    return (
+        loop is not None
+        and loop == scope.innermost_loop(flow.function, at)
+        and scope.in_each_round(flow.function, event.at)
+    )
+
+
+def _begins_anew(function: FunctionNode, path: str, loop: frozenset[int]) -> bool:
+    """Whether a loop gives a sum another value on some way: nobody knows that all ways do."""
+    for name, value in scope.assigned(function):
+        if name == path and value.at in loop and all(dotted(part) != path for part in within(value)):
+            return True
+    return False
+
+
+def _has_forward(flow: Flow, value: Value) -> bool:
+    events = (flow.calls.get(origin.at) for origin in value.origins if origin.function is flow.function)
+    return any(event is not None and event.forward for event in events)
+
+
+def _keeps(event: CallEvent) -> bool:
+    wanted = (a.value.constant is not False for a in event.arguments if a.keyword in _KEEPING)
+    return any(wanted) or any(argument.stars for argument in event.arguments)

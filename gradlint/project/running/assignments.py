@@ -1,0 +1,178 @@
+"""What assignments do to names, attributes and containers."""
+
+from typing import TYPE_CHECKING, Literal
+
+from gradlint.model.code import Attribute, Augment, Display, Expression, Name, Operation, Subscript, dotted
+from gradlint.model.record import replace
+from gradlint.model.traverse import within
+from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.running import evaluate, growth, tensors
+from gradlint.project.running.flow import AttributeEvent
+from gradlint.project.running.values import NUMBER, UNKNOWN, Value, elsewhere, plain
+
+if TYPE_CHECKING:
+    from gradlint.project.running.interpret import Run
+
+
+def bind(run: "Run", target: Expression, value: Value) -> None:
+    """Give a target a value."""
+    match target:
+        case Name(id=name):
+            run.forget(name)
+            run.env[name] = elsewhere(value) if name in run.rebound_by_others else value
+            if name in run.function.facts.shared:
+                run.flow.used(value.origins, "stored", target.at, name)
+        case Display(items=items):
+            run.take_apart(value)
+            for index, item in enumerate(items):
+                bind(run, item, evaluate.item_of(value, index, len(items)))
+        case Operation(operator="*", operands=(inner,)):
+            bind(run, inner, plain(value.origins))
+        case Attribute():
+            _bind_attribute(run, target, value)
+        case Subscript(value=container, index=index):
+            if (path := dotted(container)) is not None and dotted(index) in run.counters:  # ``losses[step] = loss``
+                held = run.env.get(path, UNKNOWN)
+                own = (
+                    growth.grown(run, "container", path, held, value, target, target.at) if not held.is_tensor else None
+                )
+                value = replace(value, origins=value.origins | own) if own else value
+            _bind_item(run, container, value, target.at)
+        case _:
+            pass
+
+
+def _bind_attribute(run: "Run", target: Attribute, value: Value) -> None:
+    holder = evaluate.value_of(target.value, run)
+    path = dotted(target)
+    run.flow.attributes[(target.at, True)] = AttributeEvent(target.at, target.name, holder, path, value)
+    if target.name == "requires_grad":
+        _set_requires_grad(run, holder, value, target.at, dotted(target.value))
+        return
+    if target.name == "grad" and value.kind != "none":
+        # Below, the gradient is known by this name; by other names of the tensor it is only not None.
+        run.may_run_backward()
+        run.touch((holder,), flags=False, retained=True)
+    if path is None:
+        return
+    _remember(run, holder, value)
+    run.forget(path)
+    run.env[path] = value
+    run.flow.used(value.origins, "stored", target.at, path)
+
+
+def _remember(run: "Run", holder: Value, value: Value) -> None:
+    """An object now holds a tensor: whoever gets the object gets the tensor."""
+    if not value.memory <= holder.memory and holder.kind in ("unknown", "self", "module", "container"):
+        run.replace_everywhere(holder, replace(holder, memory=holder.memory | value.memory))
+
+
+def _set_requires_grad(run: "Run", holder: Value, value: Value, at: int, path: str | None) -> None:
+    if holder.kind == "parameters":
+        run.mark_frozen(holder.of, value.constant is False)
+    elif holder.kind in ("tensor", "unknown", "none"):
+        if value.constant is True:
+            run.note_leaf(at)
+        wanted = value.constant if isinstance(value.constant, bool) else None
+        flagged = tensors.flagged(holder, wanted)
+        run.change(path, holder, flagged)
+        if path is not None and holder.kind == "tensor":  # ``layer.weight``, which is made anew at each look
+            run.env[path] = flagged
+
+
+def _bind_item(run: "Run", container: Expression, value: Value, at: int) -> None:
+    path = dotted(container)
+    held = evaluate.value_of(container, run)
+    if held.is_tensor or held.kind == "parameters" or (held.kind == "unknown" and (path or "").startswith("self.")):
+        run.note_change(at, "[]=", path, held, value)
+    if held.is_tensor:
+        run.change(path, held, tensors.changed(held, (value,), at, run))  # ``rows[i][j] = x``: a view has no name
+        if path is not None:
+            _keep(run, path, held, value, at)
+    elif path is None:
+        run.effects.changes = True
+    else:
+        hold(run, path, held, value, at)
+
+
+def hold(run: "Run", path: str, held: Value, value: Value, at: int) -> None:
+    """Put a value into a container that a dotted name holds."""
+    if held.kind in ("module", "array", "optimizer"):
+        return
+    if held.kind != "container" or held.parameter is not None:
+        run.effects.changes = True
+    if held.kind == "unknown":  # a tensor, for all we know
+        run.touch_views(held, flags=True)
+    origins, memory = held.origins | value.origins, held.memory | value.memory
+    run.env[path] = Value("container", origins=origins, memory=memory, parameter=held.parameter)
+    _keep(run, path, held, value, at)
+
+
+def _keep(run: "Run", path: str, held: Value, value: Value, at: int) -> None:
+    root = path.partition(".")[0]
+    if "." in path or root not in run.function.facts.local or held.parameter is not None:
+        run.flow.used(value.origins, "stored", at, path)
+
+
+def augment(run: "Run", statement: Augment) -> None:
+    """``target operator= value``."""
+    added = evaluate.value_of(statement.value, run)
+    path = dotted(statement.target)
+    held = evaluate.value_of(statement.target, run)
+    run.reads.dereferenced(held)
+    run.reads.dereferenced(added)
+    if held.is_tensor or held.kind == "parameters" or (held.kind == "unknown" and _by_own_gradient(statement, path)):
+        run.note_change(statement.target.at, f"{statement.operator}=", path, held)
+    if path is None:
+        if isinstance(statement.target, Subscript):
+            container = dotted(statement.target.value)
+            if container is not None and growth.is_sum(statement):  # ``totals["loss"] += loss``
+                whole = run.env.get(container, UNKNOWN)
+                own = growth.grown(run, "sum", container, whole, added, statement.value, statement.at)
+                added = replace(added, origins=added.origins | own) if own else added
+            _bind_item(run, statement.target.value, added, statement.target.at)
+        return
+    if growth.is_sum(statement):
+        how: Literal["sum", "container"] = "container" if added.kind == "container" else "sum"
+        own = growth.grown(run, how, path, held, added, statement.value, statement.at)
+        added = replace(added, origins=added.origins | own) if own else added
+    _augmented(run, path, held, added, statement.target.at)
+    if "." in path or path in run.function.facts.shared:
+        run.flow.used(added.origins, "stored", statement.at, path)
+
+
+def _by_own_gradient(statement: Augment, path: str | None) -> bool:
+    """``w -= lr * w.grad``: what has a gradient is a tensor."""
+    return path is not None and any(dotted(part) == f"{path}.grad" for part in within(statement.value))
+
+
+def _augmented(run: "Run", path: str, held: Value, added: Value, at: int) -> None:
+    origins = held.origins | added.origins
+    if held.kind == "tensor" or (held.kind == "parameters" and held.of is None):
+        run.change(path, held, tensors.changed(held, (added,), at, run))
+    elif held.kind == added.kind == "number" and not origins:
+        run.env[path] = replace(NUMBER, lost=held.lost or added.lost)
+    elif held.kind == "number":
+        run.env[path] = tensors.operated((held, added), origins, at, run)
+    else:
+        run.touch_views(held, flags=True)
+        if held.is_tensor:
+            run.replace_everywhere(held, elsewhere(held))
+        run.effects.changes |= held.kind == "unknown"
+        run.env[path] = plain(origins)
+
+
+def added_to(run: "Run", target: Expression, value: Expression, found: Value, at: int) -> Value:
+    """The value of ``total = total + loss``: a sum that goes on from what the target holds; others as they are."""
+    path = dotted(target)
+    if path is None or growth.adds_to(target, value) is None:
+        return found
+    held = run.env.get(path, UNKNOWN)
+    own = growth.grown(run, "sum", path, held, found, value, at)
+    return replace(found, origins=found.origins | own) if own else found
+
+
+def rebound_by_others(function: FunctionNode) -> frozenset[str]:
+    """The function's variables that functions nested in it, or the module's functions, assign."""
+    shared = [f.facts.shared for f in function.module.functions if f is not function and f.facts.shared]
+    return frozenset().union(*shared)

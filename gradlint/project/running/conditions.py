@@ -1,0 +1,81 @@
+"""Which way a branch goes when some names are known: ``run_epoch(loader, train=False)``."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from gradlint.model.code import Constant, Expression, Name, Operation
+from gradlint.project.linking.bindings import Bindings
+from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.running.flow import Flows, is_bound, matched
+from gradlint.project.running.values import NO_CONSTANT
+
+Known = Mapping[str, object]
+_NOTHING = object()
+_PLAIN = (bool, str, int, type(None))
+_COMPARED: dict[str, Callable[[Any, Any], bool]] = {
+    "==": lambda left, right: left == right,
+    "!=": lambda left, right: left != right,
+    "is": lambda left, right: left is right,
+    "is not": lambda left, right: left is not right,
+}
+
+
+def decided(test: Expression, known: Known) -> bool | None:
+    """Whether a condition holds, or None if the names that are known do not tell."""
+    match test:
+        case Name() | Constant():
+            value = _value(test, known)
+            return None if value is _NOTHING else bool(value)
+        case Operation(operator="not", operands=(inner,)):
+            found = decided(inner, known)
+            return None if found is None else not found
+        case Operation(operator="and", operands=operands):
+            return _and(decided(part, known) for part in operands)
+        case Operation(operator="or", operands=operands):
+            found = _and(None if part is None else not part for part in (decided(each, known) for each in operands))
+            return None if found is None else not found
+        case Operation(operator=operator, operands=(left, right)) if operator in _COMPARED:
+            one, other = _value(left, known), _value(right, known)
+            return None if _NOTHING in (one, other) else _COMPARED[operator](one, other)
+        case _:
+            return None
+
+
+def _and(parts: Iterable[bool | None]) -> bool | None:
+    found = set(parts)
+    return False if False in found else None if None in found else True
+
+
+def _value(expression: Expression, known: Known) -> object:
+    match expression:
+        case Name(id=name):
+            return known.get(name, _NOTHING)
+        case Constant(value=value) if isinstance(value, _PLAIN):
+            return value
+        case _:
+            return _NOTHING
+
+
+class Passed:
+    """What callers pass for the parameters that a function's branches depend on."""
+
+    def __init__(self, flows: Flows, bindings: Bindings) -> None:
+        self._flows = flows
+        self._bindings = bindings
+
+    def constants(self, caller: FunctionNode, at: int, callee: FunctionNode) -> dict[str, object]:
+        """The parameters of ``callee`` whose values a call fixes, its defaults included.
+
+        Parameters that the function assigns itself are left out.
+        """
+        event = self._flows.flow(caller).calls.get(at)
+        if event is None or callee not in event.targets or any(argument.stars for argument in event.arguments):
+            return {}
+        given = matched(event.arguments, callee, bound=is_bound(event, callee))
+        known: dict[str, object] = {}
+        for parameter in callee.facts.parameters:
+            default = parameter.default.value if isinstance(parameter.default, Constant) else NO_CONSTANT
+            value = given[parameter.name].constant if parameter.name in given else default
+            if isinstance(value, _PLAIN) and parameter.name not in self._bindings.assigned(callee):
+                known[parameter.name] = value
+        return known

@@ -1,0 +1,313 @@
+"""The abstract run over expressions."""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from gradlint.model.code import (
+    Attribute,
+    Await,
+    Call,
+    Comprehension,
+    Conditional,
+    Constant,
+    Display,
+    Expression,
+    Formatted,
+    Lambda,
+    Name,
+    NamedAssignment,
+    Operation,
+    Subscript,
+    Yield,
+    dotted,
+)
+from gradlint.model.record import replace
+from gradlint.model.torch_calls import FORCE_LIKE, READING_ATTRIBUTES
+from gradlint.model.torch_tensors import VIEWING
+from gradlint.project.linking.nodes import External
+from gradlint.project.running import attributes, invoke, tensors
+from gradlint.project.running.growth import Growth
+from gradlint.project.running.values import (
+    COMPUTED,
+    LEAF,
+    NUMBER,
+    PLAIN,
+    UNKNOWN,
+    Origin,
+    Value,
+    meet,
+)
+
+if TYPE_CHECKING:
+    from gradlint.project.running.interpret import Run
+
+_COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
+_OF_PARAMETERS = frozenset({"ParameterList", "ParameterDict"})
+_QUESTIONS = frozenset({"in", "not in", "is", "is not", "not"})
+
+
+def value_of(expression: Expression, run: "Run") -> Value:
+    """What an expression gives, and note of everything that happens on the way."""
+    return _EVALUATIONS[type(expression)](expression, run)
+
+
+def _name(node: Name, run: "Run") -> Value:
+    known = run.env.get(node.id)
+    if known is not None:
+        return known
+    return outer_value(node.id, run)
+
+
+def outer_value(name: str, run: "Run") -> Value:
+    """A name the function does not hold itself: an outer variable, or something that is defined or imported."""
+    if name in run.function.facts.local and not run.function.is_module_body and not _imported(name, run):
+        return UNKNOWN
+    target = run.flows.linker.resolve(run.function, name)
+    if target is not None and not isinstance(target, External):
+        return Value("callable", target=target)
+    if not run.function.is_module_body:
+        outer = run.flows.outer(run.function, name)
+        if outer is not None and outer is not UNKNOWN:
+            return replace(outer, parameter=None) if outer.parameter is not None else outer
+    return Value("callable", target=target) if target is not None else UNKNOWN
+
+
+def _imported(name: str, run: "Run") -> bool:
+    return any(found.binding == name for found in run.function.facts.imports)
+
+
+def _constant(node: Constant, run: "Run") -> Value:
+    if node.value is None:
+        return Value("none", constant=None)
+    return Value("number", constant=node.value)
+
+
+def _attribute(node: Attribute, run: "Run") -> Value:
+    owner = value_of(node.value, run)
+    if node.name not in READING_ATTRIBUTES and node.name not in VIEWING:
+        run.take_apart(owner)
+    return attributes.attribute_of(node, owner, run)
+
+
+def _subscript(node: Subscript, run: "Run") -> Value:
+    owner = value_of(node.value, run)
+    run.reads.dereferenced(owner)
+    value_of(node.index, run)
+    _note_derivative(node.index, owner, run)
+    if owner.kind in ("number", "array"):
+        return UNKNOWN if owner.kind == "number" else owner
+    run.take_apart(owner)
+    if owner.items is not None and isinstance(node.index, Constant) and isinstance(node.index.value, int):
+        return item_of(owner, node.index.value, len(owner.items))
+    if owner.items:
+        return _any_of(owner.items)
+    if owner.kind == "module":  # nn.Sequential, nn.ModuleList
+        return _part_of_module(owner)
+    if owner.kind == "tensor":
+        view = tensors.viewed(owner, node.at, run)
+        copy = tensors.computed((owner,), owner.origins, node.at, run)  # by a list or a mask
+        return tensors.either(view, copy)
+    return tensors.part_of(owner)
+
+
+def _note_derivative(index: Expression, owner: Value, run: "Run") -> None:
+    """``out["forces"]``: the model took a derivative in its forward, so it needs its graph."""
+    key = index.value if isinstance(index, Constant) else dotted(index)
+    if isinstance(key, str) and FORCE_LIKE.search(key.rpartition(".")[2]):
+        run.flow.used(owner.origins, "trained", index.at, key)
+
+
+def item_of(value: Value, index: int, size: int) -> Value:
+    """Item number ``index`` of a value that is unpacked into ``size`` names."""
+    if value.kind == "parameters":  # ``for name, parameter in model.named_parameters()``
+        return value
+    if value.items is not None and -len(value.items) <= index < len(value.items):
+        return value.items[index]
+    return tensors.part_of(value)
+
+
+def element_of(value: Value, iterable: Expression, run: "Run") -> Value:
+    """What iterating over a value gives."""
+    if value.kind == "parameters":
+        return value
+    if value.items:
+        return _any_of(value.items)
+    if value.kind == "module":
+        return _part_of_module(value)
+    run.reads.dereferenced(value)
+    run.take_apart(value)
+    return tensors.part_of(value)
+
+
+def _part_of_module(owner: Value) -> Value:
+    """What a module holds under an index: another module, or a parameter."""
+    if isinstance(owner.target, External) and owner.target.name.rpartition(".")[2] in _OF_PARAMETERS:
+        return Value("parameters", tensor=PLAIN | LEAF, born=owner.born)
+    return replace(owner, target=None)
+
+
+def _any_of(items: tuple[Value, ...]) -> Value:
+    found = items[0]
+    for item in items[1:]:
+        found = meet(found, item)
+    return found
+
+
+def _display(node: Display, run: "Run") -> Value:
+    for key in node.keys:
+        if key is not None:
+            value_of(key, run)
+    items = tuple(value_of(item, run) for item in node.items)
+    origins = frozenset().union(*(item.origins for item in items)) if items else frozenset()
+    fixed = node.kind in ("tuple", "list") and not any(
+        isinstance(i, Operation) and i.operator == "*" and len(i.operands) == 1 for i in node.items
+    )
+    memory = frozenset().union(*(item.memory for item in items))
+    if node.kind == "dict" and (group := _parameters_of(node, items)) is not None:
+        return Value("container", origins=origins, memory=memory, items=(group,))
+    return Value("container", origins=origins, memory=memory, items=items if fixed and items else None)
+
+
+def _parameters_of(node: Display, items: tuple[Value, ...]) -> Value | None:
+    """What a group of parameters for an optimizer holds: ``{"params": [w], "lr": 0.1}``."""
+    for key, item in zip(node.keys, items, strict=True):
+        if isinstance(key, Constant) and key.value == "params":
+            return item
+    return None
+
+
+def _operation(node: Operation, run: "Run") -> Value:
+    values = _alternatives(node, run) if node.operator in ("and", "or") else [
+        value_of(operand, run) for operand in node.operands
+    ]  # fmt: skip
+    origins = frozenset().union(*(value.origins for value in values)) if values else frozenset()
+    if node.operator == "%" and isinstance(values[0].constant, str):
+        return _filled_in(values, origins, node.at, run)
+    if node.operator in _COMPARISONS or node.operator in _QUESTIONS:
+        run.flow.used(origins, "read", node.at, node.operator)
+        made = any(value.kind == "tensor" or (value.is_tensor and value.own_memory) for value in values)
+        if node.operator in _QUESTIONS or not made:
+            return NUMBER
+        shadow = frozenset().union(*(value.traces for value in values))
+        return tensors.index(node.operator, shadow, node.at, run)
+    if node.operator in ("and", "or"):
+        found = values[0]
+        for value in values[1:]:
+            found = meet(found, value)
+        return found
+    if node.operator in ("*", "**", ":") and len(values) == 1:
+        return values[0]
+    for value in values:
+        run.reads.dereferenced(value)
+    if values and all(value.kind == "number" for value in values):
+        lost = next((value for value in values if value.lost), NUMBER)
+        return replace(NUMBER, lost=lost.lost, shadow=lost.shadow)
+    if node.operator == "+" and len(values) == 1 and values[0].kind == "tensor":
+        return tensors.kept(values[0], node.at, run)
+    return tensors.operated(tuple(values), origins, node.at, run)
+
+
+def _filled_in(values: list[Value], origins: frozenset[Origin], at: int, run: "Run") -> Value:
+    """``"%.3f" % loss``: a text, which holds no graph."""
+    run.flow.used(origins, "read", at, "%")
+    run.flow.texts[at] = values[1].items or (values[1],)
+    return NUMBER
+
+
+def _alternatives(node: Operation, run: "Run") -> list[Value]:
+    """``and``, ``or``: ``p.grad is not None and p.grad.norm()``."""
+    values: list[Value] = []
+    for operand in node.operands:
+        if operand is not node.operands[-1]:
+            run.reads.question(operand)
+        values.append(value_of(operand, run))
+        run.branches += 1
+    run.branches -= len(values)
+    return values
+
+
+def _conditional(node: Conditional, run: "Run") -> Value:
+    run.test(node.test)
+    before = run.point()
+    run.branches += 1
+    yes = value_of(node.then, run)
+    after = run.point()
+    run.resume(before)
+    no = value_of(node.otherwise, run)
+    run.resume(run.join([after, run.point()]))
+    run.branches -= 1
+    return meet(yes, no)
+
+
+def _comprehension(node: Comprehension, run: "Run") -> Value:
+    outer = dict(run.env)
+    run.loops += 1
+    for loop in node.loops:
+        iterable = value_of(loop.iterable, run)
+        run.bind(loop.target, element_of(iterable, loop.iterable, run))
+        for condition in loop.conditions:
+            run.test(condition)
+    if node.key is not None:
+        value_of(node.key, run)
+    element = value_of(node.element, run)
+    run.loops -= 1
+    inner, run.env = run.env, outer
+    for name, value in outer.items():  # a module switched to eval inside stays so
+        if inner.get(name, value) is not value and value.kind == "module":
+            run.env[name] = inner[name]
+    if element.kind in ("module", "parameters"):
+        return element
+    origins = element.origins
+    if node.kind == "list" and element.tensor == COMPUTED and isinstance(node.element, Call):
+        added = Growth(node.at, "container", "the list", element, (), False)
+        run.flow.growths[node.at] = added
+        origins |= {Origin(run.function, node.at)}
+    return Value("container", origins=origins, memory=element.memory)
+
+
+def _lambda(node: Lambda, run: "Run") -> Value:
+    return Value("callable", target=run.function.module.functions[node.function])
+
+
+def _await(node: Await, run: "Run") -> Value:
+    return value_of(node.value, run)
+
+
+def _yield(node: Yield, run: "Run") -> Value:
+    if node.value is not None:
+        found = value_of(node.value, run)
+        run.flow.used(found.origins, "yielded", node.at)
+        run.may_run_backward()  # the consumer, before it comes back
+        run.touch((found,), flags=True, retained=True)
+        run.flow.returns = found if run.flow.returns is None else meet(run.flow.returns, found)
+    return UNKNOWN
+
+
+def _named(node: NamedAssignment, run: "Run") -> Value:
+    found = value_of(node.value, run)
+    run.bind(node.target, found)
+    return found
+
+
+def _formatted(node: Formatted, run: "Run") -> Value:
+    for value in node.values:
+        run.flow.used(value_of(value, run).origins, "read", node.at, "f-string")
+    return NUMBER
+
+
+_EVALUATIONS: dict[type[Any], Callable[[Any, "Run"], Value]] = {
+    Name: _name,
+    Constant: _constant,
+    Attribute: _attribute,
+    Call: lambda node, run: invoke.call(node, run),
+    Subscript: _subscript,
+    Display: _display,
+    Operation: _operation,
+    Conditional: _conditional,
+    Comprehension: _comprehension,
+    Lambda: _lambda,
+    Await: _await,
+    Yield: _yield,
+    NamedAssignment: _named,
+    Formatted: _formatted,
+}

@@ -1,0 +1,385 @@
+"""Running code abstractly: what names hold at each point, and where values go.
+
+A :class:`Flow` is what one run over one function's body leaves behind; :class:`Flows` runs functions on demand
+and remembers. Branches meet, loops run twice, calls into the project use the callee's own flow as its summary.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+
+from gradlint.model.code import Expression
+from gradlint.model.record import dataclass as frozen
+from gradlint.model.record import replace
+from gradlint.model.torch_calls import TRAINING_WORDS
+from gradlint.project.grad_states.calls import CallGraph
+from gradlint.project.linking.bindings import Bindings, owner_class
+from gradlint.project.linking.dependencies import Whole, bit_of
+from gradlint.project.linking.link import Linker
+from gradlint.project.linking.nodes import ClassNode, FunctionNode
+from gradlint.project.running.growth import Growth
+from gradlint.project.running.recursion import Recursion
+from gradlint.project.running.uses import Use, UseKind
+from gradlint.project.running.values import UNKNOWN, Origin, Value, elsewhere, meet
+
+# ``strategy.loss += penalty``: an engine that runs ``backward()`` on what its callbacks leave there.
+_OF_ENGINE = re.compile(r"\.(total_|train_)?loss$")
+# A method that more classes override: what all of them have in common is next to nothing.
+MOST_TARGETS = 12
+_DEEPEST = 60  # functions being run at once; recursion beyond that sees an unknown
+
+_Constants = tuple[tuple[str, object], ...]
+_Key = FunctionNode | tuple[ClassNode, str] | tuple[FunctionNode, str]  # a flow, an attribute, effects
+
+
+@frozen(frozen=True, slots=True)
+class Passed:
+    """An argument of a call, evaluated."""
+
+    keyword: str | None
+    stars: int
+    value: Value
+    expression: Expression
+
+
+@frozen(frozen=True, slots=True)
+class CallEvent:
+    """A call as it was met. ``forward`` tells that it runs a module; ``in_loop`` that it stands in a loop.
+
+    ``opaque`` tells that nobody knows what it does with its arguments; ``evaluating`` is where some module the
+    function holds was put into evaluation mode, if one is in it here.
+    """
+
+    at: int
+    name: str
+    receiver: Value | None
+    callee: Value
+    arguments: tuple[Passed, ...]
+    targets: tuple[FunctionNode, ...]
+    result: Value
+    forward: bool
+    in_loop: bool
+    evaluating: tuple[FunctionNode, int] | None = None
+    opaque: bool = False
+
+    @property
+    def method(self) -> str:
+        """The last part of what is called."""
+        return self.name.rpartition(".")[2]
+
+
+@frozen(frozen=True, slots=True)
+class AttributeEvent:
+    """An attribute that was read, or assigned (``stored``).
+
+    ``fresh``: no ``backward()`` can have run since the owner was made, the first time this place is reached;
+    ``unretained``: none since its gradient was retained, if it was.
+    ``tested``: this very read asks whether it is None, ``guarded``: it stands behind such a question.
+    ``dereferenced``: what was read is used in a way that raises on None.
+    """
+
+    at: int
+    name: str
+    owner: Value
+    path: str | None
+    stored: Value | None = None
+    fresh: bool = False
+    unretained: bool = True
+    tested: bool = False
+    guarded: bool = False
+    dereferenced: bool = False
+
+
+@frozen(frozen=True, slots=True)
+class ChangeEvent:
+    """A tensor that was changed in place: by ``+=``, by item assignment or by a method such as ``mul_``.
+
+    ``how`` is the operator with its ``=``, ``[]=`` or the method's name; ``owner`` the tensor as it was before;
+    ``given`` what is assigned to its items.
+    """
+
+    at: int
+    how: str
+    path: str | None
+    owner: Value
+    given: Value | None = None
+
+
+@dataclass(slots=True)
+class SideEffects:
+    """What calling a function may do to what it is given or can reach; all of it until it was run.
+
+    ``backward``: run ``backward()``. ``retains``: call ``retain_grad()``. ``changes``: change a tensor in place,
+    or its flags. ``records``: switch recording on.
+    """
+
+    backward: bool = True
+    retains: bool = True
+    changes: bool = True
+    records: bool = True
+
+    def include(self, other: "SideEffects") -> None:
+        """Add what a callee may do."""
+        self.backward |= other.backward
+        self.retains |= other.retains
+        self.changes |= other.changes
+        self.records |= other.records
+
+
+@dataclass(slots=True)
+class Flow:
+    """What running a function's body shows; ``known`` are parameters that are taken to be constants."""
+
+    function: FunctionNode
+    known: dict[str, object] = field(default_factory=dict)
+    calls: dict[int, CallEvent] = field(default_factory=dict)
+    attributes: dict[tuple[int, bool], AttributeEvent] = field(default_factory=dict)
+    changes: dict[int, ChangeEvent] = field(default_factory=dict)
+    fed: set[int] = field(default_factory=set)  # forwards that are given what they gave before
+    growths: dict[int, Growth] = field(default_factory=dict)
+    texts: dict[int, tuple[Value, ...]] = field(default_factory=dict)  # what is filled into a text with ``%``
+    uses: dict[Origin, set[Use]] = field(default_factory=lambda: defaultdict(set))
+    env: dict[str, Value] = field(default_factory=dict)
+    returns: Value | None = None
+    effects: SideEffects = field(default_factory=SideEffects)  # its own, less those of ``runs``
+    runs: set[FunctionNode] = field(default_factory=set)  # functions of the project it may run
+    gradient_at: int | None = None  # where the function takes a derivative by hand
+    leaf_at: int | None = None  # where it makes or marks a leaf that requires grad
+    derives: bool = False  # it, or something it calls, takes a derivative by hand
+
+    def used(self, origins: Iterable[Origin], kind: UseKind, at: int, detail: str = "") -> None:
+        """Note a use of everything a value carries."""
+        for origin in origins:
+            self.uses[origin].add(Use(kind, at, detail))
+
+
+class Flows:
+    """Flows of all functions, run when first asked for."""
+
+    def __init__(self, linker: Linker, bindings: Bindings, calls: CallGraph, models: frozenset[str]) -> None:
+        self.linker = linker
+        self.bindings = bindings
+        self.calls = calls
+        self.models = models
+        self._done: dict[FunctionNode, Flow] = {}
+        self._given: defaultdict[FunctionNode, dict[_Constants, Flow]] = defaultdict(dict)
+        self._running: dict[FunctionNode, Flow] = {}
+        self._attributes: dict[tuple[ClassNode, str], Value | None] = {}
+        self._effects: dict[FunctionNode, SideEffects] = {}
+        self._recursion: Recursion[_Key] = Recursion()
+        self._bits: defaultdict[_Key, int] = defaultdict(int)  # what each result depends on
+        self._chooses_type: Whole[bool] = Whole(linker.dependencies, "default type", self._finds_default_type)
+        self.epochs = count(1)
+        linker.dependencies.remember(self)
+
+    def flow(self, function: FunctionNode) -> Flow:
+        """The function's flow; while it is being run, what is known so far."""
+        if (done := self._done.get(function)) is not None:
+            self._recursion.lean(function)
+            self.linker.dependencies.bits |= self._bits[function]
+            return done
+        if self.is_running(function):
+            return self._running[function]
+        if len(self._running) > _DEEPEST:
+            self._recursion.lean_on_all()
+            return Flow(function)
+        self._done[function] = self._run(Flow(function))
+        return self._done[function]
+
+    def given(self, function: FunctionNode, known: dict[str, object]) -> Flow:
+        """The function's flow when some of its parameters are these constants; branches not taken are left out."""
+        constants = tuple(sorted(known.items()))
+        if (flow := self._given[function].get(constants)) is not None:
+            self._recursion.lean(function)
+            self.linker.dependencies.bits |= self._bits[function]
+            return flow
+        if self.is_running(function):
+            return Flow(function, known)
+        flow = self._given[function][constants] = self._run(Flow(function, known))
+        return flow
+
+    def _run(self, flow: Flow) -> Flow:
+        from gradlint.project.running.interpret import run
+
+        self._running[flow.function] = flow
+        with self._working_out(flow.function):
+            try:
+                run(self, flow)
+            finally:
+                del self._running[flow.function]
+        return flow
+
+    @contextmanager
+    def _working_out(self, key: _Key) -> Iterator[None]:
+        """Afterwards what had to lean on this unfinished result is forgotten."""
+        dependencies = self.linker.dependencies
+        outside, dependencies.bits = dependencies.bits, bit_of(key)
+        self._recursion.begin(key)
+        try:
+            yield
+        finally:
+            bits = self._bits[key] = dependencies.same(self._bits[key] | dependencies.bits)
+            dependencies.bits |= outside
+            for leaning in self._recursion.end(key):
+                self._forget(leaning)
+            for leaning in self._recursion.kept:
+                self._bits[leaning] |= bits
+
+    def forget(self, changed: int) -> None:
+        """Forget the results that depend on one of these bits."""
+        for key in [key for key, bits in self._bits.items() if bits & changed]:
+            self._forget(key)
+            self._recursion.forget(key)
+
+    def _forget(self, key: _Key) -> None:
+        self._bits.pop(key, None)
+        if isinstance(key, FunctionNode):
+            self._done.pop(key, None)
+            self._given.pop(key, None)
+        elif isinstance(key[0], ClassNode):
+            self._attributes.pop((key[0], key[1]), None)
+        else:
+            self._effects.pop(key[0], None)
+
+    def effects(self, function: FunctionNode) -> SideEffects:
+        """What calling a function may do, its callees included; all there is where it calls itself."""
+        key = function, "effects"
+        if self._recursion.is_open(key):
+            return SideEffects()
+        if function not in self._effects:
+            with self._working_out(key):
+                flow = self.flow(function)
+                found = replace(flow.effects)
+                for callee in flow.runs:
+                    found.include(self.effects(callee))
+                self._effects[function] = SideEffects() if self.is_running(function) else found
+        self._recursion.lean(key)
+        self.linker.dependencies.bits |= self._bits[key]
+        return self._effects[function]
+
+    def is_running(self, function: FunctionNode) -> bool:
+        """Whether the function is in the middle of its own run: its summary is not to be trusted yet."""
+        return function in self._running and self._recursion.is_open(function)
+
+    def outer(self, function: FunctionNode, name: str) -> Value | None:
+        """What a name of an enclosing function or of the module holds; None when it is no variable of theirs."""
+        scope = function.parent
+        while scope is not None:
+            if name in scope.facts.local or scope.is_module_body:
+                value = self.flow(scope).env.get(name)
+                if scope.is_module_body and (value is None or value.kind == "none"):
+                    value = self._global(scope, name) or value
+                return elsewhere(value) if value is not None else None
+            scope = scope.parent
+        return None
+
+    def _global(self, body: FunctionNode, name: str) -> Value | None:
+        """A module variable that only functions assign, by ``global name``."""
+        found: Value | None = None
+        for function in body.module.functions:
+            if name in function.facts.shared and not self.is_running(function):
+                value = self.flow(function).env.get(name)
+                if value is not None:
+                    found = value if found is None else meet(found, value)
+        return found
+
+    def attribute(self, cls: ClassNode, name: str) -> Value | None:
+        """What ``self.name`` holds once the object is made: joined over the methods that assign it."""
+        key = cls, name
+        if self._recursion.is_open(key):
+            return None
+        if key not in self._attributes:
+            with self._working_out(key):
+                found = self._joined_attribute(cls, name)
+                self._attributes[key] = elsewhere(found) if found is not None else None
+        self._recursion.lean(key)
+        self.linker.dependencies.bits |= self._bits[key]
+        return self._attributes[key]
+
+    def _joined_attribute(self, cls: ClassNode, name: str) -> Value | None:
+        found: Value | None = None
+        for method in dict.fromkeys(where for where, _ in self.bindings.attribute(cls, name)):
+            if self.is_running(method):
+                continue
+            flow = self.flow(method)
+            value = flow.env.get(f"self.{name}") or flow.env.get(name)
+            if value is not None:
+                found = value if found is None else meet(found, value)
+        if found is not None and found.training is False and self._trains(cls, name):
+            found = meet(found, Value(found.kind, certainty=found.certainty, target=found.target))
+        return found
+
+    def _trains(self, cls: ClassNode, name: str) -> bool:
+        """Whether some method puts the attribute, or the whole object, back into training mode."""
+        wanted = {f"self.{name}.train", "self.train"}
+        for ancestor in self.linker.ancestors(cls):
+            if isinstance(ancestor, ClassNode):
+                for method in ancestor.methods:
+                    if any(call.callee in wanted for call in method.facts.calls):
+                        return True
+        return False
+
+    def may_train_on(self, function: FunctionNode, path: str) -> bool:
+        """Whether something a function stores under a dotted name may be trained on by who reads it there."""
+        name = path.rpartition(".")[2]
+        if path.startswith("self.") and (cls := owner_class(function)) is not None:
+            family = [c for c in self.linker.ancestors(cls) if isinstance(c, ClassNode)]
+            methods = [m for c in (*family, *self.linker.subclasses.get(cls, ())) for m in c.methods]
+            trains = any(not TRAINING_WORDS.isdisjoint(method.facts.words) for method in methods)
+            return trains and any(name in m.facts.words for m in methods if m is not function)
+        if _OF_ENGINE.search(path) and path.partition(".")[0] in {p.name for p in function.facts.parameters}:
+            return True
+        readers = [f for f in function.module.functions if name in f.facts.words]
+        return any(not TRAINING_WORDS.isdisjoint(reader.facts.words) for reader in readers)
+
+    @property
+    def sets_default_type(self) -> bool:
+        """Whether some module chooses another default precision for floats."""
+        return self._chooses_type.value
+
+    def _finds_default_type(self) -> bool:
+        words = {"set_default_dtype", "set_default_tensor_type"}
+        return any(not words.isdisjoint(f.facts.words) for m in self.linker.modules for f in m.functions)
+
+    def argument(self, edge_flow: Flow, at: int, parameter: str, callee: FunctionNode) -> Value:
+        """What a caller hands over for a parameter at one of its calls."""
+        event = edge_flow.calls.get(at)
+        if event is None:
+            return UNKNOWN
+        return matched(event.arguments, callee, bound=is_bound(event, callee)).get(parameter, UNKNOWN)
+
+
+def is_bound(event: CallEvent, callee: FunctionNode) -> bool:
+    """Whether a call passes ``self`` (or ``cls``) by itself."""
+    if callee.owner is None:
+        return False
+    if callee.facts.name == "__init__":
+        return event.method != "__init__" or event.name.startswith("super()")
+    static = any(getattr(d, "id", "") == "staticmethod" for d in callee.facts.decorators)
+    return not static
+
+
+def matched(arguments: Iterable[Passed], callee: FunctionNode, *, bound: bool) -> dict[str, Value]:
+    """Which value each parameter of a function gets; ``bound`` when the first parameter is not passed."""
+    positional = [p.name for p in callee.facts.parameters if p.kind == "positional"]
+    if bound:
+        positional = positional[1:]
+    found: dict[str, Value] = {}
+    index = 0
+    names = {p.name for p in callee.facts.parameters if p.kind in ("positional", "keyword")}
+    rest = {p.kind: p.name for p in callee.facts.parameters}
+    for argument in arguments:
+        if argument.stars:
+            index = len(positional)  # nobody knows how many
+        elif argument.keyword in names:
+            found[argument.keyword or ""] = argument.value
+        elif argument.keyword is None and index < len(positional):
+            found[positional[index]] = argument.value
+            index += 1
+        elif (collecting := rest.get("args" if argument.keyword is None else "kwargs")) is not None:
+            others = found.get(collecting, UNKNOWN).origins
+            found[collecting] = Value("container", origins=others | argument.value.origins)
+    return found

@@ -1,0 +1,106 @@
+"""What grows from round to round of a loop, or from call to call: sums, containers and attributes that keep graphs.
+
+The sum, or the container, gets an origin of its own, the place where something is added to it. An addition that
+finds its own origin in what it adds to is made once more, and has kept what it added the last time.
+"""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Literal
+
+from gradlint.model.code import Augment, Call, Conditional, Display, Expression, For, Name, Operation, dotted
+from gradlint.model.record import dataclass
+from gradlint.model.traverse import statements
+from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.running.values import COMPUTED, Origin, Value
+
+if TYPE_CHECKING:
+    from gradlint.project.running.memory import Memory
+
+CONTAINER_METHODS = frozenset(
+    {"append", "extend", "add", "put", "insert", "appendleft", "push", "update", "setdefault"}
+)
+_ARITHMETIC = frozenset({"+", "-", "*", "/", "@"})
+_NO_GRAPH = frozenset({"number", "none", "array", "callable", "module", "parameters", "optimizer", "self"})
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """Something is added, again and again, to what a dotted name holds.
+
+    ``added`` is what is added, ``names`` what its expression calls it, and where. ``outlives`` tells that the
+    function's variables do not hold it: it grows with every call.
+    """
+
+    at: int
+    how: Literal["sum", "container"]
+    path: str
+    added: Value
+    names: tuple[tuple[str, int], ...]
+    outlives: bool
+
+
+def grown(
+    run: "Memory",
+    how: Literal["sum", "container"],
+    path: str,
+    held: Value,
+    added: Value,
+    expression: Expression,
+    at: int,
+) -> frozenset[Origin]:
+    """Note that something is added to what ``path`` holds; gives the origin that the whole has from here on."""
+    if added.kind in _NO_GRAPH or not added.origins or not added.tensor & COMPUTED:
+        return frozenset()
+    if isinstance(expression, Display) and expression.kind == "dict" and None in expression.keys:
+        return frozenset()  # ``{**metrics}``: numbers, for all we know
+    own = Origin(run.function, at)
+    local = "." not in path and path in run.function.facts.local - run.function.facts.shared
+    if own in held.origins or not local:
+        run.flow.growths[at] = Growth(at, how, path, added, tuple(_names(expression)), not local)
+    if not local:
+        run.flow.used((own,), "stored", at, path)
+    return frozenset({own})
+
+
+def counters(function: FunctionNode) -> frozenset[str]:
+    """The names that number the rounds of a loop: ``for step in range(...)``, ``for step, batch in enumerate(...)``."""
+    found: set[str] = set()
+    for statement in statements(function.facts.body):
+        match statement:
+            case For(iterable=Call(function=Name(id="range")), target=Name(id=name)):
+                found.add(name)
+            case For(iterable=Call(function=Name(id="enumerate")), target=Display(items=(Name(id=name), *_))):
+                found.add(name)
+            case _:
+                pass
+    return frozenset(found)
+
+
+def adds_to(target: Expression, value: Expression) -> Expression | None:
+    """What ``total = total + loss`` adds to its target; None for other assignments."""
+    path = dotted(target)
+    outcomes = (value.then, value.otherwise) if isinstance(value, Conditional) else (value,)
+    sums = [each for each in outcomes if isinstance(each, Operation) and each.operator in _ARITHMETIC]
+    return value if any(name == path for each in sums for name, _ in _names(each)) else None
+
+
+def is_sum(statement: Augment) -> bool:
+    """Whether an augmented assignment is one of arithmetic."""
+    return statement.operator in _ARITHMETIC
+
+
+def _names(expression: Expression) -> Iterator[tuple[str, int]]:
+    """The names that arithmetic is done with."""
+    match expression:
+        case Operation(operands=operands):
+            for operand in operands:
+                yield from _names(operand)
+        case Conditional(then=yes, otherwise=no):
+            yield from _names(yes)
+            yield from _names(no)
+        case Display(items=items, kind="tuple" | "list"):
+            for item in items:
+                yield from _names(item)
+        case _:
+            if (name := dotted(expression)) is not None:
+                yield name, expression.at

@@ -1,0 +1,144 @@
+"""The abstract run over calls: what a call gives, changes and does with what it is given."""
+
+from typing import TYPE_CHECKING
+
+from gradlint.model.code import Call
+from gradlint.model.record import replace
+from gradlint.model.torch_calls import BACKWARD_METHODS, SCALER
+from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
+from gradlint.project.running import tensors
+from gradlint.project.running.flow import CallEvent
+from gradlint.project.running.invocation import Invocation
+from gradlint.project.running.invoke_external import on_external
+from gradlint.project.running.invoke_method import on_value
+from gradlint.project.running.invoke_module import forward, on_module
+from gradlint.project.running.invoke_project import on_project
+from gradlint.project.running.invoke_unknown import on_unknown
+from gradlint.project.running.side_effects import suffer
+from gradlint.project.running.uses import IN_VAIN
+from gradlint.project.running.values import ANY, UNKNOWN, Value, meet, plain
+
+if TYPE_CHECKING:
+    from gradlint.project.running.interpret import Run
+
+
+def call(node: Call, run: "Run") -> Value:
+    """Evaluate a call."""
+    invocation = Invocation(node, run)
+    result = _result(invocation)
+    run.flow.calls[node.at] = CallEvent(
+        node.at,
+        invocation.name,
+        _receiver(invocation),
+        invocation.callee,
+        invocation.arguments,
+        invocation.targets,
+        result,
+        invocation.forward,
+        run.loops > 0,
+        _evaluating(run) if invocation.forward else None,
+        invocation.opaque,
+    )
+    return suffer(invocation, _remembering(invocation, result))
+
+
+def _remembering(it: Invocation, result: Value) -> Value:
+    """What comes out of unknown code may be what went in, or hold it."""
+    if result.memory or result.kind not in ("unknown", "container") or result.tensor != ANY:
+        return result
+    memory = it.memory
+    return replace(result, memory=memory) if memory else result
+
+
+def _receiver(it: Invocation) -> Value | None:
+    """What is called on; in a later round of a loop, where the call may be for the first round only, in any."""
+    run, receiver = it.run, it.receiver
+    before = run.flow.calls.get(it.at) if run.loops and run.round and run.branches else None
+    if receiver is None or before is None or before.receiver is None or receiver.lost == before.receiver.lost:
+        return receiver
+    return meet(before.receiver, receiver)
+
+
+def _evaluating(run: "Run") -> tuple[FunctionNode, int] | None:
+    """Where a module that the function holds was put into evaluation mode, when none is in training mode."""
+    modes = [value for value in run.env.values() if value.mode_at is not None]
+    if any(value.training is not False for value in modes):
+        return None
+    return modes[0].mode_at if modes else None
+
+
+def _result(it: Invocation) -> Value:
+    if it.method in BACKWARD_METHODS or it.method == "scale":
+        return _trained(it)
+    if it.receiver is not None and it.receiver.kind == "module":
+        return on_module(it)
+    target = it.callee.target
+    if it.callee.kind == "callable" and isinstance(target, External):
+        return on_external(it, target.name)
+    targets = _targets(it)
+    if targets:
+        return on_project(it, targets)
+    if it.callee.kind == "callable" and isinstance(target, ClassNode):
+        return _instance(it, target)
+    if it.callee.kind == "module":
+        return forward(it, it.callee)
+    if it.receiver is not None and (result := on_value(it, it.receiver)) is not None:
+        return result
+    return on_unknown(it)
+
+
+def _targets(it: Invocation) -> tuple[FunctionNode, ...]:
+    target = it.callee.target if it.callee.kind == "callable" else None
+    if isinstance(target, FunctionNode):
+        overriding: list[FunctionNode] = []
+        if it.receiver is not None and target.owner is not None:
+            overriding = it.run.flows.calls.callees.get(it.run.function, {}).get(it.at, [])
+        it.targets = tuple(dict.fromkeys([target, *(t for t in overriding if t.facts.name == target.facts.name)]))
+    elif it.callee.kind == "unknown" and isinstance(it.callee.target, ClassNode):
+        it.targets = it.run.flows.calls.methods(it.callee.target, "__call__")
+    elif it.callee.kind in ("unknown", "self"):
+        it.targets = tuple(it.run.flows.calls.callees.get(it.run.function, {}).get(it.at, ()))
+        it.targets = tuple(t for t in it.targets if it.name and t.facts.name in (it.method, "__call__", "forward"))
+    return it.targets
+
+
+def _trained(it: Invocation) -> Value:
+    if it.receiver is not None and it.receiver.kind == "self" and it.method != "scale":
+        _targets(it)  # ``self.backward(loss)``
+    if it.receiver is not None and it.receiver.kind == "module" and it.method == "scale":
+        return plain(it.carried)
+    it.run.flow.used(it.carried, "trained", it.at, it.method)
+    if it.receiver is not None:  # in vain, but meant so
+        it.run.flow.used(it.receiver.shadow, "trained", it.at, IN_VAIN)
+    if it.method != "scale":
+        it.run.prove(it.receiver if it.receiver is not None and it.receiver.is_tensor else it.argument(0))
+        it.run.walk(it.carried, it.at)
+    return _scaled(it) if it.method == "scale" else UNKNOWN
+
+
+def _scaled(it: Invocation) -> Value:
+    """``scaler.scale(loss)``: the loss, times a number; a model may have a ``scale`` of its own."""
+    first = it.argument(0)
+    if first is None or not first.is_tensor or not SCALER.search(it.receiver_path or ""):
+        return plain(it.carried)
+    return replace(tensors.computed((first,), it.carried, it.at, it.run), lost=first.lost)
+
+
+def _instance(it: Invocation, cls: ClassNode) -> Value:
+    constructor = it.run.flows.linker.find_method(cls, "__init__")
+    if constructor is not None:
+        it.targets = (constructor,)
+    it.effects = it.run.effects_of(it.targets)
+    if it.run.flows.calls.modules.is_module_class(cls):
+        frozen = True if _has_nothing_to_train(it, cls) else None  # nothing is recorded
+        born = it.run.epoch
+        return Value("module", target=cls, certainty="known", born=born, frozen=frozen, memory=it.memory)
+    return Value("unknown", origins=it.given, target=cls, memory=it.memory)
+
+
+def _has_nothing_to_train(it: Invocation, cls: ClassNode) -> bool:
+    """Whether a new module has no parameters, or only those of frozen modules that it is given."""
+    modules = it.run.flows.calls.modules
+    given = [argument.value for argument in it.arguments if argument.value.kind == "module"]
+    wraps = bool(given) and all(value.frozen is True for value in given)
+    return not modules.has_parameters(cls, beside_handed=wraps)

@@ -1,0 +1,255 @@
+"""The abstract run over calls of functions outside the project: torch, builtins, other libraries."""
+
+from gradlint.model.record import replace
+from gradlint.model.torch_calls import (
+    FACTORIES,
+    GRADIENT_FUNCTIONS,
+    GUARDED_HUBS,
+    MODULE_FACTORIES,
+    MODULE_TUPLE_FACTORIES,
+    NOT_A_MODULE,
+    OPTIMIZERS,
+    PARAMETER_FREE,
+    READING_FUNCTIONS,
+    VALUES_AND_INDICES,
+    WRAPPED_TENSORS,
+)
+from gradlint.model.torch_names import MODULE_WRAPPERS
+from gradlint.model.torch_tensors import (
+    COMPUTING,
+    COPYING_FACTORIES,
+    DEFAULT_FLOATS,
+    INDEXING,
+    KEEPING,
+    RESHAPING,
+    UNCLEAR_FUNCTIONALS,
+    VIEWING,
+)
+from gradlint.project.linking.nodes import External
+from gradlint.project.running import evaluate, tensors
+from gradlint.project.running.invocation import Invocation, last_part
+from gradlint.project.running.invoke_unknown import on_unknown
+from gradlint.project.running.values import ANY, LEAF, NUMBER, PLAIN, UNKNOWN, Loss, Origin, Value, plain, without_graph
+
+_NUMBERS = frozenset({"builtins.float", "builtins.int", "builtins.bool"})
+_SETTINGS = frozenset("device dtype generator layout pin_memory requires_grad".split())  # of what is made
+_ALGEBRA = frozenset({"torch.linalg", "torch.fft", "torch.special"})
+
+
+def on_external(it: Invocation, name: str) -> Value:
+    """A call of something outside the project, by its full name."""
+    if GRADIENT_FUNCTIONS.search(name):
+        if "clip_grad" not in name:
+            it.run.note_gradient(it.at)
+            it.run.flow.used(it.given, "trained", it.at, name)
+        if name == "torch.autograd.grad" and not it.has("create_graph"):
+            return Value(tensor=PLAIN)
+        return plain(it.given)
+    if name in FACTORIES:
+        return _factory(it, name)
+    if name in ("builtins.getattr", "builtins.hasattr"):
+        return _asked_for_attribute(it, name)
+    if name in WRAPPED_TENSORS:
+        return _wrapped(it, name)
+    if OPTIMIZERS.search(name):
+        given = it.argument(0, "params")
+        return Value("optimizer", of=given.of if given is not None and given.kind == "parameters" else None)
+    if MODULE_TUPLE_FACTORIES.search(name):
+        module = Value("module", target=External(name), certainty="known")
+        return Value("container", items=(module, UNKNOWN, UNKNOWN))
+    if (first := it.argument(0)) is not None and name.rpartition(".")[2] in MODULE_WRAPPERS:
+        return first if first.kind == "module" else UNKNOWN
+    if NOT_A_MODULE.search(name):
+        return Value("callable", target=External(f"{name}.instance"))
+    if name == "torch.hub.load" and first is not None and GUARDED_HUBS.search(str(first.constant)):
+        return Value("callable", target=External("ultralytics.YOLO.instance"))
+    if MODULE_FACTORIES.search(name):
+        return Value("module", target=External(name), certainty="known", born=it.run.epoch, frozen=_is_bare(it, name))
+    if name == "builtins.getattr" and first is not None and first.kind == "callable":
+        return Value("callable", target=External("?.attribute"))
+    if name in ("torch.load", "copy.deepcopy", "copy.copy"):
+        return _copied(it, first) if name != "torch.load" and first is not None else Value(target=External(name))
+    last = name.rpartition(".")[2]
+    if first and name.startswith("torch.") and last in VALUES_AND_INDICES and len(it.arguments) > 1:
+        return values_and_indices(it, first)
+    if name == "torch.no_grad" or READING_FUNCTIONS.search(name):
+        return _looked_at(it, name)
+    if name.startswith("torch.") and first is not None:
+        return _function_of_torch(it, name, first)
+    if name in ("builtins.zip", "builtins.enumerate"):
+        return _side_by_side(it, name)
+    if name in (
+        "builtins.reversed",
+        "builtins.list",
+        "builtins.iter",
+    ) or last in ("tqdm", "track", "islice", "cycle", "chain", "progress_bar"):
+        return _all_of(it, first) if first is not None and first.kind in ("module", "parameters") else plain(it.given)
+    if name in ("builtins.filter", "builtins.map") and len(it.arguments) > 1:
+        second = it.arguments[1].value
+        return second if second.kind == "parameters" else plain(it.carried)
+    if name == "builtins.next" and first is not None:
+        it.run.take_apart(first)  # it is no tensor
+    if name == "builtins.next" and first is not None and first.kind == "parameters":
+        return first
+    if not name.startswith(("torch.", "builtins.")):
+        result = on_unknown(it)
+        made = result.kind == "unknown" and result.target is None
+        return replace(result, target=External(name)) if made else result
+    return plain(it.given)
+
+
+def _all_of(it: Invocation, first: Value) -> Value:
+    """``chain(a.parameters(), b.parameters())``: those of no one module."""
+    owners = {argument.value.of for argument in it.arguments}
+    return first if len(owners) == 1 else replace(first, of=None)
+
+
+def _copied(it: Invocation, value: Value) -> Value:
+    """``copy.deepcopy(x)``: another object, its flags and its ``.grad`` as they were."""
+    return replace(value, memory=frozenset({it.at})) if value.is_tensor else value
+
+
+def _asked_for_attribute(it: Invocation, name: str) -> Value:
+    """``getattr(x, "grad", None)``, ``hasattr(x, "grad")``."""
+    attribute, first = it.argument(1), it.argument(0)
+    if first is None or attribute is None or attribute.constant != "grad":
+        return NUMBER if name.endswith("hasattr") else plain(it.given)
+    tested = name.endswith("hasattr") or len(it.arguments) > 2
+    it.run.reads.note(it.at, "grad", first, None, tested=tested)
+    return NUMBER if name.endswith("hasattr") else Value("tensor", read_at=it.at)
+
+
+def _looked_at(it: Invocation, name: str) -> Value:
+    """A function that only looks: printing, metrics, comparisons, other libraries."""
+    last = last_part(name)
+    it.read(name if name.startswith("numpy.") else last)
+    lost = Loss(last, it.run.function.place(it.at))
+    if name.startswith("numpy."):
+        return Value("array")  # as a rule: of a tensor numpy makes a tensor here and there
+    if name in _NUMBERS:
+        return replace(NUMBER, lost=lost, shadow=it.traces)
+    if name.startswith("torch.") and last in INDEXING:
+        return tensors.index(last, it.traces, it.at, it.run)
+    return NUMBER if name.startswith("builtins.") else Value(target=External(name))
+
+
+def _function_of_torch(it: Invocation, name: str, first: Value) -> Value:
+    """A function of torch, as far as it is known to compute something new from what it is given."""
+    values = [argument.value for argument in it.arguments]
+    for value in values:
+        it.run.reads.dereferenced(value)
+    home, _, last = name.rpartition(".")
+    if it.has("out") or it.has("inplace"):
+        return plain(it.given)
+    if home == "torch.nn.functional":
+        known = last.islower() and not UNCLEAR_FUNCTIONALS.search(last)
+        return _computed(it, it.compared) if known else plain(it.given)
+    if home in _ALGEBRA or (last in COMPUTING and home == "torch"):
+        return _computed(it, values)
+    if home != "torch":
+        return plain(it.given)
+    if last == "detach":
+        return without_graph(first, Loss("detach", it.run.function.place(it.at)))
+    if last in VALUES_AND_INDICES and len(it.arguments) == 1:
+        return _computed(it, values)
+    if last in VIEWING:
+        return tensors.viewed(first, it.at, it.run)
+    if last in RESHAPING:
+        return tensors.either(tensors.viewed(first, it.at, it.run), _computed(it, values))
+    if last in KEEPING and first.is_tensor:
+        return tensors.kept(first, it.at, it.run)
+    return plain(it.given)
+
+
+def _computed(it: Invocation, values: list[Value]) -> Value:
+    return tensors.computed(values, it.given, it.at, it.run, dtype=it.has("dtype"))
+
+
+def _side_by_side(it: Invocation, name: str) -> Value:
+    """What ``zip`` and ``enumerate`` iterate over: tuples that keep their items apart."""
+    given = [argument for argument in it.arguments if argument.keyword is None]
+    if any(argument.stars for argument in given):
+        return plain(it.given)
+    items = [evaluate.element_of(argument.value, argument.expression, it.run) for argument in given]
+    if name == "builtins.enumerate":
+        items = [NUMBER, *items[:1]]
+    pair = Value("container", origins=it.given, items=tuple(items))
+    return Value("container", origins=it.given, items=(pair,))
+
+
+def _is_bare(it: Invocation, name: str) -> bool | None:
+    """True for a module of torch without parameters, or a Sequential of such; None for all others."""
+    parts = [argument.value for argument in it.arguments]
+    bare = name == "torch.nn.Sequential" and parts and all(part.kind == "module" and part.frozen for part in parts)
+    return True if bare or PARAMETER_FREE.search(name) else None
+
+
+def _factory(it: Invocation, name: str) -> Value:
+    last, first = last_part(name), it.argument(0)
+    given = [argument.value for argument in it.arguments]
+    is_data = all(tensors.requires_grad(value) is False and not value.is_tensor for value in given)
+    if last == "as_tensor" and first is not None and first.kind != "container" and not is_data:
+        return tensors.kept(first, it.at, it.run) if first.is_tensor else Value("tensor", origins=it.given)
+    it.run.flow.used(it.given, "read", it.at, name)
+    return made_of_data(it, name) if last in COPYING_FACTORIES or is_data else Value("tensor")
+
+
+def made_of_data(it: Invocation, name: str) -> Value:
+    """A new tensor of data, a leaf if ``requires_grad=True``."""
+    flag = it.argument(99, "requires_grad")
+    wanted = flag.constant if flag is not None and isinstance(flag.constant, bool) else None
+    if wanted:
+        it.run.note_leaf(it.at)
+    if flag is None and it.has("requires_grad"):
+        tensor = PLAIN | LEAF  # ``**options``
+    else:
+        tensor = PLAIN if flag is None or wanted is False else LEAF if wanted else PLAIN | LEAF
+    if it.has("out"):
+        return Value("tensor")
+    lost = Loss(name, it.run.function.place(it.at)) if tensor == PLAIN else None
+    made = tensors.made("tensor", tensor, it.at, it.run, lost=lost)
+    copied = (argument.value.traces for argument in it.arguments if argument.keyword not in _SETTINGS)
+    made = replace(made, shadow=frozenset[Origin]().union(*copied))
+    return replace(made, default_float=True) if _is_default_float(it, name) else made
+
+
+def _is_default_float(it: Invocation, name: str) -> bool:
+    if it.has("dtype") or it.run.flows.sets_default_type:
+        return False
+    last, first = last_part(name), it.argument(0)
+    if last == "tensor" and first is not None:
+        items = first.items if first.items is not None else (first,)
+        return all(isinstance(item.constant, float) for item in items)
+    return last in DEFAULT_FLOATS
+
+
+def _wrapped(it: Invocation, name: str) -> Value:
+    """``nn.Parameter(t)``, ``Variable(t)``: new tensors, without the graph of ``t``."""
+    flag = it.argument(1, "requires_grad")
+    variable = name.endswith("Variable")
+    if variable and (flag is None or flag.constant is not True):
+        # For the uses of a forward's result a Variable of old code is that result.
+        given = it.argument(0) or UNKNOWN
+        if given.kind == "unknown" and given.tensor == ANY:
+            return given
+        lost = Loss(name, it.run.function.place(it.at))
+        tensor = PLAIN if flag is None or flag.constant is False else PLAIN | LEAF
+        return tensors.made("tensor", tensor, it.at, it.run, origins=given.origins, lost=lost)
+    if variable:
+        it.run.note_leaf(it.at)
+    it.run.flow.used(it.given, "read", it.at, name)
+    known = flag is None or isinstance(flag.constant, bool)
+    tensor = PLAIN | LEAF if not known else PLAIN if flag and flag.constant is False else LEAF
+    return replace(tensors.made("tensor", tensor, it.at, it.run), shadow=it.traces)
+
+
+def values_and_indices(it: Invocation, owner: Value) -> Value:
+    """What ``max(dim)``, ``topk`` and ``sort`` give."""
+    second = it.argument(0 if it.receiver is owner else 1)
+    if second is not None and second.is_tensor and last_part(it.name) in ("max", "min"):
+        return _computed(it, [owner, second])  # ``torch.max(x, y)``
+    it.run.flow.used(it.carried, "read", it.at, "indices")
+    if not owner.is_tensor:
+        return Value(origins=it.carried, items=(plain(it.carried), NUMBER))
+    values = tensors.computed((owner,), it.carried, it.at, it.run)
+    return Value(origins=it.carried, items=(values, tensors.index(last_part(it.name), it.traces, it.at, it.run)))

@@ -1,0 +1,253 @@
+"""The abstract run over methods of tensors and of what might be one."""
+
+from gradlint.model.code import Attribute, Call
+from gradlint.model.record import replace
+from gradlint.model.torch_calls import (
+    DETACHING_METHODS,
+    INTEGER_TYPES,
+    MODEL_NAME,
+    MODULE_METHODS,
+    OPTIMIZER_NAME,
+    READING_METHODS,
+    READING_NAMES,
+    SELF_RETURNING_MODULE_METHODS,
+    VALUES_AND_INDICES,
+)
+from gradlint.model.torch_tensors import (
+    COMPUTING,
+    CONVERTING,
+    FILLING,
+    INDEXING,
+    INDEXING_ANYTHING,
+    KEEPING,
+    MAKING,
+    OTHER_FLOATS,
+    RESHAPING,
+    VIEWING,
+)
+from gradlint.project.linking.nodes import ClassNode, External
+from gradlint.project.running import assignments, growth, tensors
+from gradlint.project.running.invocation import Invocation
+from gradlint.project.running.invoke_external import made_of_data, values_and_indices
+from gradlint.project.running.invoke_module import is_loaded, module_method, training_after
+from gradlint.project.running.uses import UseKind
+from gradlint.project.running.values import NEVER, NUMBER, PLAIN, UNKNOWN, Loss, Value, plain, without_graph
+
+_TENSORS_ONLY = frozenset("clone detach view reshape unsqueeze squeeze repeat expand permute contiguous".split())
+_CONTAINERS = frozenset({"deque", "defaultdict", "OrderedDict", "list", "Queue", "SimpleQueue", "Counter"})
+_OF_BOTH = frozenset({"zero_grad", "state_dict", "load_state_dict"})  # of modules and of optimizers
+
+
+def on_value(it: Invocation, owner: Value) -> Value | None:
+    """A method of a value; None when nothing is known of it."""
+    method = it.method
+    if owner.kind == "parameters":
+        if method == "requires_grad_":
+            flag = it.argument(0, "requires_grad")
+            it.run.mark_frozen(owner.of, flag is not None and flag.constant is False)
+        elif method == "detach":
+            return without_graph(owner, Loss(method, it.run.function.place(it.at)))
+        elif method == "detach_":
+            it.run.mark_frozen(owner.of, True)
+        elif _changes(method):
+            it.run.note_change(it.at, method, it.receiver_path, owner)
+        return owner
+    if owner.kind == "self" and method in ("eval", "train"):
+        training = training_after(it)
+        it.run.env["self"] = replace(owner, training=training, mode_at=(it.run.function, it.at))
+        for key in [k for k, v in it.run.env.items() if k.startswith("self.") and v.kind == "module"]:
+            it.run.env[key] = replace(it.run.env[key], training=training, mode_at=(it.run.function, it.at))
+        return owner
+    if owner.kind in ("array", "number"):
+        return owner
+    if owner.kind == "optimizer" and method in ("zero_grad", "state_dict", "load_state_dict"):
+        return UNKNOWN
+    if method == "requires_grad_" and _is_no_module(it, owner):
+        return _flagged(it, owner)
+    if method in _OF_BOTH and OPTIMIZER_NAME.search(it.receiver_path or ""):
+        return UNKNOWN
+    if method in MODULE_METHODS and _may_be_a_modules(it, owner):
+        return _becomes_module(it, owner)
+    if method in READING_METHODS or _to_integers(it):
+        return _read(it, owner)
+    if method in DETACHING_METHODS:
+        return _detached(it, owner)
+    if method == "retain_grad":
+        return _flagged(it, owner)
+    if method in VALUES_AND_INDICES and it.arguments and (owner.origins or owner.kind == "tensor"):
+        return values_and_indices(it, owner)
+    if (
+        method in growth.CONTAINER_METHODS
+        and it.container_path is not None
+        and owner.kind in ("container", "unknown", "none")
+    ):
+        return _collected(it, owner)
+    if owner.is_tensor:
+        return of_tensor(it, owner)
+    if is_loaded(owner) and method in SELF_RETURNING_MODULE_METHODS:
+        return owner
+    return None
+
+
+def _may_be_a_modules(it: Invocation, owner: Value) -> bool:
+    """Whether a method is that of a module, by its owner and arguments: ``trainer.train(resume=True)`` is another."""
+    if isinstance(owner.target, ClassNode) and not it.run.flows.calls.modules.is_module_class(owner.target):
+        return False
+    if it.method == "train":
+        return all(argument.keyword in (None, "mode") for argument in it.arguments)
+    return it.method != "eval" or not it.arguments
+
+
+def _changes(method: str) -> bool:
+    """Whether a method changes the elements of its tensor."""
+    if not method.endswith("_") or method.startswith("_"):
+        return False
+    return method[:-1] in COMPUTING or method in FILLING
+
+
+def _is_no_module(it: Invocation, owner: Value) -> bool:
+    """Whether ``x.requires_grad_()`` asks for the gradient of a tensor: a module is rather told not to have one."""
+    if owner.is_tensor:
+        return True
+    path, flag = it.receiver_path, it.argument(0, "requires_grad")
+    if path is None and _is_of_tensor(it.node) and (flag is None or flag.constant is True):
+        return True  # ``image.clone().requires_grad_()``
+    named = path is None or not path.isidentifier() or MODEL_NAME.search(path) is not None
+    return owner.kind == "unknown" and not named and (flag is None or flag.constant is True)
+
+
+def _is_of_tensor(call: Call) -> bool:
+    """Whether a method is called on the result of one that only tensors have."""
+    match call.function:
+        case Attribute(value=Call(function=Attribute(name=name))):
+            return name in _TENSORS_ONLY
+        case _:
+            return False
+
+
+def _read(it: Invocation, owner: Value) -> Value:
+    """A method that looks at a tensor: a number, or integers and booleans, come of it."""
+    method = it.method
+    it.read(method)
+    it.run.flow.used(owner.shadow, "read", it.at, method)
+    lost = Loss(method, it.run.function.place(it.at))
+    if method in ("item", "tolist"):
+        return replace(NUMBER, lost=lost, shadow=owner.traces)
+    if method in INDEXING and (owner.is_tensor or method in INDEXING_ANYTHING):
+        return tensors.index(method, owner.traces, it.at, it.run)
+    if method in COMPUTING and owner.is_tensor:  # ``sign()``: of use to nobody, but recorded
+        return replace(of_tensor(it, owner), origins=frozenset())
+    return NUMBER
+
+
+def _detached(it: Invocation, owner: Value) -> Value:
+    method, lost = it.method, Loss(it.method, it.run.function.place(it.at))
+    it.run.flow.used(owner.origins, "read", it.at, method)
+    if method == "numpy":
+        it.run.flow.used(owner.shadow, "read", it.at, "detach().numpy")
+    if method in ("numpy", "__array__"):
+        return Value("array", lost=lost, shadow=owner.traces)
+    result = without_graph(owner, lost)
+    if method == "detach_":
+        it.run.change(it.receiver_path, owner, result)
+        if it.receiver_path is None and it.container_path in it.run.env:  # ``hidden[0].detach_()``
+            it.run.env[it.container_path] = replace(it.run.env[it.container_path], origins=frozenset())
+    return replace(result, born=it.run.epoch)
+
+
+def of_tensor(it: Invocation, owner: Value) -> Value:
+    """What a method of a tensor gives."""
+    method, at, run = it.method, it.at, it.run
+    values = [owner, *(argument.value for argument in it.arguments)]
+    if method in COMPUTING:
+        return tensors.computed(values, it.carried, at, run, dtype=it.has("dtype"))
+    if method in VIEWING or method == "view":
+        view = tensors.viewed(owner, at, run)
+        may_convert = method == "view" and any(value.kind not in ("number", "container") for value in values[1:])
+        return replace(view, tensor=view.tensor | PLAIN) if may_convert else view
+    if method in OTHER_FLOATS and owner.default_float:
+        return tensors.computed((owner,), owner.origins, at, run)
+    if method in RESHAPING:
+        return tensors.either(tensors.viewed(owner, at, run), tensors.computed((owner,), owner.origins, at, run))
+    if method in KEEPING:
+        return tensors.kept(owner, at, run, may_convert=method in CONVERTING and bool(it.arguments))
+    if method in MAKING:
+        return made_of_data(it, f"torch.Tensor.{method}")
+    if method.endswith("_") and not method.startswith("_"):
+        return _in_place(it, owner)
+    if method in VALUES_AND_INDICES:  # without arguments: ``x.max()``
+        return tensors.computed(values, it.carried, at, run)
+    return plain(it.carried)
+
+
+def _in_place(it: Invocation, owner: Value) -> Value:
+    if it.method in ("share_memory_", "squeeze_", "unsqueeze_", "transpose_", "t_"):
+        return owner
+    if _changes(it.method):
+        it.run.note_change(it.at, it.method, it.receiver_path, owner)
+    after = tensors.changed(owner, [argument.value for argument in it.arguments], it.at, it.run)
+    it.run.change(it.receiver_path, owner, after)
+    return after
+
+
+def _to_integers(it: Invocation) -> bool:
+    """``.to(torch.uint8)``: integers carry no graph."""
+    first = it.argument(0, "dtype")
+    kind = first.target if first is not None and it.method in ("to", "type") else None
+    return isinstance(kind, External) and kind.name in INTEGER_TYPES
+
+
+def _becomes_module(it: Invocation, owner: Value) -> Value:
+    """Something on which ``.eval()`` or ``.parameters()`` is called is a module."""
+    if it.method == "requires_grad_":  # or a tensor after all
+        it.run.effects.changes = True
+        it.run.touch_views(owner, flags=True)
+    module = replace(owner, kind="module", certainty="used", origins=frozenset())
+    path = it.receiver_path
+    if path is not None:
+        it.run.replace_everywhere(owner, module)
+        it.run.env[path] = module
+    it.receiver = module
+    return module_method(it, module)
+
+
+def _flagged(it: Invocation, owner: Value) -> Value:
+    if it.method == "retain_grad":
+        it.run.effects.retains |= owner.born is None
+        it.run.touch_views(owner, flags=False)
+        changed = replace(owner, retained=it.run.epoch if owner.retained == NEVER else owner.retained)
+    else:
+        flag = it.argument(0, "requires_grad")
+        wanted = True if flag is None else flag.constant if isinstance(flag.constant, bool) else None
+        if wanted is not False:
+            it.run.note_leaf(it.at)
+        changed = tensors.flagged(owner, wanted)
+    it.run.change(it.receiver_path, owner, changed)
+    return changed
+
+
+def _collected(it: Invocation, owner: Value) -> Value:
+    path = it.container_path
+    assert path is not None
+    memory = frozenset[int]().union(*(argument.value.memory for argument in it.arguments))
+    if not it.given:
+        if owner.kind == "container" and path in it.run.env:
+            it.run.env[path] = replace(owner, items=None, memory=owner.memory | memory)
+        return UNKNOWN
+    known = it.run.env.get(path)
+    if isinstance(owner.target, External) and owner.target.name.rpartition(".")[2] not in _CONTAINERS:
+        it.run.flow.used(it.given, "stored", it.at, path)  # a meter of some library, which knows what to keep
+        return UNKNOWN
+    if it.method not in ("update", "setdefault"):
+        value = it.arguments[-1]
+        own = growth.grown(it.run, "container", path, known or owner, value.value, value.expression, it.at)
+        it.given |= own
+    local = path in it.run.function.facts.local and known is not None and known.parameter is None
+    if (local and it.method != "update") or (local and owner.kind == "container"):
+        assignments.hold(it.run, path, owner, plain(it.given, memory), it.at)
+    elif READING_NAMES.search(path.rpartition(".")[2]) and not it.run.flows.may_train_on(it.run.function, path):
+        it.read(path)
+    else:
+        kind: UseKind = "stored" if it.method != "update" else "escaped"
+        it.run.flow.used(it.given, kind, it.at, path)
+    return UNKNOWN

@@ -1,0 +1,227 @@
+"""The abstract run over calls of modules and of their methods."""
+
+import re
+
+from gradlint.model.code import Constant
+from gradlint.model.record import replace
+from gradlint.model.torch_calls import (
+    FORWARD_METHODS,
+    LOSS_LIKE,
+    METRIC_LIKE,
+    MODULE_METHODS,
+    PROCESSOR_KEYWORDS,
+    SELF_RETURNING_MODULE_METHODS,
+    TRIVIAL_MODULES,
+)
+from gradlint.model.torch_names import GUARDED_METHODS
+from gradlint.model.torch_tensors import UNCLEAR_MODULES
+from gradlint.project.grad_states.calls import EVERYBODYS, is_stub
+from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
+from gradlint.project.running import tensors
+from gradlint.project.running.flow import MOST_TARGETS, SideEffects
+from gradlint.project.running.handing_back import runs_module
+from gradlint.project.running.invocation import Invocation, is_cut_off
+from gradlint.project.running.invoke_project import flow_of, on_project
+from gradlint.project.running.values import (
+    ANY,
+    COMPUTED,
+    LEAF,
+    NO_CONSTANT,
+    NUMBER,
+    PLAIN,
+    UNKNOWN,
+    Certainty,
+    Loss,
+    Origin,
+    Value,
+    elsewhere,
+    plain,
+)
+
+_MOST_CANDIDATES = 12
+_PLAIN_LOSS = re.compile(
+    r"(^|[._])(criterion|loss_?(fn|func|function|f)|(ce|bce|mse|l1|nll|cross_entropy)(_?loss)?|criteria|crit)$", re.I
+)
+_NO_MODEL = re.compile(r"(tokenizer|processor|vocab(ulary)?)\d*$", re.I)  # they encode and decode as models do
+_HOLDING = re.compile(r"Embedding|AdaptiveLogSoftmax")  # small, but with parameters
+
+
+def on_module(it: Invocation) -> Value:
+    """A method of a module."""
+    module = it.receiver
+    assert module is not None
+    if it.method in SELF_RETURNING_MODULE_METHODS or it.method in MODULE_METHODS:
+        return module_method(it, module)
+    if isinstance(module.target, ClassNode):
+        targets = it.run.flows.calls.methods(module.target, it.method)
+        if targets:
+            it.targets = targets
+            return on_project(it, targets)
+    if it.callee.kind == "module":
+        return forward(it, it.callee)
+    if (module.target is None or is_loaded(module)) and (targets := named_alike(it)):
+        it.targets = targets
+        result = perhaps(it, elsewhere(on_project(it, targets)))
+        it.effects = SideEffects()  # or another method of that name
+        return result
+    if it.method == "freeze":
+        it.run.mark_frozen(it.receiver_path, True)
+    if it.method in GUARDED_METHODS or not FORWARD_METHODS.search(it.method) or not it.arguments:
+        return plain(it.given)
+    return forward(it, module)
+
+
+def is_loaded(module: Value) -> bool:
+    """Whether something came out of a file: it may be of any class of the project."""
+    return isinstance(module.target, External) and module.target.name in ("torch.jit.load", "torch.load")
+
+
+def named_alike(it: Invocation) -> tuple[FunctionNode, ...]:
+    """The methods that an object of unknown class may have: the project's of this name, if there are a few."""
+    if it.method in EVERYBODYS or it.method.startswith("__"):
+        return ()
+    if it.receiver_path is not None and _NO_MODEL.search(it.receiver_path):
+        return ()
+    if all(isinstance(argument.expression, Constant) for argument in it.arguments):  # ``text.encode("utf-8")``
+        return ()
+    named = [m for m in it.run.flows.linker.methods_named.get(it.method, ()) if not is_stub(m)]
+    return tuple(named) if len(named) <= _MOST_CANDIDATES else ()
+
+
+def perhaps(it: Invocation, result: Value) -> Value:
+    """The result of what only has the right name: if it is something else, what went in may come out."""
+    if result.kind not in ("unknown", "tensor", "container"):
+        return result
+    return replace(result, origins=result.origins | it.carried, items=None)
+
+
+def module_method(it: Invocation, module: Value) -> Value:
+    """A method that every module has."""
+    method, changed = it.method, module
+    if method in ("eval", "train"):
+        at = (it.run.function, it.at)
+        changed = replace(module, training=training_after(it), mode_at=at, certainty=_used(module))
+    elif method == "requires_grad_":
+        flag = it.argument(0, "requires_grad")
+        changed = replace(module, frozen=flag is not None and flag.constant is False, certainty=_used(module))
+    elif method in ("parameters", "named_parameters", "buffers"):
+        flags = PLAIN if method == "buffers" else PLAIN | LEAF
+        return Value("parameters", of=it.receiver_path, target=None, tensor=flags, born=module.born)
+    elif method in ("children", "modules", "named_children", "named_modules"):
+        part = replace(module, target=None, constant=NO_CONSTANT)
+        named = Value("container", items=(NUMBER, part))
+        return Value("container", items=(named if method.startswith("named_") else part,))
+    elif method not in SELF_RETURNING_MODULE_METHODS:
+        return UNKNOWN
+    if changed is not module:
+        _change(it, module, changed)
+    return changed
+
+
+def training_after(it: Invocation) -> bool | None:
+    """Whether ``eval()``, ``train()`` or ``train(mode)`` leaves a module in training mode; None if that depends."""
+    if it.method == "eval":
+        return False
+    mode = it.argument(0, "mode")
+    if mode is None:
+        return True
+    return mode.constant if isinstance(mode.constant, bool) else None
+
+
+def _used(module: Value) -> Certainty:
+    return "known" if module.certainty == "known" else "used"
+
+
+def _change(it: Invocation, module: Value, changed: Value) -> None:
+    """The module was changed in place: its name sees it, and so does every other name of it."""
+    it.run.replace_everywhere(module, changed)
+    path = it.receiver_path
+    if path is not None:
+        for known in [k for k in it.run.env if k.startswith(path + ".")]:
+            if it.run.env[known].kind == "module":
+                del it.run.env[known]
+        it.run.env[path] = changed
+
+
+def forward(it: Invocation, module: Value) -> Value:
+    """A call of a module itself, or of a method that runs it."""
+    name = module.target.name if isinstance(module.target, External) else ""
+    is_loss = isinstance(module.target, ClassNode) and LOSS_LIKE.search(module.target.name)
+    if isinstance(module.target, ClassNode):
+        it.targets = it.run.flows.calls.methods(module.target, "__call__")
+        it.effects = it.run.effects_of(it.targets) if it.targets else None
+    if TRIVIAL_MODULES.search(name) or LOSS_LIKE.search(it.name) or is_loss:
+        return _loss(it, name)
+    if METRIC_LIKE.search(it.name):
+        return plain(it.given)
+    bare = isinstance(module.target, ClassNode) and not it.run.flows.calls.modules.has_parameters(module.target)
+    if bare or module.frozen:  # on plain input it records nothing
+        return plain(it.given)
+    if module.certainty == "named" and any(argument.value.kind == "array" for argument in it.arguments):
+        return Value("array")  # what takes numpy arrays is no module of torch
+    if module.certainty != "known" and any(argument.keyword in PROCESSOR_KEYWORDS for argument in it.arguments):
+        return plain(it.given)
+    it.forward = True
+    if isinstance(module.target, ClassNode):
+        it.forward = any(runs_module(it.run.flows.calls, flow_of(it, t)) for t in it.targets) if it.targets else True
+    if any(_is_fed_back(it, argument.value) for argument in it.arguments):
+        it.run.flow.fed.add(it.at)
+    return result_of_forward(it, it.fresh(it.given))
+
+
+def _is_fed_back(it: Invocation, value: Value) -> bool:
+    """Whether a forward is given what it gave in the round before, with the graph of that round."""
+    own = Origin(it.run.function, it.at) in value.origins and value.tensor & COMPUTED
+    part = value.made_at == it.at or value.kind == "tensor"
+    return bool(own and part) or any(_is_fed_back(it, item) for item in value.items or ())
+
+
+def _loss(it: Invocation, name: str) -> Value:
+    """What a loss or a module without parameters gives. torch's own compute it from what they are given."""
+    if UNCLEAR_MODULES.search(name):
+        return plain(it.given)
+    if name and not _HOLDING.search(name):
+        return tensors.computed(it.compared, it.given, it.at, it.run)
+    result = result_of_forward(it, plain(it.given))
+    return result if it.targets else loss_of(it, replace(result, kind="tensor"))
+
+
+def loss_of(it: Invocation, result: Value) -> Value:
+    """What a loss gives that is known by its name alone: no graph, if nothing that it compares has one.
+
+    A loss may have parameters of its own; then somebody asks for them.
+    """
+    if not (it.arguments and any(map(is_cut_off, it.compared)) and _PLAIN_LOSS.search(it.name)):
+        return result
+    if any(f"{it.name}.parameters" in {c.callee for c in f.facts.calls} for f in it.run.function.module.functions):
+        return result
+    compared = tensors.computed(it.compared, it.given, it.at, it.run)
+    return compared if compared.tensor == PLAIN else result
+
+
+def result_of_forward(it: Invocation, result: Value) -> Value:
+    """The result with what can be said of its tensors: they are new, and under a guard they have no graph.
+
+    That a forward hands out a parameter, or its input, or switches recording on, would be seen in code of the
+    project; of what cannot be seen the name is evidence enough.
+    """
+    run = it.run
+    tensor = COMPUTED | PLAIN
+    losses: list[Loss | None] = []
+    if it.targets:
+        if not run.follows or len(it.targets) > MOST_TARGETS:
+            return result
+        for target in it.targets:
+            returned = run.flows.flow(target).returns
+            known = returned is not None and returned.is_tensor and not run.flows.is_running(target)
+            tensor |= returned.tensor if known and returned is not None else ANY
+            bare = known and returned is not None and returned.tensor == PLAIN and returned.own_memory
+            losses.append(returned.lost if bare and returned is not None else None)
+    lost = tensors.lost_here(it.at, run)
+    if lost is not None and not tensor & LEAF and not (it.effects is not None and it.effects.records):
+        return replace(result, tensor=PLAIN, lost=lost, born=run.epoch, memory=frozenset({it.at}), own_memory=True)
+    if run.records(it.at) is False:
+        return result
+    if losses and all(losses):  # its own code switches recording off
+        return replace(result, tensor=PLAIN, lost=losses[0], born=run.epoch, memory=frozenset({it.at}), own_memory=True)
+    return replace(result, tensor=tensor, born=run.epoch, memory=frozenset({it.at}), own_memory=True)

@@ -1,0 +1,232 @@
+"""The abstract run over calls of the project's own functions: each is summed up by its own flow."""
+
+import re
+
+from gradlint.model.code import Call, dotted
+from gradlint.model.record import replace
+from gradlint.project.linking.backwards import walked_parameter
+from gradlint.project.linking.nodes import ClassNode, FunctionNode
+from gradlint.project.running import tensors
+from gradlint.project.running.flow import MOST_TARGETS, CallEvent, Flow, SideEffects, is_bound, matched
+from gradlint.project.running.handing_back import runs_module
+from gradlint.project.running.invocation import Invocation
+from gradlint.project.running.values import (
+    LEAF,
+    NEVER,
+    NUMBER,
+    PERHAPS,
+    PLAIN,
+    UNKNOWN,
+    Origin,
+    Value,
+    elsewhere,
+    meet,
+)
+
+# Decorators that change neither what a function returns nor what it does to its arguments.
+_TRANSPARENT = re.compile(
+    r"(^|[._])(no_grad|inference_mode|enable_grad|set_grad_enabled|staticmethod|classmethod|property|compile|lru_cache"
+    r"|cache|override|overload|wraps|torch_no_grad|typechecked|autocast|record_function|main|jit)$"
+)
+
+
+def on_project(it: Invocation, targets: tuple[FunctionNode, ...]) -> Value:
+    """A call of functions of the project: their own flows tell what happens."""
+    if len(targets) > MOST_TARGETS:
+        return _one_of_many(it, targets)
+    it.effects = it.run.effects_of(targets)
+    results = [_summary(it, target) for target in targets]
+    found = results[0]
+    for result in results[1:]:
+        found = meet(found, result)
+    # The first is what the code names, the others are what subclasses put in its place: one of many is no evidence.
+    it.forward = it.forward or _run_modules(it, targets)
+    if any(not _is_transparent(target) for target in targets):
+        it.effects = SideEffects()
+        return elsewhere(found)
+    return found
+
+
+def _one_of_many(it: Invocation, targets: tuple[FunctionNode, ...]) -> Value:
+    """A call of a method that half the project overrides: what all of them have in common is next to nothing."""
+    it.effects = it.run.effects_of(targets)
+    it.forward = it.forward or _run_modules(it, targets)
+    return elsewhere(it.fresh(it.given))
+
+
+def _run_modules(it: Invocation, targets: tuple[FunctionNode, ...]) -> bool:
+    """Whether what the code names runs a module, or all that overrides it: one of many is no evidence."""
+    runs = (runs_module(it.run.flows.calls, flow_of(it, target)) for target in targets)
+    return next(runs) or (len(targets) > 1 and all(runs))
+
+
+def flow_of(it: Invocation, target: FunctionNode) -> Flow:
+    """The flow of what a module runs; a plain ``forward`` need not be run to know that it is one."""
+    return Flow(target) if target.facts.name == "forward" else it.run.flows.flow(target)
+
+
+def _is_transparent(callee: FunctionNode) -> bool:
+    """Whether a call gives what the body returns: no generator, no decorator that might change it."""
+    if callee.facts.is_generator:
+        return False
+    spelt = (d.function if isinstance(d, Call) else d for d in callee.facts.decorators)
+    return all(_TRANSPARENT.search(dotted(name) or "") for name in spelt)
+
+
+def _under_guard(it: Invocation, result: Value) -> Value:
+    """What a function computes has no graph when it is called under a guard, unless it switches recording on."""
+    if not (result.is_tensor and result.own_memory) or result.tensor & LEAF or it.effects is None or it.effects.records:
+        return result
+    lost = tensors.lost_here(it.at, it.run)
+    return result if lost is None else replace(result, tensor=PLAIN, lost=result.lost or lost)
+
+
+def _summary(it: Invocation, callee: FunctionNode) -> Value:
+    flow = it.run.flows.flow(callee)
+    it.run.flow.derives = it.run.flow.derives or flow.derives
+    if flow.gradient_at is not None:
+        it.run.flow.used(it.given, "trained", it.at, callee.facts.name)
+    event = CallEvent(it.at, it.name, it.receiver, it.callee, it.arguments, (), UNKNOWN, False, False)
+    passed = matched(it.arguments, callee, bound=is_bound(event, callee) and it.receiver is not None)
+    running = it.run.flows.is_running(callee)
+    # An object made from a graph (a distribution, a batch) may give it back from any of its methods.
+    into = it.receiver.origins if it.receiver is not None else frozenset()
+    called = _as_called(it, callee, flow, passed)
+    if len(it.targets) == 1 and (walked := passed.get(walked_parameter(callee) or "")) is not None:
+        it.run.prove(walked)
+        it.run.walk(walked.origins, it.at)
+    for index, parameter in enumerate(callee.facts.parameters):
+        value = passed.get(parameter.name)
+        if value is None:
+            continue
+        uses = tuple(flow.uses.get(Origin(callee, -index - 1), ()))
+        kinds = {use.kind for use in uses}
+        # What a function makes of its own result is what its other returns say.
+        if (running and callee is not it.run.function) or kinds & {"returned", "yielded"}:
+            into |= value.origins
+        for use in uses:
+            if use.kind == "stored" and it.run.flows.may_train_on(callee, use.detail):
+                it.run.flow.used(value.origins, "trained", it.at, callee.facts.name)
+            elif use.kind == "stored":
+                it.run.flow.used(value.origins, "kept", it.at, f"{callee.name}: {use.detail}")
+            elif use.kind not in ("returned", "yielded"):
+                it.run.flow.used(value.origins, use.kind, it.at, use.detail or callee.facts.name)
+        _change_argument(it, parameter.name, value, called)
+    _change_self(it, flow)
+    if any(argument.stars for argument in it.arguments) or (running and callee is not it.run.function):
+        into |= it.given
+    return _returned(it, flow, passed, into)
+
+
+def _as_called(it: Invocation, callee: FunctionNode, flow: Flow, passed: dict[str, Value]) -> Flow:
+    """The flow of ``set_requires_grad(net, False)`` with the flag that it is given."""
+    if not any(value.frozen is not None for value in flow.env.values()):
+        return flow
+    flags: dict[str, object] = {
+        name: value.constant for name, value in passed.items() if isinstance(value.constant, bool)
+    }
+    return it.run.flows.given(callee, flags) if flags else flow
+
+
+def _change_argument(it: Invocation, name: str, value: Value, flow: Flow) -> None:
+    """A callee that puts its argument into evaluation mode, or freezes it, does so for the caller."""
+    after = flow.env.get(name)
+    if after is None or after.kind != "module" or (after.training is None and after.frozen is None):
+        return
+    argument = next((a for a in it.arguments if a.value is value), None)
+    path = dotted(argument.expression) if argument is not None else None
+    if path is None:
+        return
+    it.run.env[path] = replace(
+        value,
+        kind="module",
+        training=after.training if after.training is not None else value.training,
+        mode_at=after.mode_at or value.mode_at,
+        frozen=after.frozen if after.frozen is not None else value.frozen,
+        certainty=value.certainty or "used",
+    )
+
+
+def _change_self(it: Invocation, flow: Flow) -> None:
+    if it.receiver is None or it.receiver.kind != "self":
+        return
+    for name, value in flow.env.items():
+        if name.startswith("self.") and value.kind == "module" and value.mode_at is not None:
+            it.run.env[name] = value
+    after = flow.env.get("self")
+    if after is not None and after.mode_at is not None:
+        it.run.env["self"] = after
+
+
+def _returned(it: Invocation, flow: Flow, passed: dict[str, Value], into: frozenset[Origin]) -> Value:
+    result = flow.returns
+    if result is None:
+        return NUMBER if flow.env is not None and not flow.uses and not into else it.fresh(into)
+    if result.parameter is not None and result.parameter in passed:
+        given = passed[result.parameter]
+        if result.kind == "module":
+            return replace(
+                result, origins=given.origins, parameter=given.parameter, target=result.target or given.target
+            )
+        return given
+    if result.kind == "module" and (cls := _called_on(it, result)) is not None:
+        frozen = None if it.run.flows.calls.modules.has_parameters(cls) else True
+        return replace(result, target=cls, frozen=frozen, origins=frozenset(), parameter=None)
+    if result.kind in ("module", "number", "none", "array", "callable", "optimizer", "parameters"):
+        return replace(result, origins=frozenset(), parameter=None)
+    items = None
+    if result.items is not None:
+        items = tuple(
+            UNKNOWN if _is_left_out(flow, item, passed) else _returned_item(it, item, into) for item in result.items
+        )
+    if not result.origins and (result.tensor == PLAIN or (result.kind != "unknown" and not into)):
+        memory = frozenset({it.at})
+        found = replace(result, parameter=None, items=items, read_at=None, made_at=it.at, memory=memory)
+        return _under_guard(it, found)
+    return _with_flags(it, replace(it.fresh(into), items=items), result)
+
+
+def _called_on(it: Invocation, result: Value) -> ClassNode | None:
+    """The class whose inherited class method made a module of it: ``Net.from_pretrained()``."""
+    cls = it.receiver.target if it.receiver is not None and it.receiver.kind == "callable" else None
+    if not isinstance(cls, ClassNode) or cls is result.target:
+        return None
+    return cls if result.target in it.run.flows.linker.ancestors(cls) else None
+
+
+def _with_flags(it: Invocation, fresh: Value, result: Value) -> Value:
+    """A callee's result with what the callee knows of it."""
+    if not result.is_tensor:
+        return fresh
+    retained = NEVER if result.retained == NEVER else PERHAPS
+    memory = fresh.memory
+    if not result.own_memory:  # a view of what it was given, for all we know
+        memory |= it.memory
+    flagged = replace(
+        fresh,
+        memory=memory,
+        kind=result.kind,
+        tensor=result.tensor,
+        lost=result.lost,
+        retained=retained,
+        own_memory=result.own_memory,
+    )
+    return _under_guard(it, flagged)
+
+
+def _is_left_out(flow: Flow, item: Value, passed: dict[str, Value]) -> bool:
+    """Whether a part of a result only has a graph if it comes from a parameter that the call leaves out."""
+    names = [parameter.name for parameter in flow.function.facts.parameters]
+    return bool(item.origins) and all(
+        origin.function is flow.function and origin.at < 0 and names[-origin.at - 1] not in passed
+        for origin in item.origins
+    )
+
+
+def _returned_item(it: Invocation, item: Value, into: frozenset[Origin]) -> Value:
+    if item.kind in ("module", "number", "none", "array", "callable", "optimizer"):
+        return replace(item, origins=frozenset(), parameter=None)
+    own = {origin for origin in item.origins if origin.at < 0}
+    if own or item.origins or (item.kind == "unknown" and item.tensor != PLAIN):
+        return _with_flags(it, it.fresh(into), item)
+    return item

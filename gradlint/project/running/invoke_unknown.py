@@ -1,0 +1,142 @@
+"""The abstract run over calls of what cannot be resolved: only names speak."""
+
+from gradlint.model.code import Expression, Subscript, dotted
+from gradlint.model.inference_names import TORCH_PACKAGES
+from gradlint.model.record import replace
+from gradlint.model.torch_calls import (
+    BACKWARD_METHODS,
+    GRADIENT_NAMES,
+    LOSS_LIKE,
+    MODEL_NAME,
+    MODEL_ONLY_METHODS,
+    READING_NAMES,
+    SETTINGS_NAME,
+    TAKES_LOSS,
+    TRAINING_NAMES,
+)
+from gradlint.model.traverse import parts
+from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
+from gradlint.project.running.handing_back import runs_module
+from gradlint.project.running.invocation import Invocation, last_part
+from gradlint.project.running.invoke_module import forward, loss_of, named_alike, perhaps, result_of_forward
+from gradlint.project.running.invoke_project import on_project
+from gradlint.project.running.values import NO_CONSTANT, Value, plain
+
+_LIKE = frozenset(
+    "to type_as expand_as view_as reshape_as expand repeat view reshape unsqueeze permute transpose narrow".split()
+)
+_CALLED = frozenset({"target", "online"})  # networks, if they are called where something is trained
+_FREEZING = ("freeze", "requires_grad", "set_grad", "toggle_grad")
+
+
+def on_unknown(it: Invocation) -> Value:
+    """A call of a variable, a parameter or something that is imported from nobody knows where."""
+    last = it.method or it.name
+    if last in _LIKE and it.receiver is not None:
+        return plain(it.receiver.origins)  # what it is made like gives no more than its type or its shape
+    if last == "astype":  # numpy's, not torch's
+        return Value("array")
+    if any(word in last.lower() for word in _FREEZING):
+        _frozen_by_name(it)
+    if GRADIENT_NAMES.search(last):
+        it.run.note_gradient(it.at)
+        it.run.flow.used(it.given, "trained", it.at, last)
+        return plain(it.carried)
+    if it.given and (TRAINING_NAMES.search(last) or _takes_a_loss(it)):
+        it.run.flow.used(it.given, "trained", it.at, last)
+        return plain(it.carried)
+    if it.receiver_path is not None and it.callee.kind == "unknown" and (targets := named_alike(it)):
+        it.targets = targets
+        result = perhaps(it, on_project(it, targets))
+        # Only the name connects them: unless all of them run a module unguarded, nothing is known.
+        it.forward = it.forward and all(
+            runs_module(it.run.flows.calls, it.run.flows.flow(target)) for target in targets
+        )
+        return result
+    if it.callee.kind != "callable" and _looks_like_model(it):
+        it.callee = replace(it.callee, kind="module", certainty="named")
+        return forward(it, it.callee)
+    if _runs_part_of_model(it):
+        assert it.receiver is not None
+        it.receiver = replace(it.receiver, kind="module", certainty="named")
+        return forward(it, it.receiver)
+    if it.given and (READING_NAMES.search(last) or READING_NAMES.search(last_part(it.receiver_path or ""))):
+        return it.read(last)
+    if it.callee.kind == "unknown" and it.arguments and LOSS_LIKE.search(it.name):
+        return loss_of(it, replace(result_of_forward(it, plain(it.carried)), kind="tensor"))
+    it.opaque = True
+    return plain(it.carried)
+
+
+def _takes_a_loss(it: Invocation) -> bool:
+    """``self.optim.step(loss)``, ``self._update(critic_loss)``: somebody else calls ``backward()``."""
+    if not TAKES_LOSS.search(it.method or it.name):
+        return False
+    names = (dotted(argument.expression) or "" for argument in it.arguments)
+    return any("loss" in last_part(name).lower() for name in names)
+
+
+def _runs_part_of_model(it: Invocation) -> bool:
+    """``self.vae.decode(z)``, ``clip_model.encode_text(t)``."""
+    if it.receiver is None or it.callee.kind == "callable" or it.receiver_path is None:
+        return False
+    named = MODEL_NAME.search(last_part(it.receiver_path)) is not None
+    return named and MODEL_ONLY_METHODS.search(it.method) is not None and not _is_foreign(it.receiver)
+
+
+def _is_foreign(value: Value) -> bool:
+    """Whether something comes out of a library that has nothing to do with torch."""
+    return isinstance(value.target, External) and value.target.name.partition(".")[0] not in TORCH_PACKAGES
+
+
+def _frozen_by_name(it: Invocation) -> None:
+    """``freeze(model)``, ``set_requires_grad(net, False)``: what it does is in its name."""
+    if any(a.value.constant is True for a in it.arguments):
+        return
+    if it.method == "freeze":  # ``encoder.freeze()`` of Lightning and NeMo
+        it.run.mark_frozen(it.receiver_path, True)
+    for argument in it.arguments:
+        path = dotted(argument.expression)
+        if path is not None and argument.value.kind in ("module", "unknown") and argument.value.constant is NO_CONSTANT:
+            it.run.mark_frozen(path, True)
+
+
+def _constructs(it: Invocation, function: Expression) -> bool:
+    """``model(opt)`` and ``models[name](**kwargs)``: what is called is a class, or a function that makes a model."""
+    positional = [argument for argument in it.arguments if not argument.stars and argument.keyword is None]
+    if positional and all(SETTINGS_NAME.search(dotted(a.expression) or "") for a in positional):
+        return True
+    flows, name = it.run.flows, dotted(function)
+    if any(value is it.node for value in flows.bindings.assigned(it.run.function).get(name or "", ())):
+        return True  # ``model = model(classes, **settings)``
+    if function is it.node.function or name is None:
+        return False
+    held = (part for _, value in flows.bindings.values(it.run.function, name) for part in parts(value))
+    made = (flows.linker.resolve(it.run.function, dotted(part) or "") for part in held if dotted(part))
+    return any(isinstance(target, FunctionNode | ClassNode) for target in made)
+
+
+def _looks_like_model(it: Invocation) -> bool:
+    function = it.node.function
+    while isinstance(function, Subscript):  # ``self.model["generator"](z)``, ``models[i](x)``
+        function = function.value
+    name = dotted(function)
+    if name is None or not it.arguments or _is_foreign(it.callee):
+        return False
+    last = last_part(name)
+    if last == "head" and "." in name and not name.startswith("self."):
+        return False  # ``requests.head(url)``, of a list, of a table
+    if function is not it.node.function:
+        last = last.removesuffix("s")
+    if _constructs(it, function):
+        return False
+    models = it.run.flows.models
+    if last in _CALLED and _trains(it.run.function):
+        return True
+    return bool(MODEL_NAME.search(last)) or name in models or last in models
+
+
+def _trains(function: FunctionNode) -> bool:
+    """Whether a function, or a method beside it, runs ``backward()``."""
+    beside = function.owner.methods if function.owner is not None else ()
+    return any(not f.facts.words.isdisjoint(BACKWARD_METHODS) for f in (function, *beside))

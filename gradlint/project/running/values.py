@@ -1,0 +1,170 @@
+"""What a name holds, as far as code shows it. What is unknown stays unknown."""
+
+from dataclasses import field, fields
+from typing import Literal, NamedTuple
+
+from gradlint.finding import Place
+from gradlint.model.record import dataclass, replace
+from gradlint.project.linking.nodes import FunctionNode, Target
+
+Kind = Literal[
+    "unknown",
+    "none",
+    "self",
+    "module",
+    "parameters",  # what model.parameters() gives: a collection of leaves, or one of them
+    "tensor",
+    "number",  # a python scalar, string, shape or other plain value
+    "array",  # numpy
+    "optimizer",
+    "callable",  # a function, class or imported module itself
+    "container",
+]
+Certainty = Literal["named", "used", "known"]  # how sure it is that a value is a module
+NO_CONSTANT = object()
+
+# What a tensor may be to autograd. A value holds a *set* of these, as bits.
+PLAIN = 1  # does not require grad: data, what is detached, what is made where nothing is recorded
+LEAF = 2  # requires grad and was not computed: ``backward()`` fills its ``.grad``
+COMPUTED = 4  # the result of a recorded operation: it has a graph, and ``.grad`` stays None
+ANY = PLAIN | LEAF | COMPUTED
+
+NEVER = 0  # ``retained``: ``retain_grad()`` was not called
+PERHAPS = -1  # it may have been
+
+
+class Origin(NamedTuple):
+    """Where a tensor came from: the call that made it, or (``at < 0``) parameter number ``-at - 1``."""
+
+    function: FunctionNode
+    at: int
+
+
+class Loss(NamedTuple):
+    """How and where a graph was lost: ``no_grad``, ``detach``, ``item``, a comparison, a factory ..."""
+
+    how: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """An abstract value. ``None`` in a field means: not known.
+
+    Tensors: ``tensor`` is the set of what it may be to autograd, if it is a tensor; ``retained`` the epoch (see
+    :class:`.interpret.Run`) in which ``retain_grad()`` was called, ``born`` the one in which it was
+    made, ``read_at`` the read of ``.grad`` it came from. ``origins`` are the calls and parameters whose graph it
+    carries, ``shadow`` those it was detached from; ``lost`` says how a graph was cut off it; ``default_float`` tells
+    that its elements are floats of the default precision. ``memory`` names, by the places where they were made, the
+    tensors it may be or be a view of: they share their flags; ``own_memory`` tells that it is no view.
+    Modules: ``training`` and the place ``mode_at`` where that was set, ``frozen``, ``certainty``, ``target`` (its
+    class). ``parameter`` names the function's own parameter a value came from; ``of`` the variable that a
+    collection of parameters belongs to.
+    """
+
+    kind: Kind = "unknown"
+    origins: frozenset[Origin] = frozenset()
+    shadow: frozenset[Origin] = frozenset()
+    tensor: int = ANY
+    retained: int = NEVER
+    born: int | None = field(default=None, compare=False)
+    read_at: int | None = None
+    made_at: int | None = None
+    memory: frozenset[int] = frozenset()
+    own_memory: bool | None = None
+    default_float: bool | None = None
+    lost: Loss | None = None
+    training: bool | None = None
+    mode_at: tuple[FunctionNode, int] | None = None
+    frozen: bool | None = None
+    certainty: Certainty | None = None
+    target: Target | None = None
+    parameter: str | None = None
+    of: str | None = None
+    items: tuple["Value", ...] | None = None
+    constant: object = NO_CONSTANT
+
+    @property
+    def is_module(self) -> bool:
+        """Whether it holds a module, a method's own ``self`` of a Module class included."""
+        return self.kind == "module"
+
+    @property
+    def traces(self) -> frozenset[Origin]:
+        """The origins of what went into it, whether it still carries their graph or not."""
+        return self.origins | self.shadow
+
+    @property
+    def leaf(self) -> bool | None:
+        """``is_leaf``, if it is a tensor and that is known."""
+        return None if self.tensor & COMPUTED and self.tensor != COMPUTED else not self.tensor & COMPUTED
+
+    @property
+    def requires_grad(self) -> bool | None:
+        """``requires_grad``, if it is a tensor and that is known."""
+        return None if self.tensor & PLAIN and self.tensor != PLAIN else not self.tensor & PLAIN
+
+    @property
+    def is_tensor(self) -> bool:
+        """Whether it is a tensor, or used like one and nothing speaks against it."""
+        return self.kind == "tensor" or (self.kind == "unknown" and self.tensor != ANY)
+
+
+UNKNOWN = Value()
+NONE = Value("none")
+NUMBER = Value("number")
+
+
+def meet(left: Value, right: Value) -> Value:
+    """The value where two paths meet: what both agree on."""
+    if left is right or (left == right and left.born == right.born):
+        return left
+    if left.kind == "none":
+        return right
+    if right.kind == "none":
+        return left
+    kind = left.kind if left.kind == right.kind else _mixed(left, right)
+    merged = {name: getattr(left, name) if getattr(left, name) == getattr(right, name) else None for name in _AGREED}
+    return Value(
+        kind=kind,
+        origins=left.origins | right.origins,
+        shadow=left.shadow | right.shadow,
+        memory=left.memory | right.memory,
+        tensor=_tensor(left) | _tensor(right) or ANY,
+        retained=left.retained if left.retained == right.retained else PERHAPS,
+        constant=left.constant if left.constant is right.constant else NO_CONSTANT,
+        **merged,
+    )
+
+
+def _tensor(value: Value) -> int:
+    return value.tensor if value.kind in ("tensor", "unknown", "parameters") else ANY
+
+
+def _mixed(left: Value, right: Value) -> Kind:
+    # One branch that shows a module is evidence enough for both.
+    return "module" if "module" in (left.kind, right.kind) else "unknown"
+
+
+def plain(origins: frozenset[Origin], memory: frozenset[int] = frozenset()) -> Value:
+    """An unknown value that carries the graphs of others."""
+    return Value(origins=origins, memory=memory) if origins or memory else UNKNOWN
+
+
+def without_graph(value: Value, lost: Loss) -> Value:
+    """What ``detach()`` and its kind give."""
+    memory = frozenset({lost.place.node})
+    return Value("tensor", shadow=value.traces, tensor=PLAIN, lost=lost, memory=memory)
+
+
+def elsewhere(value: Value) -> Value:
+    """What is left of a value once other code had its hands on it: nothing of a tensor's flags."""
+    items = None if value.items is None else tuple(elsewhere(item) for item in value.items)
+    same_items = items is None or all(a is b for a, b in zip(items, value.items or (), strict=True))
+    if same_items and value.tensor == ANY and value.lost is None and value.read_at is None:
+        return value
+    return replace(value, tensor=ANY, born=None, read_at=None, lost=None, items=items)
+
+
+_SPECIAL = ("kind", "origins", "shadow", "memory", "tensor", "retained", "constant")
+_AGREED = [f.name for f in fields(Value) if f.name not in _SPECIAL]
