@@ -32,8 +32,9 @@ gradient without a word. Above it is 0 where 0.25 is right. The same change thro
 `RuntimeError: one of the variables needed for gradient computation has been modified by an inplace operation`.
 
 Where nothing was saved, in initialization, in an optimizer or a moving average, `.data` does no harm; under
-`no_grad()` the tensor itself can be changed as well, and the change is counted. A read of `.data` is a
-`.detach()`, which says what it does. Both are advice, shown when the rule is selected.
+`no_grad()` the tensor itself can be changed as well, and the change is counted. Where something is added to a
+result, gradients only come out wrong if autograd saved it. A read of `.data` is a `.detach()`, which says what it
+does. All of these are advice, shown when the rule is selected.
 """
 
 import re
@@ -73,12 +74,12 @@ def data_bypass(project: Project) -> Iterator[Finding]:
             continue
         silent = scope.expected_to_fail(function)
         changed, read = frozenset(_changed(function)), frozenset(_read(function))
-        written = frozenset(_written(function))
+        written, moved = frozenset(_written(function)), frozenset(_moved(function))
         for event in project.flow(function).attributes.values():
             if event.name != "data" or event.at in silent:
                 continue
             owner = event.owner
-            if event.at in changed and owner.kind == "tensor" and owner.tensor == COMPUTED:
+            if event.at in changed - moved and owner.kind == "tensor" and owner.tensor == COMPUTED:
                 yield _wrong(function, event)
             elif owner.is_tensor or owner.kind == "parameters" or event.at in read | written:
                 yield _advice(function, event, changed=event.at in changed or event.stored is not None)
@@ -104,6 +105,19 @@ def _changed(function: FunctionNode) -> Iterator[int]:
                     yield at
                 case _:
                     pass
+
+
+def _moved(function: FunctionNode) -> Iterator[int]:
+    """The places of ``.data`` that something is added to: gradients stay as they are if autograd did not save it."""
+    for expression in all_expressions(function.facts.body):
+        match expression:
+            case Call(function=Attribute(value=Attribute(at=at, name="data"), name="add_" | "sub_")):
+                yield at
+            case _:
+                pass
+    for statement in statements(function.facts.body):
+        if isinstance(statement, Augment) and statement.operator in "+-":
+            yield statement.target.at
 
 
 def _written(function: FunctionNode) -> Iterator[int]:
@@ -185,6 +199,22 @@ def squash(x):
 
 # run: grad = squash(torch.ones(3))
 # shows: grad.tolist() == [0.0, 2.0, 2.0]
+```
+
+### something is added to it, as advice
+```python
+import torch
+
+def jittered(x):
+    weight = torch.ones(3, requires_grad=True)
+    y = torch.exp(weight * x)
+    y.data += 1  # GL409
+    y.data.add_(1)  # GL409
+    y.sum().backward()
+    return weight.grad, y
+
+# run: grad, y = jittered(torch.ones(3))
+# shows: bool((grad == y).all()) and bool((grad > 4).all())
 ```
 
 ### read, as advice
