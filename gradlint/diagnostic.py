@@ -124,6 +124,11 @@ class Failure:
         """Path, and cell if there is one, as people are told it."""
         return in_cell(self.path, self.cell)
 
+    @property
+    def span(self) -> Span:
+        """Its place, which has no extent."""
+        return Span(self.line, self.column, self.line, self.column)
+
 
 @dataclass(frozen=True, slots=True)
 class Outcome:

@@ -50,8 +50,7 @@ def _edit(edit: LocatedEdit, found: _Cells) -> LocatedEdit:
 
 
 def _failure(failure: Failure, found: _Cells) -> Failure:
-    here = Span(failure.line, failure.column, failure.line, failure.column)
-    number, span = _place(failure.path, here, found)
+    number, span = _place(failure.path, failure.span, found)
     message = failure.message
     if number:  # "expected an indented block after 'with' statement on line 459"
         message = _OTHER_LINE.sub(lambda line: str(int(line[0]) - failure.line + span.line), message)

@@ -35,11 +35,10 @@ def _finding(page: Page, found: Diagnostic) -> str:
 
 
 def _failure(page: Page, failure: Failure) -> str:
-    here = Span(failure.line, failure.column, failure.line, failure.column)
     properties = {
         "title": "gradlint",
         "file": failure.path,
-        **_lines(page, failure.path, failure.cell, here),
+        **_lines(page, failure.path, failure.cell, failure.span),
     }
     properties.pop("endLine", None)
     text = f"{failure.file}:{failure.line}:{failure.column}: {failure.message}"

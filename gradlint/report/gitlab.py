@@ -35,13 +35,12 @@ def _finding(page: Page, found: Diagnostic) -> dict[str, object]:
 
 
 def _failure(page: Page, failure: Failure) -> dict[str, object]:
-    here = Span(failure.line, failure.column, failure.line, failure.column)
     return {
         "description": f"gradlint failed: {failure.message}",
         "check_name": "failed",
         "fingerprint": fingerprint("failed", failure.path, "", failure.message, failure.line),
         "severity": "blocker",
-        "location": {"path": failure.path, "lines": _lines(page, failure.path, failure.cell, here)},
+        "location": {"path": failure.path, "lines": _lines(page, failure.path, failure.cell, failure.span)},
     }
 
 

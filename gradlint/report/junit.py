@@ -6,7 +6,6 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from gradlint.diagnostic import Diagnostic, Failure
-from gradlint.finding import Span
 from gradlint.report import hosted
 from gradlint.report.page import Page, summary
 
@@ -24,7 +23,7 @@ def render(page: Page) -> Iterator[str]:
     outcome = page.outcome
     root = Element("testsuites", name="gradlint")
     both: list[Diagnostic | Failure] = [*outcome.diagnostics, *outcome.failures]
-    cases = sorted(both, key=lambda item: (item.path, _line(item)))
+    cases = sorted(both, key=lambda item: (item.path, item.span.line))
     for path, group in groupby(cases, key=lambda item: item.path):
         items = list(group)
         suite = _suite(root, path, items)
@@ -50,15 +49,14 @@ def _case(page: Page, suite: "Element", item: Diagnostic | Failure) -> None:
     from xml.etree.ElementTree import SubElement
 
     name = "failed" if isinstance(item, Failure) else f"{item.code} {item.name}"
-    span = Span(item.line, item.column, item.line, item.column) if isinstance(item, Failure) else item.span
-    line, column = span.line, span.column
+    line, column = item.span.line, item.span.column
     test = SubElement(
         suite,
         "testcase",
         name=f"{name} ({line}:{column})",
         classname=_legal(item.path.removesuffix(".py").replace("/", ".")),
         file=_legal(item.path),
-        line=str(hosted.lines(page, item.path, item.cell, span)[0]),
+        line=str(hosted.lines(page, item.path, item.cell, item.span)[0]),
     )
     outcome = SubElement(test, "error" if isinstance(item, Failure) else "failure", message=_legal(item.message))
     outcome.text = _legal("\n".join(_lines(item, f"{item.file}:{line}:{column}")))
@@ -74,10 +72,6 @@ def _lines(item: Diagnostic | Failure, place: str) -> Iterator[str]:
         yield from (f"{note.file}:{note.span.line}:{note.span.column}: {note.message}" for note in item.notes)
         if item.help:
             yield f"help: {item.help}"
-
-
-def _line(item: Diagnostic | Failure) -> int:
-    return item.line if isinstance(item, Failure) else item.span.line
 
 
 def _legal(text: str) -> str:

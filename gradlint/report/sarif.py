@@ -60,7 +60,7 @@ def _invocation(page: Page) -> dict[str, object]:
 
 
 def _notification(page: Page, failure: Failure) -> dict[str, object]:
-    span = Span(failure.line, failure.column, failure.line, failure.column)
+    span = failure.span
     return {
         "level": "error",
         "message": {"text": failure.message + _spelt(failure.cell, span)},

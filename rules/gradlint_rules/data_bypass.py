@@ -63,6 +63,7 @@ from gradlint.rule import (
 
 _LOSS = re.compile(r"(^|[._])(\w*_)?loss(_?\w{1,2})?$")
 _WRITING = frozenset("add_ sub_ mul_ div_ copy_ fill_ zero_ addcmul_ addcdiv_ lerp_ clamp_ normal_ uniform_".split())
+_ADDING = frozenset({"add_", "sub_"})
 _READING = frozenset("cpu numpy item tolist clone size dim max min sum mean view squeeze argmax norm abs".split())
 
 
@@ -73,27 +74,32 @@ def data_bypass(project: Project) -> Iterator[Finding]:
         if "data" not in function.facts.words:
             continue
         silent = scope.expected_to_fail(function)
-        changed, read = frozenset(_changed(function)), frozenset(_read(function))
-        written, moved = frozenset(_written(function)), frozenset(_moved(function))
+        called = dict(_called(function))
+        changed = {at for at, name in called.items() if name.endswith("_") and name[0] != "_"} | {*_assigned(function)}
+        moved = {at for at, name in called.items() if name in _ADDING} | {*_added(function)}
+        known = {at for at, name in called.items() if name in _READING | _WRITING}
         for event in project.flow(function).attributes.values():
             if event.name != "data" or event.at in silent:
                 continue
             owner = event.owner
             if event.at in changed - moved and owner.kind == "tensor" and owner.tensor == COMPUTED:
                 yield _wrong(function, event)
-            elif owner.is_tensor or owner.kind == "parameters" or event.at in read | written:
+            elif owner.is_tensor or owner.kind == "parameters" or event.at in known:
                 yield _advice(function, event, changed=event.at in changed or event.stored is not None)
 
 
-def _changed(function: FunctionNode) -> Iterator[int]:
-    """The places of ``.data`` that are changed in place."""
+def _called(function: FunctionNode) -> Iterator[tuple[int, str]]:
+    """The places of ``.data`` on which methods are called, each with the method."""
     for expression in all_expressions(function.facts.body):
         match expression:
             case Call(function=Attribute(value=Attribute(at=at, name="data"), name=name)):
-                if name.endswith("_") and not name.startswith("_"):
-                    yield at
+                yield at, name
             case _:
                 pass
+
+
+def _assigned(function: FunctionNode) -> Iterator[int]:
+    """The places of ``.data`` that an assignment changes in place."""
     for statement in statements(function.facts.body):
         targets = statement.targets if isinstance(statement, Assign) else ()
         if isinstance(statement, Augment):
@@ -107,37 +113,11 @@ def _changed(function: FunctionNode) -> Iterator[int]:
                     pass
 
 
-def _moved(function: FunctionNode) -> Iterator[int]:
-    """The places of ``.data`` that something is added to: gradients stay as they are if autograd did not save it."""
-    for expression in all_expressions(function.facts.body):
-        match expression:
-            case Call(function=Attribute(value=Attribute(at=at, name="data"), name="add_" | "sub_")):
-                yield at
-            case _:
-                pass
+def _added(function: FunctionNode) -> Iterator[int]:
+    """Where something is added in place: gradients stay as they are if autograd did not save what it is added to."""
     for statement in statements(function.facts.body):
         if isinstance(statement, Augment) and statement.operator in "+-":
             yield statement.target.at
-
-
-def _written(function: FunctionNode) -> Iterator[int]:
-    """The places of ``.data`` that a method of tensors changes in place."""
-    for expression in all_expressions(function.facts.body):
-        match expression:
-            case Call(function=Attribute(value=Attribute(at=at, name="data"), name=name)) if name in _WRITING:
-                yield at
-            case _:
-                pass
-
-
-def _read(function: FunctionNode) -> Iterator[int]:
-    """The places of ``.data`` whose value is read by a method that tensors have."""
-    for expression in all_expressions(function.facts.body):
-        match expression:
-            case Call(function=Attribute(value=Attribute(at=at, name="data"), name=name)) if name in _READING:
-                yield at
-            case _:
-                pass
 
 
 def _wrong(function: FunctionNode, event: AttributeEvent) -> Finding:

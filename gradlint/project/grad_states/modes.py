@@ -1,7 +1,8 @@
 """Where code names torch's grad modes and asks for them, under whatever name."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from typing import TypeVar
 
 from gradlint.model.code import Assign, Attribute, Call, Expression, Name, dotted
 from gradlint.model.torch_names import GRAD_MODES, GRAD_QUERIES, GradModeName
@@ -10,6 +11,8 @@ from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.dependencies import Memo, Whole
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import External, FunctionNode, ModuleNode
+
+Answer = TypeVar("Answer", bound=Hashable)
 
 _LONGEST_CHAIN = 8  # names for names for names
 _WORDS = frozenset(name.rpartition(".")[2] for name in (*GRAD_MODES, *GRAD_QUERIES))
@@ -74,14 +77,9 @@ class Modes:
         name = dotted(expression)
         if name is None or depth > _LONGEST_CHAIN:
             return None
-        found: set[str] = set()
-        for where, value in self._bindings.values(function, name):
-            if dotted(value) == name:  # ``no_grad = no_grad`` says nothing
-                continue
-            full = self.full_name(where, value, depth + 1)
-            if full is None:
-                return None
-            found.add(full)
+        found = self._of_all(function, name, lambda where, value: self.full_name(where, value, depth + 1))
+        if found is None:
+            return None
         target = self._linker.resolve(function, name)
         if isinstance(target, External):
             found.add(target.name)
@@ -102,15 +100,24 @@ class Modes:
         name = dotted(expression)
         if name is None or depth > _LONGEST_CHAIN:
             return None
-        found: set[GradModeName] = set()
+        found: set[GradModeName] | None = self._of_all(
+            function, name, lambda where, value: self.held(where, value, depth + 1)
+        )
+        return found.pop() if found is not None and len(found) == 1 else None
+
+    def _of_all(
+        self, function: FunctionNode, name: str, ask: Callable[[FunctionNode, Expression], Answer | None]
+    ) -> set[Answer] | None:
+        """What is answered of all that a name is assigned; None if of something there is no answer."""
+        found: set[Answer] = set()
         for where, value in self._bindings.values(function, name):
-            if dotted(value) == name:
+            if dotted(value) == name:  # ``no_grad = no_grad`` says nothing
                 continue
-            mode = self.held(where, value, depth + 1)
-            if mode is None:
+            answer = ask(where, value)
+            if answer is None:
                 return None
-            found.add(mode)
-        return found.pop() if len(found) == 1 else None
+            found.add(answer)
+        return found
 
     def decorating(self, function: FunctionNode, decorator: Expression) -> GradModeName | None:
         """The grad mode that a decorator in a function's scope applies: called, bare (since torch 2.1) or held."""
