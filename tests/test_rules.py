@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from gradlint import registry, suppress
+from gradlint import engine, registry, suppress
+from gradlint.engine.policy import Policy
 from gradlint.rule import Rule
+from gradlint.source import Source
 from gradlint.testing import Case, Stage, cases, check_case, check_fixed, fixed_pairs, proofs, prove, prove_safe_fixes
 from gradlint.testing.mending import mended
 
@@ -54,3 +56,11 @@ def test_fixes_keep_their_promise_and_safe_ones_the_values(rule: Rule, case: Cas
 
 def _default_and(rule: Rule) -> tuple[Rule, ...]:
     return BY_DEFAULT if rule in BY_DEFAULT else (*BY_DEFAULT, rule)
+
+
+def test_what_is_added_through_data_is_advice_and_other_changes_are_not() -> None:
+    computed = "import torch\nw = torch.ones(3, requires_grad=True)\ny = torch.exp(w)\n"
+    source = Source("a.py", f"{computed}y.data += 1\ny.data.sub_(1)\ny.data *= 2\n")
+    policy = Policy(advised=frozenset({"GL409"}))
+    found = engine.run([source], [BY_CODE["GL409"]], policy=policy).diagnostics
+    assert [diagnostic.severity for diagnostic in found] == ["advice", "advice", "warning"]
