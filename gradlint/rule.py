@@ -59,7 +59,7 @@ from gradlint.project.questions.inference_tensors import Misuse as InferenceMisu
 from gradlint.project.questions.optimizers import Optimizer, parameter_names
 from gradlint.project.questions.order import Moment
 from gradlint.project.questions.order import acts as acts_of
-from gradlint.project.questions.steps import Act
+from gradlint.project.questions.scripts import Act
 from gradlint.project.questions.targets import Detached
 from gradlint.project.questions.walks import SecondWalk
 from gradlint.project.running.flow import AttributeEvent, CallEvent, ChangeEvent, Passed

@@ -7,7 +7,7 @@ import pytest
 
 from gradlint.model.record import replace
 from gradlint.project.linking.nodes import External
-from gradlint.project.questions.steps import Act
+from gradlint.project.questions.scripts import Act
 from gradlint.project.running.values import NUMBER, PLAIN, Value
 
 

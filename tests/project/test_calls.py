@@ -300,7 +300,7 @@ def test_a_method_of_something_unknown_may_be_any_of_that_name(build: Build) -> 
             thing.encode(1)
             thing.append(2)
         """
-    edges = list(build({"main.py": text}).calls.edges)
+    edges = list(build({"main.py": text}).calls.all)
     assert [(e.callee.name, e.certain) for e in edges] == [("A.encode", False), ("B.encode", False)]
 
 
@@ -358,7 +358,7 @@ def test_a_name_that_a_parameter_hides_is_not_called(callers: Callers) -> None:
 def test_edges_come_in_a_stable_order(build: Build) -> None:
     files = {"main.py": "from a import *\ndef run(x):\n    g(); f(); x.m()\n", "a.py": "def f(): ...\ndef g(): ...\n"}
     files["b.py"] = "class A:\n    def m(self): return 1\nclass B:\n    def m(self): return 1\n"
-    first, second = ([(e.caller.key, e.at, e.callee.key) for e in build(files).calls.edges] for _ in range(2))
+    first, second = ([(e.caller.key, e.at, e.callee.key) for e in build(files).calls.all] for _ in range(2))
     assert first == second
     assert len(first) == 4
 

@@ -21,7 +21,8 @@ from gradlint.model.code import (
 )
 from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.model.traverse import all_expressions, blocks, expressions, statements, within
-from gradlint.project.grad_states.calls import CallGraph, Edge
+from gradlint.project.grad_states.calls import CallGraph
+from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.effects import GRAD, IDENTITY, INFERENCE, NO_GRAD, apply
 from gradlint.project.grad_states.modes import Modes
 from gradlint.project.grad_states.state import GradStates

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from gradlint.model.code import Assign, Call, Comprehension, Expression, For, Name, Yield
 from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.model.traverse import all_expressions, expressions, parts, statements, within
-from gradlint.project.grad_states.calls import CallGraph, Edge
+from gradlint.project.grad_states.calls import CallGraph
+from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.modes import Modes
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.flow import Flows

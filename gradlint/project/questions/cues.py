@@ -15,7 +15,8 @@ from gradlint.model.inference_names import (
 )
 from gradlint.model.torch_calls import LOOKING, TRAINING_WORDS
 from gradlint.model.traverse import statements
-from gradlint.project.grad_states.calls import CallGraph, Edge
+from gradlint.project.grad_states.calls import CallGraph
+from gradlint.project.grad_states.edges import Edge
 from gradlint.project.linking import scope
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.nodes import External, FunctionNode

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from gradlint.finding import Place
 from gradlint.model.record import replace
-from gradlint.project.grad_states.calls import CallGraph, Edge
+from gradlint.project.grad_states.calls import CallGraph
+from gradlint.project.grad_states.edges import Edge
 from gradlint.project.linking.dependencies import Memo
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.flow import Flow, Flows

@@ -13,7 +13,8 @@ from gradlint.model.record import replace
 from gradlint.model.torch_calls import BACKWARD_METHODS
 from gradlint.model.torch_names import EVALUATION_HOOKS
 from gradlint.model.traverse import all_expressions
-from gradlint.project.grad_states.calls import CallGraph, Edge
+from gradlint.project.grad_states.calls import CallGraph
+from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.effects import GRAD, apply
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.dependencies import Memo, Table, Whole

@@ -9,7 +9,8 @@ from gradlint.model.torch_calls import OPTIMIZER_NAME
 from gradlint.project.linking import scope
 from gradlint.project.linking.bindings import owner_class
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
-from gradlint.project.questions.steps import Act, Branch, Leave, Repeat, Script, Steps, is_optimizer_name
+from gradlint.project.questions.scripts import Act, Branch, Leave, Repeat, Script
+from gradlint.project.questions.steps import Steps, is_optimizer_name
 from gradlint.project.running.flow import Flows
 from gradlint.project.running.values import UNKNOWN, Value
 

@@ -1,13 +1,10 @@
-"""What a function does to gradients, in order: its *script* of backward, clip, step and zero_grad.
+"""What a function does to gradients, in order: writes its *script* of backward, clip, step and zero_grad.
 
-A script has the shape of the code: acts follow one another, branch, and repeat. What a function of the project
-does stands in the place of its call, with names as the caller knows them.
+What a function of the project does stands in the place of its call, with names as the caller knows them.
 """
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
 from gradlint.model.code import (
     Assign,
@@ -36,9 +33,20 @@ from gradlint.model.traverse import expressions, parts
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.dependencies import Memo, Table
 from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.questions.scripts import (
+    Act,
+    Branch,
+    Leave,
+    Repeat,
+    Script,
+    branched,
+    broken_off,
+    ended,
+    moved,
+    repeated,
+    size,
+)
 from gradlint.project.running.flow import CallEvent, Flow, Flows, is_bound
-
-ActKind = Literal["backward", "step", "zero", "clip", "read", "anything"]
 
 _DEEPEST = 4  # calls of calls of calls
 _LONGEST = 300  # of what a call does; more is not followed
@@ -54,53 +62,6 @@ _HARMLESS = re.compile(
     r"(^|[._])(\w*sched\w*|\w*_?envs?|\w*prof\w*|\w*meter\w*|\w*(bar|pbar|progress)|writer|logger|ema)\.\w+$", re.I
 )
 _MAY_ZERO = re.compile(r"zero|clear|reset|grad|step|optimi|train|update|learn|fit|hook|callback|backward", re.I)
-
-
-@dataclass(frozen=True, slots=True)
-class Act:
-    """Something is done to gradients.
-
-    ``path`` names the optimizer or module it is done with, None if that is computed; for ``backward`` what it is
-    called on. ``at`` is the place in the function whose script it is, ``inside`` the callee and the place there when
-    it is done by a function of the project. ``options`` are the keyword arguments that are literals.
-    """
-
-    kind: ActKind
-    at: int
-    path: str | None
-    inside: tuple[FunctionNode, int] | None = None
-    options: tuple[tuple[str, object], ...] = ()
-    used: bool = False  # the call's result is used
-
-    def option(self, name: str) -> object:
-        """A keyword argument that is a literal; None otherwise."""
-        return dict(self.options).get(name)
-
-
-@dataclass(frozen=True, slots=True)
-class Branch:
-    """One of these is done; ``sure`` tells that there is no way around them."""
-
-    ways: tuple["Script", ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Repeat:
-    """This is done again and again; ``own`` tells that the loop stands in the function itself."""
-
-    at: int
-    body: "Script"
-    own: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Leave:
-    """The script ends here (``return``, ``raise``), or the loop (``break``), or the round (``continue``)."""
-
-    how: str
-
-
-Script = tuple["Act | Branch | Repeat | Leave", ...]
 
 
 class Steps:
@@ -162,22 +123,22 @@ class _Writer:
             case Assign(targets=targets):
                 yield from self._cleared(targets, statement)
             case If(then=then, otherwise=otherwise):
-                yield from _branch(self.block(then), self.block(otherwise))
+                yield from branched(self.block(then), self.block(otherwise))
             case For(iterable=iterable, body=body, otherwise=otherwise):
                 yield from self._expression(iterable)
-                yield from _repeat(statement.at, self.block(body))
+                yield from repeated(statement.at, self.block(body))
                 yield from self.block(otherwise)
             case While(test=test, body=body, otherwise=otherwise):
-                yield from _repeat(statement.at, (*self._expression(test), *self.block(body)))
+                yield from repeated(statement.at, (*self._expression(test), *self.block(body)))
                 yield from self.block(otherwise)
             case With(body=body):
                 yield from self.block(body)
             case Try(body=body, handlers=handlers, otherwise=otherwise, final=final):
                 tried = (*self.block(body), *self.block(otherwise))
-                yield from _branch(tried, *((*_loosely(tried), *self.block(handler)) for handler in handlers))
+                yield from branched(tried, *((*broken_off(tried), *self.block(handler)) for handler in handlers))
                 yield from self.block(final)
             case Switch(cases=cases):
-                yield from _branch(*(self.block(case) for case in cases), ())
+                yield from branched(*(self.block(case) for case in cases), ())
             case Return() | Raise():
                 yield Leave("return")
             case Jump(kind=kind):
@@ -247,7 +208,7 @@ class _Writer:
             return
         for argument in event.arguments:
             if isinstance(argument.value.target, FunctionNode):
-                yield from _moved(self._steps.script(argument.value.target), event.at, argument.value.target, {}, "")
+                yield from moved(self._steps.script(argument.value.target), event.at, argument.value.target, {}, "")
 
     def _inlined(self, call: Call, event: CallEvent) -> Script | None:
         """What the functions of the project do that a call runs; None if they do nothing to gradients."""
@@ -258,10 +219,10 @@ class _Writer:
             owner = event.receiver.kind == "self" if event.receiver is not None else False
             prefix = "self." if owner else f"{event.name.rpartition('.')[0]}."
             script = self._steps.script(target)
-            if _size(script) > _LONGEST:
+            if size(script) > _LONGEST:
                 return (Act("anything", call.at, None),)
             if script:
-                scripts.append(_moved(_body(script), call.at, target, names, prefix))
+                scripts.append(moved(ended(script), call.at, target, names, prefix))
         if not scripts:
             return None if any(map(self._steps.acts, event.targets)) else ()
         return scripts[0] if len(event.targets) == 1 else (Branch(tuple(scripts)),)
@@ -273,20 +234,6 @@ class _Writer:
             return
         if handed or _MAY_ZERO.search(name.rpartition(".")[2]):
             yield Act("anything", call.at, None)
-
-
-def _size(script: Script) -> int:
-    """How many acts, branches and loops a script has."""
-    count = 0
-    pending = [script]
-    while pending:
-        for item in pending.pop():
-            count += 1
-            if isinstance(item, Branch):
-                pending.extend(item.ways)
-            elif isinstance(item, Repeat):
-                pending.append(item.body)
-    return count
 
 
 def named(expression: Expression) -> str | None:
@@ -332,62 +279,3 @@ def _handed(call: Call, target: FunctionNode, *, bound: bool) -> dict[str, str |
         elif positional:
             found[positional.pop(0)] = named(argument.value)
     return found
-
-
-def _body(script: Script) -> Script:
-    """A callee's script: where it ends, the caller goes on. A return in the middle may leave out the rest."""
-    for index, item in enumerate(script):
-        if isinstance(item, Leave):
-            return script[:index]
-        if isinstance(item, Branch) and any(map(_leaves, item.ways)):
-            rest = _body(script[index + 1 :])
-            return (*script[:index], *_branch(*map(_body, item.ways)), *_branch(rest, ()))
-    return script
-
-
-def _branch(*ways: Script) -> Script:
-    return (Branch(ways),) if any(ways) else ()
-
-
-def _repeat(at: int, body: Script, *, own: bool = True) -> Script:
-    return (Repeat(at, body, own),) if body else ()
-
-
-def _leaves(way: Script) -> bool:
-    return any(isinstance(item, Leave) for item in way)
-
-
-def _loosely(script: Script) -> Script:
-    """What may have been done of a script that was broken off."""
-    return tuple(Branch(((item,), ())) for item in script if not isinstance(item, Leave))
-
-
-def _moved(script: Script, at: int, callee: FunctionNode, names: dict[str, str | None], prefix: str) -> Script:
-    """A callee's script as its caller sees it."""
-    found: list[Act | Branch | Repeat | Leave] = []
-    for item in script:
-        match item:
-            case Act(kind="read"):
-                pass
-            case Act():
-                inside = item.inside or (callee, item.at)
-                found.append(replace(item, at=at, inside=inside, path=_renamed(item.path, callee, names, prefix)))
-            case Branch(ways=ways):
-                found.extend(_branch(*(_moved(way, at, callee, names, prefix) for way in ways)))
-            case Repeat(body=body):
-                found.extend(_repeat(at, _moved(body, at, callee, names, prefix), own=False))
-            case _:
-                found.append(item)
-    return tuple(found)
-
-
-def _renamed(path: str | None, callee: FunctionNode, names: dict[str, str | None], prefix: str) -> str | None:
-    if path is None:
-        return None
-    root, dot, rest = path.partition(".")
-    if root in names and root != "self":
-        given = names[root]
-        return f"{given}{dot}{rest}" if given else None
-    if root == "self":
-        return f"{prefix}{rest}" if rest else prefix.rstrip(".")
-    return path if root not in callee.facts.local else f"{callee.facts.name}:{path}"

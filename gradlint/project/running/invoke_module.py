@@ -15,7 +15,7 @@ from gradlint.model.torch_calls import (
 )
 from gradlint.model.torch_names import GUARDED_METHODS
 from gradlint.model.torch_tensors import UNCLEAR_MODULES
-from gradlint.project.grad_states.calls import EVERYBODYS, is_stub
+from gradlint.project.grad_states.edges import EVERYBODYS, is_stub
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running import tensors
 from gradlint.project.running.flow import MOST_TARGETS, SideEffects
