@@ -151,6 +151,12 @@ MODULE_TUPLE_FACTORIES = re.compile(
 )
 OPTIMIZERS = re.compile(r"^torch\.optim\.(?!lr_scheduler|swa_utils)(\w+\.)*[A-Z]\w*$")
 
+# ``torch.distributions``: what is drawn by ``sample()`` is computed under ``no_grad`` (``Distribution.sample`` and all
+# that override it), and everything else carries the graph of the parameters.
+DISTRIBUTIONS = re.compile(r"^torch\.distributions\.(\w+\.)*[A-Z]\w*$")
+DISTRIBUTION = "torch.distributions.Distribution"  # stands for all of them
+DRAWING = frozenset({"sample", "sample_n"})
+
 # What one does with a module and with little else.
 MODULE_METHODS = frozenset(
     (

@@ -40,6 +40,16 @@ THREAD_POOLS = frozenset({"ThreadPoolExecutor", "ThreadPool"})
 THREAD_POOL_METHODS = frozenset({"map", "imap", "imap_unordered", "starmap", "apply", "apply_async", "map_async"})
 
 MODULE_BASES = frozenset({"torch.nn.Module", "torch.nn.modules.Module", "torch.nn.modules.module.Module"})
+# Classes of modules: what derives from one is a module, whether it has a ``forward`` of its own or not. ``torch.nn`` of
+# 2.13 is tested; of the other packages these parts hold little else that anybody derives from.
+MODULE_CLASSES = re.compile(
+    r"^(torch\.nn\.((modules|parallel|quantized|intrinsic|qat)\.(\w+\.)*)?"
+    r"(?!(Uninitialized)?(Parameter|Buffer)$|\w*(Options|Keys|Protocol|Handle|Hook|Context|Config|Sink)$)_?[A-Z]\w*"
+    r"|torch\.(ao\.nn\.(\w+\.)+[A-Z]\w*|jit\.ScriptModule|fx\.GraphModule)"
+    r"|(torchvision\.(models|ops)|timm\.(models|layers)|torch_geometric\.nn|monai\.networks|segmentation_models_pytorch"
+    r"|diffusers\.models)\.(\w+\.)*(?!\w*(Weights|Output|Params|Config|Type|Mode|Enum)$)[A-Z]\w*"
+    r"|transformers\.(\w+\.)*\w*(Model|For[A-Z]\w*Generation|For[A-Z]\w*Classification|For[A-Z]\w*(LM|Answering)))$"
+)
 LIGHTNING_ROOTS = ("pytorch_lightning", "lightning", "lightning.pytorch", "lightning_fabric")
 
 # Methods that the framework calls under no_grad or inference_mode: base class name -> method names.

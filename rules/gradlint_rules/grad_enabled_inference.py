@@ -860,6 +860,128 @@ class Ranker:
 # keeps: > 0 bytes
 ```
 
+### an action drawn from a distribution that a helper makes
+```python
+import torch
+from torch.distributions import Categorical, Normal
+
+def distribution(kind, output):
+    if kind == "discrete":
+        return Categorical(output.softmax(-1))
+    return Normal(output, 1.0)
+
+def pick_action(policy, state, kind):
+    state = torch.from_numpy(state).float()
+    output = policy.forward(state)  # GL101
+    return distribution(kind, output).sample().cpu()
+
+# run: import numpy; pick_action(model, numpy.ones(8), "discrete")
+# keeps: > 0 bytes
+```
+
+### an error that training shows as well, and evaluation computes under a guard
+```python
+import torch
+from torch import nn
+
+class Bags(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Linear(8, 1)
+
+    def forward(self, bag):
+        score = self.head(bag).sigmoid().mean()
+        return score, score > 0.5
+
+    def loss(self, bag, label):
+        score, _ = self(bag)
+        return -(label * score.log() + (1 - label) * (1 - score).log())
+
+    def error(self, bag, label):
+        _, guess = self.forward(bag)  # GL101
+        return 1.0 - guess.eq(label).float().mean().item()
+
+model = Bags()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+def train(bags):
+    for bag, label in bags:
+        optimizer.zero_grad()
+        model.loss(bag, label).backward()
+        print(model.error(bag, label))
+        optimizer.step()
+
+@torch.no_grad()
+def evaluate(bags):
+    model.eval()
+    return sum(model.error(bag, label) for bag, label in bags)
+
+train([(torch.ones(2, 8), torch.tensor(1.0))])
+
+# run: model.error(torch.ones(2, 8), torch.tensor(1.0))
+# keeps: > 0 bytes
+```
+
+### an array that is made under a guard says nothing of a script that holds none
+```python
+# file: solving.py
+import numpy
+import torch
+
+class Solver:
+    def __init__(self, model):
+        self.model = model
+
+    def test(self, loader):
+        self.model.eval()
+        scores = numpy.array([])
+        with torch.no_grad():
+            for images in loader:
+                scores = numpy.append(scores, self.reconstruct(images))
+        return scores
+
+    def reconstruct(self, images):
+        total = torch.zeros(3)
+        for image in images:
+            total += self.model(image)  # GL101
+        return total / len(images)
+
+# file: run.py
+import torch
+from solving import Solver
+
+solver = Solver(torch.nn.Linear(8, 3))
+solver.reconstruct(torch.ones(2, 8))
+
+# run: solver.reconstruct(torch.ones(2, 8))
+# keeps: > 0 bytes
+```
+
+### an action whose log-probability the caller throws away
+```python
+import torch
+from torch import nn
+from torch.distributions import Categorical
+
+class Agent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.actor = nn.Linear(8, 3)
+
+    def get_action(self, state):
+        chances = Categorical(logits=self.actor(state))
+        action = chances.sample()
+        return action, chances.log_prob(action), chances.entropy()
+
+def rollout(agent: Agent, states, actions):
+    for index, state in enumerate(states):
+        action, log_prob, entropy = agent.get_action(state)  # GL101
+        actions[index] = action.cpu()
+
+# run: rollout(Agent(), torch.ones(2, 8), torch.zeros(2))
+# keeps: > 0 bytes
+```
+
 ## Silent
 
 ### a guard in the caller
@@ -2350,5 +2472,72 @@ class Strategy:
     def predict_step(self, *arguments):
         assert self.model is not None
         return self.model.predict_step(*arguments)
+```
+
+### a mixin's step, which a framework's hook calls through the task that has it
+```python
+from typing import Optional
+from pytorch_lightning import LightningModule
+
+class Task:
+    def validation_step(self, batch, index):
+        return self.model.score(batch)
+
+class Embedding:
+    def validation_step(self, batch, index):
+        return self.model(batch["images"]).detach().cpu().numpy()
+
+class Verification(Embedding, Task):
+    def __init__(self, model):
+        self.model = model
+
+class Model(LightningModule):
+    def __init__(self, task: Optional[Task] = None):
+        super().__init__()
+        self.task = task
+
+    def validation_step(self, batch, index):
+        return self.task.validation_step(batch, index)
+```
+
+### drawn from a distribution whose log-probability is trained on
+```python
+from torch.distributions import Normal
+
+class Agent:
+    def __init__(self, model):
+        self.model, self.log_probs = model, []
+
+    def act(self, state):
+        chances = Normal(self.model(state), 1.0)
+        action = chances.sample()
+        self.log_probs.append(chances.log_prob(action).sum())
+        return action.tolist()
+
+    def learn(self, rewards):
+        sum(-log_prob * reward for log_prob, reward in zip(self.log_probs, rewards)).backward()
+        self.log_probs = []
+
+# run: agent = Agent(model); agent.act(torch.ones(2, 8)); agent.learn([1.0])
+# shows: model[0].weight.grad is not None
+```
+
+### a sampler that is handed over, or made anew, and has nothing to train
+```python
+import torch
+from torch import nn
+from sampling import make_sampler
+
+class Sampler(nn.Module):
+    def forward(self, posterior):
+        return posterior + torch.randn(3)
+
+def prune(points, model, sampler: Sampler | None = None):
+    with torch.no_grad():
+        posterior = model(points)
+    if sampler is None:
+        sampler = make_sampler(posterior)
+    best = sampler(posterior).argmax(-1)
+    return points[best]
 ```
 """

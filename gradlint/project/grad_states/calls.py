@@ -1,7 +1,9 @@
 """The call graph: who calls whom, in which grad states, and so the states each function may start in."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Set
 
+from gradlint.model.facts import CallFact
 from gradlint.model.torch_names import GUARDED_HOOKS
 from gradlint.project.grad_states.edges import EVERYBODYS, MOST_CANDIDATES, Edge, Edges
 from gradlint.project.grad_states.effects import GRAD, IDENTITY, NO_GRAD, Effect, States, apply, then
@@ -79,16 +81,22 @@ class CallGraph(Edges):
         return apply(self._states.effect_after(constructor), states)
 
     def _find_guarded_names(self) -> dict[str, bool]:
-        """The methods of which there are too many to tell which is called, and which somebody calls under a guard."""
+        """The methods of which there are too many to tell which is called, mostly called under a guard."""
         common = {name for name, found in self._linker.methods_named.all.items() if len(found) > MOST_CANDIDATES}
-        return {
-            call.method: True
-            for module in self._linker.modules
-            for function in module.functions
-            if not common.isdisjoint(function.facts.words)
-            for call in function.facts.calls
-            if call.method in common - EVERYBODYS and not self.own_states(function, call.at) & GRAD
-        }
+        counted: Counter[str] = Counter()
+        for module in self._linker.modules:
+            for function in module.functions:
+                if not function.is_test and not common.isdisjoint(function.facts.words):
+                    for call in self._calls_of_anything(function, common - EVERYBODYS):
+                        counted[call.method] += -1 if self.own_states(function, call.at) & GRAD else 1
+        return dict.fromkeys((name for name, count in counted.items() if count >= 0), True)
+
+    def _calls_of_anything(self, function: FunctionNode, names: Set[str]) -> Iterator[CallFact]:
+        """The calls of methods so named on objects we know nothing of."""
+        known = {edge.at for edge in self._edges_of.of(function) if edge.certain}
+        for call in function.facts.calls:
+            if call.method in names and call.method != call.callee and call.at not in known:
+                yield call
 
     def states_of_edge(self, edge: Edge, entry: States) -> States:
         """The states a call is made in, given those its caller was entered in."""

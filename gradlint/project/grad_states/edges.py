@@ -233,10 +233,20 @@ class Edges:
         found: set[FunctionNode] = set()
         for each in names:
             own = self._linker.find_method(cls, each)
-            overriding = (sub.method(each) for sub in self._linker.subclasses.get(cls, ()))
+            overriding = (self._overriding(sub, cls, each) for sub in self._linker.subclasses.get(cls, ()))
             found.update(method for method in (own, *overriding) if method is not None)
         real = [method for method in found if not is_stub(method)]
         return sorted(real or found, key=lambda method: method.key)
+
+    def _overriding(self, subclass: ClassNode, cls: ClassNode, name: str) -> FunctionNode | None:
+        """What a subclass has in the place of a class's method: its own, or that of a base in front (a mixin)."""
+        behind = self._linker.ancestors(cls)
+        for ancestor in self._linker.ancestors(subclass):
+            if ancestor is cls:
+                return None
+            if isinstance(ancestor, ClassNode) and ancestor not in behind and (method := ancestor.method(name)):
+                return method
+        return None
 
     def _answers_itself(self, cls: ClassNode) -> bool:
         """Whether a class has a ``__call__`` of its own, and no module's that goes on to ``forward``."""

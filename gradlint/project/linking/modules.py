@@ -4,7 +4,7 @@ import sys
 
 from gradlint.model.code import Call, Constant, Name, dotted
 from gradlint.model.torch_calls import MODULE_CONTAINERS, NEVER_MODULES, PARAMETER_FREE, WRAPPED_TENSORS
-from gradlint.model.torch_names import LIGHTNING_ROOTS, MODULE_BASES
+from gradlint.model.torch_names import LIGHTNING_ROOTS, MODULE_BASES, MODULE_CLASSES
 from gradlint.model.traverse import all_expressions, within
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.dependencies import Memo
@@ -37,7 +37,7 @@ class Modules:
 
     def _is_module_class(self, cls: ClassNode) -> bool:
         outside = [a.name for a in self._linker.ancestors(cls) if isinstance(a, External)]
-        if any(name in MODULE_BASES or name.startswith(LIGHTNING_ROOTS) for name in outside):
+        if any(map(_is_module, outside)):
             return True
         unknown = [name for name in outside if name.rpartition(".")[2] not in _PLAIN_BASES]
         return bool(unknown) and self._linker.find_method(cls, "forward") is not None
@@ -56,7 +56,8 @@ class Modules:
         )
 
     def _base_has_parameters(self, base: External) -> bool:
-        return base.name not in MODULE_BASES and base.name.rpartition(".")[2] not in _PLAIN_BASES
+        bare = base.name in MODULE_BASES or PARAMETER_FREE.search(base.name) is not None
+        return not bare and base.name.rpartition(".")[2] not in _PLAIN_BASES
 
     def _makes_parameters(self, cls: ClassNode, beside_handed: bool) -> bool:
         constructor = cls.method("__init__")
@@ -117,3 +118,8 @@ class Modules:
                 return factory is not method and self._returns_parameters(factory)
             case _:
                 return name.rpartition(".")[2][:1].isupper()
+
+
+def _is_module(base: str) -> bool:
+    """Whether what derives from a class outside the project is a module."""
+    return base in MODULE_BASES or base.startswith(LIGHTNING_ROOTS) or MODULE_CLASSES.search(base) is not None

@@ -214,7 +214,7 @@ class Cues:
     def _is_known_not_to_train(self, function: FunctionNode, destiny: Destiny) -> bool:
         if self.is_inference_name(function):
             return True
-        return destiny.only_read and not self._calls.modules.has_method(function)
+        return destiny.dropped or (destiny.only_read and not self._calls.modules.has_method(function))
 
     def is_inference_name(self, function: FunctionNode) -> bool:
         """Whether a function is called like one that does not train; a module body by its file."""
@@ -225,4 +225,6 @@ class Cues:
 
 
 def _how(detail: str) -> str:
-    return f"`.{detail}`" if detail.isidentifier() else f"`{detail}`"
+    name, *guarded = detail.split(" ", 1) if " under " in detail else (detail,)
+    spelt = f"`.{name}`" if name.isidentifier() else f"`{name}`"
+    return " ".join((spelt, *guarded))

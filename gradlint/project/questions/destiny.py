@@ -7,11 +7,14 @@ from gradlint.finding import Place
 from gradlint.model.record import replace
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
+from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking.dependencies import Memo
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.flow import Flow, Flows
 from gradlint.project.running.uses import Use
 from gradlint.project.running.values import Origin
+
+_GUARDED = " under a guard"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,7 @@ class Destiny:
 
 def becomes_array(how: str) -> bool:
     """Whether a read makes an array of a tensor, or of a list of tensors, as they are; it raises for a graph."""
-    return how == "numpy" or how.startswith("numpy.")
+    return how == "numpy" or (how.startswith("numpy.") and not how.endswith(_GUARDED))
 
 
 class Destinies:
@@ -128,7 +131,7 @@ class Destinies:
                 case "read" if use.detail == "grad_fn":
                     trained = True  # the graph itself is looked at
                 case "read":
-                    reads.append((where.place(use.at), use.detail))
+                    reads.append((where.place(use.at), self._how(where, use)))
                 case "stored":
                     stored = True
                     trained = trained or self._flows.may_train_on(where, use.detail)
@@ -139,6 +142,11 @@ class Destinies:
                 case "returned" | "yielded":
                     returned = True
         return Destiny(trained, stored, unknown, returned, tuple(dict.fromkeys(reads)))
+
+    def _how(self, where: FunctionNode, use: Use) -> str:
+        """What is read; an array that is made under a guard tells nothing of who reads elsewhere."""
+        guarded = becomes_array(use.detail) and not self._calls.states_at(where, use.at) & GRAD
+        return use.detail + _GUARDED if guarded else use.detail
 
     def _callers_of(self, function: FunctionNode) -> tuple[tuple[Origin, ...], bool]:
         """The calls a returned value comes out of; and whether some caller cannot be followed.

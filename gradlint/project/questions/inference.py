@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from gradlint.model.code import Call, Constant
 from gradlint.model.record import replace
-from gradlint.model.torch_calls import BACKWARD_METHODS
+from gradlint.model.torch_calls import BACKWARD_METHODS, DRAWING
 from gradlint.model.torch_names import EVALUATION_HOOKS
 from gradlint.model.traverse import all_expressions
 from gradlint.project.grad_states.calls import CallGraph
@@ -92,7 +92,9 @@ class Inference:
     def only_hands_on(self, function: FunctionNode) -> bool:
         """Whether a helper says nothing of inference and returns all it computes to callers that waste it."""
         forwards = self.wasteful_forwards(function)
-        if self.is_inference_name(function) or not all(forward.destiny.returned for forward in forwards):
+        if not all(forward.destiny.returned for forward in forwards):
+            return False
+        if self.is_inference_name(function) and not any(map(_draws, forwards)):
             return False
         callers = [edge.caller for edge in self._calls.callers.get(function, ()) if self.leaves_on(edge)]
         return bool(callers) and all(
@@ -286,6 +288,11 @@ class Inference:
             if self.leaves_on(edge):
                 return edge
         return None
+
+
+def _draws(forward: Forward) -> bool:
+    """Whether an action is drawn and returned with what carries a graph: its log-probability, which some train on."""
+    return any(how in DRAWING for _, how in forward.destiny.reads)
 
 
 def _takes_derivative(function: FunctionNode) -> bool:

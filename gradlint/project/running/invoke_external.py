@@ -2,6 +2,8 @@
 
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import (
+    DISTRIBUTION,
+    DISTRIBUTIONS,
     FACTORIES,
     GRADIENT_FUNCTIONS,
     GUARDED_HUBS,
@@ -69,6 +71,8 @@ def on_external(it: Invocation, name: str) -> Value:
         return Value("callable", target=External("?.attribute"))
     if name in ("torch.load", "copy.deepcopy", "copy.copy"):
         return _copied(it, first) if name != "torch.load" and first is not None else Value(target=External(name))
+    if DISTRIBUTIONS.search(name):
+        return Value(origins=it.given, target=External(DISTRIBUTION), memory=it.memory)
     last = name.rpartition(".")[2]
     if first and name.startswith("torch.") and last in VALUES_AND_INDICES and len(it.arguments) > 1:
         return values_and_indices(it, first)

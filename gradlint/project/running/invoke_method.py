@@ -4,6 +4,7 @@ from gradlint.model.code import Attribute, Call
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import (
     DETACHING_METHODS,
+    DRAWING,
     INTEGER_TYPES,
     MODEL_NAME,
     MODULE_METHODS,
@@ -31,7 +32,17 @@ from gradlint.project.running.invocation import Invocation
 from gradlint.project.running.invoke_external import made_of_data, values_and_indices
 from gradlint.project.running.invoke_module import is_loaded, module_method, training_after
 from gradlint.project.running.uses import UseKind
-from gradlint.project.running.values import NEVER, NUMBER, PLAIN, UNKNOWN, Loss, Value, plain, without_graph
+from gradlint.project.running.values import (
+    NEVER,
+    NUMBER,
+    PLAIN,
+    UNKNOWN,
+    Loss,
+    Value,
+    is_distribution,
+    plain,
+    without_graph,
+)
 
 _TENSORS_ONLY = frozenset("clone detach view reshape unsqueeze squeeze repeat expand permute contiguous".split())
 _CONTAINERS = frozenset({"deque", "defaultdict", "OrderedDict", "list", "Queue", "SimpleQueue", "Counter"})
@@ -68,6 +79,8 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
         return UNKNOWN
     if method in MODULE_METHODS and _may_be_a_modules(it, owner):
         return _becomes_module(it, owner)
+    if is_distribution(owner):
+        return _of_distribution(it, owner)
     if method in READING_METHODS or _to_integers(it):
         return _read(it, owner)
     if method in DETACHING_METHODS:
@@ -87,6 +100,15 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
     if is_loaded(owner) and method in SELF_RETURNING_MODULE_METHODS:
         return owner
     return None
+
+
+def _of_distribution(it: Invocation, owner: Value) -> Value:
+    if it.method == "expand":
+        return owner
+    if it.method not in DRAWING:
+        return plain(it.carried)
+    it.read(it.method)
+    return tensors.index(it.method, owner.traces, it.at, it.run)
 
 
 def _may_be_a_modules(it: Invocation, owner: Value) -> bool:

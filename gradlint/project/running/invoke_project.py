@@ -20,6 +20,7 @@ from gradlint.project.running.values import (
     Origin,
     Value,
     elsewhere,
+    is_distribution,
     meet,
 )
 
@@ -183,7 +184,10 @@ def _returned(it: Invocation, flow: Flow, passed: dict[str, Value], into: frozen
         memory = frozenset({it.at})
         found = replace(result, parameter=None, items=items, read_at=None, made_at=it.at, memory=memory)
         return _under_guard(it, found)
-    return _with_flags(it, replace(it.fresh(into), items=items), result)
+    fresh = replace(it.fresh(into), items=items)
+    if is_distribution(result):
+        return replace(fresh, target=result.target)
+    return _with_flags(it, fresh, result)
 
 
 def _called_on(it: Invocation, result: Value) -> ClassNode | None:

@@ -5,7 +5,8 @@ from typing import Literal, NamedTuple
 
 from gradlint.finding import Place
 from gradlint.model.record import dataclass, replace
-from gradlint.project.linking.nodes import FunctionNode, Target
+from gradlint.model.torch_calls import DISTRIBUTION
+from gradlint.project.linking.nodes import External, FunctionNode, Target
 
 Kind = Literal[
     "unknown",
@@ -125,6 +126,8 @@ def meet(left: Value, right: Value) -> Value:
         return left
     kind = left.kind if left.kind == right.kind else _mixed(left, right)
     merged = {name: getattr(left, name) if getattr(left, name) == getattr(right, name) else None for name in _AGREED}
+    if kind == "module" and left.kind != right.kind:  # what is taken for a module may have as little to train
+        merged["frozen"] = True if True in (left.frozen, right.frozen) else None
     return Value(
         kind=kind,
         origins=left.origins | right.origins,
@@ -149,6 +152,11 @@ def _mixed(left: Value, right: Value) -> Kind:
 def plain(origins: frozenset[Origin], memory: frozenset[int] = frozenset()) -> Value:
     """An unknown value that carries the graphs of others."""
     return Value(origins=origins, memory=memory) if origins or memory else UNKNOWN
+
+
+def is_distribution(value: Value) -> bool:
+    """Whether it is one of torch's distributions."""
+    return isinstance(value.target, External) and value.target.name == DISTRIBUTION
 
 
 def without_graph(value: Value, lost: Loss) -> Value:

@@ -1,0 +1,76 @@
+"""Which classes are modules."""
+
+from collections.abc import Callable, Mapping
+
+import pytest
+import torch
+from torch import nn
+
+from gradlint.model.torch_names import MODULE_CLASSES
+from gradlint.project import Project
+
+Build = Callable[[Mapping[str, str]], Project]
+
+HEAD = "import torch\nfrom torch import nn\n"
+
+
+def is_module(build: Build, text: str) -> bool:
+    """Whether the class ``Net`` is one."""
+    project = build({"main.py": HEAD + text})
+    net = next(cls for module in project.modules for cls in module.classes if cls.name == "Net")
+    return project.calls.modules.is_module_class(net)
+
+
+@pytest.mark.parametrize("name", [name for name in dir(nn) if name[:1].isupper()])
+def test_the_classes_of_torch_nn_are_known_for_what_they_are(name: str) -> None:
+    found = getattr(nn, name)
+    assert (MODULE_CLASSES.search(f"torch.nn.{name}") is not None) == issubclass(found, nn.Module)
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "nn.Linear",
+        "nn.Sequential",
+        "nn.modules.batchnorm._BatchNorm",
+        "nn.parallel.DistributedDataParallel",
+        "torch.jit.ScriptModule",
+        "torchvision.models.ResNet",
+        "torchvision.models.resnet.BasicBlock",
+        "torchvision.ops.MLP",
+        "timm.models.vision_transformer.VisionTransformer",
+        "torch_geometric.nn.GCNConv",
+        "torch_geometric.nn.conv.MessagePassing",
+        "transformers.BertPreTrainedModel",
+        "transformers.models.gpt2.modeling_gpt2.GPT2LMHeadModel",
+    ],
+)
+def test_what_derives_from_a_layer_is_a_module_without_a_forward_of_its_own(build: Build, base: str) -> None:
+    text = f"import timm, torch_geometric, torchvision, transformers\nclass Base({base}): ...\nclass Net(Base): ..."
+    assert is_module(build, text)
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "nn.Parameter",
+        "torch.nn.utils.rnn.PackedSequence",
+        "torch.autograd.Function",
+        "torch.utils.data.Dataset",
+        "torchvision.models.ResNet18_Weights",
+        "transformers.Trainer",
+        "transformers.modeling_outputs.ModelOutput",
+        "elsewhere.Base",
+    ],
+)
+def test_what_derives_from_anything_else_is_not(build: Build, base: str) -> None:
+    assert not is_module(build, f"import elsewhere, torchvision, transformers\nclass Net({base}): ...")
+
+
+def test_a_layer_without_parameters_makes_no_class_that_has_any(build: Build) -> None:
+    text = HEAD + "class Net(nn.CrossEntropyLoss): ...\nclass Noisy(nn.Linear): ..."
+    project = build({"main.py": text})
+    classes = {cls.name: cls for module in project.modules for cls in module.classes}
+    modules = project.calls.modules
+    assert [modules.has_parameters(classes[name]) for name in ("Net", "Noisy")] == [False, True]
+    assert isinstance(nn.CrossEntropyLoss(), torch.nn.Module)
