@@ -114,25 +114,33 @@ def edited(files: Texts, seed: int, times: int) -> Iterator[Texts]:
     yield files
 
 
+def memories(kind: str, folder: Path) -> Iterator[engine.Memory]:
+    """What one run after another goes on with: what this process holds, or a new one of what is on the disk."""
+    held = Facts(None, hold=True)
+    while True:
+        yield held if kind == "held" else Facts(str(folder))
+
+
 def outcome(files: Texts, memory: engine.Memory) -> Outcome:
     return engine.run([Source(path, files[path]) for path in sorted(files)], RULES, memory=memory)
 
 
+@pytest.mark.parametrize("kind", ["held", "stored"])
 @pytest.mark.parametrize("seed", range(4))
-def test_after_any_edits_the_outcome_is_that_of_a_run_from_nothing(seed: int) -> None:
-    memory = Facts(None, hold=True)
-    for files in edited(FIXTURES, seed, 8):
+def test_after_any_edits_the_outcome_is_that_of_a_run_from_nothing(seed: int, kind: str, tmp_path: Path) -> None:
+    for files, memory in zip(edited(FIXTURES, seed, 8), memories(kind, tmp_path), strict=False):
         assert outcome(files, memory) == outcome(files, engine.Forgetful())
 
 
+@pytest.mark.parametrize("kind", ["held", "stored"])
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
-def test_and_so_it_is_in_small_projects_of_several_files(number: int) -> None:
-    memory = Facts(None, hold=True)
-    for files in edited(EXAMPLES[number], number, 8):
+def test_and_so_it_is_in_small_projects_of_several_files(number: int, kind: str, tmp_path: Path) -> None:
+    for files, memory in zip(edited(EXAMPLES[number], number, 8), memories(kind, tmp_path), strict=False):
         assert outcome(files, memory) == outcome(files, engine.Forgetful())
 
 
-def test_an_edit_that_concerns_nobody_is_asked_about_alone() -> None:
+@pytest.mark.parametrize("kind", ["held", "stored"])
+def test_an_edit_that_concerns_nobody_is_asked_about_alone(kind: str, tmp_path: Path) -> None:
     asked: list[str] = []
 
     def listens(project: Project) -> Iterator[Finding]:
@@ -143,9 +151,9 @@ def test_an_edit_that_concerns_nobody_is_asked_about_alone() -> None:
 
     rule = Rule("XY101", "listens", "error", "0", "Page.", "gradlint_rules.none", listens)
     files = {"a.py": "def one(): return 1", "b.py": "import a\na.one()", "c.py": "x = 1", "d.py": "y = 1"}
-    memory = Facts(None, hold=True)
+    edits = ("c.py", "x = 1"), ("c.py", "x = 2"), ("a.py", "def one(): return 2"), ("d.py", "# no\ny = 1")
     told = []
-    for path, text in (("c.py", "x = 1"), ("c.py", "x = 2"), ("a.py", "def one(): return 2"), ("d.py", "# no\ny = 1")):
+    for (path, text), memory in zip(edits, memories(kind, tmp_path), strict=False):
         files[path] = text
         engine.run([Source(*file) for file in files.items()], [rule], memory=memory)
         told.append([*asked])

@@ -1,9 +1,11 @@
 """The facts of files, by what stands in them: of files that did not change nothing is read again."""
 
 import hashlib
+import marshal
+import os
 import sys
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import TypeVar, cast
 
 from gradlint.cache import parts, store
 from gradlint.cache.store import BrokenCache, CacheError
+from gradlint.cache.tool import tool
 from gradlint.model.facts import ModuleFacts
 from gradlint.model.packing import PackingError, packed, unpacked
 from gradlint.source import Source
@@ -26,10 +29,12 @@ class Facts:
     Without a folder nothing is written. What goes wrong is kept in ``trouble``: a run goes on without.
     """
 
-    def __init__(self, folder: str | None, *, hold: bool = False) -> None:
+    def __init__(self, folder: str | None, *, scope: str = "", hold: bool = False) -> None:
         self._folder = folder
+        self._scope = scope
         self.holds = hold
         self._held: dict[str, tuple[bytes, ModuleFacts]] = {}
+        self._now: dict[str, tuple[bytes, ModuleFacts]] = {}
         self._used: list[bytes] = []
         self._left: object = None
         self.trouble = ""
@@ -41,27 +46,20 @@ class Facts:
         stored = self._stored([key for path, key in keys.items() if path not in held])
         self._used = [*stored]
         found = {path: facts for path, key in keys.items() if (facts := _loaded(stored.get(key), path)) is not None}
-        self._remember({path: keys[path] for path in {**held, **found}}, {**held, **found})
+        self._now = {path: (keys[path], facts) for path, facts in {**held, **found}.items()}
+        if self.holds:  # the facts of the sources there are, and no others
+            self._held = {**self._now}
         return {**held, **found}
 
     def keep(self, sources: Sequence[Source], facts: Mapping[str, ModuleFacts]) -> None:
         """Keep what has been read, for later runs."""
         keys = {source.path: _key(source) for source in sources if source.path in facts}
+        self._now.update((path, (key, facts[path])) for path, key in keys.items())
         if self.holds:
-            self._held.update((path, (key, facts[path])) for path, key in keys.items())
-        if self._folder is None or not keys:
-            return
-        new = {key: zlib.compress(packed(replace(facts[path], path="")), _LEVEL) for path, key in keys.items()}
-        try:
-            file = store.prepare(self._folder)
-            try:
-                parts.put(file, new, self._used)
-            except BrokenCache as broken:
-                store.discard(file)
-                parts.put(file, new)
-                raise CacheError(f"{broken}; it was replaced") from broken
-        except CacheError as error:
-            self.trouble = str(error)
+            self._held.update((path, self._now[path]) for path in keys)
+        if self._folder is not None and keys:
+            new = {key: zlib.compress(packed(replace(facts[path], path="")), _LEVEL) for path, key in keys.items()}
+            self._put(self._folder, new)
 
     def held(self, make: Callable[[], Held]) -> Held:
         """What earlier runs of this process left to go on with, always of one kind; made if there is none."""
@@ -70,10 +68,52 @@ class Facts:
             self._left = left
         return left
 
-    def _remember(self, keys: Mapping[str, bytes], facts: Mapping[str, ModuleFacts]) -> None:
-        """Hold the facts of the sources there are, and no others."""
-        if self.holds:
-            self._held = {path: (key, facts[path]) for path, key in keys.items()}
+    def recorded(self, about: str, packages: Collection[str]) -> tuple[bytes, Sequence[ModuleFacts]] | None:
+        """The record that another process left about something, and the facts it was made of."""
+        key = self._record_key(about, packages)
+        if key is None or (data := self._stored([key]).get(key)) is None:
+            return None
+        try:
+            keys, record = marshal.loads(zlib.decompress(data))
+            facts = [*self._then(keys)]
+        except (zlib.error, ValueError, EOFError, TypeError, AttributeError):
+            return None
+        return (record, facts) if len(facts) == len(keys) else None
+
+    def _then(self, keys: Mapping[str, bytes]) -> Iterator[ModuleFacts]:
+        """The facts by these keys; most are those of now."""
+        others = [key for path, key in keys.items() if self._now.get(path, (b"",))[0] != key]
+        stored = self._stored(others)
+        for path, key in keys.items():
+            now = self._now.get(path)
+            facts = now[1] if now is not None and now[0] == key else _loaded(stored.get(key), path)
+            if facts is not None:
+                yield facts
+
+    def record(self, about: str, packages: Collection[str], paths: Sequence[str], make: Callable[[], bytes]) -> None:
+        """Keep a record, made of what is known of these paths, for other processes."""
+        key = self._record_key(about, packages)
+        if key is not None and self._folder is not None and not self.trouble:
+            data = marshal.dumps(({path: self._now[path][0] for path in paths}, make()))
+            self._put(self._folder, {key: zlib.compress(data, _LEVEL)})
+
+    def _record_key(self, about: str, packages: Collection[str]) -> bytes | None:
+        if self._folder is None or (made_by := tool(packages)) is None:
+            return None
+        text = repr((about, self._scope, os.getcwd())).encode("utf-8", "surrogatepass")
+        return parts.RECORD + hashlib.blake2b(text, digest_size=16, key=made_by).digest()
+
+    def _put(self, folder: str, new: Mapping[bytes, bytes]) -> None:
+        try:
+            file = store.prepare(folder)
+            try:
+                parts.put(file, new, self._used)
+            except BrokenCache as broken:
+                store.discard(file)
+                parts.put(file, new)
+                raise CacheError(f"{broken}; it was replaced") from broken
+        except CacheError as error:
+            self.trouble = str(error)
 
     def _stored(self, keys: Sequence[bytes]) -> Mapping[bytes, bytes]:
         """What the caches of the folder and those above it hold; a broken one is mended when facts are kept."""

@@ -9,7 +9,9 @@ from gradlint.cache.store import connected, is_current, lay_out
 if TYPE_CHECKING:
     import sqlite3
 
+RECORD = b"record "  # how the keys of large parts begin, of which few are kept
 MOST_BYTES = 96 * 1024 * 1024
+MOST_RECORDS = 8
 _DAY = 24 * 60 * 60  # how exactly it is known when something was used
 _AT_ONCE = 500  # SQLite takes only so many values in a query
 
@@ -50,6 +52,11 @@ def put(file: str, parts: Mapping[bytes, bytes], used: Iterable[bytes] = ()) -> 
 
 
 def _shrink(database: "sqlite3.Connection") -> None:
+    database.execute(
+        "DELETE FROM parts WHERE key IN (SELECT key FROM parts WHERE key BETWEEN ? AND ?"
+        " ORDER BY used DESC, rowid DESC LIMIT -1 OFFSET ?)",
+        (RECORD, RECORD + b"\xff" * 16, MOST_RECORDS),
+    )
     (total,) = database.execute("SELECT sum(size) FROM parts").fetchone()
     if (total or 0) <= MOST_BYTES:
         return

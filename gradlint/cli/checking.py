@@ -10,7 +10,7 @@ from gradlint.cli.accepting import shrink
 from gradlint.cli.files import Found
 from gradlint.cli.ignoring import ignored
 from gradlint.cli.output import Failed, say, style_for, write
-from gradlint.cli.remembering import home, remember
+from gradlint.cli.remembering import home, remember, scope
 from gradlint.cli.request import STDIN, Request
 from gradlint.cli.running import explored, run, tried
 from gradlint.cli.saving import Result, save
@@ -53,7 +53,7 @@ def checked(request: Request, facts: Facts | None = None) -> int:
     started = time.time()
     trace = _trace(request)
     try:
-        facts = facts or Facts(home(settings) if request.cache else None)
+        facts = facts or Facts(home(settings) if request.cache else None, scope=scope(request))
         result = run(request, settings, ground, facts)
     except ConfigError as error:
         raise Failed(str(error)) from error

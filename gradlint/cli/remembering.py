@@ -37,6 +37,12 @@ def home(settings: Settings) -> str:
     return root if os.path.join(here, "").startswith(os.path.join(root, "")) else here
 
 
+def scope(request: Request) -> str:
+    """The folders that a request is about; without any, the files."""
+    paths = {*request.paths, *request.context}
+    return repr(sorted({path for path in paths if os.path.isdir(path)} or paths))
+
+
 def _read(found: Found) -> Iterator[str]:
     yield from (os.path.abspath(file.actual) for file in found.files)
     yield from (os.path.join(folder.path, ".gitignore") for folder in found.folders if ".gitignore" in folder.names)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from gradlint.engine.asking import Answers, Known, answers
 from gradlint.engine.placing import Located
+from gradlint.engine.reading import Memory
+from gradlint.engine.record import Record, record, recorded
 from gradlint.model.facts import ModuleFacts
 from gradlint.project import Names, Project
 from gradlint.rule import Rule
@@ -22,6 +24,7 @@ class Analysis:
         self._project: Project | None = None
         self._asked: tuple[Names, tuple[Rule, ...]] | None = None
         self._known = Known()
+        self._is_news = False
 
     def answers(
         self,
@@ -32,23 +35,36 @@ class Analysis:
         reported: Collection[str],
         jobs: int,
         done: Callable[[int], None],
+        memory: Memory,
     ) -> Answers:
         """What all rules say of the files to report on, as if nothing had been known before."""
-        project = self._up_to_date(modules, names, rules)
+        asked = names, tuple(rules)
+        is_first = self._asked is None
+        if is_first and (found := recorded(*asked, modules, texts, memory)) is not None:
+            self._asked, self._project, self._known, self.places = asked, found.project, found.known, found.places
+        project, changed = self._up_to_date(modules, asked)
         self._project = None  # whatever breaks off leaves half of a project
-        found = answers(project, rules, texts, reported, jobs, done, self._known)
-        if not found.failures:
+        said = answers(project, rules, texts, reported, jobs, done, self._known)
+        if not said.failures:
             self._project = project
-        return found
+            self._is_news = is_first and bool(changed)
+        return said
 
-    def _up_to_date(self, modules: Sequence[ModuleFacts], names: Names, rules: Sequence[Rule]) -> Project:
+    def leave(self, memory: Memory) -> None:
+        """Leave a record of what the first run came to, for other processes."""
+        if self._is_news and self._project is not None and self._asked is not None:
+            record(*self._asked, Record(self._project, self._known, self.places), memory)
+        self._is_news = False
+
+    def _up_to_date(self, modules: Sequence[ModuleFacts], asked: tuple[Names, tuple[Rule, ...]]) -> tuple[Project, int]:
+        """The project of these modules, and the bits of what has changed of what is known."""
         project, self._project = self._project, None
-        if project is not None and self._asked == (names, tuple(rules)):
+        if project is not None and self._asked == asked:
             changed = project.update(modules)
             if changed is not None:
                 self._known.forget(changed)
-                return project
+                return project, changed
         if project is not None:
             gc.unfreeze()  # it holds itself in circles, and was thought to stay
-        self._known, self._asked = Known(), (names, tuple(rules))
-        return Project(modules, names)
+        self._known, self._asked = Known(), asked
+        return Project(modules, asked[0]), -1

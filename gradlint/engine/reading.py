@@ -1,6 +1,6 @@
 """Facts of all sources: remembered ones, and the others read, by several processes if there is much to read."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from gradlint.diagnostic import Failure
@@ -32,6 +32,17 @@ class Memory(Protocol):
         """What earlier runs of this process left for later ones to go on with; made if there is none."""
         ...
 
+    def recorded(self, about: str, packages: Collection[str]) -> tuple[bytes, Sequence[ModuleFacts]] | None:
+        """The record that another process left about something, and the facts it was made of."""
+        ...
+
+    def record(self, about: str, packages: Collection[str], paths: Sequence[str], make: Callable[[], bytes]) -> None:
+        """Keep a record, made of what is known of these paths, for other processes.
+
+        It holds while this tool and the ``packages`` that rules come from are the same.
+        """
+        ...
+
 
 class Forgetful:
     """Remembers nothing."""
@@ -48,6 +59,12 @@ class Forgetful:
     def held(self, make: Callable[[], Held]) -> Held:
         """Make it."""
         return make()
+
+    def recorded(self, about: str, packages: Collection[str]) -> None:
+        """Nothing."""
+
+    def record(self, about: str, packages: Collection[str], paths: Sequence[str], make: Callable[[], bytes]) -> None:
+        """Do nothing."""
 
 
 def extracted(

@@ -53,9 +53,11 @@ def run(
         modules, unread = extracted([*texts.values()], memory, jobs, lambda done: progress(done, steps))
         known = analysis or memory.held(Analysis)
         said = known.answers(
-            modules, names, rules, texts, reported, jobs, lambda done: progress(len(texts) + done, steps)
+            modules, names, rules, texts, reported, jobs, lambda done: progress(len(texts) + done, steps), memory
         )
-        return _outcome(texts, rules, policy, reported, unread, said, known.places)
+        outcome = _outcome(texts, rules, policy, reported, unread, said, known.places)
+        known.leave(memory)
+        return outcome
 
     return with_room(work, stays=memory.holds)
 

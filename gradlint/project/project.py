@@ -10,6 +10,7 @@ from gradlint.project.grad_states.leaks import Leaks
 from gradlint.project.grad_states.modes import Modes
 from gradlint.project.grad_states.state import GradStates
 from gradlint.project.linking.bindings import Bindings
+from gradlint.project.linking.files import Numbering
 from gradlint.project.linking.layers import Layers
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import External, FunctionNode, ModuleNode
@@ -61,9 +62,11 @@ class Project:
     misused, ``layers`` which modules depend on their mode, ``training_mode`` where they are evaluated in the wrong one.
     """
 
-    def __init__(self, modules: Iterable[ModuleFacts], names: Names = Names()) -> None:
+    def __init__(
+        self, modules: Iterable[ModuleFacts], names: Names = Names(), numbering: Numbering | None = None
+    ) -> None:
         self.names = names
-        self.linker = Linker(modules)
+        self.linker = Linker(modules, numbering)
         self.modules = self.linker.modules
         self.bindings = Bindings(self.linker)
         self.modes = Modes(self.linker, self.bindings)

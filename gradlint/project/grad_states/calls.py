@@ -21,9 +21,11 @@ class CallGraph(Edges):
         super().__init__(linker, bindings)
         self._states = states
         dependencies = linker.dependencies
-        self._decorators: Memo[FunctionNode, Effect] = Memo(dependencies, states.decorators.of, IDENTITY)
-        self._hooked: Memo[FunctionNode, States] = Memo(dependencies, self._find_hook_states, 0)
-        self._at_first: Memo[FunctionNode, States] = Memo(dependencies, self._find_states_at_first, GRAD)
+        self._decorators: Memo[FunctionNode, Effect] = Memo(dependencies, states.decorators.of, IDENTITY, "decorators")
+        self._hooked: Memo[FunctionNode, States] = Memo(dependencies, self._find_hook_states, 0, "hook states")
+        self._at_first: Memo[FunctionNode, States] = Memo(
+            dependencies, self._find_states_at_first, GRAD, "first states"
+        )
         self._guarded_names: Table[str, bool] = Table(
             dependencies, "guarded names", self._find_guarded_names, lambda _: ()
         )

@@ -69,7 +69,9 @@ class Edges:
         self._methods: Memo[tuple[ClassNode, str], tuple[FunctionNode, ...]] = Memo(
             dependencies, lambda key: tuple(self._found_methods(*key)), ()
         )
-        self._edges_of: Memo[FunctionNode, tuple[Edge, ...]] = Memo(dependencies, lambda f: tuple(self._edges(f)), ())
+        self._edges_of: Memo[FunctionNode, tuple[Edge, ...]] = Memo(
+            dependencies, lambda f: tuple(self._edges(f)), (), "edges"
+        )
         self.callers: Table[FunctionNode, list[Edge]] = Table(
             dependencies, "callers", self._find_callers, lambda edges: (edge.caller for edge in edges)
         )
@@ -130,7 +132,7 @@ class Edges:
         for edge in self.all:
             if edge.certain and not edge.elsewhere and not edge.handed:
                 found[edge.caller][edge.at].append(edge.callee)
-        return found
+        return {caller: {**callees} for caller, callees in found.items()}
 
     def _find_certain_callees(self) -> dict[FunctionNode, list[FunctionNode]]:
         """The functions each function certainly calls, those handed over to it included."""

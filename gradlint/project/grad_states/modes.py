@@ -33,10 +33,19 @@ class Modes:
         """The names, and those that imports and assignments anywhere in the project give to them."""
         names = frozenset(names)
         if names not in self._spelt:
-            self._spelt[names] = Whole(
-                self._linker.dependencies, f"spellings {sorted(names)}", lambda: self._spellings(names), first=True
-            )
+            self.spell(names)
         return self._spelt[names].value
+
+    @property
+    def spelt(self) -> Iterable[frozenset[str]]:
+        """All names whose spellings somebody asked for, the first first."""
+        return self._spelt
+
+    def spell(self, names: frozenset[str]) -> None:
+        """Make room for the spellings of names."""
+        self._spelt[names] = Whole(
+            self._linker.dependencies, f"spellings {sorted(names)}", lambda: self._spellings(names), first=True
+        )
 
     def _spellings(self, names: frozenset[str]) -> frozenset[str]:
         renamings, words, pending = self._renamings.value, set(names), [*names]

@@ -13,7 +13,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from gradlint.project.linking.nodes import ClassNode, FunctionNode, ModuleNode
 
@@ -47,6 +47,19 @@ class Change:
         return bits
 
 
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What has been worked out of a project, for another process to go on with.
+
+    Questions asked, by the name of the table, as bits; answers by the name of the table; results with what they depend
+    on by the name of the memo.
+    """
+
+    asked: Mapping[str, int]
+    tables: Mapping[str, Mapping[Any, Any]]
+    memos: Mapping[str, Mapping[Any, tuple[Any, int]]]
+
+
 class Remembering(Protocol):
     """What remembers results."""
 
@@ -74,7 +87,7 @@ class Dependencies:
     name of the table.
     """
 
-    __slots__ = ("_answering", "_first", "_memos", "_same", "asked", "bits")
+    __slots__ = ("_answering", "_first", "_kept", "_memos", "_same", "_tables", "asked", "bits")
 
     def __init__(self, modules: int) -> None:
         """For so many modules."""
@@ -84,6 +97,8 @@ class Dependencies:
         self.asked: Counter[str] = Counter()
         self._memos: list[Remembering] = []
         self._answering: list[Answering] = []
+        self._tables: dict[str, Table[Any, Any]] = {}
+        self._kept: dict[str, Memo[Any, Any]] = {}
 
     def remember(self, memo: Remembering) -> None:
         """Tell a memo when it is to forget."""
@@ -92,6 +107,32 @@ class Dependencies:
     def answer(self, answering: Answering, *, first: bool = False) -> None:
         """Have answers found again after edits: in this order, for later ones may depend on earlier ones."""
         self._answering.insert(0 if first else len(self._answering), answering)
+
+    def tabulate(self, name: str, table: "Table[Any, Any]", *, first: bool = False) -> None:
+        """Have a table's answers found again after edits, and kept for other processes."""
+        self._tables[name] = table
+        self.answer(table, first=first)
+
+    def keep(self, name: str, memo: "Memo[Any, Any]") -> None:
+        """Have a memo's results kept for other processes."""
+        self._kept[name] = memo
+
+    @property
+    def results(self) -> Results:
+        """What is worked out so far, less what nobody asked about or is quickly found again."""
+        return Results(
+            {**self.asked},
+            {name: {**table.all} for name, table in [*self._tables.items()] if self.asked[name]},
+            {name: memo.known for name, memo in self._kept.items()},
+        )
+
+    def go_on(self, results: Results) -> None:
+        """Go on with what was worked out of the same modules in another process."""
+        self.note(results.asked)
+        for name, answers in results.tables.items():
+            self._tables[name].all = answers
+        for name, known in results.memos.items():
+            self._kept[name].known = known
 
     def question(self, table: str, key: object) -> int:
         """The bit of a question; the same in all processes."""
@@ -144,17 +185,31 @@ class Dependencies:
 class Memo(Generic[Key, Found]):
     """Results by what they are about, each with what it depends on.
 
-    A key is a node or begins with one. ``meanwhile`` is what is seen of a result that is being worked out.
+    A key is a node or begins with one. ``meanwhile`` is what is seen of a result that is being worked out. Those with
+    a ``name`` are kept for other processes.
     """
 
     __slots__ = ("_dependencies", "_find", "_known", "_meanwhile")
 
-    def __init__(self, dependencies: Dependencies, find: Callable[[Key], Found], meanwhile: Found) -> None:
+    def __init__(
+        self, dependencies: Dependencies, find: Callable[[Key], Found], meanwhile: Found, name: str = ""
+    ) -> None:
         self._dependencies = dependencies
         self._find = find
         self._meanwhile = meanwhile
         self._known: dict[Key, tuple[Found, int]] = {}
         dependencies.remember(self)
+        if name:
+            dependencies.keep(name, self)
+
+    @property
+    def known(self) -> Mapping[Key, tuple[Found, int]]:
+        """All results so far."""
+        return self._known
+
+    @known.setter
+    def known(self, known: Mapping[Key, tuple[Found, int]]) -> None:
+        self._known = {**known}
 
     def of(self, key: Key) -> Found:
         """The result for a key, worked out or remembered."""
@@ -205,7 +260,7 @@ class Table(Generic[Key, Found]):
         self._all: Mapping[Key, Found] | None = None
         self._before: Mapping[Key, Found] | None = None
         self._known: dict[Key, tuple[Found | None, int]] = {}
-        dependencies.answer(self, first=first)
+        dependencies.tabulate(name, self, first=first)
 
     @property
     def all(self) -> Mapping[Key, Found]:
@@ -213,6 +268,10 @@ class Table(Generic[Key, Found]):
         if self._all is None:
             self._all = self._dependencies.aside(self._find)
         return self._all
+
+    @all.setter
+    def all(self, answers: Mapping[Key, Found]) -> None:
+        self._all = answers
 
     def get(self, key: Key, default: Other) -> Found | Other:
         """The answer for a key, if there is one."""

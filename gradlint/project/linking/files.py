@@ -2,7 +2,8 @@
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 from gradlint.model.facts import ModuleFacts
 from gradlint.project.linking.dependencies import Change, Dependencies
@@ -17,15 +18,30 @@ _LIBRARIES = frozenset(sys.stdlib_module_names) | {
 _SPARE = 64  # files that may come before all is linked anew
 
 
+@dataclass(frozen=True, slots=True)
+class Numbering:
+    """Which bit stands for which file, by path, those that are gone included; ``most`` is how many there may be."""
+
+    bits: Mapping[str, int]
+    most: int
+
+
 class Files:
     """Modules in the order of their facts. ``dependencies`` are told of each that is found."""
 
-    def __init__(self, modules: Iterable[ModuleFacts]) -> None:
-        self.modules = [_node(facts, 1 << number) for number, facts in enumerate(modules)]
-        self._bits = {module.path: module.bit for module in self.modules}
-        self._most = len(self.modules) + _SPARE
+    def __init__(self, modules: Iterable[ModuleFacts], numbering: Numbering | None = None) -> None:
+        modules = [*modules]
+        numbering = numbering or _numbered(modules)
+        self.modules = [_node(facts, numbering.bits[facts.path]) for facts in modules]
+        self._bits = {**numbering.bits}
+        self._most = numbering.most
         self.dependencies = Dependencies(self._most)
         self._index()
+
+    @property
+    def numbering(self) -> Numbering:
+        """The bits of all files there have been."""
+        return Numbering({**self._bits}, self._most)
 
     def _index(self) -> None:
         self._found: dict[tuple[ModuleNode, str], ModuleNode | None] = {}
@@ -108,6 +124,10 @@ class Files:
         if bit is None and len(self._bits) < self._most:
             bit = self._bits[facts.path] = 1 << len(self._bits)
         return _node(facts, bit or 0)
+
+
+def _numbered(modules: Sequence[ModuleFacts]) -> Numbering:
+    return Numbering({facts.path: 1 << number for number, facts in enumerate(modules)}, len(modules) + _SPARE)
 
 
 def _kept(node: ModuleNode | None, facts: ModuleFacts) -> ModuleNode | None:

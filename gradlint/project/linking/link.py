@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from gradlint.model.code import Assign, Attribute, Call, Expression, ImportName, Name, dotted
 from gradlint.model.facts import ModuleFacts
 from gradlint.project.linking.dependencies import Memo, Table
-from gradlint.project.linking.files import Files
+from gradlint.project.linking.files import Files, Numbering
 from gradlint.project.linking.mentions import Mentions
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, ModuleNode, Target
 
@@ -23,8 +23,8 @@ class Linker:
     class, directly or not; ``methods_named`` all methods of the project by name; ``mentions`` knows who uses a word.
     """
 
-    def __init__(self, modules: Iterable[ModuleFacts]) -> None:
-        self.files = Files(modules)
+    def __init__(self, modules: Iterable[ModuleFacts], numbering: Numbering | None = None) -> None:
+        self.files = Files(modules, numbering)
         self.modules = self.files.modules
         self.dependencies = self.files.dependencies
         self._namespaces: dict[ModuleNode, dict[str, list[ImportName | FunctionNode | ClassNode | Expression]]] = {}
