@@ -982,6 +982,75 @@ def rollout(agent: Agent, states, actions):
 # keeps: > 0 bytes
 ```
 
+### a module that freezes itself, and then makes a head
+```python
+import torch
+from torch import nn
+
+class Transfer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(nn.Linear(8, 16), nn.ReLU())
+        for param in self.parameters():
+            param.requires_grad = False
+        self.head = nn.Sequential(nn.Linear(16, 8), nn.ReLU(), nn.Linear(8, 3))
+
+    def forward(self, images):
+        return self.head(self.features(images))
+
+class Thawing(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.features = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3)).requires_grad_(False)
+
+    def thaw(self):
+        self.features.requires_grad_(True)
+
+    def forward(self, images):
+        return self.features(images)
+
+def evaluate(images):
+    model = Transfer()
+    return model(images).mean().item()  # GL101
+
+def evaluate_thawed(images):
+    model = Thawing()
+    model.thaw()
+    return model(images).mean().item()  # GL101
+
+# run: evaluate(torch.ones(4, 8))
+# run: evaluate_thawed(torch.ones(4, 8))
+# keeps: > 0 bytes
+```
+
+### a forward that is guarded in evaluation only, run in training mode
+```python
+import torch
+from torch import nn
+
+class Generator(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+
+    def forward(self, images):
+        if self.training:
+            return self.net(images)
+        with torch.no_grad():
+            return self.net(images)
+
+@torch.no_grad()
+def test(images):
+    return Generator().eval()(images).mean().item()
+
+def evaluate(images):
+    generator = Generator()
+    return generator(images).mean().item()  # GL101
+
+# run: evaluate(torch.ones(4, 8))
+# keeps: > 0 bytes
+```
+
 ## Silent
 
 ### a guard in the caller
@@ -1353,6 +1422,156 @@ def embed(images):
     return encoder(images).argmax(1).tolist()
 
 print(embed(torch.randn(4, 8)))
+# keeps: 0 bytes
+```
+
+### a forward with a guard of its own
+```python
+import torch
+from torch import nn
+
+class Encoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+
+    def forward(self, images):
+        with torch.no_grad():
+            found = self.net(images)
+        return found
+
+class Normalized(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder = Encoder()
+
+    def forward(self, images):
+        return self.encoder(images / 255)
+
+def evaluate(images):
+    encoder = Encoder()
+    encoder.eval()
+    return encoder(images).mean().item()
+
+def evaluate_pixels(pixels):
+    encoder = Normalized()
+    encoder.eval()
+    return encoder(pixels).mean().item()
+
+# run: evaluate(torch.ones(4, 8))
+# run: evaluate_pixels(torch.ones(4, 8))
+# keeps: 0 bytes
+```
+
+### a forward that is guarded in evaluation, of a module that another method has wrapped
+```python
+import torch
+from torch import nn
+
+class Generator(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+
+    def forward(self, images):
+        if self.training:
+            out = self.net(images)
+        else:
+            out = self.sharpened(images)
+        return out
+
+    def sharpened(self, images):
+        with torch.no_grad():
+            return self.net(images).clamp(0, 1).numpy()
+
+class Restorer:
+    def __init__(self, distributed=False):
+        self.distributed = distributed
+        self.generator = Generator()
+        self.generator = self.placed(self.generator)
+
+    def placed(self, net):
+        net = net.to("cpu")
+        if self.distributed:
+            net = nn.parallel.DistributedDataParallel(net)
+        return net
+
+    def infer(self, images):
+        self.generator.eval()
+        restored = self.generator(images)
+        return restored[1:]
+
+# run: Restorer().infer(torch.ones(4, 8))
+# keeps: 0 bytes
+```
+
+### modules that freeze all they are made of
+```python
+import torch
+from torch import nn
+
+def backbone():
+    return nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+
+class Whole(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(8, 8)
+        self.rest = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+        for param in self.parameters():
+            param.requires_grad = False
+
+    def forward(self, images):
+        return self.rest(self.first(images))
+
+class ByMethod(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+        self.freeze()
+
+    def freeze(self):
+        for param in self.parameters():
+            param.requires_grad = False
+
+    def forward(self, images):
+        return self.net(images)
+
+class ByDefault(nn.Module):
+    def __init__(self, requires_grad=False):
+        super().__init__()
+        self.net = backbone()
+        if not requires_grad:
+            self.requires_grad_(False)
+
+    def forward(self, images):
+        return self.net(images)
+
+class ByParts(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3)).requires_grad_(False)
+        self.pool = nn.AvgPool1d(3)
+
+    def forward(self, images):
+        return self.pool(self.net(images))
+
+class Distance(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.features = Whole()
+        self.compare = nn.MSELoss()
+
+    def forward(self, left, right):
+        return self.compare(self.features(left), self.features(right))
+
+def evaluate(images):
+    whole, method, default, parts, distance = Whole(), ByMethod(), ByDefault(), ByParts(), Distance()
+    scores = [net(images).mean().item() for net in (whole, method, default, parts)]
+    return [whole(images).max().item(), method(images).max().item(), default(images).max().item(),
+            parts(images).max().item(), distance(images, images).item(), *scores]
+
+# run: evaluate(torch.ones(4, 8))
 # keeps: 0 bytes
 ```
 

@@ -1,6 +1,7 @@
 """Which classes are modules, and which modules have anything to train."""
 
 import sys
+from collections.abc import Iterator
 
 from gradlint.model.code import Call, Constant, Name, dotted
 from gradlint.model.torch_calls import MODULE_CONTAINERS, NEVER_MODULES, PARAMETER_FREE, WRAPPED_TENSORS
@@ -51,25 +52,40 @@ class Modules:
 
     def _has_parameters(self, cls: ClassNode, beside_handed: bool) -> bool:
         return any(
-            self._base_has_parameters(a) if isinstance(a, External) else self._makes_parameters(a, beside_handed)
+            self.base_has_parameters(a) if isinstance(a, External) else self._makes_parameters(a, beside_handed)
             for a in self._linker.ancestors(cls)
         )
 
-    def _base_has_parameters(self, base: External) -> bool:
+    def base_has_parameters(self, base: External) -> bool:
+        """Whether a class outside the project may give a module parameters."""
         bare = base.name in MODULE_BASES or PARAMETER_FREE.search(base.name) is not None
         return not bare and base.name.rpartition(".")[2] not in _PLAIN_BASES
 
     def _makes_parameters(self, cls: ClassNode, beside_handed: bool) -> bool:
-        constructor = cls.method("__init__")
-        given = {p.name for p in constructor.facts.parameters} - {"self"} if constructor is not None else set()
+        handed = next(self._handed(cls), None) if not beside_handed else None
+        return handed is not None or next(self._made(cls), None) is not None
+
+    def parts(self, cls: ClassNode) -> Iterator[tuple[FunctionNode, int]]:
+        """The places where a class makes, or its constructor is handed, what its parameters may be part of."""
+        yield from self._handed(cls)
+        yield from self._made(cls)
+
+    def _made(self, cls: ClassNode) -> Iterator[tuple[FunctionNode, int]]:
         for method in cls.methods:
-            for name, values in self._bindings.assigned(method).items():
-                handed = method is constructor and not beside_handed and any(dotted(v) in given for v in values)
-                if name.startswith("self.") and handed and self._is_called(cls, name):
-                    return True  # a module may have been handed over
-            if any(self._makes_parameter(method, call.callee, call.at) for call in method.facts.calls):
-                return True
-        return False
+            for call in method.facts.calls:
+                if self._makes_parameter(method, call.callee, call.at):
+                    yield method, call.at
+
+    def _handed(self, cls: ClassNode) -> Iterator[tuple[FunctionNode, int]]:
+        """What the constructor is given and keeps, and the class calls: modules perhaps."""
+        constructor = cls.method("__init__")
+        if constructor is None:
+            return
+        given = {parameter.name for parameter in constructor.facts.parameters} - {"self"}
+        for name, values in self._bindings.assigned(constructor).items():
+            handed = [value for value in values if dotted(value) in given]
+            if handed and name.startswith("self.") and self._is_called(cls, name):
+                yield from ((constructor, value.at) for value in handed)
 
     def _is_called(self, cls: ClassNode, name: str) -> bool:
         return any(

@@ -57,6 +57,8 @@ def _bind_attribute(run: "Run", target: Attribute, value: Value) -> None:
         return
     _remember(run, holder, value)
     run.forget(path)
+    if holder.kind == "module" and holder.frozen and value.kind == "module" and not value.frozen:
+        run.mark_frozen(dotted(target.value), None)  # a new part, which is not
     run.env[path] = value
     run.flow.used(value.origins, "stored", target.at, path)
 

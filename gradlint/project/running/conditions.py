@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from gradlint.model.code import Constant, Expression, Name, Operation
+from gradlint.model.code import Attribute, Constant, Expression, Name, Operation, dotted
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.flow import Flows, is_bound, matched
@@ -23,7 +23,7 @@ _COMPARED: dict[str, Callable[[Any, Any], bool]] = {
 def decided(test: Expression, known: Known) -> bool | None:
     """Whether a condition holds, or None if the names that are known do not tell."""
     match test:
-        case Name() | Constant():
+        case Name() | Attribute() | Constant():
             value = _value(test, known)
             return None if value is _NOTHING else bool(value)
         case Operation(operator="not", operands=(inner,)):
@@ -50,6 +50,8 @@ def _value(expression: Expression, known: Known) -> object:
     match expression:
         case Name(id=name):
             return known.get(name, _NOTHING)
+        case Attribute():
+            return known.get(dotted(expression) or "", _NOTHING)
         case Constant(value=value) if isinstance(value, _PLAIN):
             return value
         case _:

@@ -3,23 +3,60 @@
 from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD, apply
+from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.flow import Flow
-from gradlint.project.running.values import Origin
+from gradlint.project.running.values import PLAIN, Origin, Value
+
+_THIN = 4  # calls
 
 
 def runs_module(calls: CallGraph, flow: Flow) -> bool:
-    """Whether a function, called with grad on, runs a forward unguarded and hands back part of its graph."""
+    """Whether a function, called with grad on, runs a forward unguarded and hands back part of its graph.
+
+    A ``forward`` does, unless its flow shows that it has a guard of its own.
+    """
     function = flow.function
     if flow.derives or not TRAINING_WORDS.isdisjoint(function.facts.words):
         return False  # it takes its derivatives itself
     if function.facts.name == "forward" and calls.modules.has_method(function):
-        return bool(apply(calls.effect_at(function, function.facts.at), GRAD) & GRAD)
+        return _records(calls, flow, function.facts.at) and not _guards_all(calls, flow)
     return any(
-        event.forward
-        and _handed_back(flow, Origin(function, event.at))
-        and apply(calls.effect_at(function, event.at), GRAD) & GRAD
+        event.forward and _handed_back(flow, Origin(function, event.at)) and _records(calls, flow, event.at)
         for event in tuple(flow.calls.values())
     )
+
+
+def may_guard_itself(calls: CallGraph, forward: FunctionNode) -> bool:
+    """Whether it is worth running a ``forward`` to see that it records nothing.
+
+    It has a guard, or does little but call something that has one: whatever does more computes something of its own.
+    """
+    if len(forward.facts.calls) > _THIN:
+        return _has_guard(calls, forward)
+    callees = (callee for found in calls.callees.get(forward, {}).values() for callee in found)
+    return any(_has_guard(calls, function) for function in (forward, *callees))
+
+
+def _has_guard(calls: CallGraph, function: FunctionNode) -> bool:
+    return any(not states & GRAD for states in calls.all_own_states(function))
+
+
+def _guards_all(calls: CallGraph, flow: Flow) -> bool:
+    """Whether nothing that a ``forward`` runs, called with grad on, records a graph, nor what it gives has one."""
+    if flow.returns is None or not _has_no_graph(flow.returns):
+        return False
+    return not any((e.forward or e.opaque) and _records(calls, flow, e.at) for e in flow.calls.values())
+
+
+def _has_no_graph(value: Value) -> bool:
+    if value.items:
+        return all(map(_has_no_graph, value.items))
+    return value.kind in ("array", "number") or (value.is_tensor and value.tensor == PLAIN)
+
+
+def _records(calls: CallGraph, flow: Flow, at: int) -> bool:
+    """Whether a place records a graph if the function is called with grad on."""
+    return bool(apply(calls.effect_at(flow.function, at), GRAD) & GRAD)
 
 
 def _handed_back(flow: Flow, origin: Origin) -> bool:

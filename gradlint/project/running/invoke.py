@@ -8,6 +8,7 @@ from gradlint.model.torch_calls import BACKWARD_METHODS, SCALER
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running import tensors
 from gradlint.project.running.flow import CallEvent
+from gradlint.project.running.freezing import has_nothing_to_train
 from gradlint.project.running.invocation import Invocation
 from gradlint.project.running.invoke_external import on_external
 from gradlint.project.running.invoke_method import on_value
@@ -130,15 +131,7 @@ def _instance(it: Invocation, cls: ClassNode) -> Value:
         it.targets = (constructor,)
     it.effects = it.run.effects_of(it.targets)
     if it.run.flows.calls.modules.is_module_class(cls):
-        frozen = True if _has_nothing_to_train(it, cls) else None  # nothing is recorded
+        frozen = True if has_nothing_to_train(it, cls) else None  # nothing is recorded
         born = it.run.epoch
         return Value("module", target=cls, certainty="known", born=born, frozen=frozen, memory=it.memory)
     return Value("unknown", origins=it.given, target=cls, memory=it.memory)
-
-
-def _has_nothing_to_train(it: Invocation, cls: ClassNode) -> bool:
-    """Whether a new module has no parameters, or only those of frozen modules that it is given."""
-    modules = it.run.flows.calls.modules
-    given = [argument.value for argument in it.arguments if argument.value.kind == "module"]
-    wraps = bool(given) and all(value.frozen is True for value in given)
-    return not modules.has_parameters(cls, beside_handed=wraps)

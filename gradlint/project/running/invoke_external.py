@@ -60,7 +60,7 @@ def on_external(it: Invocation, name: str) -> Value:
         module = Value("module", target=External(name), certainty="known")
         return Value("container", items=(module, UNKNOWN, UNKNOWN))
     if (first := it.argument(0)) is not None and name.rpartition(".")[2] in MODULE_WRAPPERS:
-        return first if first.kind == "module" else UNKNOWN
+        return first if first.kind == "module" else Value(parameter=first.parameter, made_at=it.at)
     if NOT_A_MODULE.search(name):
         return Value("callable", target=External(f"{name}.instance"))
     if name == "torch.hub.load" and first is not None and GUARDED_HUBS.search(str(first.constant)):

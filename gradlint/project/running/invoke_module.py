@@ -163,7 +163,9 @@ def forward(it: Invocation, module: Value) -> Value:
         return plain(it.given)
     it.forward = True
     if isinstance(module.target, ClassNode):
-        it.forward = any(runs_module(it.run.flows.calls, flow_of(it, t)) for t in it.targets) if it.targets else True
+        it.forward = (
+            any(runs_module(it.run.flows.calls, flow_of(it, t, module)) for t in it.targets) if it.targets else True
+        )
     if any(_is_fed_back(it, argument.value) for argument in it.arguments):
         it.run.flow.fed.add(it.at)
     return result_of_forward(it, it.fresh(it.given))

@@ -8,7 +8,7 @@ from gradlint.project.linking.backwards import walked_parameter
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.running import tensors
 from gradlint.project.running.flow import MOST_TARGETS, CallEvent, Flow, SideEffects, is_bound, matched
-from gradlint.project.running.handing_back import runs_module
+from gradlint.project.running.handing_back import may_guard_itself, runs_module
 from gradlint.project.running.invocation import Invocation
 from gradlint.project.running.values import (
     LEAF,
@@ -57,13 +57,19 @@ def _one_of_many(it: Invocation, targets: tuple[FunctionNode, ...]) -> Value:
 
 def _run_modules(it: Invocation, targets: tuple[FunctionNode, ...]) -> bool:
     """Whether what the code names runs a module, or all that overrides it: one of many is no evidence."""
-    runs = (runs_module(it.run.flows.calls, flow_of(it, target)) for target in targets)
+    runs = (runs_module(it.run.flows.calls, flow_of(it, target, it.receiver)) for target in targets)
     return next(runs) or (len(targets) > 1 and all(runs))
 
 
-def flow_of(it: Invocation, target: FunctionNode) -> Flow:
-    """The flow of what a module runs; a plain ``forward`` need not be run to know that it is one."""
-    return Flow(target) if target.facts.name == "forward" else it.run.flows.flow(target)
+def flow_of(it: Invocation, target: FunctionNode, module: Value | None) -> Flow:
+    """The flow of what a module runs, in the mode it is in; a plain ``forward`` need not be run to see it is one."""
+    flows = it.run.flows
+    if target.facts.name == "forward":
+        if module is not None and module.training is False and "training" in target.facts.words:
+            return flows.given(target, {"self.training": False})
+        if not may_guard_itself(flows.calls, target):
+            return Flow(target)
+    return flows.flow(target)
 
 
 def _is_transparent(callee: FunctionNode) -> bool:
@@ -152,24 +158,29 @@ def _change_self(it: Invocation, flow: Flow) -> None:
     if it.receiver is None or it.receiver.kind != "self":
         return
     for name, value in flow.env.items():
-        if name.startswith("self.") and value.kind == "module" and value.mode_at is not None:
+        if name.startswith("self.") and value.kind == "module" and _is_changed(value):
             it.run.env[name] = value
     after = flow.env.get("self")
-    if after is not None and after.mode_at is not None:
+    if after is not None and _is_changed(after):
         it.run.env["self"] = after
+
+
+def _is_changed(module: Value) -> bool:
+    return module.mode_at is not None or module.frozen is not None
 
 
 def _returned(it: Invocation, flow: Flow, passed: dict[str, Value], into: frozenset[Origin]) -> Value:
     result = flow.returns
     if result is None:
         return NUMBER if flow.env is not None and not flow.uses and not into else it.fresh(into)
-    if result.parameter is not None and result.parameter in passed:
-        given = passed[result.parameter]
+    given = passed.get(result.parameter) if result.parameter is not None else None
+    if given is not None:
         if result.kind == "module":
             return replace(
                 result, origins=given.origins, parameter=given.parameter, target=result.target or given.target
             )
-        return given
+        if result.made_at is None or given.kind == "module":  # else converted: another tensor
+            return given
     if result.kind == "module" and (cls := _called_on(it, result)) is not None:
         frozen = None if it.run.flows.calls.modules.has_parameters(cls) else True
         return replace(result, target=cls, frozen=frozen, origins=frozenset(), parameter=None)

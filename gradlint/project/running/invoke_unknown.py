@@ -10,6 +10,7 @@ from gradlint.model.torch_calls import (
     MODEL_NAME,
     MODEL_ONLY_METHODS,
     READING_NAMES,
+    SELF_RETURNING_MODULE_METHODS,
     SETTINGS_NAME,
     TAKES_LOSS,
     TRAINING_NAMES,
@@ -33,7 +34,9 @@ def on_unknown(it: Invocation) -> Value:
     """A call of a variable, a parameter or something that is imported from nobody knows where."""
     last = it.method or it.name
     if last in _LIKE and it.receiver is not None:
-        return plain(it.receiver.origins)  # what it is made like gives no more than its type or its shape
+        return _converted(
+            it, plain(it.receiver.origins)
+        )  # what it is made like gives no more than its type or its shape
     if last == "astype":  # numpy's, not torch's
         return Value("array")
     if any(word in last.lower() for word in _FREEZING):
@@ -65,7 +68,14 @@ def on_unknown(it: Invocation) -> Value:
     if it.callee.kind == "unknown" and it.arguments and LOSS_LIKE.search(it.name):
         return loss_of(it, replace(result_of_forward(it, plain(it.carried)), kind="tensor"))
     it.opaque = True
-    return plain(it.carried)
+    return _converted(it, plain(it.carried))
+
+
+def _converted(it: Invocation, result: Value) -> Value:
+    """What comes out of ``net.to(device)`` is still the parameter ``net``, if that is a module; a tensor is another."""
+    if it.receiver is None or it.method not in SELF_RETURNING_MODULE_METHODS:
+        return result
+    return replace(result, parameter=it.receiver.parameter, made_at=it.at)
 
 
 def _takes_a_loss(it: Invocation) -> bool:

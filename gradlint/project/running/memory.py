@@ -10,6 +10,7 @@ from gradlint.model.record import dataclass, replace
 from gradlint.project.grad_states.effects import GRAD, INFERENCE, NO_GRAD, apply
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.flow import MOST_TARGETS, ChangeEvent, Flow, Flows, SideEffects
+from gradlint.project.running.handing_back import may_guard_itself
 from gradlint.project.running.reads import Reads
 from gradlint.project.running.values import (
     ANY,
@@ -30,6 +31,7 @@ Env = dict[str, Value]
 # Whoever speaks of these wants to know what calls do to gradients; others' flows are cheaper without.
 _FOLLOWED = frozenset({"grad", "backward", "retain_grad", "getattr", "hasattr"})
 _SWITCHES = frozenset({"enable_grad", "set_grad_enabled", "inference_mode"})
+_GUARDS = frozenset({"no_grad", "inference_mode", "set_grad_enabled"})
 _SHARED = (UNKNOWN, NUMBER)  # the same object stands for many values
 
 
@@ -56,7 +58,14 @@ class Memory:
         self.round = 0  # of the innermost loop, the first is 0
         self.branches = 0  # conditions around this place, or jumps before it, since the outermost loop began
         self.parted: set[int] = set()  # calls whose results were taken apart
-        self.follows = not _FOLLOWED.isdisjoint(self.function.facts.words)
+        self.follows = not _FOLLOWED.isdisjoint(self.function.facts.words) or self._may_guard_forward()
+
+    def _may_guard_forward(self) -> bool:
+        """Whether it is part of a module that may have a guard of its own, which says what its result is."""
+        function, calls = self.function, self.flows.calls
+        if function.facts.name != "forward":
+            return not _GUARDS.isdisjoint(function.facts.words) and calls.modules.has_method(function)
+        return may_guard_itself(calls, function)
 
     # Where nothing is recorded
 
@@ -115,8 +124,8 @@ class Memory:
         for name, value in self.env.items():
             self.env[name] = _replaced(value, changes)
 
-    def mark_frozen(self, path: str | None, frozen: bool) -> None:
-        """Note that all parameters of a module were (un)frozen."""
+    def mark_frozen(self, path: str | None, frozen: bool | None) -> None:
+        """Note that all parameters of a module were (un)frozen; None: or only some of them."""
         if path is not None and path in self.env:
             self.env[path] = replace(self.env[path], frozen=frozen)
         elif path is not None:

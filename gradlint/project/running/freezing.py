@@ -1,0 +1,85 @@
+"""Which new modules have nothing to train: those without parameters, and those that freeze all of theirs at once."""
+
+from collections.abc import Iterator
+
+from gradlint.model.code import Constant
+from gradlint.model.traverse import within
+from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
+from gradlint.project.running.flow import matched
+from gradlint.project.running.invocation import Invocation
+from gradlint.project.running.memory import Env
+
+_WORDS = frozenset({"requires_grad", "requires_grad_"})
+
+
+def has_nothing_to_train(it: Invocation, cls: ClassNode) -> bool:
+    """Whether a new module has no parameters, only those of frozen modules that it is given, or freezes them itself."""
+    modules = it.run.flows.calls.modules
+    given = [argument.value for argument in it.arguments if argument.value.kind == "module"]
+    wraps = bool(given) and all(value.frozen is True for value in given)
+    return not modules.has_parameters(cls, beside_handed=wraps) or _freezes_itself(it, cls)
+
+
+def _freezes_itself(it: Invocation, cls: ClassNode) -> bool:
+    """Whether its constructor leaves all that a module of this class is made of frozen, and no method changes that."""
+    constructor = cls.method("__init__")
+    if constructor is None or it.run.flows.is_running(constructor):
+        return False
+    if not (_freezes_once(cls, constructor) or _is_of_own_classes(it, cls)):
+        return False
+    env = it.run.flows.given(constructor, dict(_flags(it, constructor))).env
+    own = env.get("self")
+    if own is not None and own.frozen:
+        return all(method in (constructor, *_called(cls, constructor)) for method, _ in _made(it, cls))
+    modules = it.run.flows.calls.modules
+    if any(isinstance(a, External) and modules.base_has_parameters(a) for a in it.run.flows.linker.ancestors(cls)):
+        return False
+    frozen = set(_frozen(it, constructor, env))
+    return all(method is constructor and at in frozen for method, at in _made(it, cls))
+
+
+def _freezes_once(cls: ClassNode, constructor: FunctionNode) -> bool:
+    """Whether flags of parameters are spoken of where a module is made, and nowhere else in its class."""
+    speaking = [method for method in cls.methods if not _WORDS.isdisjoint(method.facts.words)]
+    making = [constructor, *_called(cls, constructor)]
+    return bool(speaking) and all(method in making for method in speaking)
+
+
+def _is_of_own_classes(it: Invocation, cls: ClassNode) -> bool:
+    """Whether a module is made of modules of the project, each of which may have frozen itself."""
+    if any(not _WORDS.isdisjoint(method.facts.words) for method in cls.methods):
+        return False
+    called = ((method, c.callee) for method, at in _made(it, cls) for c in method.facts.calls if c.at == at)
+    return all(isinstance(it.run.flows.linker.resolve(method, callee), ClassNode) for method, callee in called)
+
+
+def _called(cls: ClassNode, constructor: FunctionNode) -> list[FunctionNode]:
+    names = {call.callee.removeprefix("self.") for call in constructor.facts.calls if call.callee.startswith("self.")}
+    return [method for method in cls.methods if method.facts.name in names]
+
+
+def _made(it: Invocation, cls: ClassNode) -> Iterator[tuple[FunctionNode, int]]:
+    """The calls that make what a module has parameters of, and the methods they stand in."""
+    for ancestor in it.run.flows.linker.ancestors(cls):
+        if isinstance(ancestor, ClassNode):
+            yield from it.run.flows.calls.modules.parts(ancestor)
+
+
+def _frozen(it: Invocation, constructor: FunctionNode, env: Env) -> Iterator[int]:
+    """The places of all that goes into names which hold frozen modules at the end."""
+    for name, values in it.run.flows.bindings.assigned(constructor).items():
+        held = env.get(name)
+        if held is not None and held.kind == "module" and held.frozen:
+            yield from (part.at for value in values for part in within(value))
+
+
+def _flags(it: Invocation, constructor: FunctionNode) -> Iterator[tuple[str, object]]:
+    """The flags that the constructor is given, or has by default: ``requires_grad=False``."""
+    given = matched(it.arguments, constructor, bound=True)
+    if any(argument.stars for argument in it.arguments):
+        return
+    for parameter in constructor.facts.parameters:
+        default = parameter.default.value if isinstance(parameter.default, Constant) else None
+        value = given[parameter.name].constant if parameter.name in given else default
+        if isinstance(value, bool):
+            yield parameter.name, value
