@@ -1728,6 +1728,60 @@ def run_epoch(model, loader, criterion, optimizer=None):
 # keeps: 0 bytes
 ```
 
+### one of several functions, called under a guard
+```python
+import torch
+from functools import partial
+
+class Searcher:
+    def __init__(self, model, greedy):
+        self.model = model.eval()
+        self.pick = self.greedy if greedy else self.sampled
+
+    def greedy(self, images):
+        return self.model(images).argmax(1).tolist()
+
+    def sampled(self, images):
+        return torch.multinomial(self.model(images).softmax(1), 1).tolist()
+
+    def wide(self, images):
+        return self.model(images).topk(2).indices.tolist()
+
+def evaluate_top(model, images):
+    model.eval()
+    return model(images).argmax(1).tolist()
+
+def evaluate_mean(model, images):
+    model.eval()
+    return model(images).mean(1).tolist()
+
+def evaluate_spread(model, images):
+    model.eval()
+    return model(images).std(1).tolist()
+
+def evaluate_range(model, images):
+    model.eval()
+    return model(images).max(1).values.tolist()
+
+TASKS = {"top": evaluate_top, "mean": evaluate_mean}
+
+def main(model, images, task, wide):
+    searcher = Searcher(model, task == "top")
+    if wide:
+        search = searcher.wide
+    else:
+        search = searcher.pick
+    run = partial(evaluate_range, model)
+    with torch.no_grad():
+        found = [search(images), searcher.pick(images), TASKS[task](model, images), run(images)]
+        for evaluate in (evaluate_spread, evaluate_mean):
+            found.append(evaluate(model, images))
+    return found
+
+# run: main(model, images, "top", True)
+# keeps: 0 bytes
+```
+
 ### a context manager of the project
 ```python
 # file: modes.py

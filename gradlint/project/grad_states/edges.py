@@ -16,12 +16,15 @@ from gradlint.model.torch_names import (
 from gradlint.model.traverse import all_expressions
 from gradlint.project.linking.bindings import Bindings, owner_class
 from gradlint.project.linking.callbacks import Callbacks
+from gradlint.project.linking.choices import Choice, chosen_by_attribute, chosen_by_key, chosen_by_name
 from gradlint.project.linking.dependencies import Memo, Table
 from gradlint.project.linking.instances import Instances
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.modules import Modules
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.linking.returns import returns_loss
+
+_Variable = tuple[FunctionNode | ClassNode, str]  # whose it is, and its name
 
 # A method called on something unknown may be any method of that name, unless the name is everybody's.
 MOST_CANDIDATES = 15
@@ -64,6 +67,7 @@ class Edges:
         self._bindings = bindings
         self.modules = Modules(linker, bindings)
         self.instances = Instances(linker, bindings)
+        self._following: list[_Variable] = []  # variables that stand for one another
         self._callbacks = Callbacks(linker, bindings, self.called)
         dependencies = linker.dependencies
         self._methods: Memo[tuple[ClassNode, str], tuple[FunctionNode, ...]] = Memo(
@@ -156,6 +160,9 @@ class Edges:
             if call.callee:
                 for callee, certain in self.called(function, call.callee):
                     yield Edge(function, call.at, callee, certain)
+            elif not call.method:
+                for callee in self._certainly_called(chosen_by_key(self._bindings, function, call)):
+                    yield Edge(function, call.at, callee)
             for name in call.handed:
                 yield from self._edges_of_handed(function, call, name)
         for expression in _lambdas(function):
@@ -167,10 +174,19 @@ class Edges:
         if not isinstance(handed, FunctionNode):
             return
         elsewhere = self.starts_thread(function, call.callee)
-        places = self._callbacks.calls_of(function, call, name) or [(function, call.at)]
+        places = self._callbacks.calls_of(function, call, name) or self._calls_of_partial(function, call)
+        places = places or [(function, call.at)]
         for possible in self._in_its_place(handed):
             for where, at in places:
                 yield Edge(where, at, possible, True, elsewhere, handed=True)
+
+    def _calls_of_partial(self, function: FunctionNode, call: CallFact) -> list[tuple[FunctionNode, int]]:
+        """``evaluate = partial(run, model)``: where ``evaluate`` is called in the same function."""
+        if call.method != "partial":
+            return []
+        bound = self._bindings.assigned(function).items()
+        names = {name for name, values in bound if any(value.at == call.at for value in values)}
+        return [(function, other.at) for other in function.facts.calls if other.callee in names]
 
     def _in_its_place(self, handed: FunctionNode) -> Iterable[FunctionNode]:
         """A method that is handed over may be a subclass's."""
@@ -208,16 +224,42 @@ class Edges:
         if owner:
             instances = self.instances.classes_of(function, owner)
             methods = dict.fromkeys(found for instance in instances for found in self.methods(instance, method))
+            methods = methods or dict.fromkeys(found for each in instances for found in self._kept(each, method))
             if methods:
                 yield from ((callee, True) for callee in methods)
                 return
         if called := self.instances.classes_of(function, name):
             found = dict.fromkeys(method for cls in called for method in self.methods(cls, "__call__"))
             yield from ((callee, True) for callee in found)
+        elif chosen := self._chosen(function, name):
+            yield from ((callee, True) for callee in chosen)
         elif owner and method not in EVERYBODYS and not method.startswith("__"):
             candidates = self._linker.methods_named.get(method, ())
             if len(candidates) <= MOST_CANDIDATES:
                 yield from ((callee, False) for callee in candidates)
+
+    def _chosen(self, function: FunctionNode, name: str) -> list[FunctionNode]:
+        """The functions that a variable may stand for: ``search = self.beam if wide else self.greedy``."""
+        return self._followed((function, name), chosen_by_name(self._bindings, function, name))
+
+    def _kept(self, cls: ClassNode, name: str) -> list[FunctionNode]:
+        """The functions that an object keeps under a name."""
+        return self._followed((cls, name), chosen_by_attribute(self._bindings, cls, name))
+
+    def _followed(
+        self, variable: tuple[FunctionNode | ClassNode, str], choices: Iterable[Choice]
+    ) -> list[FunctionNode]:
+        """The functions that a variable may stand for; none where it stands for itself in the end."""
+        if variable in self._following:
+            return []
+        self._following.append(variable)
+        found = self._certainly_called(choices)
+        self._following.pop()
+        return found
+
+    def _certainly_called(self, choices: Iterable[Choice]) -> list[FunctionNode]:
+        found = (callee for choice in choices for callee, certain in self.called(*choice) if certain)
+        return list(dict.fromkeys(found))
 
     def _super_methods(self, function: FunctionNode, name: str) -> Iterator[FunctionNode]:
         cls = owner_class(function)

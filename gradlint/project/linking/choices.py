@@ -1,0 +1,77 @@
+"""Which of several functions is called: ``search = self.beam if wide else self.greedy``, ``TASKS[name](x)``."""
+
+from collections.abc import Iterator
+
+from gradlint.model.code import (
+    Attribute,
+    Call,
+    Conditional,
+    Display,
+    Expression,
+    For,
+    Name,
+    Operation,
+    Subscript,
+    dotted,
+)
+from gradlint.model.facts import CallFact
+from gradlint.model.traverse import all_expressions, statements
+from gradlint.project.linking.bindings import Bindings
+from gradlint.project.linking.nodes import ClassNode, FunctionNode
+
+Choice = tuple[FunctionNode, str]  # a dotted name, and the function it is looked up in
+
+
+def chosen_by_name(bindings: Bindings, function: FunctionNode, name: str) -> Iterator[Choice]:
+    """The names that a variable or attribute is assigned, or runs over."""
+    values = bindings.values(function, name)
+    for where, value in values:
+        yield from _names(bindings, where, value)
+    if not values and name in function.facts.local and all(p.name != name for p in function.facts.parameters):
+        yield from _iterated(bindings, function, name)
+
+
+def chosen_by_attribute(bindings: Bindings, cls: ClassNode, name: str) -> Iterator[Choice]:
+    """The names that an attribute of an object is assigned by the object's own methods."""
+    for where, value in bindings.attribute(cls, name):
+        yield from _names(bindings, where, value)
+
+
+def chosen_by_key(bindings: Bindings, function: FunctionNode, call: CallFact) -> Iterator[Choice]:
+    """The names that a call takes one of out of a table, which it looks up in place."""
+    found = (e for e in all_expressions(function.facts.body) if e.at == call.at and isinstance(e, Call))
+    table = next((e.function.value for e in found if isinstance(e.function, Subscript)), None)
+    if table is not None:
+        yield from _items(bindings, function, table)
+
+
+def _names(bindings: Bindings, where: FunctionNode, value: Expression) -> Iterator[Choice]:
+    match value:
+        case Conditional(then=then, otherwise=otherwise):
+            yield from _names(bindings, where, then)
+            yield from _names(bindings, where, otherwise)
+        case Operation(operator="or", operands=operands):
+            for operand in operands:
+                yield from _names(bindings, where, operand)
+        case Subscript(value=table) | Call(function=Attribute(value=table, name="get")):
+            yield from _items(bindings, where, table)
+        case _ if (name := dotted(value)) is not None:
+            yield where, name
+        case _:
+            pass
+
+
+def _items(bindings: Bindings, where: FunctionNode, table: Expression) -> Iterator[Choice]:
+    """The names in a display, which may have a name itself."""
+    if isinstance(table, Display):
+        yield from ((where, name) for item in table.items if (name := dotted(item)) is not None)
+    elif (name := dotted(table)) is not None:
+        for place, value in bindings.values(where, name):
+            if isinstance(value, Display):
+                yield from _items(bindings, place, value)
+
+
+def _iterated(bindings: Bindings, function: FunctionNode, name: str) -> Iterator[Choice]:
+    for statement in statements(function.facts.body):
+        if isinstance(statement, For) and isinstance(statement.target, Name) and statement.target.id == name:
+            yield from _items(bindings, function, statement.iterable)
