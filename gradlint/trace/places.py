@@ -10,6 +10,7 @@ import hashlib
 import os
 import sys
 from types import CodeType, FrameType
+from typing import Any
 
 from gradlint.trace.log import Log
 
@@ -36,7 +37,7 @@ class Places:
         self.torchs: set[int] = set()  # of it, what changes modes for torch itself
         self.closed: set[int] = set()  # of that, what calls nobody else's decorated functions
         self._kept: list[object] = []
-        self._numbers: dict[tuple[int, int, str], int] = {}
+        self.numbers: dict[tuple[int, int, str], int] = {}
         self._files: set[str] = set()
         self._next = 1
 
@@ -82,7 +83,7 @@ class Places:
             if kind is None:
                 kind = self.kind(code)
             if kind == USER:
-                return self._numbers.get((id(code), frame.f_lasti, what)) or self._meet(code, frame.f_lasti, what)
+                return self.numbers.get((id(code), frame.f_lasti, what)) or self._meet(code, frame.f_lasti, what)
             if kind == INTERNAL:
                 return 0
             if kind == DECORATED:
@@ -97,7 +98,7 @@ class Places:
             code = frame.f_code
             number = id(code)
             if number not in passed and (number in users or self.kind(code) == USER):
-                return self._numbers.get((id(code), frame.f_lasti, what)) or self._meet(code, frame.f_lasti, what)
+                return self.numbers.get((id(code), frame.f_lasti, what)) or self._meet(code, frame.f_lasti, what)
             frame = frame.f_back
         return 0
 
@@ -130,7 +131,7 @@ class Places:
             if kind == USER:
                 if inside:
                     at = frame.f_lasti
-                    found.append(self._numbers.get((id(code), at, "calls")) or self._meet(code, at, "calls"))
+                    found.append(self.numbers.get((id(code), at, "calls")) or self._meet(code, at, "calls"))
                 inside = True
             frame = frame.f_back
         return tuple(found)
@@ -154,33 +155,39 @@ class Places:
         if best is None:
             return 0
         code = best.f_code
-        return self._numbers.get((id(code), best.f_lasti, what)) or self._meet(code, best.f_lasti, what)
+        return self.numbers.get((id(code), best.f_lasti, what)) or self._meet(code, best.f_lasti, what)
 
     def _decorated(self, frame: FrameType, what: str) -> int:
         """A function under a decorator stands for itself, whoever calls it; one of torch's own is torch's doing."""
         back = frame.f_back
         if back is None or (self.kind(back.f_code) == INTERNAL and id(back.f_code) in self.closed):
             return 0
-        code = getattr(frame.f_locals.get("func"), "__code__", None)
+        function: Any = frame.f_locals.get("func")
+        code = getattr(function, "__code__", None)
+        while isinstance(code, CodeType) and self.kind(code) == THROUGH and hasattr(function, "__wrapped__"):
+            function = function.__wrapped__  # under another decorator, of contextlib's say
+            code = getattr(function, "__code__", None)
         if not isinstance(code, CodeType) or self.kind(code) == INTERNAL:
             return 0
-        return self._numbers.get((id(code), -1, what)) or self._meet(code, -1, what)
+        return self.numbers.get((id(code), -1, what)) or self._meet(code, -1, what)
 
     def _meet(self, code: CodeType, instruction: int, what: str) -> int:
         key = (id(code), instruction, what)
-        if key not in self._numbers:
-            self._numbers[key] = self._next
+        if key not in self.numbers:
+            self.numbers[key] = self._next
             self._next += 1
             self._kept.append(code)
             self._write(code, instruction, what)
-        return self._numbers[key]
+        return self.numbers[key]
 
     def _write(self, code: CodeType, instruction: int, what: str) -> None:
-        path = code.co_filename if code.co_filename.startswith("<") else os.path.abspath(code.co_filename)
-        self._digest(path)
+        path = _cell(code.co_filename)
+        if not path:
+            path = code.co_filename if code.co_filename.startswith("<") else os.path.abspath(code.co_filename)
+            self._digest(path)
         line = code.co_firstlineno if instruction < 0 else line_of(code, instruction)
         name = getattr(code, "co_qualname", code.co_name)
-        number = self._numbers[id(code), instruction, what]
+        number = self.numbers[id(code), instruction, what]
         self._note(type="site", id=number, file=path, line=line, function=name, what=what, decorator=instruction < 0)
 
     def _digest(self, path: str) -> None:
@@ -198,6 +205,18 @@ class Places:
         self._notes.append(fields)
         if self._log is not None:
             self._log.note(**fields)
+
+
+def _cell(file: str) -> str:
+    """What IPython and notebooks call a cell's code (``In[3]``), whose file is a made-up name; empty for other code."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", _nothing)()
+    names = getattr(getattr(shell, "compile", None), "format_code_name", None)
+    found = names(file) if names is not None else None
+    return found[1] if isinstance(found, tuple) else ""
+
+
+def _nothing() -> None:
+    return None
 
 
 def line_of(code: CodeType, instruction: int) -> int:

@@ -1,12 +1,14 @@
 """The report as text: what matters first, places that can be clicked, bytes a person can read."""
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from gradlint.trace.events import Line, Mode, Process, Region, Site, Trace
 
+_PACKAGES = re.compile(r".*[/\\](?:site|dist)-packages[/\\]")
 INSIDE = 3  # innermost lines shown of each
 MOST = 12  # rows of a table; the rest is counted
 
@@ -37,8 +39,14 @@ def place(site: Site | Line) -> str:
 
 
 def relative(file: str) -> str:
-    """A path relative to the current folder if it lies below it."""
-    return file.removeprefix(os.getcwd() + os.sep)
+    """A path relative to the current folder if it lies below it; of an installed package from its name on."""
+    return file[len(_package(file)) :].removeprefix(os.getcwd() + os.sep)
+
+
+def _package(file: str) -> str:
+    """The folder of installed packages that a file lies in, with a separator behind it; empty if in none."""
+    found = _PACKAGES.match(file)
+    return found[0] if found else ""
 
 
 def report(trace: Trace) -> str:
@@ -141,11 +149,17 @@ def stays(regions: Iterable[Region]) -> dict[tuple[Site, Mode], Stays]:
 
 
 def _regions(process: Process) -> Iterator[str]:
-    found = stays(region for region in process.regions if not region.inherited)
+    found = [region for region in process.regions if not region.inherited]
+    yield from _entered("Where grad modes were entered", [r for r in found if not _package(r.site.file)])
+    yield from _entered("Where installed packages entered them", [r for r in found if _package(r.site.file)])
+
+
+def _entered(title: str, regions: list[Region]) -> Iterator[str]:
+    found = stays(regions)
     if not found:
         return
     yield ""
-    yield "Where grad modes were entered"
+    yield title
     for (site, mode), stay in list(found.items())[:MOST]:
         peak = ", ".join(f"{size(most)} {device}" for device, most in stay.peak.items())
         left = f", {stay.unended} never left" if stay.unended else ""
