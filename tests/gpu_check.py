@@ -5,6 +5,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import nn
@@ -197,19 +198,55 @@ def a_graph_is_captured_and_replayed() -> tuple[object, object]:
     return (got, len(t.regions)), (right, 2)
 
 
+def history() -> list[int]:
+    """The sizes of whole MiB that the program's own memory history says were allocated."""
+    events = [event for events in torch.cuda.memory._snapshot()["device_traces"] for event in events]
+    return [event["size"] // MIB for event in events if event["action"] == "alloc" and event["size"] % MIB == 0]
+
+
 @check
-@real
 def the_programs_memory_history_goes_on() -> tuple[object, object]:
     record = torch.cuda.memory._record_memory_history
     record(max_entries=1000)
     try:
+        block(2 * MIB)
         with trace(deep=True), torch.no_grad():
             block(3 * MIB)
-        snapshot = torch.cuda.memory._snapshot()
-        kept = [event["size"] for events in snapshot["device_traces"] for event in events if event["action"] == "alloc"]
+            torch.cuda.reset_peak_memory_stats()
+            block(5 * MIB)
+            inside = history()
+        block(7 * MIB)
+        after = history()
     finally:
         record(enabled=None)
-    return 3 * MIB in kept, True
+    return (inside, after), ([2, 3, 5], [2, 3, 5, 7])
+
+
+@check
+def a_memory_history_may_begin_and_end_inside() -> tuple[object, object]:
+    record = torch.cuda.memory._record_memory_history
+    with trace() as t, torch.no_grad():
+        record(max_entries=1000)
+        try:
+            block(3 * MIB)
+            inside = history()
+        finally:
+            record(enabled=None)
+        block(4 * MIB)
+    return (inside, (t.regions[0].peak[DEVICE] - t.regions[0].entered[DEVICE]) // MIB), ([3], 4)
+
+
+@check
+def the_programs_own_observer_of_out_of_memory_is_called() -> tuple[object, object]:
+    seen = []
+    api: Any = vars(torch)["_C"]
+    api._cuda_attach_out_of_memory_observer(lambda device, *figures: seen.append(device))
+    with trace() as t:
+        try:
+            block(1 << 50)
+        except torch.OutOfMemoryError:
+            torch.cuda.empty_cache()
+    return (seen, sum("out of memory" in note for p in t.processes for note in p.notes)), ([0], 1)
 
 
 @check

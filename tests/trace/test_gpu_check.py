@@ -32,6 +32,7 @@ class Devices:
     def __init__(self) -> None:
         self.blocks, self.peaks = [0, 0], [0, 0]
         self.observers: list[Callable[[int, int, int, int], None]] = []
+        self.history: list[list[dict[str, Any]]] | None = None
 
     def allocate(self, index: int, size: int) -> None:
         if size > TOTAL:
@@ -39,6 +40,16 @@ class Devices:
                 observer(index, size, TOTAL, TOTAL - self.blocks[index])
             raise torch.OutOfMemoryError(f"CUDA out of memory. Tried to allocate {size} bytes.")
         self.change(index, size)
+        if self.history is not None:
+            self.history[index].append({"action": "alloc", "size": size})
+
+    def record(self, enabled: str | None, *_: object) -> None:
+        """Begin or end the program's memory history, as `torch.cuda.memory._record_memory_history` asks for it."""
+        self.history = None if enabled is None else [[], []]
+
+    def snapshot(self, pool: object) -> dict[str, Any]:
+        """What `torch.cuda.memory._snapshot` is given; of the history only what was allocated."""
+        return {"device_traces": [list(events) for events in self.history or ([], [])], "segments": []}
 
     def change(self, index: int, size: int) -> None:
         self.blocks[index] += size
@@ -80,6 +91,8 @@ def devices(monkeypatch: pytest.MonkeyPatch) -> Devices:
         "_cuda_memoryStats": made.statistics,
         "_cuda_resetPeakMemoryStats": made.reset,
         "_cuda_attach_out_of_memory_observer": made.observers.append,
+        "_cuda_record_memory_history": made.record,
+        "_cuda_memorySnapshot": made.snapshot,
         "_accelerator_getDeviceStats": made.statistics,
         "_accelerator_resetPeakStats": made.reset,
     }.items():
