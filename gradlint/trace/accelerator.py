@@ -47,6 +47,10 @@ class Device:
         """Bytes in use now."""
         return int(self._read(self._index)["allocated_bytes"]["all"]["current"])
 
+    def most(self) -> int:
+        """The most since the last call of `take`."""
+        return max(self._kept, int(self._read(self._index)["allocated_bytes"]["all"]["peak"]))
+
     def close(self) -> None:
         """Nothing to undo here: what was folded is told as long as the functions are patched."""
 
@@ -80,7 +84,7 @@ class LiveOnly:
 
     def __init__(self, name: str, live: Callable[[], int]) -> None:
         self.name = name
-        self.live = live
+        self.live = self.most = live
 
     def take(self) -> tuple[int, int]:
         """Bytes in use now, twice."""

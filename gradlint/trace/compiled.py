@@ -38,11 +38,12 @@ def watch(patches: Patches, threads: Threads, watcher: Watcher) -> None:
 
     def make(original: Method) -> Method:
         def set_eval_frame(callback: object) -> object:
-            frame = _caller(sys._getframe(1))
             if callback is None:
                 before = original(callback)
-                watcher.compiled_ends(threads.state, frame)
+                if before is not None:  # else nothing was compiled before either: optimizers make sure of that
+                    watcher.compiled_ends(threads.state, _caller(sys._getframe(1)))
                 return before
+            frame = _caller(sys._getframe(1))
             watcher.compiled_begins(threads.state, frame if frame.f_code.co_name in _CALLING else None)
             return original(callback)  # last: what is called after it would be compiled
 

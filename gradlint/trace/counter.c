@@ -102,6 +102,65 @@ void gradlint_reset(void) {
     atomic_store(&gradlint_live, 0), atomic_store(&gradlint_peak, 0);
 }
 
+#ifdef GRADLINT_PYTHON  /* given where Python's headers are: what the tracer does most often, in its own words */
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <time.h>
+
+struct record { int64_t time, live, peak; uint32_t site; uint16_t lane; uint8_t modes, kind; };  /* as in log.py */
+enum { OFFSET, LAST, MOST };  /* words that the log keeps: where to write, the last record's time, the highest peak */
+struct log { Py_buffer chunk, words; };
+
+static void close_log(PyObject *capsule) {
+    struct log *log = PyCapsule_GetPointer(capsule, NULL);
+    PyBuffer_Release(&log->chunk), PyBuffer_Release(&log->words);
+    free(log);
+}
+
+/* record(site, lane, modes, kind): append a record of now; False if there is no room. */
+static PyObject *record(PyObject *capsule, PyObject *const *given, Py_ssize_t count) {
+    static const unsigned long most[] = {UINT32_MAX, UINT16_MAX, UINT8_MAX, UINT8_MAX};
+    struct log *log = PyCapsule_GetPointer(capsule, NULL);
+    int64_t *words = log->words.buf;
+    unsigned long what[4];
+    if (count != 4) return PyErr_Format(PyExc_TypeError, "four numbers are wanted, not %zd", count);
+    for (int i = 0; i < 4; i++) {
+        what[i] = PyLong_AsUnsignedLong(given[i]);
+        if (what[i] > most[i]) return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_OverflowError, "%lu", what[i]);
+    }
+    if (words[OFFSET] + (int64_t)sizeof(struct record) > log->chunk.len) Py_RETURN_FALSE;
+    volatile struct record *to = (void *)((char *)log->chunk.buf + words[OFFSET]);
+    struct timespec clock;
+    clock_gettime(CLOCK_MONOTONIC, &clock);
+    int64_t peak = gradlint_take(), now = (int64_t)clock.tv_sec * 1000000000 + clock.tv_nsec;
+    to->time = now, to->live = atomic_load(&gradlint_live), to->peak = peak;
+    to->site = (uint32_t)what[0], to->lane = (uint16_t)what[1], to->modes = (uint8_t)what[2];
+    atomic_signal_fence(memory_order_release);
+    to->kind = (uint8_t)what[3];  /* last: it makes the record valid */
+    words[OFFSET] += (int64_t)sizeof(struct record), words[LAST] = now;
+    if (peak > words[MOST]) words[MOST] = peak;
+    Py_RETURN_TRUE;
+}
+
+static PyMethodDef record_definition = {"record", (PyCFunction)(void (*)(void))record, METH_FASTCALL, NULL};
+
+/* A function that appends records to this chunk of a log. */
+PyObject *gradlint_recorder(PyObject *chunk, PyObject *words) {
+    struct log *log = calloc(1, sizeof *log);
+    if (!log) return PyErr_NoMemory();
+    if (PyObject_GetBuffer(chunk, &log->chunk, PyBUF_WRITABLE) || PyObject_GetBuffer(words, &log->words, PyBUF_WRITABLE)) {
+        PyBuffer_Release(&log->chunk), free(log);
+        return NULL;
+    }
+    PyObject *capsule = PyCapsule_New(log, NULL, close_log);
+    PyObject *function = capsule ? PyCFunction_New(&record_definition, capsule) : NULL;
+    Py_XDECREF(capsule);
+    return function;
+}
+
+#endif
+
 static void hold_all(void) { for (int i = 0; i < SHARDS; i++) hold(&shards[i]); }
 static void let_all_go(void) { for (int i = 0; i < SHARDS; i++) let_go(&shards[i]); }
 __attribute__((constructor)) static void prepare(void) { pthread_atfork(hold_all, let_all_go, let_all_go); }

@@ -4,15 +4,15 @@ A root module is one that no other module is just calling. Its call is noticed b
 while the module runs (its children cost nothing) and comes back with a hook on that one instance. On the result's
 graph hangs a token: if it dies and no backward has come by, the graph was recorded for nothing.
 
-With several threads that run forwards the global hook stays, for the others. A forward that Ctrl-C ended runs no hooks;
-but torch's frame holds the method that began it, so the method's death tells.
+With several threads that run forwards the global hook stays, for the others; but while any of them runs compiled code
+it is away, or dynamo would compile once more, which a program may have forbidden. A forward that Ctrl-C ended runs no
+hooks; but torch's frame holds the method that began it, so the method's death tells.
 """
 
 import contextlib
 import itertools
 import sys
 import threading
-import time
 import weakref
 from types import FrameType
 from typing import Any
@@ -25,13 +25,13 @@ from gradlint.trace.patches import Method, Patches
 from gradlint.trace.rows import Row
 from gradlint.trace.threads import ThreadState
 from gradlint.trace.tokens import hang
-from gradlint.trace.torch_api import is_compiling, mode, plain
-from gradlint.trace.tracer import PAUSE, Tracer
+from gradlint.trace.torch_api import is_compiling, mode, plain, unreal
+from gradlint.trace.tracer import Tracer
 
 _keys = itertools.count(-1, -1)  # torch numbers hooks from 0 up
+_UNSEEN = "while one thread ran compiled code, forwards of other threads were not watched"
 _TRIAL = 50  # forwards for which a new thread is watched, to see whether it runs any
 _before_hooks: Any = modules.__dict__["_global_forward_pre_hooks"]
-_clock = time.monotonic_ns
 _running: Any = vars(threading)["_active"]  # asking threading itself how many there are takes a lock
 
 
@@ -91,6 +91,8 @@ class Forwards:
         self._on = False
         self._on_gone = self._gone
         self._runners = Runners()
+        self._compiled: set[int] = set()  # threads that run compiled code just now
+        self._noted = False
 
     def install(self, patches: Patches) -> None:
         """Begin to watch."""
@@ -106,14 +108,17 @@ class Forwards:
         _before_hooks.pop(self._key, None)
 
     def _watch(self) -> None:
-        if self._on:
+        if self._on and not self._compiled:
             _before_hooks.setdefault(self._key, self._before)
 
     def _in_thread(self, original: Method) -> Method:
         def _bootstrap_inner(thread: threading.Thread) -> None:
             self._runners.one_more()
             self._watch()  # the thread that started this one may be in a forward
-            original(thread)
+            try:
+                original(thread)
+            finally:
+                self._compiled.discard(threading.get_ident())
 
         return _bootstrap_inner
 
@@ -133,31 +138,31 @@ class Forwards:
         if is_compiling():  # asked first: all else would end up in what is compiled
             return
         state = self._tracer.threads.state
-        if state.busy or state.root is not None or not plain():
+        if state.busy or state.root is not None or unreal():
             return  # exporting, tracing, transforming: nothing runs for real
         state.busy = True
-        try:
-            self._begins(state, module, sys._getframe(1))
+        try:  # all in one function: it runs when caches are cold, and then a call costs microseconds
+            frame = sys._getframe(1)
+            if len(_running) > 1 and self._runners.several():  # they go on being watched, without a gap
+                method = frame.f_locals.get("hook")  # which may not be the one that is there now
+                if not self._compiled:
+                    _before_hooks[self._key] = self._before
+            else:
+                method = _before_hooks.pop(self._key, None)  # children are called without us
+            if method is not None:
+                state.began, state.module = weakref.ref(method, self._on_gone), module
+            self._starts(state, frame)
+            end = state.end
+            if end is None:
+                end = state.end = End(self, state)
+            key = end.key
+            module._forward_hooks[key] = end
+            module._forward_hooks_always_called[key] = True
+            state.start = self._tracer.live()
         except Exception as error:  # noqa: BLE001
             self._tracer.broke(error)
         finally:
             state.busy = False
-
-    def _begins(self, state: ThreadState, module: torch.nn.Module, frame: FrameType) -> None:
-        if len(_running) > 1 and self._runners.several():  # they go on being watched, without a gap
-            method = frame.f_locals.get("hook")  # which may not be the one that is there now
-            _before_hooks[self._key] = self._before
-        else:
-            method = _before_hooks.pop(self._key, None)  # children are called without us
-        if method is not None:
-            state.began, state.module = weakref.ref(method, self._on_gone), module
-        self._starts(state, frame)
-        end = state.end
-        if end is None:
-            end = state.end = End(self, state)
-        module._forward_hooks[end.key] = end
-        module._forward_hooks_always_called[end.key] = True
-        state.start = self._tracer.live()
 
     def _starts(self, state: ThreadState, frame: FrameType) -> None:
         """A forward begins, called by this frame's line of the program."""
@@ -171,10 +176,11 @@ class Forwards:
         """A compiled function is about to be called, by this frame of torch's."""
         if not self._on:
             return
-        if (
-            len(_running) == 1 or not self._runners.known()
-        ):  # other threads go on being watched, at the price of compiling once more
-            _before_hooks.pop(self._key, None)
+        self._compiled.add(threading.get_ident())
+        _before_hooks.pop(self._key, None)
+        if not self._noted and len(_running) > 1 and self._runners.known():
+            self._noted = True
+            self._tracer.log.note(type="note", text=_UNSEEN)
         if frame is None or state.busy or state.root is not None or not plain():
             return
         state.busy = True
@@ -188,10 +194,11 @@ class Forwards:
 
     def compiled_ends(self, state: ThreadState, frame: FrameType) -> None:
         """Nothing is compiled from here on: perhaps because the function that this frame called is over."""
+        self._compiled.discard(threading.get_ident())
         if state.compiled == id(frame):
             state.compiled = 0
             self._ends(state, frame.f_locals.get("result"))
-        if state.root is None:
+        if state.root is None or (len(_running) > 1 and self._runners.known()):
             self._watch()
 
     def _first(self, way: tuple[int, ...], frame: FrameType) -> Row:
@@ -220,8 +227,7 @@ class Forwards:
         if result is not None or next(reversed(module._forward_hooks)) == end.key:
             _unhook(module, end.key)  # after an exception torch is just walking through the hooks: only the last may go
         state.began = state.module = None
-        if self._on:
-            _before_hooks.setdefault(self._key, self._before)
+        self._watch()
         self._ends(state, result)
 
     def _ends(self, state: ThreadState, result: object) -> None:
@@ -231,8 +237,7 @@ class Forwards:
             return
         state.busy = True
         try:
-            if _clock() - self._tracer.now > PAUSE:
-                self._tracer.forward_ends(state, row.site)
+            self._tracer.forward_ends(state, row.site)
             hang(self._tracer, row, result, None if self._counted else state.start)
         except Exception as error:  # noqa: BLE001
             self._tracer.broke(error)

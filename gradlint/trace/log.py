@@ -11,8 +11,10 @@ import mmap
 import os
 import struct
 import threading
+from array import array
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 RECORD = struct.Struct(
     "<QqqIHBB"
@@ -21,7 +23,12 @@ HEADER = struct.Struct("<8sIIqq")  # magic, version, pid, wall clock and monoton
 MAGIC = b"gradtrac"
 VERSION = 1
 CHUNK = 1 << 20
+OFFSET, LAST, MOST = range(3)  # words that change with each record: see `Log.words`
 SLOT = 8  # 64-bit words for each line in the table of lines
+
+Buffer: TypeAlias = "mmap.mmap | array[int]"
+Record = Callable[[int, int, int, int], bool]  # site, lane, modes, kind; False if there was no room
+Recorder = Callable[[Buffer, Buffer], "Record | None"]
 
 
 class Mapped:
@@ -83,7 +90,10 @@ class Log:
             folder / f"{name}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644
         )
         self._view = self._file.grow()
-        self._offset = HEADER.size
+        # Where the next record goes in this chunk, when the last was made (ns), the highest peak of the CPU in any.
+        self.words = array("q", [HEADER.size, 0, 0])
+        self.swift: Record | None = None
+        self._recorder: Recorder | None = None
         self._written = 0
         HEADER.pack_into(self._view, 0, MAGIC, VERSION, os.getpid(), wall, monotonic)
         self._pack = RECORD.pack_into
@@ -93,13 +103,14 @@ class Log:
 
     def record(self, time: int, live: int, peak: int, site: int, lane: int, modes: int, kind: int) -> None:
         """Append a record. ``modes`` holds the mode after in its low two bits, the mode before in the next two."""
-        offset = self._offset
+        offset = self.words[OFFSET]
         if offset >= CHUNK:
             if not self._room():
                 return
             offset = 0
         self._pack(self._view, offset, time, live, peak, site, lane, modes, kind)
-        self._offset = offset + 32
+        self.words[OFFSET] = offset + 32
+        self.words[LAST] = time
 
     def _room(self) -> bool:
         if self.lost or self._notes < 0:
@@ -112,7 +123,14 @@ class Log:
             self.note(type="note", text="the disk was full: later events are missing")
             return False
         self._written += CHUNK
+        self.words[OFFSET] = 0
+        self.record_with(self._recorder)
         return True
+
+    def record_with(self, recorder: "Recorder | None") -> None:
+        """Have another way to append records, made anew for each chunk: ``swift``, which is None if there is none."""
+        self._recorder = recorder
+        self.swift = None if recorder is None else recorder(self._view, self.words)
 
     def note(self, **fields: Any) -> None:
         """Append a JSON line; one that finds no room is counted as lost."""
@@ -142,7 +160,7 @@ class Log:
 
     def position(self) -> int:
         """How many bytes of records there are."""
-        return self._written + min(self._offset, CHUNK)
+        return self._written + min(self.words[OFFSET], CHUNK)
 
     def close(self) -> None:
         """Give back the unused room; what comes later is dropped."""
@@ -157,7 +175,7 @@ class Log:
 
     def _stop(self) -> None:
         """Write nowhere from now on: neither behind the cut end nor through a reused descriptor."""
-        self._offset = CHUNK
+        self.words[OFFSET] = CHUNK
         self._table.close()
         if self._notes >= 0:
             os.close(self._notes)

@@ -15,10 +15,12 @@ import platform
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
 from gradlint.trace import elf
+from gradlint.trace.log import Buffer, Record
 from gradlint.trace.memory import Unavailable
 
 CALLS = {
@@ -41,6 +43,8 @@ class Counter:
     def __init__(self, library: ctypes.PyDLL, put: list[tuple[elf.Slot, int]]) -> None:
         self._put = put
         self._live = ctypes.c_int64.in_dll(library, "gradlint_live")
+        self._peak = ctypes.c_int64.in_dll(library, "gradlint_peak")
+        self._library = library
         self._take = library.gradlint_take
         self._take.restype, self._take.argtypes = ctypes.c_int64, []
 
@@ -52,6 +56,19 @@ class Counter:
     def live(self) -> int:
         """Bytes in use now."""
         return self._live.value
+
+    def most(self) -> int:
+        """The most since the last `take`."""
+        return self._peak.value
+
+    def recorder(self, chunk: Buffer, words: Buffer) -> Record | None:
+        """What appends records to a chunk of a log, this source's figures in them; None without Python's headers."""
+        make = getattr(self._library, "gradlint_recorder", None)
+        if make is None:
+            return None
+        make.restype, make.argtypes = ctypes.py_object, [ctypes.py_object, ctypes.py_object]
+        record: Record = make(chunk, words)
+        return record
 
     def close(self) -> None:
         """Put torch's own functions back; the library stays loaded, a thread may just be in it."""
@@ -154,7 +171,11 @@ def _compile(library: Path) -> None:
     with tempfile.TemporaryDirectory(dir=library.parent) as folder:
         made = Path(folder) / "counter.so"
         command = [compiler, "-O2", "-shared", "-fPIC", "-pthread", "-o", str(made), str(_SOURCE)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        headers = Path(sysconfig.get_path("include"))
+        more = [f"-I{headers}", "-DGRADLINT_PYTHON"] if (headers / "Python.h").exists() else []
+        done = subprocess.run([*command, *more], capture_output=True, text=True, check=False)
+        if done.returncode and more:  # headers of another Python, say: it counts without them
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             raise Unavailable(f"{compiler} failed: {done.stderr.strip().splitlines()[-1:]}")
         made.replace(library)

@@ -56,7 +56,8 @@ class Rows:
         """Go on in another log, from nothing; rows that are still held elsewhere count into the void."""
         for row in (*self._rows.values(), *self._inner.values()):
             row.words = [0] * SLOT
-        self.ways, self._rows, self._inner, self._count, self._log = {}, {}, {}, 0, log
+        self.ways.clear()
+        self._rows, self._inner, self._count, self._log = {}, {}, 0, log
 
     def line(self, site: int, mode: int, callers: tuple[int, ...] = ()) -> Row:
         """The row of a line of the program that runs in a mode, and was come to by these others."""

@@ -34,6 +34,10 @@ class Tap:
         peak, self.peak = self.peak, live
         return live, peak
 
+    def most(self) -> int:
+        """The most since this tap's last look."""
+        return max(self.peak, self._hub.source.most())
+
     def live(self) -> int:
         """Bytes in use now."""
         return self._hub.source.live()

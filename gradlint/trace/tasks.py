@@ -2,12 +2,12 @@
 
 import asyncio
 
-_running_loop = asyncio._get_running_loop
+running_loop = asyncio._get_running_loop  # asks much less than `asyncio.current_task`
 
 
 def current_task() -> int:
     """A number for the running task: 0 outside of one."""
-    if _running_loop() is None:
+    if running_loop() is None:
         return 0
     return id(asyncio.current_task())
 

@@ -48,7 +48,12 @@ def hang(tracer: Tracer, row: Row, result: object, start: int | None) -> None:
     if isinstance(result, torch.Tensor):
         graph = result.grad_fn
         if graph is not None:
-            graph.register_prehook(Token(row, 0 if start is None else _left(tracer, (result,), start)))
+            size = 0
+            if start is not None:  # as `_left` does, without the price of calling it
+                size = tracer.live() - start
+                if result.is_cpu or len(tracer.sources) > 1:
+                    size -= result.nbytes
+            graph.register_prehook(Token(row, size if size > 0 else 0))
         return
     token, results = None, tuple(_tensors(result, _DEPTH))
     for tensor in results:

@@ -24,7 +24,12 @@ def mode() -> int:
 
 def plain() -> bool:
     """Whether operations really run: nothing is being compiled, exported, traced or transformed on this thread."""
-    return not (is_compiling() or _tracing() or _transforming() or (_modes() and _pretending()))
+    return not (is_compiling() or unreal())
+
+
+def unreal() -> object:
+    """Whether operations are traced, transformed or only pretended on this thread; whether compiled, is not asked."""
+    return _tracing() or _transforming() or (_modes() and _pretending())
 
 
 def _pretending() -> bool:

@@ -12,19 +12,21 @@ from types import FrameType
 from gradlint.trace import torch_api
 from gradlint.trace.events import ABSORBS, INHERITED, Kind, Mode
 from gradlint.trace.leaks import Leaks
-from gradlint.trace.log import Log
+from gradlint.trace.log import LAST, MOST, Log, Recorder
 from gradlint.trace.memory import Source
 from gradlint.trace.places import DECORATED, Places, managed, on_stack
 from gradlint.trace.rows import Rows
-from gradlint.trace.tasks import current_task, task_name
+from gradlint.trace.tasks import current_task, running_loop, task_name
 from gradlint.trace.threads import Open, Statement, Threads, ThreadState
 
 _mode, _clock = torch_api.mode, time.monotonic_ns
+_enabled, _inference, _loop = torch_api.is_grad_enabled, torch_api.is_inference, running_loop
 # Plain numbers: a member of an enumeration costs more to pack than all else of a record.
 _ENTER, _EXIT, _SET, _RESET = int(Kind.ENTER), int(Kind.EXIT), int(Kind.SET), int(Kind.RESET)
 _IMPLICIT, _DEVICE, _FORWARD, _MARK = int(Kind.IMPLICIT), int(Kind.DEVICE), int(Kind.FORWARD), int(Kind.MARK)
 _GENERATOR = 0x20 | 0x200  # CO_GENERATOR, CO_ASYNC_GENERATOR
-PAUSE = 5_000_000  # ns: forwards that follow each other faster share a record
+# ns: forwards that follow each other faster share a record; those that reach no new height for longer.
+PAUSE, LONG = 5_000_000, 20_000_000
 # A script's mode is meant for all of it, and whoever writes a context manager sets the mode in these.
 _MEANT = {"<module>", "__enter__", "__exit__", "__init__", "__aenter__", "__aexit__"}
 
@@ -40,10 +42,10 @@ class Tracer:
 
     def __init__(self, folder: Path, sources: Sequence[Source], *, deep: bool = False) -> None:
         self.folder, self.deep = folder, deep
-        self.use(sources)
+        self._measure(sources)
         self.more: Callable[[], list[Source]] | None = None  # finds devices that the program begins to use
-        self.now = 0  # when the last record was written
         self.places = Places(torch_api.FOLDER)
+        self._sites = self.places.numbers
         self.threads = Threads()
         self.leaks = Leaks()
         self.faults = 0
@@ -52,8 +54,13 @@ class Tracer:
 
     def use(self, sources: Sequence[Source]) -> None:
         """Measure memory with these, the CPU's first."""
+        self._measure(sources)
+        self.log.record_with(self._recorder)
+
+    def _measure(self, sources: Sequence[Source]) -> None:
         self.sources = list(sources)
         self._cpu = self.sources[0].take
+        self._recorder: Recorder | None = getattr(self.sources[0], "recorder", None)
         self._count()
 
     def _count(self) -> None:
@@ -70,7 +77,8 @@ class Tracer:
         wall, monotonic = time.time_ns(), time.monotonic_ns()
         self.log = Log(self.folder, f"{os.getpid()}-{monotonic}", wall, monotonic)
         self.internal: dict[str, int] = {}
-        self.peaks = [0] * len(self.sources)
+        self.log.record_with(self._recorder)
+        self._peaks = [0] * len(self.sources)  # of devices; the first, the CPU's, is the log's to keep
         self._lock = threading.Lock()
         self._lanes: dict[tuple[int, int], int] = {}
         self._entered = 0
@@ -92,7 +100,8 @@ class Tracer:
 
     def enter(self, state: ThreadState, key: int, before: int, frame: FrameType, what: str) -> None:
         """A grad mode object was entered; ``before`` is the mode just before."""
-        site, made, absorbs = self.places.caller(frame, what), state.made, 0
+        made, absorbs, code = state.made, 0, frame.f_code
+        site = self._sites.get((id(code), frame.f_lasti, what)) or self.places.caller(frame, what)
         if not site:
             state.internal += 1
             state.mode = _mode()
@@ -101,13 +110,12 @@ class Tracer:
             before, absorbs, state.made = made.before, ABSORBS if made.site else 0, None
         elif made is not None or state.statements or state.suspending or before != state.mode:
             self._look(state, before, site)
-        after = _mode()
+        after = 2 if _inference() else 1 if _enabled() else 0  # `_mode`, without the price of calling it
         with self._lock:
             number = self._entered
             self._entered += 1
             self._write(state, site, after | before << 2 | absorbs, _ENTER)
         region = Open(key, number, site, before, state.task)
-        code = frame.f_code
         if code.co_flags & _GENERATOR and not managed(frame):
             region.drives = self.places.kinds.get(id(code)) == DECORATED
             region.suspends = code
@@ -118,14 +126,18 @@ class Tracer:
 
     def exit(self, state: ThreadState, key: int, before: int) -> None:
         """A grad mode object was left; ``before`` is the mode just before."""
-        region = self._pop(state, key)
+        stack = state.stack
+        if stack and stack[-1].key == key and stack[-1].suspends is None:
+            region: Open | None = stack.pop()
+        else:
+            region = self._pop(state, key)
         if region is None:
             state.internal += 1
             state.mode = _mode()
             return
         if state.made is not None or state.statements or state.suspending or before != state.mode:
             self._look(state, before, region.site)
-        after = _mode()
+        after = 2 if _inference() else 1 if _enabled() else 0
         with self._lock:
             self._write(state, region.number, after | before << 2, _EXIT)
         if after != region.before and not any(other.key == key for other in state.stack):
@@ -178,9 +190,12 @@ class Tracer:
         self._settle(state)
 
     def forward_ends(self, state: ThreadState, site: int) -> None:
-        """A root module's forward ends, which changes no mode; but nothing was written of late, so memory is."""
-        with self._lock:
-            self._write(state, site, _mode() * 5, _FORWARD)
+        """A root module's forward ends, which changes no mode; but if nothing was written of late, memory is."""
+        words = self.log.words
+        quiet = _clock() - words[LAST]
+        if quiet > LONG or (quiet > PAUSE and (self._others or self.sources[0].most() > words[MOST])):
+            with self._lock:
+                self._write(state, site, _mode() * 5, _FORWARD)
 
     def finish(self) -> None:
         """Say how it ended, and close the log."""
@@ -233,17 +248,20 @@ class Tracer:
         if self.more is not None:
             self._discover(self.more)
         lane = state.lane
-        if lane < 0 or current_task() != state.task:
+        if lane < 0 or ((state.task or _loop() is not None) and current_task() != state.task):
             lane = self._lane(state)
-        now = self.now = _clock()
+        log = self.log
         for number in self._others:  # before the event, so that the region which it ends is still open
             live, peak = self.sources[number].take()
-            self.log.record(now, live, peak, number, lane, modes, _DEVICE)
-            self.peaks[number] = max(peak, self.peaks[number])
+            log.record(_clock(), live, peak, number, lane, modes, _DEVICE)
+            self._peaks[number] = max(peak, self._peaks[number])
+        swift = log.swift
+        if swift is not None and swift(site, lane, modes, kind):
+            return
         live, peak = self._cpu()
-        self.log.record(now, live, peak, site, lane, modes, kind)
-        if peak > self.peaks[0]:
-            self.peaks[0] = peak
+        log.record(_clock(), live, peak, site, lane, modes, kind)
+        if peak > log.words[MOST]:
+            log.words[MOST] = peak
 
     def _discover(self, more: Callable[[], list[Source]]) -> None:
         """Measure devices too that the program has begun to use; devices are found all at once."""
@@ -254,7 +272,7 @@ class Tracer:
         for source in found:
             self._note_device(len(self.sources), source)
             self.sources.append(source)
-            self.peaks.append(0)
+            self._peaks.append(0)
         self._count()
 
     def _note_device(self, number: int, source: Source) -> None:
@@ -345,7 +363,8 @@ class Tracer:
             live = {source.name: source.live() for source in self.sources}
         finally:
             state.busy = False
-        return live, {source.name: peak for source, peak in zip(self.sources, self.peaks, strict=True)}
+        peaks = self.log.words[MOST], *self._peaks[1:]
+        return live, {source.name: peak for source, peak in zip(self.sources, peaks, strict=True)}
 
     def open_regions(self) -> tuple[str, ...]:
         """The places whose regions this thread is in, outermost first."""

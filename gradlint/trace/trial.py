@@ -2,19 +2,22 @@
 
 import sys
 import threading
+from array import array
 from pathlib import Path
 
 import torch
 
+from gradlint.trace.log import RECORD
 from gradlint.trace.memory import Source
-from gradlint.trace.native import install
+from gradlint.trace.native import Counter, install
 
 SIZE = 3_000_017
 
 
 def main(library: str, libc10: str) -> None:
     """Exit with what is wrong as the message, or with 0."""
-    sys.exit(fault(install(Path(library), Path(libc10))))
+    counter = install(Path(library), Path(libc10))
+    sys.exit(fault(counter) or fault_of_records(counter))
 
 
 def fault(source: Source) -> str | None:
@@ -39,6 +42,18 @@ def fault(source: Source) -> str | None:
         thread.join()
     left = source.live() - start
     return f"{left} bytes were left by threads that freed all" if left else None
+
+
+def fault_of_records(counter: Counter) -> str | None:
+    """What is wrong with records that the C code makes; None if nothing, or if it makes none."""
+    chunk, words = array("q", bytes(2 * RECORD.size)), array("q", [RECORD.size, 0, 0])
+    record = counter.recorder(chunk, words)
+    if record is None:
+        return None
+    made = record(70_000, 3, 5, 7), record(0, 0, 0, 0)
+    found = RECORD.unpack_from(chunk, RECORD.size)
+    good = (words[1], counter.live(), words[2], 70_000, 3, 5, 7)
+    return None if (made, found) == ((True, False), good) else f"a record was made as {found} instead of {good}"
 
 
 def _churn() -> None:

@@ -196,6 +196,32 @@ def test_forwards_of_threads_that_ran_some_before_are_seen_while_one_runs_compil
     assert [line.calls for line in t.lines if line.function == elsewhere.__qualname__] == [1, 1]
 
 
+def test_nothing_is_compiled_again_when_threads_begin_to_run_forwards() -> None:
+    turn = [threading.Event() for _ in range(2)]
+
+    def elsewhere() -> None:
+        LAYER(X)
+        turn[0].set()
+        assert turn[1].wait(60)
+        LAYER(X)
+
+    counter = CompileCounter()
+    function = torch.compile(layered, backend=counter)
+    with trace() as t:
+        function(X)
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        assert turn[0].wait(60)
+        LAYER(X)
+        function(X)
+        Calls(function)(X)  # its thread is in a forward before and afterwards
+        turn[1].set()
+        thread.join()
+    assert counter.frame_count == 1
+    assert [line.calls for line in t.lines if line.function == elsewhere.__qualname__] == [1, 1]
+    assert any("compiled code" in note for process in t.processes for note in process.notes)
+
+
 def test_a_thread_that_runs_no_forwards_costs_nothing_for_long() -> None:
     ended = threading.Event()
     hooks: dict[int, object] = vars(modules)["_global_forward_pre_hooks"]

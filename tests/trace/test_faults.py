@@ -301,7 +301,7 @@ def test_a_trace_that_is_still_open_at_the_end_of_a_traced_program(run: Run) -> 
     assert ran.trace.processes[0].complete
 
 
-@pytest.mark.parametrize("part", ["enter", "exit", "statement", "_starts", "hang", "_begins"])
+@pytest.mark.parametrize("part", ["enter", "exit", "statement", "_starts", "hang", "_first"])
 def test_a_bug_of_ours_is_noted_and_is_not_the_programs(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 

@@ -224,6 +224,19 @@ def test_a_counter_that_counts_wrongly_is_found_out_in_a_child(monkeypatch: pyte
         native.counter(LIBC10)
 
 
+def test_records_that_are_made_wrongly_are_found_out_in_a_child(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    text = (Path(native.__file__).parent / "counter.c").read_text(encoding="utf-8")
+    wrong = tmp_path / "counter.c"
+    wrong.write_text(text.replace("(uint16_t)what[1]", "0"))
+    monkeypatch.setattr(native, "_SOURCE", wrong)
+    monkeypatch.setattr(native, "_SOURCES", ("counter.c",))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(Unavailable, match="a record was made as"):
+        native.counter(LIBC10)
+
+
 def test_a_counter_that_crashes_crashes_a_child(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     text = (Path(native.__file__).parent / "counter.c").read_text(encoding="utf-8")
     wrong = tmp_path / "counter.c"
