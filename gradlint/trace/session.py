@@ -5,6 +5,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gradlint.trace import children
 from gradlint.trace.accelerator import Accelerators, possible
 from gradlint.trace.deep import Deep
 from gradlint.trace.forwards import Forwards
@@ -84,6 +85,7 @@ def start(folder: Path, *, deep: bool) -> Session:
         tracer.more = Accelerators(patches, tracer.out_of_memory).look
         tracer.memory_now()  # devices that are in use already
     if not _active:
+        children.watch(tracer, patches)
         atexit.register(_stop_all)
         _follow_forks()
     _active.append(session)

@@ -1,5 +1,6 @@
 """What a run starts, it traces too: forks, workers, programs, ranks; each in a log of its own, merged in one report."""
 
+import sys
 from pathlib import Path
 
 from gradlint.trace import Mode, load
@@ -122,6 +123,37 @@ def test_programs_that_it_starts_and_becomes(run: Run, tmp_path: Path) -> None:
     pids = [process.pid for process in ran.trace.processes]
     assert len(pids) == 3
     assert len(set(pids)) == 2  # a program that becomes another keeps its number
+
+
+def test_children_that_ignore_us_are_told_of(run: Run) -> None:
+    ran = run(
+        """
+        import os, subprocess, sys
+        import torch
+
+        bare = {name: value for name, value in os.environ.items() if not name.startswith("GRADLINT")}
+        python, code = sys.executable, ["-c", "print('child -I')"]
+        for command, env in (
+            ([python, *code], None),
+            ([python, "-W", "ignore", "-c", "-I"], None),
+            ([python, "-W", "ignore", "-I", *code], None),
+            ([python, "-uES", *code], os.environ),
+            ([python, *code], bare),
+            ((b"echo", "-I"), bare),
+        ):
+            print(subprocess.run(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).returncode)
+        try:
+            subprocess.run([python + "-is-not-there"], env=bare)
+        except FileNotFoundError as error:
+            print(type(error).__name__)
+        with torch.no_grad():
+            pass
+        """
+    )
+    assert (ran.status, ran.out) == (0, "0\n1\n0\n0\n0\n0\nFileNotFoundError\n"), ran.err
+    notes = [note for process in ran.trace.processes for note in process.notes]
+    told = [note.rpartition(f"{sys.executable} ")[2] for note in notes if "not traced" in note]
+    assert told == ["-W ignore -I -c print('child -I')", "-uES -c print('child -I')", "-c print('child -I')"]
 
 
 def test_ranks_merge(run: Run, tmp_path: Path) -> None:

@@ -199,10 +199,14 @@ def test_a_program_with_tools_of_its_own(run: Run) -> None:
         import sys
         import torch
         calls = []
-        sys.settrace(lambda frame, event, arg: calls.append(event))
-        sys.setprofile(lambda frame, event, arg: None)
+        def mine(frame, event, arg): calls.append(event)
+        def theirs(frame, event, arg): pass
+        sys.settrace(mine)
+        sys.setprofile(theirs)
+        torch.nn.Linear(2, 2)(torch.ones(2)).sum().backward()
         with torch.no_grad():
-            pass
+            print(sys.gettrace() is mine, sys.getprofile() is theirs)
+        print(sys.gettrace() is mine, sys.getprofile() is theirs)
         sys.settrace(None), sys.setprofile(None)
 
         def pack(tensor): return tensor.numpy(force=True)
@@ -220,7 +224,7 @@ def test_a_program_with_tools_of_its_own(run: Run) -> None:
         options=("--deep",),
     )
     assert ran.status == 0, ran.err
-    assert ran.out == "[2.0, 2.0, 2.0] True\n4000\n"
+    assert ran.out == "True True\n" * 2 + "[2.0, 2.0, 2.0] True\n4000\n"
     assert [str(region.mode) for region in ran.trace.regions] == ["no_grad", "inference"]
 
 
