@@ -63,9 +63,11 @@ while the old output is still bound to its name.
 
 A forward is inference when the code says so: `.eval()` was called on the model, the function, file
 or loader is named so, or its result only reaches places where no gradient can flow (`.item()`,
-`.argmax()`, `.tolist()`, a metric, a shape). The notes of a finding say which. Nothing is reported
-when a gradient may be wanted, as in attacks, saliency maps, forces or test-time training, when
-every caller holds a guard, or when all parameters are frozen and no graph is built.
+`.argmax()`, `.tolist()`, a metric, a shape). The notes of a finding say which. A forward in the
+middle of a training step whose result is only counted or logged is the same waste; the message then
+says "in training code". Nothing is reported when a gradient may be wanted, as in attacks, saliency
+maps, forces or test-time training, when every caller holds a guard, or when all parameters are
+frozen and no graph is built.
 
 `torch.inference_mode()` also switches recording off, but the tensors made under it can never take
 part in training: `RuntimeError: Inference tensors cannot be saved for backward.` So `no_grad()` is
@@ -101,11 +103,15 @@ def _finding(project: Project, first: Forward, others: list[Forward]) -> Finding
     return Finding(
         function.place(first.event.at),
         function.name,
-        f"{called} records a graph in inference code, and nothing will use it",
+        f"{called} records a graph in {_code(first)} code, and nothing will use it",
         tuple(_notes(first, others)),
         help=_help(first),
         fix=_decorate(project, function),
     )
+
+
+def _code(first: Forward) -> str:
+    return "training" if first.in_training else "inference"
 
 
 def _help(first: Forward) -> str:

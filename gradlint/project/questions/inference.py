@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from gradlint.model.code import Call, Constant
 from gradlint.model.record import replace
-from gradlint.model.torch_calls import BACKWARD_METHODS, DRAWING
+from gradlint.model.torch_calls import BACKWARD_METHODS, DRAWING, TRAINING_WORDS
 from gradlint.model.torch_names import EVALUATION_HOOKS
 from gradlint.model.traverse import all_expressions
 from gradlint.project.grad_states.calls import CallGraph
@@ -38,7 +38,8 @@ _SMOKE = re.compile(r"^_*(test|main|demo|debug|check|smoke|example)(_|$)|_test$"
 class Forward:
     """A forward that is inference and records a graph.
 
-    ``caller`` reaches it with grad on; ``chosen`` tells that it is inference only where that caller's flags say so.
+    ``caller`` reaches it with grad on; ``chosen`` tells that it is inference only where that caller's flags say so,
+    ``in_training`` that it stands in code that trains, and none of that is said to be inference.
     """
 
     function: FunctionNode
@@ -47,6 +48,7 @@ class Forward:
     destiny: Destiny
     caller: Edge | None
     chosen: bool = False
+    in_training: bool = False
 
 
 class Inference:
@@ -173,7 +175,16 @@ class Inference:
         cues = tuple(self._cues.of(function, event, module, destiny, chosen))
         if sum(cue.points for cue in cues) < ENOUGH:
             return None
-        return Forward(function, event, cues, destiny, self._unguarded_caller(function))
+        caller = self._unguarded_caller(function)
+        in_training = chosen is None and self._is_in_training(function, event, module, caller)
+        return Forward(function, event, cues, destiny, caller, in_training=in_training)
+
+    def _is_in_training(self, function: FunctionNode, event: CallEvent, module: Value, caller: Edge | None) -> bool:
+        """Whether code that trains runs it, the function itself or its caller, and nothing says that it evaluates."""
+        if self.is_inference_name(function) or module.training is False or event.evaluating is not None:
+            return False
+        near = (function, caller.caller) if caller is not None else (function,)
+        return any(not TRAINING_WORDS.isdisjoint(each.facts.words) for each in near if not each.is_module_body)
 
     def _is_smoke_test(self, function: FunctionNode, module: Value, destiny: Destiny) -> bool:
         """A fresh model run once to see that it runs: only its output's shape is looked at, nothing is evaluated."""
