@@ -2819,4 +2819,138 @@ def prune(points, model, sampler: Sampler | None = None):
     best = sampler(posterior).argmax(-1)
     return points[best]
 ```
+
+### a layer after the other, in a helper of a forward
+```python
+# file: encoding.py
+def encode_video(tower, frames, memory):
+    hidden = tower.embed(frames)
+    for layer in tower.layers:
+        hidden = hidden + layer.attention(hidden, memory)
+        hidden = hidden + layer.mlp(hidden)
+    return tower.norm(hidden)
+
+def extract_stages(stages, images):
+    for index in range(len(stages)):
+        images = stages[index](images)
+    return images
+
+# file: model.py
+from torch import nn
+from encoding import encode_video, extract_stages
+
+class Policy(nn.Module):
+    def __init__(self, tower, stages):
+        super().__init__()
+        self.tower, self.stages = tower, stages
+
+    def forward(self, frames, memory):
+        return encode_video(self.tower, extract_stages(self.stages, frames), memory)
+```
+
+### one of many classes, all of which guard the method
+```python
+import torch
+from torch import nn
+from policies import make_policy
+
+class Policy0(nn.Module):
+    @torch.no_grad()
+    def select_action(self, batch):
+        return self.layer(batch)
+
+class Policy1(nn.Module):
+    @torch.no_grad()
+    def select_action(self, batch):
+        return self.layer(batch)
+
+class Policy2(nn.Module):
+    @torch.no_grad()
+    def select_action(self, batch):
+        return self.layer(batch)
+
+class Policy3(nn.Module):
+    @torch.no_grad()
+    def select_action(self, batch):
+        return self.layer(batch)
+
+class Policy4(nn.Module):
+    @torch.no_grad()
+    def select_action(self, batch):
+        return self.layer(batch)
+
+class Policy5(nn.Module):
+    @torch.no_grad()
+    def select_action(self, batch):
+        return self.layer(batch)
+
+class Policy6(nn.Module):
+    @torch.no_grad()
+    def select_action(self, batch):
+        return self.layer(batch)
+
+class Policy7(nn.Module):
+    @torch.no_grad()
+    def select_action(self, batch):
+        return self.layer(batch)
+
+class Policy8(nn.Module):
+    @torch.no_grad()
+    def select_action(self, batch):
+        return self.layer(batch)
+
+class Policy9(nn.Module):
+    @torch.no_grad()
+    def select_action(self, batch):
+        return self.layer(batch)
+
+class Policy10(nn.Module):
+    @torch.no_grad()
+    def select_action(self, batch):
+        return self.layer(batch)
+
+class Policy11(nn.Module):
+    @torch.no_grad()
+    def select_action(self, batch):
+        return self.layer(batch)
+
+class Policy12(nn.Module):
+    @torch.no_grad()
+    def select_action(self, batch):
+        return self.layer(batch)
+
+def act_with_policy(environment, settings):
+    policy = make_policy(settings)
+    policy = policy.to("cpu").eval()
+    state = environment.reset()
+    for _ in range(10):
+        action = policy.select_action(state)
+        state = environment.step(action)
+```
+
+### a smoke test under another name
+```python
+import torch
+from torch import nn
+
+def testNet():
+    model = nn.Sequential(nn.Linear(8, 3), nn.ReLU())
+    output = model(torch.rand(1, 8))
+    print("done", output.shape)
+
+# run: testNet()
+```
+
+### a copy of averaged weights that comes out of a pickle with its flags
+```python
+import pickle
+import torch
+
+def generate_images(path, latents):
+    with open(path, "rb") as file:
+        net = pickle.load(file)["ema"].to("cpu")
+    for step in range(10):
+        latents = latents - 0.1 * net(latents, step)
+    return (latents * 127.5 + 128).clip(0, 255).to(torch.uint8)
+```
 """

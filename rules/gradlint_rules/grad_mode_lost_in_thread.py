@@ -150,7 +150,7 @@ def _recorded(project: Project, function: FunctionNode, seen: frozenset[Function
     """A forward that a function runs with grad on when it is called so, itself or in what it calls."""
     seen |= {function}
     for event in project.flow(function).calls.values():
-        if not project.calls.own_states(function, event.at) & GRAD:
+        if not project.calls.own_states(function, event.at) & GRAD or not _is_known(event):
             continue
         guarded = [not project.calls.own_states(target, -1) & GRAD for target in event.targets]
         if event.forward and event.callee.frozen is not True and not (guarded and all(guarded)):
@@ -159,6 +159,11 @@ def _recorded(project: Project, function: FunctionNode, seen: frozenset[Function
             if target not in seen and (found := _recorded(project, target, seen)) is not None:
                 return found
     return None
+
+
+def _is_known(event: CallEvent) -> bool:
+    """Whether more than the name of a method tells what is called: ``stream.encode(frame)`` may be anybody's."""
+    return event.callee.kind != "unknown" or (event.receiver is not None and event.receiver.kind in ("module", "self"))
 
 
 def _finding(function: FunctionNode, event: CallEvent, forward: Place | None) -> Finding:
@@ -385,5 +390,31 @@ def start(images):
     thread.join()
 
 # run: start(images)
+```
+
+### what is written in the background has a method of the same name as a module
+```python
+import threading
+import torch
+from torch import nn
+
+class Codec(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    def encode(self, frame):
+        return self.layer(frame)
+
+def write(container, stream, frames):
+    for frame in frames:
+        for packet in stream.encode(frame):
+            container.mux(packet)
+
+@torch.no_grad()
+def evaluate(container, stream, frames):
+    thread = threading.Thread(target=write, args=(container, stream, frames))
+    thread.start()
+    thread.join()
 ```
 """

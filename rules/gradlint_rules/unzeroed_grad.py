@@ -430,4 +430,27 @@ def main(model, average, criterion, batches, epochs=2):
 
 # run: main(model, nn.Linear(4, 1), criterion, batches)
 ```
+
+### a model that a method makes anew in each round
+```python
+import torch
+from torch import nn
+
+class Checks:
+    def make(self):
+        self.model = nn.Linear(4, 1)
+
+    def walk(self, model):
+        loss = model(torch.ones(2, 4)).square().mean()
+        loss.backward()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        optimizer.step()
+
+    def check(self, kinds):
+        for kind in kinds:
+            self.make()
+            self.walk(self.model)
+
+# run: Checks().check(["a", "b"])
+```
 """

@@ -298,6 +298,12 @@ def innermost_loop(function: FunctionNode, at: int) -> frozenset[int] | None:
     return found
 
 
+def loop_names(function: FunctionNode, at: int) -> frozenset[str]:
+    """The variables of the ``for`` loops around a place."""
+    loops = (s for s in statements(function.facts.body) if isinstance(s, For) and at in _places(s.body))
+    return frozenset(part.id for loop in loops for part in within(loop.target) if isinstance(part, Name))
+
+
 def in_each_round(function: FunctionNode, at: int) -> bool:
     """Whether a place in a loop is reached in every round of it: it stands behind no condition within the loop."""
     for statement in statements(function.facts.body):

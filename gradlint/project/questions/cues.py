@@ -191,7 +191,11 @@ class Cues:
     def _loop_cues(self, function: FunctionNode, event: CallEvent) -> Iterator[Cue]:
         """``x = step(model(x))`` in a loop: what was computed goes in again, as in sampling and decoding."""
         own = Origin(function, event.at)
-        if event.in_loop and any(own in argument.value.origins for argument in event.arguments):
+        if (
+            event.in_loop
+            and not _is_of_loop(function, event)
+            and any(own in argument.value.origins for argument in event.arguments)
+        ):
             helper = self._is_method_of_no_module(event) or self._calls.modules.has_method(function)
             if self.is_inference_name(function) and not function.is_module_body:
                 yield Cue(1 if helper else 3, "its result goes into it again, step by step", function.place(event.at))
@@ -222,6 +226,12 @@ class Cues:
             return INFERENCE_FILE.search(function.module.path) is not None
         name = function.facts.name
         return INFERENCE_FUNCTION.search(name) is not None and TRAINING_FUNCTION.search(name) is None
+
+
+def _is_of_loop(function: FunctionNode, event: CallEvent) -> bool:
+    """Whether each round runs a module of its own, layer after layer: ``for layer in layers: x = layer(x)``."""
+    name = event.name.partition(".")[0]
+    return "[" in event.name or name in scope.loop_names(function, event.at)
 
 
 def _how(detail: str) -> str:

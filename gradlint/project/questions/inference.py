@@ -31,7 +31,7 @@ from gradlint.project.running.values import Origin, Value
 _LONGEST_WAY_UP = 4  # callers of callers
 _OPTIMIZING = frozenset({"zero_grad", "step"})
 _SHOWN = frozenset("shape size print dtype device f-string format len dim ndim type ==".split())
-_SMOKE = re.compile(r"^_*(test|main|demo|debug|check|smoke|example)(_|$)|_test$")
+_SMOKE = re.compile(r"^_*(test|main|demo|debug|check|smoke|example)(_|$)|_test$|^test[A-Z0-9]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,10 +241,10 @@ class Inference:
         return named and (function.owner is None or self._calls.modules.is_module_class(function.owner))
 
     def _is_part_of_forward(self, function: FunctionNode) -> bool:
-        """Whether a method of a module is called by a ``forward``, perhaps through others: training runs it as well."""
+        """Whether it is called by a ``forward``, perhaps through others of its class: training runs it as well."""
         seen, nearest = {function}, [function]
         for _ in range(_LONGEST_WAY_UP + 1):
-            methods = [f for f in nearest if self._calls.modules.has_method(f)]
+            methods = [f for f in nearest if f.owner is None or self._calls.modules.has_method(f)]
             edges = (edge for method in methods for edge in self._calls.callers.get(method, ()))
             nearest = list(dict.fromkeys(edge.caller for edge in edges if edge.certain and edge.caller not in seen))
             if any(map(self._is_forward, nearest)):

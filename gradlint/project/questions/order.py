@@ -101,6 +101,8 @@ class Order:
             for step in inside:
                 if step.kind != "step" or step.path is None or step.path in seen or not backward or not loop.own:
                     continue
+                if ":" in step.path:
+                    continue  # a callee's own, made anew in each round: the model may be, too
                 seen.add(step.path)
                 if made.get(step.path, -1) in (scope.innermost_loop(function, step.at) or ()):
                     continue  # with the model, as a rule

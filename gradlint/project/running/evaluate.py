@@ -35,6 +35,7 @@ from gradlint.project.running.values import (
     UNKNOWN,
     Origin,
     Value,
+    is_pickled,
     meet,
 )
 
@@ -96,6 +97,8 @@ def _subscript(node: Subscript, run: "Run") -> Value:
     _note_derivative(node.index, owner, run)
     if owner.kind in ("number", "array"):
         return UNKNOWN if owner.kind == "number" else owner
+    if is_pickled(owner):
+        return owner
     run.take_apart(owner)
     if owner.items is not None and isinstance(node.index, Constant) and isinstance(node.index.value, int):
         return item_of(owner, node.index.value, len(owner.items))

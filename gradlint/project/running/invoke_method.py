@@ -40,6 +40,7 @@ from gradlint.project.running.values import (
     Loss,
     Value,
     is_distribution,
+    is_pickled,
     plain,
     without_graph,
 )
@@ -97,7 +98,7 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
         return _collected(it, owner)
     if owner.is_tensor:
         return of_tensor(it, owner)
-    if is_loaded(owner) and method in SELF_RETURNING_MODULE_METHODS:
+    if (is_loaded(owner) or is_pickled(owner)) and method in SELF_RETURNING_MODULE_METHODS:
         return owner
     return None
 

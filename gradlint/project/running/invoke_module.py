@@ -16,6 +16,7 @@ from gradlint.model.torch_calls import (
 from gradlint.model.torch_names import GUARDED_METHODS
 from gradlint.model.torch_tensors import UNCLEAR_MODULES
 from gradlint.project.grad_states.edges import EVERYBODYS, is_stub
+from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running import tensors
 from gradlint.project.running.flow import MOST_TARGETS, SideEffects
@@ -66,7 +67,7 @@ def on_module(it: Invocation) -> Value:
         return result
     if it.method == "freeze":
         it.run.mark_frozen(it.receiver_path, True)
-    if it.method in GUARDED_METHODS or not FORWARD_METHODS.search(it.method) or not it.arguments:
+    if it.method in GUARDED_METHODS or guards_itself(it) or not FORWARD_METHODS.search(it.method) or not it.arguments:
         return plain(it.given)
     return forward(it, module)
 
@@ -86,6 +87,14 @@ def named_alike(it: Invocation) -> tuple[FunctionNode, ...]:
         return ()
     named = [m for m in it.run.flows.linker.methods_named.get(it.method, ()) if not is_stub(m)]
     return tuple(named) if len(named) <= _MOST_CANDIDATES else ()
+
+
+def guards_itself(it: Invocation) -> bool:
+    """Whether every one of the project's many methods of this name switches recording off."""
+    calls, named = it.run.flows.calls, it.run.flows.linker.methods_named.get(it.method, ())
+    if len(named) <= _MOST_CANDIDATES:
+        return False  # they are followed
+    return not any(calls.own_states(method, -1) & GRAD for method in named if not is_stub(method))
 
 
 def perhaps(it: Invocation, result: Value) -> Value:

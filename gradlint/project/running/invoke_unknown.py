@@ -19,7 +19,14 @@ from gradlint.model.traverse import parts
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running.handing_back import runs_module
 from gradlint.project.running.invocation import Invocation, last_part
-from gradlint.project.running.invoke_module import forward, loss_of, named_alike, perhaps, result_of_forward
+from gradlint.project.running.invoke_module import (
+    forward,
+    guards_itself,
+    loss_of,
+    named_alike,
+    perhaps,
+    result_of_forward,
+)
 from gradlint.project.running.invoke_project import on_project
 from gradlint.project.running.values import NO_CONSTANT, Value, plain
 
@@ -59,7 +66,7 @@ def on_unknown(it: Invocation) -> Value:
     if it.callee.kind != "callable" and _looks_like_model(it):
         it.callee = replace(it.callee, kind="module", certainty="named")
         return forward(it, it.callee)
-    if _runs_part_of_model(it):
+    if _runs_part_of_model(it) and not guards_itself(it):
         assert it.receiver is not None
         it.receiver = replace(it.receiver, kind="module", certainty="named")
         return forward(it, it.receiver)

@@ -159,6 +159,11 @@ def is_distribution(value: Value) -> bool:
     return isinstance(value.target, External) and value.target.name == DISTRIBUTION
 
 
+def is_pickled(value: Value) -> bool:
+    """Whether it comes out of a pickle: a module comes with its flags, frozen or not."""
+    return isinstance(value.target, External) and value.target.name in ("pickle.load", "pickle.loads")
+
+
 def without_graph(value: Value, lost: Loss) -> Value:
     """What ``detach()`` and its kind give."""
     memory = frozenset({lost.place.node})

@@ -1,0 +1,80 @@
+"""What is said of wasteful forwards."""
+
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from gradlint.project import Project
+
+Build = Callable[[Mapping[str, str]], Project]
+
+
+def in_training(build: Build, text: str) -> dict[str, bool]:
+    """The functions with wasteful forwards, and whether these stand in code that trains."""
+    project = build({"main.py": text})
+    found = ((f.name, project.inference.wasteful_forwards(f)) for f in project.functions())
+    return {name: forwards[0].in_training for name, forwards in found if forwards}
+
+
+def test_a_forward_for_the_log_of_a_training_step_stands_in_training_code(build: Build) -> None:
+    text = """
+        import torch
+
+        def step(model, optimizer, images, labels):
+            loss = model(images).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            print((model(images).argmax(1) == labels).sum().item())
+        """
+    assert in_training(build, text) == {"step": True}
+
+
+def test_a_helper_that_a_training_step_calls_stands_in_training_code(build: Build) -> None:
+    text = """
+        import torch
+
+        def hits(model, images, labels):
+            return (model(images).argmax(1) == labels).sum().item()
+
+        def step(model, optimizer, images, labels):
+            loss = model(images).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            print(hits(model, images, labels))
+        """
+    assert in_training(build, text) == {"hits": True}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        """
+        import torch
+
+        def main(model, optimizer, batches, images):
+            for batch in batches:
+                optimizer.zero_grad()
+                model(batch).square().mean().backward()
+                optimizer.step()
+            model.eval()
+            print(model(images).argmax(1).tolist())
+        """,
+        """
+        import torch
+
+        def evaluate(model, images):
+            return model(images).argmax(1).tolist()
+
+        def main(model, optimizer, batches, images):
+            for batch in batches:
+                optimizer.zero_grad()
+                model(batch).square().mean().backward()
+                optimizer.step()
+                evaluate(model, images)
+        """,
+    ],
+)
+def test_what_evaluates_in_the_middle_of_training_stands_in_inference_code(build: Build, text: str) -> None:
+    assert [*in_training(build, text).values()] == [False]
