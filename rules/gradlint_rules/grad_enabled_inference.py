@@ -2854,6 +2854,11 @@ import torch
 from torch import nn
 from policies import make_policy
 
+class Policy(nn.Module):
+    def select_action(self, batch):
+        '''One action, to be taken.'''
+        raise NotImplementedError
+
 class Policy0(nn.Module):
     @torch.no_grad()
     def select_action(self, batch):

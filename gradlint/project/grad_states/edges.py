@@ -320,9 +320,10 @@ def _closure(
 
 def is_stub(function: FunctionNode) -> bool:
     """Whether a function only says that somebody else defines it: ``pass``, ``...``, ``raise NotImplementedError``."""
-    body = function.facts.body
-    only = body[0] if len(body) == 1 else None
-    return not body or isinstance(only, Raise) or (isinstance(only, Evaluate) and isinstance(only.value, Constant))
+    return all(
+        isinstance(each, Raise) or (isinstance(each, Evaluate) and isinstance(each.value, Constant))
+        for each in function.facts.body
+    )
 
 
 def _lambdas(function: FunctionNode) -> Iterator[Lambda]:
