@@ -22,13 +22,13 @@ from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.nodes import External, FunctionNode
 from gradlint.project.linking.returns import returns_loss
 from gradlint.project.questions.destiny import Destiny, becomes_array
+from gradlint.project.questions.handed import Handed
 from gradlint.project.running.flow import CallEvent, Flows
 from gradlint.project.running.values import Origin, Value
 
 ENOUGH = 3
 _DETACHING = frozenset({"detach", "detach_", "data", "shape", "size", "dtype", "device"})
 _SIZES = frozenset({"shape", "size", "ndim", "dim", "numel", "stride"})
-_LONGEST_WAY_UP = 4  # callers of callers
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +46,13 @@ class Cue:
 class Cues:
     """Collects the evidence about one forward."""
 
-    def __init__(self, bindings: Bindings, calls: CallGraph, flows: Flows, configured: frozenset[str]) -> None:
+    def __init__(
+        self, bindings: Bindings, calls: CallGraph, flows: Flows, handed: Handed, configured: frozenset[str]
+    ) -> None:
         self._bindings = bindings
         self._calls = calls
         self._flows = flows
+        self._handed = handed
         self._configured = configured
 
     def of(
@@ -93,7 +96,7 @@ class Cues:
     def _joined_mode(
         self, function: FunctionNode, module: Value
     ) -> tuple[bool | None, tuple[FunctionNode, int] | None]:
-        found = self.handed(function, module)
+        found = self._handed.values(function, module)
         modes = {value.training for value in found}
         if modes == {False}:
             return False, found[0].mode_at
@@ -103,20 +106,8 @@ class Cues:
         """Whether a module is known to be frozen, here or by every caller that hands it over."""
         if module.frozen is not None:
             return module.frozen
-        found = self.handed(function, module)
+        found = self._handed.values(function, module)
         return bool(found) and all(value.frozen is True for value in found)
-
-    def handed(self, function: FunctionNode, module: Value, depth: int = 0) -> list[Value]:
-        """What the callers hand over for the parameter that a module came in by."""
-        name = module.parameter
-        if name is None or depth > _LONGEST_WAY_UP:
-            return []
-        found: list[Value] = []
-        for edge in self._calls.callers.get(function, ()):
-            value = self._flows.argument(self._flows.flow(edge.caller), edge.at, name, function)
-            deeper = self.handed(edge.caller, value, depth + 1) if value.training is None else []
-            found.extend(deeper or [value])
-        return found
 
     def _name_cues(self, function: FunctionNode, destiny: Destiny) -> Iterator[Cue]:
         name = function.facts.name

@@ -15,6 +15,7 @@ from gradlint.project.linking import scope
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.questions.destiny import Destinies, becomes_array
 from gradlint.project.questions.forwards import Forwards
+from gradlint.project.questions.handed import Handed
 from gradlint.project.running.flow import MOST_TARGETS, CallEvent, Flow, Flows, is_bound, matched
 from gradlint.project.running.growth import Growth
 from gradlint.project.running.values import COMPUTED, Origin, Value
@@ -48,6 +49,7 @@ class Growths:
         self._flows = flows
         self._destinies = destinies
         self._forwards = forwards
+        self._given = Handed(calls, flows)
 
     def kept(self, function: FunctionNode) -> Iterator[Kept]:
         """The growths in a function, and in what it hands its tensors to, that keep graphs for nothing."""
@@ -112,7 +114,7 @@ class Growths:
 
     def _is_forward(self, flow: Flow, origin: Origin) -> bool:
         event = flow.calls.get(origin.at) if origin.function is flow.function else None
-        return event is not None and event.forward
+        return event is not None and event.forward and not self._given.gives_no_graph(flow.function, event)
 
     def _wanted(self, function: FunctionNode, growth: Growth, *, walked: bool) -> bool:
         if growth.how == "container" and (_is_emptied(function, growth.path) or self._is_handed_on(function, growth)):

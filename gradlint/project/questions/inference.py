@@ -24,6 +24,7 @@ from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.questions.cues import ENOUGH, Cue, Cues
 from gradlint.project.questions.destiny import Destinies, Destiny, becomes_array
 from gradlint.project.questions.forwards import Forwards
+from gradlint.project.questions.handed import Handed
 from gradlint.project.running.conditions import Passed
 from gradlint.project.running.flow import CallEvent, Flow, Flows
 from gradlint.project.running.values import Origin, Value
@@ -69,7 +70,8 @@ class Inference:
         self._flows = flows
         self._destinies = destinies
         self._running = forwards
-        self._cues = Cues(bindings, calls, flows, configured)
+        self._handed = Handed(calls, flows)
+        self._cues = Cues(bindings, calls, flows, self._handed, configured)
         self._passed = Passed(flows, bindings)
         dependencies = linker.dependencies
         self._frameworks = Frameworks(linker)
@@ -170,7 +172,7 @@ class Inference:
             return None
         if any(argument.value.requires_grad for argument in event.arguments):
             return None
-        if self._is_smoke_test(function, module, destiny):
+        if self._is_smoke_test(function, module, destiny) or self._handed.gives_no_graph(function, event):
             return None
         cues = tuple(self._cues.of(function, event, module, destiny, chosen))
         if sum(cue.points for cue in cues) < ENOUGH:
@@ -194,7 +196,7 @@ class Inference:
 
     def _derives(self, function: FunctionNode, module: Value) -> bool:
         """Whether the module takes derivatives in its own forward, as models of energies and forces do."""
-        handed = self._cues.handed(function, module) if module.target is None else ()
+        handed = self._handed.values(function, module) if module.target is None else ()
         targets = [value.target for value in handed] or [module.target]
         if None in targets and self._some_derive.value:
             return True  # it may be any of them

@@ -1,0 +1,39 @@
+"""What callers hand over for the parameter that something came in by."""
+
+from gradlint.project.grad_states.calls import CallGraph
+from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.running.flow import CallEvent, Flows
+from gradlint.project.running.handing_back import runs_module
+from gradlint.project.running.values import Value
+
+_LONGEST_WAY_UP = 4  # callers of callers
+
+
+class Handed:
+    """Follows parameters to callers."""
+
+    def __init__(self, calls: CallGraph, flows: Flows) -> None:
+        self._calls = calls
+        self._flows = flows
+
+    def values(self, function: FunctionNode, value: Value, depth: int = 0) -> list[Value]:
+        """What the callers hand over for the parameter that a value came in by."""
+        name = value.parameter
+        if name is None or depth > _LONGEST_WAY_UP:
+            return []
+        found: list[Value] = []
+        for edge in self._calls.callers.get(function, ()):
+            given = self._flows.argument(self._flows.flow(edge.caller), edge.at, name, function)
+            deeper = self.values(edge.caller, given, depth + 1) if given.training is None else []
+            found.extend(deeper or [given])
+        return found
+
+    def gives_no_graph(self, function: FunctionNode, event: CallEvent) -> bool:
+        """Whether what is called came as an argument, and is always a function that hands back no module's result."""
+        given = self.values(function, event.callee) if event.callee.parameter != "self" else []
+        return bool(given) and all(map(self._is_bare, given))
+
+    def _is_bare(self, value: Value) -> bool:
+        if value.kind != "callable" or not isinstance(value.target, FunctionNode):
+            return False
+        return not runs_module(self._calls, self._flows.flow(value.target))
