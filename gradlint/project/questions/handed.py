@@ -1,10 +1,11 @@
 """What callers hand over for the parameter that something came in by."""
 
 from gradlint.project.grad_states.calls import CallGraph
+from gradlint.project.grad_states.edges import Edge
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.flow import CallEvent, Flows
 from gradlint.project.running.handing_back import runs_module
-from gradlint.project.running.values import Value
+from gradlint.project.running.values import UNKNOWN, Value
 
 _LONGEST_WAY_UP = 4  # callers of callers
 
@@ -23,10 +24,18 @@ class Handed:
             return []
         found: list[Value] = []
         for edge in self._calls.callers.get(function, ()):
-            given = self._flows.argument(self._flows.flow(edge.caller), edge.at, name, function)
+            given = self._argument(edge, name)
             deeper = self.values(edge.caller, given, depth + 1) if given.training is None else []
             found.extend(deeper or [given])
         return found
+
+    def _argument(self, edge: Edge, name: str) -> Value:
+        """What a call hands over; unknown where it is itself handed the function: ``pool.submit(f, x)``."""
+        flow = self._flows.flow(edge.caller)
+        event = flow.calls.get(edge.at)
+        if event is not None and any(argument.value.target is edge.callee for argument in event.arguments):
+            return UNKNOWN
+        return self._flows.argument(flow, edge.at, name, edge.callee)
 
     def gives_no_graph(self, function: FunctionNode, event: CallEvent) -> bool:
         """Whether what is called came as an argument, and is always a function that hands back no module's result."""
