@@ -427,6 +427,37 @@ def run_too(model, criterion, images, labels, optimizer=None):
 # run: run_too(model, criterion, images, labels, optimizer)
 ```
 
+### switched by an expression that chooses
+```python
+import torch
+
+def run_epoch(model, optimizer, batches, phase):
+    model.train() if phase == "train" else model.eval()
+    torch.set_grad_enabled(True) if phase == "train" else torch.set_grad_enabled(False)
+    for images, labels in batches:
+        loss = torch.nn.functional.cross_entropy(model(images), labels)
+        if phase == "train":
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+def run_quietly(model, optimizer, batches, evaluating):
+    evaluating and torch.set_grad_enabled(False)
+    for images, labels in batches:
+        loss = torch.nn.functional.cross_entropy(model(images), labels)
+        if not evaluating:
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+model = torch.nn.Linear(2, 2)
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+batches = [(torch.ones(1, 2), torch.tensor([1]))]
+run_epoch(model, optimizer, batches, "train")
+run_quietly(model, optimizer, batches, False)
+# shows: model.weight.grad is not None
+```
+
 ### a leaf made under the guard
 ```python
 import torch

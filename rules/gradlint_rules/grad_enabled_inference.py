@@ -1562,6 +1562,24 @@ class ByParts(nn.Module):
     def forward(self, images):
         return self.pool(self.net(images))
 
+class Sliced(nn.Module):
+    def __init__(self, layers=2):
+        super().__init__()
+        model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+        self.features = nn.Sequential(*list(model.children())[:layers])
+        for _, param in self.features.named_parameters():
+            param.requires_grad = False
+
+    def forward(self, images):
+        return self.features(images)
+
+def sliced(parallel=False):
+    net = Sliced()
+    if parallel:
+        net = nn.DataParallel(net)
+    net.eval()
+    return net
+
 class Distance(nn.Module):
     def __init__(self):
         super().__init__()
@@ -1573,9 +1591,10 @@ class Distance(nn.Module):
 
 def evaluate(images):
     whole, method, default, parts, distance = Whole(), ByMethod(), ByDefault(), ByParts(), Distance()
+    rest = sliced()
     scores = [net(images).mean().item() for net in (whole, method, default, parts)]
     return [whole(images).max().item(), method(images).max().item(), default(images).max().item(),
-            parts(images).max().item(), distance(images, images).item(), *scores]
+            parts(images).max().item(), distance(images, images).item(), rest(images).max().item(), *scores]
 
 # run: evaluate(torch.ones(4, 8))
 # keeps: 0 bytes

@@ -47,6 +47,19 @@ def test_an_inference_mode_that_nothing_holds_ends_at_once() -> None:
     assert left_by("torch.inference_mode().__enter__()") == names(GRAD)
 
 
+@pytest.mark.parametrize(
+    ("statement", "states"),
+    [
+        ("torch.set_grad_enabled(True) if x else torch.set_grad_enabled(False)", GRAD | NO_GRAD),
+        ("x or torch.set_grad_enabled(False)", GRAD | NO_GRAD),
+        ("torch.set_grad_enabled(False) or print()", NO_GRAD),
+        ("torch.set_grad_enabled(False) if torch.set_grad_enabled(True) else torch.set_grad_enabled(False)", NO_GRAD),
+    ],
+)
+def test_what_an_expression_leaves_out_switches_nothing(statement: str, states: int) -> None:
+    assert left_by(statement) == names(states)
+
+
 @pytest.mark.parametrize("restoring", ["torch.set_grad_enabled(True)", "switch(before)"])
 def test_finally_restores_on_every_way_out(restoring: str) -> None:
     body = f"""

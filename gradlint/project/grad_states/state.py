@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from gradlint.model.code import (
     Block,
     Call,
+    Conditional,
     Constant,
     DefineClass,
     Expression,
@@ -13,6 +14,7 @@ from gradlint.model.code import (
     If,
     Jump,
     Name,
+    Operation,
     Raise,
     Return,
     Statement,
@@ -215,8 +217,7 @@ class _Walker:
 
     def _visit(self, expression: Expression, effect: Effect, acts: bool = True) -> Effect:
         """Note the effect at every call; a call may change it for what comes after."""
-        for part in parts(expression):
-            effect = self._visit(part, effect)
+        effect = self._inside(expression, effect)
         if effect is not IDENTITY:
             self._found.at[expression.at] = effect
         if acts and isinstance(expression, Call):
@@ -226,6 +227,22 @@ class _Walker:
         if isinstance(expression, Yield):
             self._found.at[expression.at] = effect
         return effect
+
+    def _inside(self, expression: Expression, effect: Effect) -> Effect:
+        """The effect of the parts of an expression, of which not all need to be evaluated."""
+        match expression:
+            case Conditional(test=test, then=yes, otherwise=no):
+                effect = self._visit(test, effect)
+                return join(self._visit(yes, effect), self._visit(no, effect))
+            case Operation(operator="and" | "or", operands=(first, *others)):
+                effect = self._visit(first, effect)
+                for other in others:
+                    effect = join(effect, self._visit(other, effect))
+                return effect
+            case _:
+                for part in parts(expression):
+                    effect = self._visit(part, effect)
+                return effect
 
 
 def _is_endless(loop: For | While) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from gradlint.model.code import Constant
+from gradlint.model.code import Constant, Expression, Name
 from gradlint.model.traverse import within
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running.flow import matched
@@ -34,8 +34,9 @@ def _freezes_itself(it: Invocation, cls: ClassNode) -> bool:
     modules = it.run.flows.calls.modules
     if any(isinstance(a, External) and modules.base_has_parameters(a) for a in it.run.flows.linker.ancestors(cls)):
         return False
-    frozen = set(_frozen(it, constructor, env))
-    return all(method is constructor and at in frozen for method, at in _made(it, cls))
+    frozen, others = _held(it, constructor, env)
+    made = list(_made(it, cls))
+    return all(method is constructor and at in frozen - others for method, at in made)
 
 
 def _freezes_once(cls: ClassNode, constructor: FunctionNode) -> bool:
@@ -65,12 +66,26 @@ def _made(it: Invocation, cls: ClassNode) -> Iterator[tuple[FunctionNode, int]]:
             yield from it.run.flows.calls.modules.parts(ancestor)
 
 
-def _frozen(it: Invocation, constructor: FunctionNode, env: Env) -> Iterator[int]:
-    """The places of all that goes into names which hold frozen modules at the end."""
-    for name, values in it.run.flows.bindings.assigned(constructor).items():
-        held = env.get(name)
-        if held is not None and held.kind == "module" and held.frozen:
-            yield from (part.at for value in values for part in within(value))
+def _held(it: Invocation, constructor: FunctionNode, env: Env) -> tuple[set[int], set[int]]:
+    """The places of all that goes into attributes which hold frozen modules at the end, and into all others."""
+    assigned = it.run.flows.bindings.assigned(constructor)
+    frozen: set[int] = set()
+    others: set[int] = set()
+    for name in assigned:
+        if name.startswith("self."):
+            held = env.get(name)
+            is_frozen = held is not None and held.kind == "module" and held.frozen
+            (frozen if is_frozen else others).update(_places(name, assigned, {name}))
+    return frozen, others
+
+
+def _places(name: str, assigned: dict[str, list[Expression]], seen: set[str]) -> Iterator[int]:
+    """The places in what a name is assigned, and in what the variables there are."""
+    for value in assigned[name]:
+        for part in within(value):
+            yield part.at
+            if isinstance(part, Name) and part.id in assigned and part.id not in seen:
+                yield from _places(part.id, assigned, seen | {part.id})
 
 
 def _flags(it: Invocation, constructor: FunctionNode) -> Iterator[tuple[str, object]]:
