@@ -3,6 +3,7 @@
 import atexit
 import os
 from dataclasses import dataclass, field
+from multiprocessing import util
 from pathlib import Path
 
 from gradlint.trace import children
@@ -87,6 +88,7 @@ def start(folder: Path, *, deep: bool) -> Session:
     if not _active:
         children.watch(tracer, patches)
         atexit.register(_stop_all)
+        util.register_after_fork(tracer, _end_with_child)
         _follow_forks()
     _active.append(session)
     return session
@@ -108,6 +110,12 @@ def _stop_all() -> None:
             session.stop()
         except Exception as error:  # noqa: BLE001
             session.tracer.broke(error)
+
+
+def _end_with_child(tracer: Tracer) -> None:
+    """A child of `multiprocessing` ends by `os._exit`, but runs its finalizers before."""
+    if _active:
+        util.Finalize(None, _stop_all, exitpriority=-1000)  # last: others may run forwards still
 
 
 _following: list[int] = []

@@ -103,6 +103,38 @@ def test_a_fork_goes_on_in_a_log_of_its_own(run: Run) -> None:
     assert not ran.trace.leaks
 
 
+def test_processes_of_torch_multiprocessing_that_share_a_model(run: Run) -> None:
+    ran = run(
+        """
+        import torch
+        import torch.multiprocessing as mp
+
+        def work(rank, model, results):
+            with torch.no_grad():
+                results.put((rank, model(torch.ones(2, 4)).sum().item()))
+            model(torch.ones(2, 4))
+
+        if __name__ == "__main__":
+            torch.set_num_threads(1)  # threads do not survive a fork
+            model = torch.nn.Linear(4, 2).share_memory()
+            results = mp.get_context("spawn").SimpleQueue()
+            mp.spawn(work, (model, results), nprocs=2)
+            child = mp.get_context("fork").Process(target=work, args=(2, model, results))
+            child.start()
+            child.join()
+            got = sorted(results.get() for _ in range(3))
+            print([rank for rank, _ in got], len({value for _, value in got}), child.exitcode)
+        """
+    )
+    assert (ran.status, ran.out) == (0, "[0, 1, 2] 1 0\n"), ran.err
+    workers = [process for process in ran.trace.processes if process.regions]
+    assert len({process.pid for process in workers}) == 3
+    for process in workers:
+        assert process.complete
+        assert [(region.mode, region.site.function) for region in process.regions] == [(Mode.NO_GRAD, "work")]
+        assert [line.wasted_calls for line in process.lines if line.wasted_calls] == [1]
+
+
 def test_programs_that_it_starts_and_becomes(run: Run, tmp_path: Path) -> None:
     (tmp_path / "other.py").write_text("import torch\nwith torch.inference_mode(): print('other')\n")
     (tmp_path / "sitecustomize.py").write_text("import sys\nsys.hello = 'chained'\n")
