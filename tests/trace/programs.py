@@ -375,6 +375,41 @@ def hooks_of_the_programs_own() -> Any:
     return seen, packed, gradients(net)
 
 
+class Squared(torch.autograd.Function):
+    """A custom function that saves its input."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x)
+        return x * x
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> Any:
+        (x,) = ctx.saved_tensors
+        return 2 * x * gradients[0]
+
+
+@program
+def custom_functions_and_transforms_under_hooks_of_the_programs_own() -> Any:
+    packed, said = [], []
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        packed.append(tuple(tensor.shape))
+        return tensor.detach() + 1  # so that gradients tell whose hooks they came through
+
+    apply: Callable[..., torch.Tensor] = Squared.apply
+    x = torch.randn(3, requires_grad=True)
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor * 2):
+        out = apply(x).exp() * x
+        try:
+            torch.func.grad(lambda value: value.sin().sum())(x.detach())
+        except RuntimeError as error:
+            said.append(str(error))
+        out = out + apply(x).cos()
+    out.sum().backward()
+    return packed, said, x.grad
+
+
 @program
 def mistakes_that_torch_explains() -> Any:
     said = []
