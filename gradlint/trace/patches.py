@@ -18,6 +18,8 @@ import torch
 from gradlint.trace.monitoring import watch
 from gradlint.trace.places import DECORATED
 from gradlint.trace.torch_api import hide_from_dynamo
+from gradlint.trace.torch_api import is_grad_enabled as enabled
+from gradlint.trace.torch_api import is_inference as inference
 from gradlint.trace.torch_api import mode as mode_now
 from gradlint.trace.tracer import Tracer
 
@@ -93,7 +95,7 @@ def _enter(tracer: Tracer, what: str, original: Method) -> Method:
                 return original(self)
             result = original(self)
             state.internal += 1
-            state.mode = mode_now()
+            state.mode = 2 if inference() else 1 if enabled() else 0  # `mode_now`, without the price of calling it
             return result
         state.busy = True
         try:
@@ -135,7 +137,7 @@ def _exit(tracer: Tracer, original: Method) -> Method:
                 return original(self, exc_type, exc_value, traceback)
             result = original(self, exc_type, exc_value, traceback)
             state.internal += 1
-            state.mode = mode_now()
+            state.mode = 2 if inference() else 1 if enabled() else 0  # `mode_now`, without the price of calling it
             return result
         state.busy = True
         try:
@@ -164,7 +166,7 @@ def _make(tracer: Tracer, original: Method) -> Method:
         if id(frame_of(1).f_code) in torchs:
             original(self, mode)
             state.internal += 1
-            state.mode = mode_now()
+            state.mode = 2 if inference() else 1 if enabled() else 0  # `mode_now`, without the price of calling it
             return
         state.busy = True
         try:
