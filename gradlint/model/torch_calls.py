@@ -139,7 +139,7 @@ METRIC_LIKE = re.compile(r"(^|[._])\w*metrics?(\[|$)")  # modules without parame
 # Constructors of modules outside the project.
 MODULE_FACTORIES = re.compile(
     r"^(torch\.nn\.(?!functional|init|utils|Parameter$|parameter|modules\.module)\w.*|torch\.hub\.load|torch\.jit\.(load|script)|torch\.compile"
-    r"|torchvision\.models\.(?!.*weights)(\w+\.)*[a-z]\w*|timm\.(models\.)?create_model|segmentation_models_pytorch\.\w+"
+    r"|torchvision\.models\.(?!.*[wW]eights)(\w+\.)*[a-z]\w*|timm\.(models\.)?create_model|segmentation_models_pytorch\.\w+"
     r"|transformers\.\w*(Model|For[A-Z]\w*|LMHeadModel|PreTrainedModel)\.from_(pretrained|config)"
     r"|transformers\.\w*(Model|For[A-Z]\w*)|torch_geometric\.nn\.\w+|open_clip\.create_model|lpips\.LPIPS|monai\.networks\.nets\.\w+"
     r"|diffusers\.(models\.)?(AutoencoderKL|UNet\w*Model|ControlNetModel|\w*Transformer\w*Model)\.from_pretrained"

@@ -2977,4 +2977,58 @@ def generate_images(path, latents):
         latents = latents - 0.1 * net(latents, step)
     return (latents * 127.5 + 128).clip(0, 255).to(torch.uint8)
 ```
+
+### modules that hold filters of another library, or losses under the names of their classes
+```python
+import pywt
+import torch
+from torch import nn
+
+class Inverse(nn.Module):
+    def __init__(self, name):
+        super().__init__()
+        wavelet = pywt.Wavelet(name)
+        self.low, self.high = wavelet.rec_lo, wavelet.rec_hi
+
+    def forward(self, image):
+        return image * self.low[0] + image * self.high[0]
+
+class Bins(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.MSELoss = nn.MSELoss()
+        self.register_buffer("bins", torch.linspace(0, 1, 10))
+
+    def forward(self, scores):
+        return self.bins[scores.argmax(-1)]
+
+    def loss(self, scores, wanted):
+        return self.MSELoss(self(scores), wanted)
+
+def generate(noise):
+    inverse, bins = Inverse("haar"), Bins()
+    inverse.eval()
+    return inverse(noise).argmax(1).tolist(), bins(noise).tolist()
+```
+
+### the transforms that belong to weights
+```python
+import torch
+import torchvision
+
+def create_model():
+    weights = torchvision.models.EfficientNet_B2_Weights.DEFAULT
+    transforms = weights.transforms()
+    model = torchvision.models.efficientnet_b2(weights=weights)
+    return model, transforms
+
+model, transforms = create_model()
+
+def predict(image):
+    image = transforms(image).unsqueeze(0)
+    model.eval()
+    with torch.inference_mode():
+        scores = model(image).softmax(1)
+    return [float(score) for score in scores[0]]
+```
 """

@@ -74,3 +74,21 @@ def test_a_layer_without_parameters_makes_no_class_that_has_any(build: Build) ->
     modules = project.calls.modules
     assert [modules.has_parameters(classes[name]) for name in ("Net", "Noisy")] == [False, True]
     assert isinstance(nn.CrossEntropyLoss(), torch.nn.Module)
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("wavelet = pywt.Wavelet(name); self.low = wavelet.low", False),
+        ("wavelet = pywt.Wavelet(name); self.wavelet = wavelet", True),
+        ("self.wavelet = pywt.Wavelet(name)", True),
+        ("self.MSELoss = nn.MSELoss(); self.MSELoss(name)", False),
+        ("self.Layer = nn.Linear(2, 2); self.Layer(name)", True),
+        ("self.MakeLayer(name)", True),
+    ],
+)
+def test_what_is_kept_of_other_libraries_may_have_parameters(build: Build, line: str, found: bool) -> None:
+    text = f"import pywt\nclass Net(nn.Module):\n    def __init__(self, name):\n        {line}\n"
+    project = build({"main.py": HEAD + text})
+    net = next(cls for module in project.modules for cls in module.classes)
+    assert project.calls.modules.has_parameters(net) is found

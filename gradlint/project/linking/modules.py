@@ -3,10 +3,10 @@
 import sys
 from collections.abc import Iterator
 
-from gradlint.model.code import Call, Constant, Name, dotted
+from gradlint.model.code import Assign, Attribute, Call, Constant, Name, dotted
 from gradlint.model.torch_calls import MODULE_CONTAINERS, NEVER_MODULES, PARAMETER_FREE, WRAPPED_TENSORS
 from gradlint.model.torch_names import LIGHTNING_ROOTS, MODULE_BASES, MODULE_CLASSES
-from gradlint.model.traverse import all_expressions, within
+from gradlint.model.traverse import all_expressions, statements, within
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.dependencies import Memo
 from gradlint.project.linking.link import Linker
@@ -127,13 +127,30 @@ class Modules:
                     return False
                 if root == "torch":
                     return full.startswith("torch.nn.")
-                return root not in NEVER_MODULES and root not in sys.stdlib_module_names
+                foreign = root in NEVER_MODULES or root in sys.stdlib_module_names
+                return not foreign and not self._is_only_asked(method, at)
             case ClassNode() as inner:
                 return self.is_module_class(inner) and self.has_parameters(inner)
             case FunctionNode() as factory:
                 return factory is not method and self._returns_parameters(factory)
+            case _ if name.startswith("self.") and self._bindings.values(method, name):
+                return False  # it is looked at where it is made
             case _:
                 return name.rpartition(".")[2][:1].isupper()
+
+    def _is_only_asked(self, method: FunctionNode, at: int) -> bool:
+        """Whether what is made stays in a variable that is only asked for attributes: ``wavelet = Wavelet(name)``."""
+        names = {
+            target.id
+            for statement in statements(method.facts.body)
+            if isinstance(statement, Assign) and isinstance(statement.value, Call) and statement.value.at == at
+            for target in statement.targets
+            if isinstance(target, Name)
+        }
+        owners = {e.value.at for e in all_expressions(method.facts.body) if isinstance(e, Attribute)}
+        used = (e for e in all_expressions(method.facts.body) if isinstance(e, Name) and e.id in names)
+        stored = {t.at for s in statements(method.facts.body) if isinstance(s, Assign) for t in s.targets}
+        return bool(names) and all(name.at in owners or name.at in stored for name in used)
 
 
 def _is_module(base: str) -> bool:

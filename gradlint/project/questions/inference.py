@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from gradlint.model.code import Call, Constant
+from gradlint.model.inference_names import TRAINING_FUNCTION
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import BACKWARD_METHODS, DRAWING, TRAINING_WORDS
 from gradlint.model.torch_names import EVALUATION_HOOKS
@@ -186,7 +187,11 @@ class Inference:
         if self.is_inference_name(function) or module.training is False or event.evaluating is not None:
             return False
         near = (function, caller.caller) if caller is not None else (function,)
-        return any(not TRAINING_WORDS.isdisjoint(each.facts.words) for each in near if not each.is_module_body)
+        return any(
+            not TRAINING_WORDS.isdisjoint(each.facts.words) or TRAINING_FUNCTION.search(each.facts.name) is not None
+            for each in near
+            if not each.is_module_body
+        )
 
     def _is_smoke_test(self, function: FunctionNode, module: Value, destiny: Destiny) -> bool:
         """A fresh model run once to see that it runs: only its output's shape is looked at, nothing is evaluated."""
