@@ -10,7 +10,7 @@ import pytest
 from gradlint import engine, registry, suppress
 from gradlint.cache.facts import Facts
 from gradlint.diagnostic import Outcome
-from gradlint.engine import analysis
+from gradlint.engine import analysis, asking
 from gradlint.engine.asking import Known
 from gradlint.finding import Finding
 from gradlint.project import Project
@@ -174,6 +174,20 @@ def test_several_processes_know_as_much_as_one(monkeypatch: pytest.MonkeyPatch) 
         engine.run(sources, RULES, jobs=jobs, memory=Facts(None, hold=True))
     one, two = (dict(each.of_modules) for each in known if each.of_modules)
     assert one == two
+
+
+def test_what_several_processes_leave_is_gone_on_with(tmp_path: Path) -> None:
+    sources = [Source(path, text) for path, text in sorted(FIXTURES.items())]
+    engine.run(sources, RULES, jobs=2, memory=Facts(str(tmp_path)))
+    for files in edited(FIXTURES, 5, 4):
+        assert outcome(files, Facts(str(tmp_path))) == outcome(files, engine.Forgetful())
+
+
+def test_all_that_is_worked_out_can_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    files = {**FIXTURES, **{f"{n}/{path}": text for n, case in enumerate(EXAMPLES) for path, text in case.items()}}
+    said = outcome(files, Facts(str(tmp_path)))
+    monkeypatch.setattr(asking, "_said", pytest.fail)  # asks again
+    assert outcome(files, Facts(str(tmp_path))) == said
 
 
 def test_a_finding_moves_with_lines_that_change_no_facts() -> None:

@@ -12,6 +12,8 @@ from gradlint.project import Names, Project
 from gradlint.rule import Rule
 from gradlint.source import Source
 
+_FEW = 0.02  # so many of the answers are found again and again, until a new record is worth writing
+
 
 class Analysis:
     """Asks rules only about modules of which they may say something else than before.
@@ -42,12 +44,14 @@ class Analysis:
         is_first = self._asked is None
         if is_first and (found := recorded(*asked, modules, texts, memory)) is not None:
             self._asked, self._project, self._known, self.places = asked, found.project, found.known, found.places
-        project, changed = self._up_to_date(modules, asked)
+        project, is_new = self._up_to_date(modules, asked)
         self._project = None  # whatever breaks off leaves half of a project
+        rules_of_modules = sum(rule.by_module for rule in rules)
+        to_ask = self._known.missing(reported, rules_of_modules)
         said = answers(project, rules, texts, reported, jobs, done, self._known)
         if not said.failures:
             self._project = project
-            self._is_news = is_first and bool(changed)
+            self._is_news = is_first and (is_new or to_ask > _FEW * len(reported) * rules_of_modules)
         return said
 
     def leave(self, memory: Memory) -> None:
@@ -56,15 +60,17 @@ class Analysis:
             record(*self._asked, Record(self._project, self._known, self.places), memory)
         self._is_news = False
 
-    def _up_to_date(self, modules: Sequence[ModuleFacts], asked: tuple[Names, tuple[Rule, ...]]) -> tuple[Project, int]:
-        """The project of these modules, and the bits of what has changed of what is known."""
+    def _up_to_date(
+        self, modules: Sequence[ModuleFacts], asked: tuple[Names, tuple[Rule, ...]]
+    ) -> tuple[Project, bool]:
+        """The project of these modules, and whether it was made just now."""
         project, self._project = self._project, None
         if project is not None and self._asked == asked:
             changed = project.update(modules)
             if changed is not None:
                 self._known.forget(changed)
-                return project, changed
+                return project, False
         if project is not None:
             gc.unfreeze()  # it holds itself in circles, and was thought to stay
         self._known, self._asked = Known(), asked
-        return Project(modules, asked[0]), -1
+        return Project(modules, asked[0]), True

@@ -1,5 +1,6 @@
 """All rules asked about a project, in one process or several."""
 
+import os
 import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from gradlint.engine.placing import places
 from gradlint.engine.reading import spelt
 from gradlint.engine.workers import can_fork, spread
 from gradlint.finding import Finding
-from gradlint.project import Project
+from gradlint.project import Project, snapshot
 from gradlint.project.linking.nodes import ModuleNode
 from gradlint.rule import Rule, RuleError
 from gradlint.source import Source
@@ -45,6 +46,10 @@ class Known:
     of_modules: dict[str, dict[str, Said]] = field(default_factory=dict)
     of_all: Sequence[_Answer] | None = None
 
+    def missing(self, paths: Collection[str], rules: int) -> int:
+        """How many answers of so many rules about the modules at these paths are not known."""
+        return sum(rules - len(self.of_modules.get(path, ())) for path in paths)
+
     def forget(self, changed: int) -> None:
         """Forget what may not hold any more, because of what has changed."""
         if not changed:
@@ -57,11 +62,15 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    """What came of one task: what was said of its modules or of the project, and which questions that took."""
+    """What came of one task: what was said of its modules or of the project, and which questions that took.
+
+    ``views`` is what another process than this one has worked out for that.
+    """
 
     said: Sequence[Mapping[str, Said]]
     of_all: Sequence[_Answer] | None
     asked: Mapping[str, int]
+    views: bytes
 
 
 def answers(
@@ -89,9 +98,12 @@ def answers(
     def ask(number: int) -> _Heard:
         said = [_said(module, apart, known_of[module.path], project, texts) for module in tasks[number]]
         of_all = [_answer(rule, project, texts) for rule in whole] if number == len(chunks) else None
-        return _Heard(said, of_all, {**project.linker.dependencies.asked})
+        views = snapshot.news(project) if os.getpid() != here else b""
+        return _Heard(said, of_all, {**project.linker.dependencies.asked}, views)
 
+    here = os.getpid()
     first = ask(0)  # what all of them need to know is found out once, before there are several processes
+    project.linker.dependencies.news()
     done(len(rules) // len(tasks))
     sizes = [_size(task or project.modules, texts) for task in tasks[1:]]
     rest = spread(
@@ -102,6 +114,8 @@ def answers(
             known_of[module.path].update(said)
         known.of_all = heard.of_all or known.of_all
         project.linker.dependencies.note(heard.asked)
+        if heard.views:
+            snapshot.hear(project, heard.views)
     parts = {rule.code: [known_of[module.path][rule.code].answer for module in modules] for rule in apart}
     parts.update(zip((rule.code for rule in whole), ([answer] for answer in known.of_all or ()), strict=True))
     return _joined(rules, [parts[rule.code] for rule in rules])

@@ -14,6 +14,7 @@ from typing import Any
 from gradlint.finding import Edit, Finding, Fix, Note, Place, Span
 from gradlint.model.facts import ModuleFacts
 from gradlint.project.grad_states.edges import Edge
+from gradlint.project.grad_states.state import Walked
 from gradlint.project.linking.dependencies import Results
 from gradlint.project.linking.files import Numbering
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, ModuleNode
@@ -21,7 +22,7 @@ from gradlint.project.project import Names, Project
 
 _Reduced = tuple[Callable[..., Any], tuple[Any, ...]]
 _BROKEN = (pickle.UnpicklingError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OverflowError)
-_RECORDS = (Edge, External, Place, Note, Edit, Fix, Finding, Span)
+_RECORDS = (Edge, Walked, External, Place, Note, Edit, Fix, Finding, Span)
 
 
 class SnapshotError(Exception):
@@ -50,16 +51,9 @@ def taken(project: Project, besides: object) -> bytes:
     Raises:
         SnapshotError: when that is something else.
     """
-    file = io.BytesIO()
     numbering = project.linker.files.numbering
-    pickle.dump(({path: bit.bit_length() for path, bit in numbering.bits.items()}, numbering.most), file, protocol=5)
-    pickler = pickle.Pickler(file, protocol=5)
-    pickler.dispatch_table = _REDUCERS
-    try:
-        pickler.dump((*_portable(project), besides))
-    except (pickle.PicklingError, TypeError, AttributeError) as error:
-        raise SnapshotError(str(error)) from error
-    return file.getvalue()
+    lengths = {path: bit.bit_length() for path, bit in numbering.bits.items()}
+    return pickle.dumps((lengths, numbering.most), protocol=5) + _packed((*_portable(project), besides))
 
 
 def restored(data: bytes, modules: Sequence[ModuleFacts], names: Names) -> tuple[Project, Any]:
@@ -72,34 +66,61 @@ def restored(data: bytes, modules: Sequence[ModuleFacts], names: Names) -> tuple
         file = io.BytesIO(data)
         lengths, most = _Unpickler(file, {}).load()
         project = Project(modules, names, Numbering({path: 1 << size - 1 for path, size in lengths.items()}, most))
-        makers = {**_MAKERS, **_node_makers({module.bit.bit_length(): module for module in project.modules})}
-        asked, spelt, tables, memos, numbers, besides = _Unpickler(file, makers).load()
+        asked, spelt, tables, memos, views, numbers, besides = _Unpickler(file, _makers(project)).load()
         for spelling in spelt:
             project.modes.spell(spelling)
-        known = {name: _known(memo, numbers) for name, memo in memos}
-        project.linker.dependencies.go_on(Results(asked, tables, known))
+        known, seen = ({name: _known(each, numbers) for name, each in kept} for kept in (memos, views))
+        project.linker.dependencies.go_on(Results(asked, tables, known, seen))
     except _BROKEN as error:
         raise SnapshotError(str(error)) from error
     return project, besides
 
 
+def news(project: Project) -> bytes:
+    """What views of a project have come to in this process, for one that has the same modules."""
+    numbers = Numbers()
+    return _packed((_columns(project.linker.dependencies.news(), numbers), numbers.all))
+
+
+def hear(project: Project, data: bytes) -> None:
+    """Know what views have come to in another process of ours."""
+    views, numbers = _Unpickler(io.BytesIO(data), _makers(project)).load()
+    project.linker.dependencies.hear({name: _known(each, numbers) for name, each in views})
+
+
+def _packed(found: object) -> bytes:
+    file = io.BytesIO()
+    pickler = pickle.Pickler(file, protocol=5)
+    pickler.dispatch_table = _REDUCERS
+    try:
+        pickler.dump(found)
+    except (pickle.PicklingError, TypeError, AttributeError) as error:
+        raise SnapshotError(str(error)) from error
+    return file.getvalue()
+
+
 def _portable(project: Project) -> tuple[object, ...]:
     """All that is worked out, such that it can be pickled quickly."""
     results, numbers = project.linker.dependencies.results, Numbers()
-    memos = [
+    memos, views = (_columns(kept, numbers) for kept in (results.memos, results.views))
+    return results.asked, [*project.modes.spelt], results.tables, memos, views, numbers.all
+
+
+def _columns(results: Mapping[str, Mapping[object, tuple[object, int]]], numbers: Numbers) -> list[object]:
+    """Results by name, taken apart: keys, what was found, and what that depends on."""
+    return [
         (name, ([*known], [found for found, _ in known.values()], [numbers.place(bits) for _, bits in known.values()]))
-        for name, known in results.memos.items()
+        for name, known in results.items()
     ]
-    return results.asked, [*project.modes.spelt], results.tables, memos, numbers.all
 
 
 def _known(
-    memo: tuple[Sequence[object], Sequence[object], Sequence[int]], numbers: Sequence[int]
+    columns: tuple[Sequence[object], Sequence[object], Sequence[int]], numbers: Sequence[int]
 ) -> dict[object, tuple[object, int]]:
-    return {key: (found, numbers[place]) for key, found, place in zip(*memo, strict=True)}
+    return {key: (found, numbers[place]) for key, found, place in zip(*columns, strict=True)}
 
 
-# What a pickle names to make nodes; see _node_makers.
+# What a pickle names to make nodes; see _makers.
 
 
 def _function(module: int, index: int) -> FunctionNode:
@@ -114,8 +135,10 @@ def _module(module: int) -> ModuleNode:
     raise SnapshotError(f"no project for module {module}")
 
 
-def _node_makers(modules: Mapping[int, ModuleNode]) -> dict[tuple[str, str], object]:
+def _makers(project: Project) -> dict[tuple[str, str], object]:
+    modules = {module.bit.bit_length(): module for module in project.modules}
     return {
+        **_MAKERS,
         (__name__, _function.__name__): lambda module, index: modules[module].functions[index],
         (__name__, _class.__name__): lambda module, index: modules[module].classes[index],
         (__name__, _module.__name__): modules.__getitem__,

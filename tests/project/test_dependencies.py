@@ -13,7 +13,7 @@ from gradlint import registry
 from gradlint.finding import Finding
 from gradlint.model.extract import extract
 from gradlint.project import Project
-from gradlint.project.linking.dependencies import Dependencies, Memo, Table, Whole
+from gradlint.project.linking.dependencies import Dependencies, Memo, Table, View, Whole
 from gradlint.project.linking.nodes import ClassNode, FunctionNode, ModuleNode
 from gradlint.rule import Rule
 from gradlint.source import Source
@@ -142,3 +142,31 @@ def test_who_asked_for_a_word_hears_of_its_first_use_elsewhere() -> None:
     assert changed is not None
     assert [bool(changed & bits) for _, bits in uses] == [True, False]
     assert [f.module.path for f in mentions.of("seek")] == ["a.py"]
+
+
+def test_who_looks_through_a_view_hears_only_of_another_answer() -> None:
+    project = linked([Source("a.py", "x = 1"), Source("b.py", "y = 1")])
+    a, b = project.modules
+    dependencies = project.linker.dependencies
+    names: View[ModuleNode, frozenset[str]] = View(
+        dependencies, "names", lambda module: module.body.facts.local, lambda _: ()
+    )
+    found, bits = dependencies.noted(lambda: names.of(b), a.bit)
+    assert found == {"y"}
+    told = []
+    for text in ("y = 2", "z = 2", "z = 3"):
+        changed = project.update([a.facts, extract(Source("b.py", text))])
+        assert changed is not None
+        told.append(bool(changed & bits & ~b.bit))
+        assert names.of(project.modules[1]) == {text[0]}
+    assert told == [False, False, False]  # a module that has changed is looked at itself
+    sizes: View[ModuleNode, int] = View(
+        dependencies, "sizes", lambda _: len(names.of(project.modules[1])), lambda _: ()
+    )
+    seen, bits = dependencies.noted(lambda: sizes.of(a), 0)
+    assert seen == 1
+    for text, is_new in (("w = 1", False), ("w = v = 1", True), ("v = w = 2", False)):
+        changed = project.update([a.facts, extract(Source("b.py", text))])
+        assert changed is not None
+        assert bool(changed & bits) == is_new
+    assert sizes.of(a) == 2

@@ -17,7 +17,7 @@ from gradlint.model.traverse import all_expressions
 from gradlint.project.linking.bindings import Bindings, owner_class
 from gradlint.project.linking.callbacks import Callbacks
 from gradlint.project.linking.choices import Choice, chosen_by_attribute, chosen_by_key, chosen_by_name
-from gradlint.project.linking.dependencies import Memo, Table
+from gradlint.project.linking.dependencies import Memo, Table, View
 from gradlint.project.linking.instances import Instances
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.modules import Modules
@@ -70,8 +70,8 @@ class Edges:
         self._following: list[_Variable] = []  # variables that stand for one another
         self._callbacks = Callbacks(linker, bindings, self.called)
         dependencies = linker.dependencies
-        self._methods: Memo[tuple[ClassNode, str], tuple[FunctionNode, ...]] = Memo(
-            dependencies, lambda key: tuple(self._found_methods(*key)), ()
+        self._methods: View[tuple[ClassNode, str], tuple[FunctionNode, ...]] = View(
+            dependencies, "methods of classes", lambda key: tuple(self._found_methods(*key)), lambda found: found
         )
         self._edges_of: Memo[FunctionNode, tuple[Edge, ...]] = Memo(
             dependencies, lambda f: tuple(self._edges(f)), (), "edges"
@@ -154,6 +154,14 @@ class Edges:
         """The functions and all that they certainly call, directly or not."""
         outgoing = self._certain_callees
         return _closure(functions, lambda f: outgoing.get(f, ()))
+
+    def certainly_above(self, functions: Iterable[FunctionNode]) -> set[FunctionNode]:
+        """The functions and all that certainly call one of them; for what is about all of the project."""
+        incoming: dict[FunctionNode, list[FunctionNode]] = defaultdict(list)
+        for caller, callees in self._certain_callees.all.items():
+            for callee in callees:
+                incoming[callee].append(caller)
+        return _closure(functions, lambda f: incoming.get(f, ()))
 
     def _edges(self, function: FunctionNode) -> Iterator[Edge]:
         for call in function.facts.calls:

@@ -24,7 +24,9 @@ class Modes:
     def __init__(self, linker: Linker, bindings: Bindings) -> None:
         self._linker = linker
         self._bindings = bindings
-        self._renamed: Memo[ModuleNode, tuple[tuple[str, str], ...]] = Memo(linker.dependencies, _renamed_in, ())
+        self._renamed: Memo[ModuleNode, tuple[tuple[str, str], ...]] = Memo(
+            linker.dependencies, _renamed_in, (), "renamed"
+        )
         self._spelt: dict[frozenset[str], Whole[frozenset[str]]] = {}
         self._renamings: Whole[dict[str, set[str]]] = Whole(linker.dependencies, "renamings", self._find_renamings)
         self._holders: Whole[frozenset[str]] = Whole(linker.dependencies, "holders", self._find_holders)

@@ -42,9 +42,14 @@ _SETTING = frozenset({"set_grad_enabled", "_set_grad_enabled"})
 
 
 @dataclass(slots=True)
-class _Walked:
+class Walked:
+    """What a function's guards do at places, and what a call of it leaves behind."""
+
     at: dict[int, Effect] = field(default_factory=dict)
     after: Effect = IDENTITY
+
+
+_UNCHANGED = Walked()
 
 
 class GradStates:
@@ -55,7 +60,7 @@ class GradStates:
         self._modes = modes
         self.guards = Guards(linker, bindings, self, configured)
         self.decorators = Decorators(linker, bindings, self, self.guards)
-        self._walked: Memo[FunctionNode, _Walked] = Memo(linker.dependencies, self._walk, _Walked())
+        self._walked: Memo[FunctionNode, Walked] = Memo(linker.dependencies, self._walk, _UNCHANGED, "walked")
         self._leaking: Whole[frozenset[str]] = Whole(linker.dependencies, "leaking", self._find_leaking)
         self._acting: Whole[frozenset[str]] = Whole(linker.dependencies, "acting on modes", self._find_acting)
 
@@ -75,8 +80,8 @@ class GradStates:
         """Whether the function itself has switched recording off at a node, if it was on at its entry."""
         return bool(apply(self.effect_at(function, at), GRAD) & (NO_GRAD | INFERENCE))
 
-    def _walk(self, function: FunctionNode) -> _Walked:
-        return _Walker(self, function).run() if self._may_change(function) else _Walked()
+    def _walk(self, function: FunctionNode) -> Walked:
+        return _Walker(self, function).run() if self._may_change(function) else _UNCHANGED
 
     def _find_leaking(self) -> frozenset[str]:
         return _leaking_names(self._linker, self._modes.spellings(_SETTING))
@@ -128,10 +133,10 @@ class _Walker:
     def __init__(self, states: GradStates, function: FunctionNode) -> None:
         self._states = states
         self._function = function
-        self._found = _Walked()
+        self._found = Walked()
         self._exits: list[Effect] = []
 
-    def run(self) -> _Walked:
+    def run(self) -> Walked:
         last = self._block(self._function.facts.body, IDENTITY)
         ends = [*self._exits, *([last] if last is not None else [])]
         for end in ends:

@@ -13,6 +13,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, Protocol, TypeVar
 
 from gradlint.project.linking.nodes import ClassNode, FunctionNode, ModuleNode
@@ -52,12 +53,13 @@ class Results:
     """What has been worked out of a project, for another process to go on with.
 
     Questions asked, by the name of the table, as bits; answers by the name of the table; results with what they depend
-    on by the name of the memo.
+    on by the name of the memo, and those of views.
     """
 
     asked: Mapping[str, int]
     tables: Mapping[str, Mapping[Any, Any]]
     memos: Mapping[str, Mapping[Any, tuple[Any, int]]]
+    views: Mapping[str, Mapping[Any, tuple[Any, int]]]
 
 
 class Remembering(Protocol):
@@ -87,7 +89,7 @@ class Dependencies:
     name of the table.
     """
 
-    __slots__ = ("_answering", "_first", "_kept", "_memos", "_same", "_tables", "asked", "bits")
+    __slots__ = ("_answering", "_first", "_kept", "_memos", "_same", "_tables", "_views", "asked", "bits")
 
     def __init__(self, modules: int) -> None:
         """For so many modules."""
@@ -99,6 +101,7 @@ class Dependencies:
         self._answering: list[Answering] = []
         self._tables: dict[str, Table[Any, Any]] = {}
         self._kept: dict[str, Memo[Any, Any]] = {}
+        self._views: dict[str, View[Any, Any]] = {}
 
     def remember(self, memo: Remembering) -> None:
         """Tell a memo when it is to forget."""
@@ -117,6 +120,21 @@ class Dependencies:
         """Have a memo's results kept for other processes."""
         self._kept[name] = memo
 
+    def look(self, name: str, view: "View[Any, Any]") -> None:
+        """Have a view's answers found again after edits, and kept for other processes."""
+        self._views[name] = view
+        self.remember(view)
+        self.answer(view)
+
+    def news(self) -> dict[str, Mapping[Any, tuple[Any, int]]]:
+        """What views have come to since this was asked before."""
+        return {name: news for name, view in self._views.items() if (news := view.news())}
+
+    def hear(self, news: Mapping[str, Mapping[Any, tuple[Any, int]]]) -> None:
+        """Know what views in another process have come to."""
+        for name, known in news.items():
+            self._views[name].hear(known)
+
     @property
     def results(self) -> Results:
         """What is worked out so far, less what nobody asked about or is quickly found again."""
@@ -124,6 +142,7 @@ class Dependencies:
             {**self.asked},
             {name: {**table.all} for name, table in [*self._tables.items()] if self.asked[name]},
             {name: memo.known for name, memo in self._kept.items()},
+            {name: view.known for name, view in self._views.items()},
         )
 
     def go_on(self, results: Results) -> None:
@@ -133,6 +152,7 @@ class Dependencies:
             self._tables[name].all = answers
         for name, known in results.memos.items():
             self._kept[name].known = known
+        self.hear(results.views)
 
     def question(self, table: str, key: object) -> int:
         """The bit of a question; the same in all processes."""
@@ -175,7 +195,16 @@ class Dependencies:
             if bits := answering.changed(change):
                 self._forget(bits)
                 changed |= bits
+        while bits := self._seen_anew(change):  # by what later answers have changed
+            self._forget(bits)
+            changed |= bits
         return changed
+
+    def _seen_anew(self, change: Change) -> int:
+        bits = 0
+        for view in self._views.values():
+            bits |= view.changed(change)
+        return bits
 
     def _forget(self, changed: int) -> None:
         for memo in self._memos:
@@ -337,6 +366,95 @@ class Whole(Table[str, tuple[Found]]):
         return known[0][0]
 
 
+class View(Generic[Key, Found]):
+    """Results by what they are about, of which who asks depends on the answer alone, not on all it was found by.
+
+    After an edit the answers that it may have changed are found again at once. A key is a node or begins with one,
+    and no answer takes another of the same view. ``nodes`` are those that an answer names.
+    """
+
+    __slots__ = ("_before", "_dependencies", "_find", "_known", "_name", "_news", "_nodes")
+
+    def __init__(
+        self,
+        dependencies: Dependencies,
+        name: str,
+        find: Callable[[Key], Found],
+        nodes: Callable[[Found], Iterable[Node]],
+    ) -> None:
+        self._dependencies = dependencies
+        self._name = name
+        self._find = find
+        self._nodes = nodes
+        self._known: dict[Key, tuple[Found, int, int]] = {}  # with what who asks depends on, and the answer itself
+        self._before: dict[Key, Found] = {}
+        self._news: list[Key] = []
+        dependencies.look(name, self)
+
+    def of(self, key: Key) -> Found:
+        """The answer for a key, worked out or remembered."""
+        known = self._known.get(key)
+        if known is None:
+            known = self._worked_out(key)
+        self._dependencies.bits |= known[1]
+        return known[0]
+
+    def _worked_out(self, key: Key) -> tuple[Found, int, int]:
+        dependencies = self._dependencies
+        outside, dependencies.bits = dependencies.bits, bit_of(key)
+        try:
+            found, bits = self._find(key), dependencies.bits
+        finally:
+            dependencies.bits = outside
+        self._news.append(key)
+        self._know(key, found, bits)
+        return self._known[key]
+
+    def _know(self, key: Key, found: Found, bits: int) -> None:
+        dependencies = self._dependencies
+        asked = dependencies.question(self._name, key)
+        dependencies.asked[self._name] |= asked
+        asked |= bit_of(key)
+        for node in self._nodes(found):
+            asked |= node.module.bit
+        self._known[key] = found, dependencies.same(asked), dependencies.same(bits)
+
+    def news(self) -> dict[Key, tuple[Found, int]]:
+        """What has been worked out since this was asked before."""
+        news, self._news = self._news, []
+        return {key: (known[0], known[2]) for key in news if (known := self._known.get(key)) is not None}
+
+    @property
+    def known(self) -> Mapping[Key, tuple[Found, int]]:
+        """All answers so far, each with what it depends on."""
+        return {key: (found, bits) for key, (found, _, bits) in self._known.items()}
+
+    def hear(self, known: Mapping[Key, tuple[Found, int]]) -> None:
+        """Know answers that were found in another process."""
+        for key, (found, bits) in known.items():
+            if key not in self._known:
+                self._know(key, found, bits)
+
+    def forget(self, changed: int) -> None:
+        """Set the answers aside that depend on one of these bits."""
+        for key in [key for key, known in self._known.items() if known[2] & changed]:
+            self._before[key] = self._known.pop(key)[0]
+
+    def clear(self) -> None:
+        """Keep what was not set aside."""
+
+    def changed(self, change: Change) -> int:
+        """The bits of questions that have another answer now; who heard of nodes that are gone has looked at those."""
+        before, self._before = self._before, {}
+        bits, touched = 0, change.touched
+        for key, known in before.items():
+            if bit_of(key) & touched or any(node.module.bit & touched for node in self._nodes(known)):
+                continue
+            if self._dependencies.aside(partial(self.of, key)) != known:
+                bits |= self._dependencies.question(self._name, key)
+        return bits
+
+
 def bit_of(key: object) -> int:
     """The bit of the module of a node, or of the node that a key begins with; 0 if there is none."""
     node = key[0] if isinstance(key, tuple) else key
@@ -352,5 +470,7 @@ def _number(key: object) -> int:
             return module.bit.bit_length() * 193 + _number(key.name)
         case ModuleNode(bit=bit):
             return bit.bit_length()
+        case (first, *rest):
+            return sum(map(_number, rest), _number(first) * 31)
         case _:
             return zlib.crc32(str(key).encode("utf-8", "surrogatepass"))

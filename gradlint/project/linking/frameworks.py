@@ -1,7 +1,7 @@
 """Which modules work with torch, and which with something else."""
 
 from gradlint.model.inference_names import OTHER_FRAMEWORKS, TORCH_PACKAGES, TORCH_WORDS
-from gradlint.project.linking.dependencies import Memo
+from gradlint.project.linking.dependencies import Memo, View
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import External, ModuleNode
 
@@ -13,17 +13,22 @@ class Frameworks:
 
     def __init__(self, linker: Linker) -> None:
         self._linker = linker
-        self._imports: Memo[ModuleNode, _Imports] = Memo(linker.dependencies, self._find_imports, (None, ()))
-        self._reaches: Memo[ModuleNode, bool] = Memo(linker.dependencies, self._find_reaches, False)
+        self._imports: Memo[ModuleNode, _Imports] = Memo(linker.dependencies, self._find_imports, (None, ()), "imports")
+        self._is_torch: View[ModuleNode, bool] = View(
+            linker.dependencies, "torch", self._find_whether_torch, lambda _: ()
+        )
 
     def is_torch(self, module: ModuleNode) -> bool:
         """Whether a module imports torch, or others of the project that do, or says what only torch's code says."""
+        return self._is_torch.of(module)
+
+    def _find_whether_torch(self, module: ModuleNode) -> bool:
         if self._imports.of(module)[0] is False:
             return False
         spoken = any(not TORCH_WORDS.isdisjoint(function.facts.words) for function in module.functions)
-        return spoken or self._reaches.of(module)
+        return spoken or self._reaches(module)
 
-    def _find_reaches(self, module: ModuleNode) -> bool:
+    def _reaches(self, module: ModuleNode) -> bool:
         """Whether torch is imported by a module or by what it imports; modules may import one another in circles."""
         reached, known = [module], {module}
         for other in reached:

@@ -32,7 +32,7 @@ class Linker:
         self._members: Memo[tuple[ModuleNode, str], Target | None] = Memo(self.dependencies, self._find_member, None)
         self._chain: _Chain | None = None
         self._ancestors: Memo[ClassNode, tuple[ClassNode | External, ...]] = Memo(
-            self.dependencies, lambda cls: tuple(dict.fromkeys(self._linearise(cls))), ()
+            self.dependencies, lambda cls: tuple(dict.fromkeys(self._linearise(cls))), (), "ancestors"
         )
         self.mentions = Mentions(self.dependencies, self.modules)
         self.methods_named: Table[str, list[FunctionNode]] = Table(

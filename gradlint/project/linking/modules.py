@@ -8,7 +8,7 @@ from gradlint.model.torch_calls import MODULE_CONTAINERS, NEVER_MODULES, PARAMET
 from gradlint.model.torch_names import LIGHTNING_ROOTS, MODULE_BASES, MODULE_CLASSES
 from gradlint.model.traverse import all_expressions, statements, within
 from gradlint.project.linking.bindings import Bindings
-from gradlint.project.linking.dependencies import Memo
+from gradlint.project.linking.dependencies import Memo, View
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.linking.returns import returned
@@ -27,6 +27,9 @@ class Modules:
             linker.dependencies, lambda key: self._has_parameters(*key), False
         )
         self._modules: Memo[ClassNode, bool] = Memo(linker.dependencies, self._is_module_class, False)
+        self._mostly_with_parameters: View[ClassNode, bool] = View(
+            linker.dependencies, "with parameters", self._find_whether_mostly_with_parameters, lambda _: ()
+        )
 
     def is_module_class(self, cls: ClassNode) -> bool:
         """Whether instances are ``torch.nn.Module``: by a base, or by having ``forward`` under an unknown base."""
@@ -49,6 +52,15 @@ class Modules:
         ``beside_handed`` leaves out the modules that its constructor is given.
         """
         return self._with_parameters.of((cls, beside_handed))
+
+    def may_have_parameters(self, cls: ClassNode) -> bool:
+        """Whether an instance of a class has anything to train: the class itself, or most of those derived from it."""
+        return self._mostly_with_parameters.of(cls)
+
+    def _find_whether_mostly_with_parameters(self, cls: ClassNode) -> bool:
+        derived = self._linker.subclasses.get(cls, ())
+        counted = [self.has_parameters(each) for each in (cls, *derived)]
+        return counted[0] or 2 * sum(counted) > len(derived)
 
     def _has_parameters(self, cls: ClassNode, beside_handed: bool) -> bool:
         return any(

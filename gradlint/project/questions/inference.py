@@ -222,8 +222,9 @@ class Inference:
 
     def _find_deriving(self) -> dict[ClassNode, bool]:
         """The project's modules whose ``forward`` takes a derivative, or calls something that does."""
-        below = self._calls.below
-        return {cls: True for cls, forward in self._forwards() if any(map(_takes_derivative, below([forward])))}
+        functions = (function for module in self._linker.modules for function in module.functions)
+        deriving = self._calls.certainly_above(filter(_takes_derivative, functions))
+        return {cls: True for cls, forward in self._forwards() if forward in deriving}
 
     def _meets_numpy(self, function: FunctionNode, event: CallEvent, module: Value) -> bool:
         """Whether a function of numpy is given the result of what may be a model of another kind.

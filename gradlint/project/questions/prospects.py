@@ -44,9 +44,11 @@ class Prospects:
         self._calls = calls
         self._models = frozenset(name.rpartition(".")[2] for name in models)
         dependencies = linker.dependencies
-        self._held_in: Memo[ModuleNode, frozenset[str]] = Memo(dependencies, _held_in, frozenset())
+        self._held_in: Memo[ModuleNode, frozenset[str]] = Memo(dependencies, _held_in, frozenset(), "held")
         self._held: Table[str, bool] = Table(dependencies, "held", self._find_held, lambda _: ())
-        self._like_a_module: Memo[FunctionNode, bool] = Memo(dependencies, self._calls_like_a_module, False)
+        self._like_a_module: Memo[FunctionNode, bool] = Memo(
+            dependencies, self._calls_like_a_module, False, "like a module"
+        )
         self._functions: Table[FunctionNode, bool] = Table(dependencies, "prospects", self._find, lambda _: ())
 
     def may_forward(self, function: FunctionNode) -> bool:

@@ -27,7 +27,6 @@ from gradlint.model.code import (
     With,
     dotted,
 )
-from gradlint.project.linking.nodes import ClassNode
 from gradlint.project.running import assignments, evaluate
 from gradlint.project.running.conditions import decided
 from gradlint.project.running.flow import Flow, Flows
@@ -69,16 +68,10 @@ class Run(Memory):
             return Value("callable", target=owner)
         if name != "self" and (cls := calls.instances.class_of(self.function, name)) is not None:
             if calls.modules.is_module_class(cls):
-                frozen = None if self._may_have_parameters(cls) else True
+                frozen = None if calls.modules.may_have_parameters(cls) else True
                 return Value("module", target=cls, certainty="known", parameter=name, frozen=frozen)
             return Value(origins=origins, target=cls, parameter=name)
         return Value(origins=origins, parameter=name, constant=self.flow.known.get(name, NO_CONSTANT))
-
-    def _may_have_parameters(self, cls: ClassNode) -> bool:
-        """Whether an instance of a class has anything to train: the class itself, or most of those derived from it."""
-        derived = self.flows.linker.subclasses.get(cls, ())
-        counted = [self.flows.calls.modules.has_parameters(each) for each in (cls, *derived)]
-        return counted[0] or 2 * sum(counted) > len(derived)
 
     def bind(self, target: Expression, value: Value) -> None:
         """Give a target a value."""
