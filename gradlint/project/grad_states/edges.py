@@ -17,12 +17,13 @@ from gradlint.model.traverse import all_expressions
 from gradlint.project.linking.bindings import Bindings, owner_class
 from gradlint.project.linking.callbacks import Callbacks
 from gradlint.project.linking.choices import Choice, chosen_by_attribute, chosen_by_key, chosen_by_name
-from gradlint.project.linking.dependencies import Memo, Table, View
+from gradlint.project.linking.dependencies import Memo, Table
 from gradlint.project.linking.instances import Instances
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.modules import Modules
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.linking.returns import returns_loss
+from gradlint.project.linking.views import View
 
 _Variable = tuple[FunctionNode | ClassNode, str]  # whose it is, and its name
 
