@@ -39,6 +39,11 @@ class Facts:
         self._left: object = None
         self.trouble = ""
 
+    @property
+    def forgets(self) -> bool:
+        """Whether nothing is left for later runs."""
+        return self._folder is None and not self.holds
+
     def recall(self, sources: Sequence[Source]) -> Mapping[str, ModuleFacts]:
         """What is known of sources, by path."""
         keys = {source.path: _key(source) for source in sources}

@@ -9,6 +9,7 @@ from gradlint.engine.reading import Memory
 from gradlint.engine.record import Record, record, recorded
 from gradlint.model.facts import ModuleFacts
 from gradlint.project import Names, Project
+from gradlint.project.linking.files import unnumbered
 from gradlint.rule import Rule
 from gradlint.source import Source
 
@@ -18,10 +19,11 @@ _FEW = 0.02  # so many of the answers are found again and again, until a new rec
 class Analysis:
     """Asks rules only about modules of which they may say something else than before.
 
-    ``places`` are those of findings, by path.
+    ``places`` are those of findings, by path. An analysis for ``once`` does not note what results depend on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, once: bool = False) -> None:
+        self._once = once
         self.places: dict[str, Located] = {}
         self._project: Project | None = None
         self._asked: tuple[Names, tuple[Rule, ...]] | None = None
@@ -48,7 +50,7 @@ class Analysis:
         self._project = None  # whatever breaks off leaves half of a project
         rules_of_modules = sum(rule.by_module for rule in rules)
         to_ask = self._known.missing(reported, rules_of_modules)
-        said = answers(project, rules, texts, reported, jobs, done, self._known)
+        said = answers(project, rules, texts, reported, jobs, done, self._known, holds=memory.holds)
         if not said.failures:
             self._project = project
             self._is_news = is_first and (is_new or to_ask > _FEW * len(reported) * rules_of_modules)
@@ -73,4 +75,4 @@ class Analysis:
         if project is not None:
             gc.unfreeze()  # it holds itself in circles, and was thought to stay
         self._known, self._asked = Known(), asked
-        return Project(modules, asked[0]), True
+        return Project(modules, asked[0], unnumbered(modules) if self._once else None), True

@@ -81,11 +81,13 @@ def answers(
     jobs: int,
     done: Callable[[int], None],
     known: Known | None = None,
+    *,
+    holds: bool = False,
 ) -> Answers:
     """What all rules say of the files to report on, and some of them of others too.
 
     What is ``known`` is not asked again, and what is said is added to it. ``done`` hears how far that is, counted in
-    rules.
+    rules. ``holds`` tells that the project is asked again after edits, and had better keep what it worked out.
     """
     known = known or Known()
     modules = [module for module in project.modules if module.path in reported]
@@ -97,6 +99,8 @@ def answers(
 
     def ask(number: int) -> _Heard:
         said = [_said(module, apart, known_of[module.path], project, texts) for module in tasks[number]]
+        if not holds:
+            project.flows.leave(tasks[number])
         of_all = [_answer(rule, project, texts) for rule in whole] if number == len(chunks) else None
         views = snapshot.news(project) if os.getpid() != here else b""
         return _Heard(said, of_all, {**project.linker.dependencies.asked}, views)

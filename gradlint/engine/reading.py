@@ -16,6 +16,11 @@ class Memory(Protocol):
     """Facts of earlier runs, and what was made of them; ``holds`` if that stays in this process."""
 
     @property
+    def forgets(self) -> bool:
+        """Whether no later run, here or in another process, will ever know of this one."""
+        ...
+
+    @property
     def holds(self) -> bool:
         """Whether later runs of this process go on with what is left."""
         ...
@@ -47,6 +52,7 @@ class Memory(Protocol):
 class Forgetful:
     """Remembers nothing."""
 
+    forgets = True
     holds = False
 
     def recall(self, sources: Sequence[Source]) -> Mapping[str, ModuleFacts]:

@@ -1,6 +1,7 @@
 """The run itself: extract facts, link them, ask the rules, place what they say, apply comments."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 
 from gradlint.diagnostic import Failure, Outcome
 from gradlint.engine.analysis import Analysis
@@ -51,7 +52,7 @@ def run(
 
     def work() -> Outcome:
         modules, unread = extracted([*texts.values()], memory, jobs, lambda done: progress(done, steps))
-        known = analysis or memory.held(Analysis)
+        known = analysis or memory.held(partial(Analysis, once=memory.forgets))
         said = known.answers(
             modules, names, rules, texts, reported, jobs, lambda done: progress(len(texts) + done, steps), memory
         )

@@ -43,12 +43,14 @@ import re
 from collections.abc import Iterator
 
 from gradlint.rule import (
+    Assign,
     CallEvent,
     Constant,
     Edit,
     Finding,
     Fix,
     FunctionNode,
+    Name,
     Operation,
     Project,
     Value,
@@ -58,23 +60,29 @@ from gradlint.rule import (
 )
 
 _FILLED_IN = re.compile(r"%[-+ #0]*\d*(?:\.\d+)?([a-zA-Z])")
-_WORDS = frozenset({"float", "complex", "math"})
+_NAMES = frozenset({"float", "complex", "math", "builtins"})
 _CONVERTING = frozenset({"builtins.float", "builtins.complex"})
 
 
 @rule("GL216", severity="advice", since="0.1.0")
 def scalar_from_grad_tensor(project: Project) -> Iterator[Finding]:
     """Find conversions of tensors that are known to require grad."""
-    for function in project.functions():
-        yield from _filled_in(project, function)
-        if not _may_convert(function):
-            continue
-        for event in project.flow(function).calls.values():
-            name = getattr(event.callee.target, "name", "")
-            if (name in _CONVERTING or name.startswith("math.")) and len(event.arguments) == 1:
-                value = event.arguments[0].value
-                if value.kind == "tensor" and value.requires_grad:
-                    yield _finding(function, event, name)
+    for module in project.modules:
+        names = _converting_names(module.body)
+        for function in module.functions:
+            yield from _filled_in(project, function)
+            if _may_convert(function, names):
+                yield from _converted(project, function)
+
+
+def _converted(project: Project, function: FunctionNode) -> Iterator[Finding]:
+    """``float(loss)``."""
+    for event in project.flow(function).calls.values():
+        name = getattr(event.callee.target, "name", "")
+        if (name in _CONVERTING or name.startswith("math.")) and len(event.arguments) == 1:
+            value = event.arguments[0].value
+            if value.kind == "tensor" and value.requires_grad:
+                yield _finding(function, event, name)
 
 
 def _filled_in(project: Project, function: FunctionNode) -> Iterator[Finding]:
@@ -99,10 +107,21 @@ def _is_converted(letter: str, value: Value) -> bool:
     return letter in "eEfFgG" and value.kind == "tensor" and bool(value.requires_grad)
 
 
-def _may_convert(function: FunctionNode) -> bool:
-    """Whether a function names what converts, or stands in a module that imports from ``math``."""
-    imports = function.module.body.facts.imports
-    return not _WORDS.isdisjoint(function.facts.words) or any(found.module == "math" for found in imports)
+def _converting_names(function: FunctionNode) -> frozenset[str]:
+    """The names under which a function has what makes a number of its argument."""
+    names = _NAMES | {found.binding for found in function.facts.imports if found.module == "math"}
+    for statement in function.facts.body:  # ``log = math.log``
+        if isinstance(statement, Assign) and (dotted(statement.value) or "").partition(".")[0] in names:
+            names |= {target.id for target in statement.targets if isinstance(target, Name)}
+    return names
+
+
+def _may_convert(function: FunctionNode, outer: frozenset[str]) -> bool:
+    """Whether a function reads one of these names, and not only attributes that are called so: ``x.float()``."""
+    names = outer | _converting_names(function) if function.facts.imports else outer
+    if names.isdisjoint(function.facts.words):
+        return False
+    return any(isinstance(part, Name) and part.id in names for part in all_expressions(function.facts.body))
 
 
 def _finding(function: FunctionNode, event: CallEvent, name: str) -> Finding:
@@ -156,6 +175,24 @@ def train_step(model, criterion, images, labels):
     return math.exp(loss), float(loss)  # GL216 GL216
 
 # run: found = train_step(torch.nn.Linear(3, 3), torch.nn.MSELoss(), torch.ones(2, 3), torch.ones(2, 3))
+# warns: UserWarning: Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.
+```
+
+### under another name
+```python
+import math
+import torch
+
+log = math.log
+to_number = float
+
+def numbers():
+    from math import sqrt as root
+    weight = torch.ones(3, requires_grad=True)
+    loss = weight.square().sum()
+    return log(loss), root(loss), to_number(loss)  # GL216 GL216 GL216
+
+# run: found = numbers()
 # warns: UserWarning: Converting a tensor with requires_grad=True to a scalar may lead to unexpected behavior.
 ```
 

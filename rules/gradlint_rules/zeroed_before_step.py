@@ -51,7 +51,7 @@ from gradlint.rule import Finding, Fix, FunctionNode, Moment, Note, Project, rew
 def zeroed_before_step(project: Project) -> Iterator[Finding]:
     """Find steps that on every path come after ``backward()`` and then ``zero_grad()``."""
     for function in project.functions():
-        if not project.order.steps.acts(function):
+        if function.facts.words.isdisjoint(("step", "optimizer_step")):
             continue
         silent = scope.expected_to_fail(function)
         for moment in project.order.moments(function):

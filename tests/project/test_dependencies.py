@@ -14,6 +14,7 @@ from gradlint.finding import Finding
 from gradlint.model.extract import extract
 from gradlint.project import Project
 from gradlint.project.linking.dependencies import Dependencies, Memo, Table, Whole
+from gradlint.project.linking.files import unnumbered
 from gradlint.project.linking.nodes import ClassNode, FunctionNode, ModuleNode
 from gradlint.project.linking.views import View
 from gradlint.rule import Rule
@@ -171,3 +172,12 @@ def test_who_looks_through_a_view_hears_only_of_another_answer() -> None:
         assert changed is not None
         assert bool(changed & bits) == is_new
     assert sizes.of(a) == 2
+
+
+def test_a_project_that_notes_nothing_cannot_go_on_after_edits() -> None:
+    modules = [extract(source) for source in EXAMPLES[0]]
+    project = Project(modules, numbering=unnumbered(modules))
+    for rule in RULES:
+        list(rule.check(project))
+    assert not any(project.linker.dependencies.asked.values())
+    assert project.update(modules[1:]) is None

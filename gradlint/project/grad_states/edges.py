@@ -165,23 +165,34 @@ class Edges:
         return _closure(functions, lambda f: incoming.get(f, ()))
 
     def _edges(self, function: FunctionNode) -> Iterator[Edge]:
+        called: dict[str, tuple[tuple[FunctionNode, bool], ...]] = {}  # most names come more than once
+        handed: dict[str, FunctionNode | None] = {}
         for call in function.facts.calls:
             if call.callee:
-                for callee, certain in self.called(function, call.callee):
+                if call.callee not in called:
+                    called[call.callee] = tuple(self.called(function, call.callee))
+                for callee, certain in called[call.callee]:
                     yield Edge(function, call.at, callee, certain)
             elif not call.method:
                 for callee in self._certainly_called(chosen_by_key(self._bindings, function, call)):
                     yield Edge(function, call.at, callee)
             for name in call.handed:
-                yield from self._edges_of_handed(function, call, name)
+                if name not in handed:
+                    handed[name] = self._meant(function, name)
+                if (given := handed[name]) is not None:
+                    yield from self._edges_of_handed(function, call, name, given)
         for expression in _lambdas(function):
             yield Edge(function, expression.at, function.module.functions[expression.function])
 
-    def _edges_of_handed(self, function: FunctionNode, call: CallFact, name: str) -> Iterator[Edge]:
+    def _meant(self, function: FunctionNode, name: str) -> FunctionNode | None:
+        """The function that a name means, if it means one."""
+        found = self._linker.resolve(function, name) or self._method_of_variable(function, name)
+        return found if isinstance(found, FunctionNode) else None
+
+    def _edges_of_handed(
+        self, function: FunctionNode, call: CallFact, name: str, handed: FunctionNode
+    ) -> Iterator[Edge]:
         """Calls of a function that is handed over: from where it is called back, if that can be seen."""
-        handed = self._linker.resolve(function, name) or self._method_of_variable(function, name)
-        if not isinstance(handed, FunctionNode):
-            return
         elsewhere = self.starts_thread(function, call.callee)
         places = self._callbacks.calls_of(function, call, name) or self._calls_of_partial(function, call)
         places = places or [(function, call.at)]

@@ -171,7 +171,9 @@ class Dependencies:
         self.hear(results.views)
 
     def question(self, table: str, key: object) -> int:
-        """The bit of a question; the same in all processes."""
+        """The bit of a question, if any are noted; the same in all processes."""
+        if not self._first:
+            return 0
         return 1 << self._first + (_number(table) + _number(key)) % _QUESTIONS
 
     def note(self, asked: Mapping[str, int]) -> None:

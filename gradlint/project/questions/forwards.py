@@ -22,6 +22,10 @@ class Forwards:
         # What leans on itself counts as running.
         self._hands_back: Memo[FunctionNode, bool] = Memo(flows.linker.dependencies, self._finds_handing_back, True)
 
+    def may_forward(self, function: FunctionNode) -> bool:
+        """The same, told by names alone."""
+        return self._prospects.may_forward(function)
+
     def may_run(self, function: FunctionNode) -> bool:
         """Whether some call of a function may run a module."""
         if not self._prospects.may_forward(function):

@@ -79,6 +79,9 @@ class Inference:
         self._wasteful: Memo[FunctionNode, tuple[Forward, ...]] = Memo(
             dependencies, lambda function: tuple(self._wasteful_forwards(function)), ()
         )
+        self._callers_below_forward: Memo[FunctionNode, frozenset[FunctionNode]] = Memo(
+            dependencies, self._find_callers_below_forward, frozenset()
+        )
         self._deriving: Table[ClassNode, bool] = Table(dependencies, "deriving", self._find_deriving, lambda _: ())
         self._some_derive: Whole[bool] = Whole(dependencies, "some derive", self._find_whether_some_derive)
 
@@ -112,7 +115,7 @@ class Inference:
         return self._wasteful.of(function)
 
     def _wasteful_forwards(self, function: FunctionNode) -> Iterator[Forward]:
-        if not self._may_infer(function):
+        if not self._running.may_forward(function) or not self._may_infer(function):
             return
         if not any(self._calls.states_at(function, call.at) & GRAD for call in function.facts.calls):
             return  # guarded, whatever it runs
@@ -250,15 +253,20 @@ class Inference:
 
     def _is_part_of_forward(self, function: FunctionNode) -> bool:
         """Whether it is called by a ``forward``, perhaps through others of its class: training runs it as well."""
-        seen, nearest = {function}, [function]
+        seen, nearest = {function}, {function}
         for _ in range(_LONGEST_WAY_UP + 1):
-            methods = [f for f in nearest if f.owner is None or self._calls.modules.has_method(f)]
-            edges = (edge for method in methods for edge in self._calls.callers.get(method, ()))
-            nearest = list(dict.fromkeys(edge.caller for edge in edges if edge.certain and edge.caller not in seen))
+            callers = {caller for each in nearest for caller in self._callers_below_forward.of(each)}
+            nearest = callers - seen
             if any(map(self._is_forward, nearest)):
                 return True
-            seen.update(nearest)
+            seen |= nearest
         return False
+
+    def _find_callers_below_forward(self, function: FunctionNode) -> frozenset[FunctionNode]:
+        """Who certainly calls a function, or a method of a module."""
+        if function.owner is not None and not self._calls.modules.has_method(function):
+            return frozenset()
+        return frozenset(edge.caller for edge in self._calls.callers.get(function, ()) if edge.certain)
 
     def _needs_gradient(self, function: FunctionNode) -> bool:
         """Whether the function, or one it is nested in, takes a derivative by hand."""

@@ -214,15 +214,16 @@ class _Writer:
         """What the functions of the project do that a call runs; None if they do nothing to gradients."""
         scripts = []
         for target in event.targets:
+            script = self._steps.script(target)
+            if not script:
+                continue
+            if size(script) > _LONGEST:
+                return (Act("anything", call.at, None),)
             names: dict[str, str | None] = {p.name: None for p in target.facts.parameters}
             names |= _handed(call, target, bound=is_bound(event, target) and event.receiver is not None)
             owner = event.receiver.kind == "self" if event.receiver is not None else False
             prefix = "self." if owner else f"{event.name.rpartition('.')[0]}."
-            script = self._steps.script(target)
-            if size(script) > _LONGEST:
-                return (Act("anything", call.at, None),)
-            if script:
-                scripts.append(moved(ended(script), call.at, target, names, prefix))
+            scripts.append(moved(ended(script), call.at, target, names, prefix))
         if not scripts:
             return None if any(map(self._steps.acts, event.targets)) else ()
         return scripts[0] if len(event.targets) == 1 else (Branch(tuple(scripts)),)

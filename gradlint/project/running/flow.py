@@ -17,9 +17,9 @@ from gradlint.model.record import replace
 from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.bindings import Bindings, owner_class
-from gradlint.project.linking.dependencies import Whole, bit_of
+from gradlint.project.linking.dependencies import Memo, Whole, bit_of
 from gradlint.project.linking.link import Linker
-from gradlint.project.linking.nodes import ClassNode, FunctionNode
+from gradlint.project.linking.nodes import ClassNode, FunctionNode, ModuleNode
 from gradlint.project.running.growth import Growth
 from gradlint.project.running.recursion import Recursion
 from gradlint.project.running.uses import Use, UseKind
@@ -172,6 +172,12 @@ class Flows:
         self._recursion: Recursion[_Key] = Recursion()
         self._bits: defaultdict[_Key, int] = defaultdict(int)  # what each result depends on
         self._chooses_type: Whole[bool] = Whole(linker.dependencies, "default type", self._finds_default_type)
+        self._words_beside: Memo[tuple[ClassNode, FunctionNode], frozenset[str]] = Memo(
+            linker.dependencies, self._find_words_beside, frozenset()
+        )
+        self._words_of_training: Memo[ModuleNode, frozenset[str]] = Memo(
+            linker.dependencies, _words_of_training, frozenset()
+        )
         self.epochs = count(1)
         linker.dependencies.remember(self)
 
@@ -188,6 +194,24 @@ class Flows:
             return Flow(function)
         self._done[function] = self._run(Flow(function))
         return self._done[function]
+
+    def leave(self, modules: Iterable[ModuleNode]) -> None:
+        """Forget the flows in modules of which nobody else makes use, once all is asked about these.
+
+        They are most of what a run holds in memory. Whoever asks again has them run again, with the same result.
+        """
+        for module in modules:
+            for function in module.functions:
+                if function in self._done and self._is_own_affair(function):
+                    self._forget(function)
+                    self._recursion.forget(function)
+
+    def _is_own_affair(self, function: FunctionNode) -> bool:
+        """Whether a function is only called, and its class only derived from, in its own module."""
+        owner = function.owner
+        derived = self.linker.subclasses.all.get(owner, ()) if owner is not None else ()
+        callers = (edge.caller for edge in self.calls.callers.all.get(function, ()))
+        return all(node.module is function.module for node in (*derived, *callers))
 
     def given(self, function: FunctionNode, known: dict[str, object]) -> Flow:
         """The function's flow when some of its parameters are these constants; branches not taken are left out."""
@@ -326,14 +350,19 @@ class Flows:
         """Whether something a function stores under a dotted name may be trained on by who reads it there."""
         name = path.rpartition(".")[2]
         if path.startswith("self.") and (cls := owner_class(function)) is not None:
-            family = [c for c in self.linker.ancestors(cls) if isinstance(c, ClassNode)]
-            methods = [m for c in (*family, *self.linker.subclasses.get(cls, ())) for m in c.methods]
-            trains = any(not TRAINING_WORDS.isdisjoint(method.facts.words) for method in methods)
-            return trains and any(name in m.facts.words for m in methods if m is not function)
+            return name in self._words_beside.of((cls, function))
         if _OF_ENGINE.search(path) and path.partition(".")[0] in {p.name for p in function.facts.parameters}:
             return True
-        readers = [f for f in function.module.functions if name in f.facts.words]
-        return any(not TRAINING_WORDS.isdisjoint(reader.facts.words) for reader in readers)
+        return name in self._words_of_training.of(function.module)
+
+    def _find_words_beside(self, method: tuple[ClassNode, FunctionNode]) -> frozenset[str]:
+        """The words of the other methods of a method's object, if one of them all trains."""
+        cls, function = method
+        family = [c for c in self.linker.ancestors(cls) if isinstance(c, ClassNode)]
+        methods = [m for c in (*family, *self.linker.subclasses.get(cls, ())) for m in c.methods]
+        if all(TRAINING_WORDS.isdisjoint(m.facts.words) for m in methods):
+            return frozenset()
+        return frozenset().union(*(m.facts.words for m in methods if m is not function))
 
     @property
     def sets_default_type(self) -> bool:
@@ -350,6 +379,12 @@ class Flows:
         if event is None:
             return UNKNOWN
         return matched(event.arguments, callee, bound=is_bound(event, callee)).get(parameter, UNKNOWN)
+
+
+def _words_of_training(module: ModuleNode) -> frozenset[str]:
+    """The words of those functions of a module that train."""
+    training = (f.facts.words for f in module.functions if not TRAINING_WORDS.isdisjoint(f.facts.words))
+    return frozenset().union(*training)
 
 
 def is_bound(event: CallEvent, callee: FunctionNode) -> bool:

@@ -83,8 +83,9 @@ class Reads:
             self._used.add(value.read_at)
 
     def finish(self) -> None:
-        """Put into the events what was only learnt after the read."""
+        """Put into the events what was only learnt after the read. The run is over then."""
         events = self._run.flow.attributes
+        del self._run  # else they hold one another, and no collector runs
         for at in self._questioned | self._used:
             if (event := events.get((at, False))) is not None:
                 events[(at, False)] = replace(

@@ -1,0 +1,61 @@
+"""Flows are run on demand, dropped when nobody needs them any more, and leave nothing else behind."""
+
+import gc
+from collections.abc import Callable, Mapping
+
+from gradlint.project import Project
+from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.running.interpret import Run
+
+FILES = {
+    "net.py": """
+        import torch
+
+        class Net(torch.nn.Module):
+            def forward(self, x):
+                return self.head(x)
+
+            def head(self, x):
+                return x * self.scale
+
+            def reset(self):
+                self.scale = torch.ones(1)
+    """,
+    "use.py": """
+        from net import Net
+
+        def evaluate(x):
+            net = Net()
+            return twice(net.head(x))
+
+        def twice(x):
+            return x + x
+    """,
+}
+
+
+def function(project: Project, name: str) -> FunctionNode:
+    return next(f for f in project.functions() if f.facts.name == name)
+
+
+def test_a_flow_that_other_modules_use_is_kept_and_others_are_run_again_alike(
+    build: Callable[[Mapping[str, str]], Project],
+) -> None:
+    project = build(FILES)
+    head, reset, twice = (function(project, name) for name in ("head", "reset", "twice"))
+    before = [project.flow(f) for f in (head, reset, twice)]
+    project.flows.leave(project.modules)
+    after = [project.flow(f) for f in (head, reset, twice)]
+    assert [a is b for a, b in zip(before, after, strict=True)] == [True, False, False]
+    assert [(f.calls, f.returns, f.env) for f in after] == [(f.calls, f.returns, f.env) for f in before]
+
+
+def test_a_run_that_is_over_is_freed_without_a_collector(build: Callable[[Mapping[str, str]], Project]) -> None:
+    project = build(FILES)
+    gc.disable()
+    try:
+        for each in project.functions():
+            project.flow(each)
+        assert not [found for found in gc.get_objects() if isinstance(found, Run)]
+    finally:
+        gc.enable()
