@@ -68,7 +68,7 @@ class Edges:
         self._bindings = bindings
         self.modules = Modules(linker, bindings)
         self.instances = Instances(linker, bindings)
-        self._following: list[_Variable] = []  # variables that stand for one another
+        self._following: set[_Variable] = set()  # variables that stand for one another
         self._callbacks = Callbacks(linker, bindings, self.called)
         dependencies = linker.dependencies
         self._methods: View[tuple[ClassNode, str], tuple[FunctionNode, ...]] = View(
@@ -269,13 +269,16 @@ class Edges:
     def _followed(
         self, variable: tuple[FunctionNode | ClassNode, str], choices: Iterable[Choice]
     ) -> list[FunctionNode]:
-        """The functions that a variable may stand for; none where it stands for itself in the end."""
+        """The functions that a variable may stand for; each variable on the way is followed once."""
         if variable in self._following:
             return []
-        self._following.append(variable)
-        found = self._certainly_called(choices)
-        self._following.pop()
-        return found
+        is_first = not self._following
+        self._following.add(variable)
+        try:
+            return self._certainly_called(choices)
+        finally:
+            if is_first:
+                self._following.clear()
 
     def _certainly_called(self, choices: Iterable[Choice]) -> list[FunctionNode]:
         found = (callee for choice in choices for callee, certain in self.called(*choice) if certain)
