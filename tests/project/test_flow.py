@@ -1,10 +1,14 @@
 """Flows are run on demand, dropped when nobody needs them any more, and leave nothing else behind."""
 
 import gc
+import weakref
 from collections.abc import Callable, Mapping
+
+import pytest
 
 from gradlint.project import Project
 from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.running.flow import Flow, Flows
 from gradlint.project.running.interpret import Run
 
 FILES = {
@@ -50,12 +54,23 @@ def test_a_flow_that_other_modules_use_is_kept_and_others_are_run_again_alike(
     assert [(f.calls, f.returns, f.env) for f in after] == [(f.calls, f.returns, f.env) for f in before]
 
 
-def test_a_run_that_is_over_is_freed_without_a_collector(build: Callable[[Mapping[str, str]], Project]) -> None:
+def test_a_run_that_is_over_is_freed_without_a_collector(
+    build: Callable[[Mapping[str, str]], Project], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[Run]] = []
+    begin = Run.__init__
+
+    def noted(run: Run, flows: Flows, flow: Flow) -> None:
+        made.append(weakref.ref(run))
+        begin(run, flows, flow)
+
+    monkeypatch.setattr(Run, "__init__", noted)
     project = build(FILES)
     gc.disable()
     try:
         for each in project.functions():
             project.flow(each)
-        assert not [found for found in gc.get_objects() if isinstance(found, Run)]
+        assert len(made) >= len(FILES)
+        assert [run for run in made if run() is not None] == []
     finally:
         gc.enable()
