@@ -211,13 +211,19 @@ def test_without_a_compiler_the_next_source_is_used_and_it_is_said(
     assert any("no C compiler" in note for note in t.processes[0].notes)
 
 
-def test_a_counter_that_counts_wrongly_is_found_out_in_a_child(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def count_with(monkeypatch: pytest.MonkeyPatch, folder: Path, right: str, wrong: str) -> None:
+    """Have the counter compiled from source in which something stands for something else."""
     text = (Path(native.__file__).parent / "counter.c").read_text(encoding="utf-8")
-    wrong = tmp_path / "counter.c"
-    wrong.write_text(text.replace("e->size = (int64_t)size;", "e->size = (int64_t)size + 1;"))
-    monkeypatch.setattr(native, "_SOURCE", wrong)
+    assert right in text
+    source = folder / "counter.c"
+    source.write_text(text.replace(right, wrong), encoding="utf-8")
+    monkeypatch.setattr(native, "_SOURCE", source)
     monkeypatch.setattr(native, "_SOURCES", ("counter.c",))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
+
+
+def test_a_counter_that_counts_wrongly_is_found_out_in_a_child(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    count_with(monkeypatch, tmp_path, "e->size = (int64_t)size;", "e->size = (int64_t)size + 1;")
     with pytest.raises(Unavailable, match="-1 bytes were left"):
         native.counter(LIBC10)
     with pytest.raises(Unavailable, match="-1 bytes were left"):  # remembered, not tried again
@@ -227,23 +233,13 @@ def test_a_counter_that_counts_wrongly_is_found_out_in_a_child(monkeypatch: pyte
 def test_records_that_are_made_wrongly_are_found_out_in_a_child(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    text = (Path(native.__file__).parent / "counter.c").read_text(encoding="utf-8")
-    wrong = tmp_path / "counter.c"
-    wrong.write_text(text.replace("(uint16_t)what[1]", "0"))
-    monkeypatch.setattr(native, "_SOURCE", wrong)
-    monkeypatch.setattr(native, "_SOURCES", ("counter.c",))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    count_with(monkeypatch, tmp_path, "(uint16_t)what[1]", "0")
     with pytest.raises(Unavailable, match="a record was made as"):
         native.counter(LIBC10)
 
 
 def test_a_counter_that_crashes_crashes_a_child(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    text = (Path(native.__file__).parent / "counter.c").read_text(encoding="utf-8")
-    wrong = tmp_path / "counter.c"
-    wrong.write_text(text.replace("gradlint_new(self, block, size);", "abort();"))
-    monkeypatch.setattr(native, "_SOURCE", wrong)
-    monkeypatch.setattr(native, "_SOURCES", ("counter.c",))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    count_with(monkeypatch, tmp_path, "gradlint_new(self, block, size);", "abort();")
     with pytest.raises(Unavailable, match="status -6"):
         native.counter(LIBC10)
 

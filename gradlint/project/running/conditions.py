@@ -7,7 +7,7 @@ from gradlint.model.code import Attribute, Constant, Expression, Name, Operation
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.flow import Flows, is_bound, matched
-from gradlint.project.running.values import NO_CONSTANT
+from gradlint.project.running.values import NO_CONSTANT, Value
 
 Known = Mapping[str, object]
 _NOTHING = object()
@@ -58,6 +58,20 @@ def _value(expression: Expression, known: Known) -> object:
             return _NOTHING
 
 
+def fixed(callee: FunctionNode, given: Mapping[str, Value], bindings: Bindings) -> dict[str, object]:
+    """The parameters of a function whose values are fixed by what it is given, or by their defaults.
+
+    Parameters that the function assigns itself are left out.
+    """
+    known: dict[str, object] = {}
+    for parameter in callee.facts.parameters:
+        default = parameter.default.value if isinstance(parameter.default, Constant) else NO_CONSTANT
+        value = given[parameter.name].constant if parameter.name in given else default
+        if isinstance(value, _PLAIN) and parameter.name not in bindings.assigned(callee):
+            known[parameter.name] = value
+    return known
+
+
 class Passed:
     """What callers pass for the parameters that a function's branches depend on."""
 
@@ -73,11 +87,4 @@ class Passed:
         event = self._flows.flow(caller).calls.get(at)
         if event is None or callee not in event.targets or any(argument.stars for argument in event.arguments):
             return {}
-        given = matched(event.arguments, callee, bound=is_bound(event, callee))
-        known: dict[str, object] = {}
-        for parameter in callee.facts.parameters:
-            default = parameter.default.value if isinstance(parameter.default, Constant) else NO_CONSTANT
-            value = given[parameter.name].constant if parameter.name in given else default
-            if isinstance(value, _PLAIN) and parameter.name not in self._bindings.assigned(callee):
-                known[parameter.name] = value
-        return known
+        return fixed(callee, matched(event.arguments, callee, bound=is_bound(event, callee)), self._bindings)

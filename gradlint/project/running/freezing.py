@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from gradlint.model.code import Constant, Expression, Name
+from gradlint.model.code import Expression, Name
 from gradlint.model.traverse import within
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
+from gradlint.project.running.conditions import fixed
 from gradlint.project.running.flow import matched
 from gradlint.project.running.invocation import Invocation
 from gradlint.project.running.memory import Env
@@ -27,7 +28,7 @@ def _freezes_itself(it: Invocation, cls: ClassNode) -> bool:
         return False
     if not (_freezes_once(cls, constructor) or _is_of_own_classes(it, cls)):
         return False
-    env = it.run.flows.given(constructor, dict(_flags(it, constructor))).env
+    env = it.run.flows.given(constructor, _flags(it, constructor)).env
     own = env.get("self")
     if own is not None and own.frozen:
         return all(method in (constructor, *_called(cls, constructor)) for method, _ in _made(it, cls))
@@ -88,13 +89,10 @@ def _places(name: str, assigned: dict[str, list[Expression]], seen: set[str]) ->
                 yield from _places(part.id, assigned, seen | {part.id})
 
 
-def _flags(it: Invocation, constructor: FunctionNode) -> Iterator[tuple[str, object]]:
+def _flags(it: Invocation, constructor: FunctionNode) -> dict[str, object]:
     """The flags that the constructor is given, or has by default: ``requires_grad=False``."""
-    given = matched(it.arguments, constructor, bound=True)
     if any(argument.stars for argument in it.arguments):
-        return
-    for parameter in constructor.facts.parameters:
-        default = parameter.default.value if isinstance(parameter.default, Constant) else None
-        value = given[parameter.name].constant if parameter.name in given else default
-        if isinstance(value, bool):
-            yield parameter.name, value
+        return {}
+    given = matched(it.arguments, constructor, bound=True)
+    known = fixed(constructor, given, it.run.flows.bindings)
+    return {name: value for name, value in known.items() if isinstance(value, bool)}

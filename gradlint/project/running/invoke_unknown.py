@@ -41,9 +41,8 @@ def on_unknown(it: Invocation) -> Value:
     """A call of a variable, a parameter or something that is imported from nobody knows where."""
     last = it.method or it.name
     if last in _LIKE and it.receiver is not None:
-        return _converted(
-            it, plain(it.receiver.origins)
-        )  # what it is made like gives no more than its type or its shape
+        # What it is made like gives no more than its type or its shape.
+        return _converted(it, plain(it.receiver.origins))
     if last == "astype":  # numpy's, not torch's
         return Value("array")
     if any(word in last.lower() for word in _FREEZING):
