@@ -1788,7 +1788,16 @@ def evaluate_range(model, images):
     model.eval()
     return model(images).max(1).values.tolist()
 
-TASKS = {"top": evaluate_top, "mean": evaluate_mean}
+def evaluate_least(model, images):
+    model.eval()
+    return model(images).min(1).values.tolist()
+
+def evaluate_norm(model, images):
+    model.eval()
+    return model(images).norm().item()
+
+TASKS = {"top": evaluate_top, "mean": evaluate_mean, "least": evaluate_mean}
+OTHERS = {"least": evaluate_least}
 
 def main(model, images, task, wide):
     searcher = Searcher(model, task == "top")
@@ -1797,13 +1806,19 @@ def main(model, images, task, wide):
     else:
         search = searcher.pick
     run = partial(evaluate_range, model)
+    other = OTHERS.get(task)
+    fallback = other or evaluate_norm
     with torch.no_grad():
         found = [search(images), searcher.pick(images), TASKS[task](model, images), run(images)]
         for evaluate in (evaluate_spread, evaluate_mean):
             found.append(evaluate(model, images))
+        if other is not None:
+            found.append(other(model, images))
+        found.append(fallback(model, images))
     return found
 
 # run: main(model, images, "top", True)
+# run: main(model, images, "least", False)
 # keeps: 0 bytes
 ```
 
