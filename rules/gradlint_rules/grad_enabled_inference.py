@@ -1015,6 +1015,17 @@ class Thawing(nn.Module):
     def forward(self, images):
         return self.features(images)
 
+class Turned(nn.Module):
+    def __init__(self, requires_grad=False):
+        super().__init__()
+        requires_grad = not requires_grad
+        self.features = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+        if not requires_grad:
+            self.requires_grad_(False)
+
+    def forward(self, images):
+        return self.features(images)
+
 def evaluate(images):
     model = Transfer()
     return model(images).mean().item()  # GL101
@@ -1024,7 +1035,12 @@ def evaluate_thawed(images):
     model.thaw()
     return model(images).mean().item()  # GL101
 
+def evaluate_turned(images):
+    model = Turned()
+    return model(images).mean().item()  # GL101
+
 # run: evaluate(torch.ones(4, 8))
+# run: evaluate_turned(torch.ones(4, 8))
 # run: evaluate_thawed(torch.ones(4, 8))
 # keeps: > 0 bytes
 ```

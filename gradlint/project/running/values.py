@@ -126,7 +126,9 @@ def meet(left: Value, right: Value) -> Value:
         return left
     kind = left.kind if left.kind == right.kind else _mixed(left, right)
     merged = {name: getattr(left, name) if getattr(left, name) == getattr(right, name) else None for name in _AGREED}
-    if kind == "module" and left.kind != right.kind:  # what is taken for a module may have as little to train
+    is_same = left.parameter is not None and left.parameter == right.parameter  # frozen on one of the paths only
+    if kind == "module" and left.kind != right.kind and not is_same:
+        # What is taken for a module may have as little to train.
         merged["frozen"] = True if True in (left.frozen, right.frozen) else None
     return Value(
         kind=kind,
