@@ -106,6 +106,7 @@ void gradlint_reset(void) {
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <structmember.h>
 #include <time.h>
 
 struct record { int64_t time, live, peak; uint32_t site; uint16_t lane; uint8_t modes, kind; };  /* as in log.py */
@@ -158,6 +159,10 @@ PyObject *gradlint_recorder(PyObject *chunk, PyObject *words) {
     Py_XDECREF(capsule);
     return function;
 }
+
+#if PY_VERSION_HEX >= 0x030B0000 && !defined(Py_GIL_DISABLED)
+#include "hooks.c"
+#endif
 
 #endif
 

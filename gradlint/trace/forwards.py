@@ -20,9 +20,10 @@ from typing import Any
 import torch
 from torch.nn.modules import module as modules
 
-from gradlint.trace import compiled
+from gradlint.trace import compiled, torch_api
 from gradlint.trace.patches import Method, Patches
 from gradlint.trace.rows import Row
+from gradlint.trace.swift import Watch
 from gradlint.trace.threads import ThreadState
 from gradlint.trace.tokens import hang
 from gradlint.trace.torch_api import is_compiling, mode, plain, unreal
@@ -73,6 +74,10 @@ class Runners:
             return True
         return known
 
+    def alone(self) -> bool:
+        """Whether there is no need to ask `several`, which would say no."""
+        return not self._left and not self.known()
+
     def known(self) -> bool:
         """This thread runs forwards; whether others have been seen to do so too."""
         self._seen.add(threading.get_ident())
@@ -93,6 +98,40 @@ class Forwards:
         self._runners = Runners()
         self._compiled: set[int] = set()  # threads that run compiled code just now
         self._noted = False
+        self._swift = self._in_c()
+
+    def _in_c(self) -> Watch | None:
+        """What does in C what `_before`, `End` and `hang` do, in the ordinary case, if it could be compiled."""
+        tracer = self._tracer
+        if tracer.swift is None:
+            return None
+        return tracer.swift.forwards(
+            counted=self._counted,
+            key=self._key,
+            hooks=_before_hooks,
+            running=_running,
+            compiled=self._compiled,
+            threads=tracer.threads,
+            tracer=tracer,
+            ways=tracer.rows.ways,
+            tensor=torch.Tensor,
+            before=self._before,
+            over=self.over,
+            gone=self._lost,
+            first=self._first,
+            ended=tracer.forward_ends,
+            hang=hang,
+            new_end=self._end,
+            kind=tracer.places.kind,
+            alone=self._runners.alone,
+            broke=tracer.broke,
+            is_compiling=is_compiling,
+            tracing=torch_api.tracing,
+            transforming=torch_api.transforming,
+            modes=torch_api.modes,
+            inference=torch_api.is_inference,
+            enabled=torch_api.is_grad_enabled,
+        )
 
     def install(self, patches: Patches) -> None:
         """Begin to watch."""
@@ -106,10 +145,19 @@ class Forwards:
         """Watch no more."""
         self._on = False
         _before_hooks.pop(self._key, None)
+        if self._swift is not None:
+            self._swift.stop()
 
     def _watch(self) -> None:
         if self._on and not self._compiled:
-            _before_hooks.setdefault(self._key, self._before)
+            _before_hooks.setdefault(self._key, self._hook())
+
+    def _hook(self) -> Any:
+        return self._before if self._swift is None else self._swift.hook()
+
+    def _end(self) -> Any:
+        """A hook for the modules whose forwards the running thread runs."""
+        return End(self, self._tracer.threads.state) if self._swift is None else self._swift.end(next(_keys))
 
     def _in_thread(self, original: Method) -> Method:
         def _bootstrap_inner(thread: threading.Thread) -> None:
@@ -146,7 +194,7 @@ class Forwards:
             if len(_running) > 1 and self._runners.several():  # they go on being watched, without a gap
                 method = frame.f_locals.get("hook")  # which may not be the one that is there now
                 if not self._compiled:
-                    _before_hooks[self._key] = self._before
+                    _before_hooks[self._key] = self._hook()
             else:
                 method = _before_hooks.pop(self._key, None)  # children are called without us
             if method is not None:
@@ -154,7 +202,7 @@ class Forwards:
             self._starts(state, frame)
             end = state.end
             if end is None:
-                end = state.end = End(self, state)
+                end = state.end = self._end()
             key = end.key
             module._forward_hooks[key] = end
             module._forward_hooks_always_called[key] = True
@@ -169,7 +217,7 @@ class Forwards:
         if state.suspending or state.statements or state.made is not None:
             self._tracer.forward_begins(state)
         way = (mode(), *self._tracer.places.way(frame))
-        row = state.root = self._tracer.rows.ways.get(way) or self._first(way, frame)
+        row = state.root = self._tracer.rows.ways.get(way) or self._first(way, way[0], frame)
         row.call()
 
     def compiled_begins(self, state: ThreadState, frame: FrameType | None) -> None:
@@ -201,19 +249,24 @@ class Forwards:
         if state.root is None or (len(_running) > 1 and self._runners.known()):
             self._watch()
 
-    def _first(self, way: tuple[int, ...], frame: FrameType) -> Row:
+    def _first(self, way: object, mode: int, frame: FrameType) -> Row:
         """The row of a forward whose way has not been gone before."""
         places, rows = self._tracer.places, self._tracer.rows
-        row = rows.ways[way] = rows.line(places.nearest(frame, "forward"), way[0], places.callers(frame))
+        row = rows.ways[way] = rows.line(places.nearest(frame, "forward"), mode, places.callers(frame))
         return row
 
     def _gone(self, began: "weakref.ref[Any]") -> None:
         """The frame that began a forward is no more; if no hook has run by now, Ctrl-C or its like has ended it."""
-        if sys._getframe(1).f_code.co_name == "inner":  # torch has only let go of it to call a hook of the module's
-            return
+        back = sys._getframe().f_back  # None as the program ends
+        if back is not None and back.f_code.co_name == "inner":
+            return  # torch has only let go of it to call a hook of the module's
+        self._lost(began)
+
+    def _lost(self, began: object) -> None:
+        """What began a forward is no more, and the forward is not over; unless another one is meant."""
         state = self._tracer.threads.state
         module = state.module
-        if state.began is not began or module is None:
+        if state.began is None or state.began != began or module is None:
             return
         state.began = state.module = state.root = None
         if state.end is not None:

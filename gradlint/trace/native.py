@@ -22,13 +22,14 @@ from pathlib import Path
 from gradlint.trace import elf
 from gradlint.trace.log import Buffer, Record
 from gradlint.trace.memory import Unavailable
+from gradlint.trace.swift import Swift
 
 CALLS = {
     "_ZN3c1025ProfiledCPUMemoryReporter3NewEPvm": "new",
     "_ZN3c1025ProfiledCPUMemoryReporter6DeleteEPv": "delete",
 }
 _SOURCE = Path(__file__).parent / "counter.c"
-_SOURCES = ("counter.c", "native.py", "elf.py", "trial.py")  # another version is tried anew
+_SOURCES = ("counter.c", "hooks.c", "native.py", "elf.py", "trial.py")  # another version is tried anew
 _TRIAL_SECONDS = 120
 
 
@@ -69,6 +70,10 @@ class Counter:
         make.restype, make.argtypes = ctypes.py_object, [ctypes.py_object, ctypes.py_object]
         record: Record = make(chunk, words)
         return record
+
+    def swift(self) -> Swift | None:
+        """What else the library does in the place of Python functions; None if it was compiled without that."""
+        return Swift.of(self._library)
 
     def close(self) -> None:
         """Put torch's own functions back; the library stays loaded, a thread may just be in it."""

@@ -6,6 +6,7 @@ each wrapper looks like what it wraps (`torch.jit.script` reads its source).
 
 import asyncio
 import functools
+import inspect
 import sys
 import threading
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import torch
 
 from gradlint.trace.monitoring import watch
 from gradlint.trace.places import DECORATED
+from gradlint.trace.swift import ENTER, EXIT, MAKE
 from gradlint.trace.torch_api import hide_from_dynamo
 from gradlint.trace.torch_api import is_grad_enabled as enabled
 from gradlint.trace.torch_api import is_inference as inference
@@ -37,7 +39,8 @@ class Patches:
         """Put ``make(original)`` in the place of an attribute that ``owner`` itself has."""
         original = vars(owner)[name]
         method = original.__func__ if isinstance(original, classmethod) else original
-        wrapper = functools.wraps(method)(make(method))
+        wrapper = make(method)
+        functools.update_wrapper(wrapper, method)
         hide_from_dynamo(wrapper)
         setattr(owner, name, classmethod(wrapper) if isinstance(original, classmethod) else wrapper)
         self._undo.append((owner, name, original))
@@ -109,12 +112,31 @@ def _enter(tracer: Tracer, what: str, original: Method) -> Method:
             state.busy = False
         return result
 
-    return __enter__
+    return _swift(tracer, original, __enter__, ENTER)
+
+
+def _swift(tracer: Tracer, original: Method, python: Method, which: int) -> Method:
+    """The same in C, where that could be compiled."""
+    if tracer.swift is None:
+        return python
+    places = tracer.places
+    return tracer.swift.method(
+        which,
+        nests=which != MAKE and _nests(original),
+        original=original,
+        python=python,
+        threads=tracer.threads,
+        torchs=places.torchs,
+        closed=places.closed,
+        kinds=places.kinds,
+        inference=inference,
+        enabled=enabled,
+    )
 
 
 def _nests(original: Method) -> bool:
     """Whether a method (no_grad's) goes through `set_grad_enabled`, which counts it if it is torch's own."""
-    return "set_grad_enabled" in original.__code__.co_names
+    return "set_grad_enabled" in inspect.unwrap(original).__code__.co_names
 
 
 def _for_torch(frame: FrameType, closed: set[int]) -> bool:
@@ -151,7 +173,7 @@ def _exit(tracer: Tracer, original: Method) -> Method:
             state.busy = False
         return result
 
-    return __exit__
+    return _swift(tracer, original, __exit__, EXIT)
 
 
 def _make(tracer: Tracer, original: Method) -> Method:
@@ -179,7 +201,7 @@ def _make(tracer: Tracer, original: Method) -> Method:
         finally:
             state.busy = False
 
-    return __init__
+    return _swift(tracer, original, __init__, MAKE)
 
 
 def _decorate(tracer: Tracer, original: Method) -> Method:

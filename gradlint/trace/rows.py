@@ -47,7 +47,7 @@ class Rows:
 
     def __init__(self) -> None:
         self._log: Log | None = None
-        self.ways: dict[tuple[int, ...], Row] = {}  # rows of forwards, by the mode and the way that led to them
+        self.ways: dict[object, Row] = {}  # rows of forwards, by the mode and the way that led to them
         self._rows: dict[tuple[int, ...], Row] = {}
         self._inner: dict[tuple[int, ...], Row] = {}
         self._count = 0

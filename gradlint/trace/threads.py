@@ -10,8 +10,6 @@ from gradlint.trace.rows import Row
 if TYPE_CHECKING:
     from torch.nn import Module
 
-    from gradlint.trace.forwards import End
-
 
 class Open:
     """A region that a thread is in: which object opened it, from which mode, as which entry of the log.
@@ -73,9 +71,10 @@ class ThreadState:
         self.compiled = 0  # torch's frame that called it, if it is a compiled function
         self.watched: CodeType | None = None  # a grad mode's method that is running, and the mode before it
         self.before = -1
-        self.began: weakref.ref[Any] | None = None  # the method that began a module's forward, held by torch's frame
+        # The hook that began a module's forward, which torch's frame holds: a weak reference, or of C's its address.
+        self.began: weakref.ref[Any] | int | None = None
         self.module: Module | None = None
-        self.end: End | None = None
+        self.end: Any = None  # `forwards.End`, or C's
 
 
 class Threads(threading.local):

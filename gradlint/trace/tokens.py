@@ -1,6 +1,7 @@
 """What hangs on the graph of a forward's result, and tells what becomes of it."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 
@@ -53,7 +54,7 @@ def hang(tracer: Tracer, row: Row, result: object, start: int | None) -> None:
                 size = tracer.live() - start
                 if result.is_cpu or len(tracer.sources) > 1:
                     size -= result.nbytes
-            graph.register_prehook(Token(row, size if size > 0 else 0))
+            fasten(graph, result, Token(row, size if size > 0 else 0))
         return
     token, results = None, tuple(_tensors(result, _DEPTH))
     for tensor in results:
@@ -61,6 +62,22 @@ def hang(tracer: Tracer, row: Row, result: object, start: int | None) -> None:
         if graph is not None:
             token = token or Token(row, 0 if start is None else _left(tracer, results, start))
             graph.register_prehook(token)
+
+
+def fasten(graph: Any, result: torch.Tensor, token: Token) -> None:
+    """Have a token be called when a gradient of ``result`` is known, and die with the graph.
+
+    `Tensor.register_hook` does this at twice the price, because its hooks can be removed. The tensor holds the table of
+    hooks only while torch notes it: what the program registers comes into a table of its own.
+    """
+    if result._backward_hooks is None and hasattr(graph, "_register_hook_dict"):
+        result._backward_hooks = {0: token}
+        try:
+            graph._register_hook_dict(result)
+        finally:
+            result._backward_hooks = None
+    else:
+        graph.register_prehook(token)
 
 
 def _left(tracer: Tracer, results: Sequence[torch.Tensor], start: int) -> int:

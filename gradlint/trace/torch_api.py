@@ -29,7 +29,7 @@ def plain() -> bool:
 
 def unreal() -> object:
     """Whether operations are traced, transformed or only pretended on this thread; whether compiled, is not asked."""
-    return _tracing() or _transforming() or (_modes() and _pretending())
+    return tracing() or transforming() or (modes() and _pretending())
 
 
 def _pretending() -> bool:
@@ -48,9 +48,9 @@ def _none() -> object:
     return None
 
 
-_tracing: Callable[[], object] = getattr(torch._C, "_get_tracing_state", _none)
-_transforming: Callable[[], object] = getattr(torch._C, "_are_functorch_transforms_active", _none)
-_modes: Callable[[], object] = getattr(torch._C, "_len_torch_dispatch_stack", _none)
+tracing: Callable[[], object] = getattr(torch._C, "_get_tracing_state", _none)
+transforming: Callable[[], object] = getattr(torch._C, "_are_functorch_transforms_active", _none)
+modes: Callable[[], object] = getattr(torch._C, "_len_torch_dispatch_stack", _none)
 
 
 def _unknown(storage: int) -> int:
@@ -62,13 +62,16 @@ uses: Callable[[int], int] = getattr(torch._C, "_storage_Use_Count", _unknown)
 
 
 def hide_from_dynamo(function: Callable[..., object]) -> None:
-    """Have `torch.compile` run a function of ours as it is, instead of compiling it."""
+    """Have `torch.compile` run a function of ours as it is, instead of compiling it; what C does it cannot compile."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return
     frames: Any = getattr(getattr(torch._C, "_dynamo", None), "eval_frame", None)
     skip = getattr(frames, "skip_code", None)
     if skip is not None:
-        skip(function.__code__)
+        skip(code)
         return
     strategy = getattr(frames, "set_code_exec_strategy", None)
     if strategy is not None:
         action = frames._FrameAction
-        strategy(function.__code__, frames._FrameExecStrategy(action.SKIP, action.DEFAULT))
+        strategy(code, frames._FrameExecStrategy(action.SKIP, action.DEFAULT))

@@ -16,6 +16,7 @@ from gradlint.trace.log import LAST, MOST, Log, Recorder
 from gradlint.trace.memory import Source
 from gradlint.trace.places import DECORATED, Places, managed, on_stack
 from gradlint.trace.rows import Rows
+from gradlint.trace.swift import Swift
 from gradlint.trace.tasks import current_task, running_loop, task_name
 from gradlint.trace.threads import Open, Statement, Threads, ThreadState
 
@@ -35,6 +36,10 @@ def _command() -> list[str]:
     """What the process was told to run; of ``-m package.module`` Python knows only ``-m`` while it looks for it."""
     command: list[str] = getattr(sys, "argv", [])
     return sys.orig_argv[1:] if command[:1] == ["-m"] else command
+
+
+def _nothing() -> None:
+    return None
 
 
 class Tracer:
@@ -61,11 +66,13 @@ class Tracer:
         self.sources = list(sources)
         self._cpu = self.sources[0].take
         self._recorder: Recorder | None = getattr(self.sources[0], "recorder", None)
+        self.swift: Swift | None = getattr(self.sources[0], "swift", _nothing)()
         self._count()
 
     def _count(self) -> None:
         """There are as many devices now."""
         self._others = range(1, len(self.sources))
+        self.alone = not self._others  # nothing but the CPU is measured
         self.live = self.sources[0].live if not self._others else self._live_everywhere
 
     def _live_everywhere(self) -> int:

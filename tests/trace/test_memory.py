@@ -217,6 +217,7 @@ def count_with(monkeypatch: pytest.MonkeyPatch, folder: Path, right: str, wrong:
     assert right in text
     source = folder / "counter.c"
     source.write_text(text.replace(right, wrong), encoding="utf-8")
+    (folder / "hooks.c").write_bytes((Path(native.__file__).parent / "hooks.c").read_bytes())
     monkeypatch.setattr(native, "_SOURCE", source)
     monkeypatch.setattr(native, "_SOURCES", ("counter.c",))
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
