@@ -44,6 +44,7 @@ from gradlint.model.code import (
     Yield,
     dotted,
 )
+from gradlint.model.torch_tensors import LABELS
 from gradlint.model.traverse import all_expressions, blocks, expressions, parts, statements, within
 from gradlint.project import Forward, FunctionNode, Project
 from gradlint.project.grad_states.effects import GRAD, INFERENCE, NO_GRAD
@@ -143,6 +144,7 @@ __all__ = [
     "COMPUTED",
     "GRAD",
     "INFERENCE",
+    "LABELS",
     "LEAF",
     "NO_GRAD",
     "PLAIN",

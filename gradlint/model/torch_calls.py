@@ -184,7 +184,7 @@ MODEL_NAME = re.compile(
     r"(_*([a-z]\w*_)?(model|net|network|encoder|decoder|generator|discriminator|backbone|critic|actor|policy|classifier|unet|vae|gan|agent"
     r"|bert|gpt|resnet\d*|vgg\d*|student|teacher|module_|embedder|transformer|vocoder|lm|dqn|q_?net|gen|disc|feature_extractor|inception"
     r"|autoencoder|rnn|lstm|gru|cnn|mlp|dit|siren|nerf|q_?network|denoiser|reward_model|head|tacotron2?|waveglow|hifigan|facenet|seq2seq)"
-    r"(_?[A-Za-z0-9]{1,2}|_ema|_eval|_\d+)?"
+    r"(_?[A-Za-z0-9]{1,2}|_ema|_eval|_targ(et)?|_\d+)?"
     r"|G|D|netG\w*|netD\w*|netE\w*|net_\w{1,2}|G_\w{1,3}|D_\w{1,3}|q1|q2|qf\d?|[a-z]\w*(Model|Net|Network|Encoder|Decoder))$"
 )
 # What constructors are called with, and forwards are not.

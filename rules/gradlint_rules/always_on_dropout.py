@@ -71,6 +71,7 @@ import re
 from collections.abc import Iterator
 
 from gradlint.rule import (
+    GRAD,
     Call,
     Constant,
     Edit,
@@ -98,7 +99,8 @@ def always_on_dropout(project: Project) -> Iterator[Finding]:
         if spellings.isdisjoint(function.facts.words) or not _belongs_to_module(project, function):
             continue
         for call in _dropouts(project, function):
-            if not _is_told(call) and not _is_asked(project, function, call.at):
+            trains = project.calls.own_states(function, call.at) & GRAD  # else it is meant: nothing is learnt there
+            if trains and not _is_told(call) and not _is_asked(project, function, call.at):
                 yield _finding(function, call)
 
 
@@ -268,5 +270,21 @@ def corrupted(images):
 
 # run: out = Block().eval()(hidden)
 # shows: out.equal(hidden)
+```
+
+### noise that is dropped while samples are drawn
+```python
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+class Sampler(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(2, 2)
+
+    @torch.no_grad()
+    def step(self, x, share):
+        return self.net(x) + F.dropout(torch.randn_like(x), p=share)
 ```
 """

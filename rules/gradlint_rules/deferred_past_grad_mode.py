@@ -121,6 +121,9 @@ def _outliving(project: Project, function: FunctionNode) -> Iterator[tuple[Expre
                         case Assign(targets=(Name(id=name),), value=value):
                             if _only_used_after(function, statement, name):
                                 yield from _lazy(project, function, value)
+                        case DefineFunction(name=name) if _only_used_after(function, statement, name):
+                            if (used := _called_unguarded(project, function, statement, name)) is not None:
+                                yield from _lazy(project, function, used)
                         case _:
                             pass
             case _:
@@ -188,6 +191,16 @@ def _only_used_after(function: FunctionNode, region: With, name: str) -> bool:
     last = max((e.at for e in all_expressions(region.body)), default=region.at)
     after = any(e.at > last for e in all_expressions(function.facts.body) if isinstance(e, Name) and e.id == name)
     return after and inside <= targets
+
+
+def _called_unguarded(project: Project, function: FunctionNode, region: With, name: str) -> Expression | None:
+    """A use of the name where the function itself has grad on, after a region."""
+    inside = {e.at for e in all_expressions(region.body)}
+    for used in all_expressions(function.facts.body):
+        outside = isinstance(used, Name) and used.id == name and used.at not in inside
+        if outside and project.calls.own_states(function, used.at) & GRAD:
+            return used
+    return None
 
 
 def _runs_module(project: Project, function: FunctionNode, made: Expression, kind: str) -> bool:
@@ -316,6 +329,18 @@ def outputs(encoder, loader):
 
 # run: found = predictor(encoder)(images), bound(encoder, images)(), next(outputs(encoder, [images]))
 # shows: all(each.requires_grad for each in found)
+```
+
+### a function that is called behind the region
+```python
+import torch
+
+with torch.no_grad():
+    def predict(images):  # GL313
+        return encoder(images).softmax(1)
+
+print(predict(images).shape)
+# shows: predict(images).requires_grad
 ```
 
 ## Silent

@@ -3062,4 +3062,66 @@ def predict(image):
         scores = model(image).softmax(1)
     return [float(score) for score in scores[0]]
 ```
+
+### defined again in the next cell, and guarded by every caller
+```python
+import torch
+
+def accuracy(model, batches):
+    return sum((model(images).argmax(1) == labels).sum().item() for images, labels in batches)
+
+with torch.no_grad():
+    print(accuracy(torch.nn.Linear(2, 2), []))
+
+def accuracy(model, batches):
+    right = 0
+    for images, labels in batches:
+        right += (model(images).argmax(1) == labels).sum().item()
+    return right
+
+with torch.no_grad():
+    print(accuracy(torch.nn.Linear(2, 2), []))
+```
+
+### made of a network that is frozen, of several by name
+```python
+import torch
+from torch import nn
+
+class Features(nn.Module):
+    def __init__(self, requires_grad=False):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        if not requires_grad:
+            for parameter in self.parameters():
+                parameter.requires_grad = False
+
+    def forward(self, x):
+        return self.layer(x)
+
+class Others(nn.Module):
+    def __init__(self, requires_grad=False):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    def forward(self, x):
+        return self.layer(x)
+
+class Distance(nn.Module):
+    def __init__(self, kind="first"):
+        super().__init__()
+        self.kind = kind
+        if self.kind in ["first", "one"]:
+            self.net = Features(requires_grad=False)
+        elif self.kind == "other":
+            self.net = Others(requires_grad=False)
+
+    def forward(self, one, other):
+        return (self.net(one) - self.net(other)).square().mean()
+
+def evaluate(pairs):
+    distance = Distance()
+    distance.eval()
+    return [distance(one, other).item() for one, other in pairs]
+```
 """

@@ -61,6 +61,7 @@ built, and there is nothing to mend.
 from collections.abc import Iterator
 
 from gradlint.rule import (
+    CallEvent,
     Detached,
     Finding,
     Fix,
@@ -82,6 +83,8 @@ def grad_enabled_target(project: Project) -> Iterator[Finding]:
         alone = {found.event.at for found in detached}
         for found in detached:
             yield _finding(function, found, _guarded(project, function, found, alone))
+        for event in project.targets.followed(function):
+            yield _followed(function, event)
 
 
 def _finding(function: FunctionNode, found: Detached, fix: Fix | None) -> Finding:
@@ -93,6 +96,17 @@ def _finding(function: FunctionNode, found: Detached, fix: Fix | None) -> Findin
         (Note(function.place(found.cut.at), "its result is detached here, after the forward"),),
         help="run it under `torch.no_grad()`",
         fix=fix,
+    )
+
+
+def _followed(function: FunctionNode, event: CallEvent) -> Finding:
+    edits = rewrites.under_no_grad(function, event.at)
+    return Finding(
+        function.place(event.at),
+        function.name,
+        f"`{event.name}(...)` records a graph, and `backward()` computes gradients for parameters that nobody trains",
+        help="run it under `torch.no_grad()`",
+        fix=Fix("unsafe", "put it under `torch.no_grad()`", edits) if edits else None,
     )
 
 
@@ -176,6 +190,73 @@ def update(net, target, optimizer, states, rewards):
 # shows: target(torch.ones(3, 2)).requires_grad
 ```
 
+### a teacher that `backward()` walks, too
+```python
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+def distill(student, teacher, images):
+    teacher.eval()
+    optimizer = torch.optim.SGD(student.parameters(), lr=0.1)
+    loss = F.mse_loss(student(images), teacher(images))  # GL106
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+class Agent:
+    def __init__(self):
+        self.q = nn.Linear(2, 1)
+        self.target_net = nn.Linear(2, 1)
+        self.optimizer = torch.optim.SGD(self.q.parameters(), lr=0.1)
+
+    def learn(self, state, next_state, reward):
+        wanted = reward + 0.99 * self.target_net(next_state)  # GL106
+        loss = F.mse_loss(self.q(state), wanted)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+    def follow(self):
+        for mine, its in zip(self.target_net.parameters(), self.q.parameters()):
+            mine.data.copy_(its.data)
+
+# run: distill(critic, target_critic, state)
+# shows: all(parameter.grad is not None for parameter in target_critic.parameters())
+```
+
+### in the forward of a module, and with a target for an argument
+```python
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+class Siamese(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.Linear(2, 4)
+        self.momentum_encoder = nn.Linear(2, 4)
+
+    def forward(self, one, other):
+        wanted = self.momentum_encoder(other).detach()  # GL106
+        return F.mse_loss(self.encoder(one), wanted)
+
+class Critics:
+    def __init__(self, critic, critic_target):
+        self.critic, self.critic_target = critic, critic_target
+        self.optimizer = torch.optim.SGD(self.critic.parameters(), lr=0.1)
+
+    def update(self, state, next_state, reward):
+        wanted = (reward + self.critic_target(next_state)).detach()  # GL106
+        loss = F.mse_loss(self.critic(state), wanted)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+# run: Critics(critic, target_critic).update(state, next_state, reward)
+# keeps: > 0 bytes
+```
+
 ## Silent
 
 ### guarded, or trained on
@@ -226,5 +307,39 @@ def main(student, images):
     distill(student, teacher, torch.optim.SGD(student.parameters(), lr=0.1), images)
 
 # run: main(critic, state)
+```
+
+### a teacher that learns, or is frozen by somebody
+```python
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+def together(student, teacher, images):
+    teacher.eval()
+    optimizer = torch.optim.SGD([*student.parameters(), *teacher.parameters()], lr=0.1)
+    loss = F.mse_loss(student(images), teacher(images))
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+def freeze(net):
+    for parameter in net.parameters():
+        parameter.requires_grad = False
+
+class Distiller:
+    def __init__(self, student, teacher_net):
+        self.student, self.teacher_net = student, teacher_net
+        freeze(self.teacher_net)
+        self.optimizer = torch.optim.SGD(self.student.parameters(), lr=0.1)
+
+    def step(self, images):
+        self.teacher_net.eval()
+        loss = F.mse_loss(self.student(images), self.teacher_net(images))
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+# run: together(critic, target_critic, state)
 ```
 """

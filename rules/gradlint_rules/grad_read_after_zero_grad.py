@@ -97,6 +97,27 @@ def norms(model, criterion, images, labels):
 # raises: AttributeError: 'NoneType' object has no attribute 'norm'
 ```
 
+### zeroed by the module, or one of the tensors an optimizer was given
+```python
+import torch
+from torch import nn
+
+def first_layer(model, images):
+    model(images).sum().backward()
+    model.zero_grad()
+    return model.weight.grad.norm()  # GL203
+
+point = torch.ones(3, requires_grad=True)
+descent = torch.optim.SGD([point], lr=0.1)
+point.square().sum().backward()
+descent.step()
+descent.zero_grad()
+print(point.grad)  # GL203
+# shows: point.grad is None
+# run: first_layer(model, images)
+# raises: AttributeError: 'NoneType' object has no attribute 'norm'
+```
+
 ## Silent
 
 ### asked first, kept as zeros, or read before
@@ -152,5 +173,20 @@ def compare(model, other, images):
     return [parameter.grad.norm() for parameter in other.parameters()]
 
 # run: compare(model, torch.nn.Linear(2, 2), images)
+```
+
+### of an input, which no optimizer has
+```python
+import torch
+
+def sensitivity(model, images):
+    images = images.clone().requires_grad_()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model(images).sum().backward()
+    optimizer.zero_grad()
+    model.zero_grad()
+    return images.grad.abs()
+
+# run: sensitivity(model, images)
 ```
 """

@@ -339,4 +339,21 @@ def train(model, criterion, optimizer, batches):
         loss = loss / 2
         meter.update(loss)
 ```
+
+### summed up where nothing is recorded
+```python
+import torch
+
+def train(model, criterion, optimizer, batches):
+    total, summed = 0.0, torch.tensor([0.0])
+    for images, labels in batches:
+        optimizer.zero_grad()
+        loss = criterion(model(images), labels)
+        loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            total += loss
+            summed += loss.float()
+    return total, summed
+```
 """

@@ -64,7 +64,9 @@ from gradlint.rule import (
     within,
 )
 
-_MAKING = frozenset("tensor rand randn zeros ones full empty eye Parameter nn requires_grad requires_grad_".split())
+_MAKING = frozenset(
+    "tensor rand randn zeros ones full empty eye Parameter nn requires_grad requires_grad_ parameters".split()
+)
 
 
 @rule("GL208", severity="error", since="0.2.0")
@@ -74,9 +76,9 @@ def in_place_on_leaf(project: Project) -> Iterator[Finding]:
         if function.facts.words.isdisjoint(_MAKING) or not scope.may_change_in_place(function):
             continue
         silent = scope.expected_to_fail(function) | scope.tried(function)
-        updates = scope.gradient_updates(function)
+        updates, looped = scope.gradient_updates(function), frozenset(scope.looped_parameters(function))
         for event in project.flow(function).changes.values():
-            if event.at in silent or event.at in updates or not _is_leaf(event):
+            if event.at in silent or event.at in updates or not _is_leaf(event, looped):
                 continue
             if project.calls.states_at(function, event.at) == GRAD:
                 yield _finding(function, event)
@@ -97,12 +99,15 @@ def _written(call: CallEvent) -> Passed | None:
     return None
 
 
-def _is_leaf(event: ChangeEvent) -> bool:
+def _is_leaf(event: ChangeEvent, looped: frozenset[str]) -> bool:
+    """Whether a leaf is changed, and not a list of parameters made longer."""
+    if event.owner.kind == "parameters" and event.how.endswith("=") and event.path not in looped:
+        return False
     return _leaf(event.owner)
 
 
 def _leaf(value: Value) -> bool:
-    return value.kind == "tensor" and value.tensor == LEAF and value.born is not None
+    return value.kind in ("tensor", "parameters") and value.tensor == LEAF and value.born is not None
 
 
 def _finding(function: FunctionNode, event: ChangeEvent) -> Finding:
@@ -194,6 +199,17 @@ def clip():
 # raises: RuntimeError: mul(): functions with out=..., or RuntimeError: a leaf Variable that requires grad
 ```
 
+### each parameter of a module just made
+```python
+import torch
+from torch import nn
+
+model = nn.Linear(2, 2)
+for parameter in model.parameters():
+    parameter.add_(torch.randn_like(parameter))  # GL208
+# raises: RuntimeError: a leaf Variable that requires grad is being used in an in-place operation.
+```
+
 ## Silent
 
 ### under no_grad, by nn.init, through data
@@ -274,5 +290,30 @@ def pruned(layer, index):
     return new
 
 # run: pruned(nn.Linear(3, 3), [0, 1])
+```
+
+### a list of parameters made longer
+```python
+from torch import nn
+
+model, head = nn.Linear(2, 2), nn.Linear(2, 1)
+parameters = list(model.parameters())
+parameters += list(head.parameters())
+# shows: len(parameters) == 4
+```
+
+### each parameter of a module that is frozen, or of which nobody knows
+```python
+import torch
+from torch import nn
+
+def perturb(model, scale):
+    for parameter in model.parameters():
+        parameter.add_(torch.randn_like(parameter), alpha=scale)
+
+member = nn.Linear(2, 2).requires_grad_(False)
+for parameter in member.parameters():
+    parameter.mul_(2.0)
+# run: perturb(member, 0.1)
 ```
 """

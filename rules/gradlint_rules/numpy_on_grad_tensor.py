@@ -161,6 +161,36 @@ def train_step(model, criterion, images, labels):
 # raises: RuntimeError: Can't call numpy() on Tensor that requires grad.
 ```
 
+### what a layer or a module gives that was just made
+```python
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.hidden = nn.Linear(2, 4)
+        self.layers = nn.Sequential(nn.ReLU(), nn.Linear(4, 1))
+
+    def forward(self, x):
+        return self.layers(self.hidden(x))
+
+def plot():
+    net = Net()
+    net.eval()
+    return net(torch.ones(3, 2)).squeeze().numpy()  # GL213
+
+layer = nn.Linear(2, 2)
+
+def show():
+    print(layer(torch.ones(1, 2)).numpy())  # GL213
+
+# run: show()
+# raises: RuntimeError: Can't call numpy() on Tensor that requires grad.
+# run: plot()
+# raises: RuntimeError: Can't call numpy() on Tensor that requires grad.
+```
+
 ## Silent
 
 ### detached, forced, or looked at
@@ -209,5 +239,46 @@ print((x * 10).long().numpy(), (x > 0).sum().numpy())
 ```python
 def features(model, images):
     return model(images).numpy()
+```
+
+### what a module gives that is frozen, or cuts its graph
+```python
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, trains=True):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    def forward(self, x, trains=False):
+        x = self.layer(x)
+        return x if trains else x.detach()
+
+class Frozen(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        for parameter in self.parameters():
+            parameter.requires_grad = False
+
+    def forward(self, x):
+        return self.layer(x)
+
+def plot(x):
+    by_hand, at_once = nn.Linear(2, 2), nn.Sequential(nn.Linear(2, 2)).requires_grad_(False)
+    for parameter in by_hand.parameters():
+        parameter.requires_grad_(False)
+    return [net(x).numpy() for net in (by_hand, at_once, Net(), Frozen())]
+
+def predict(layer, x):
+    return layer(x).numpy()
+
+@torch.no_grad()
+def main():
+    return predict(nn.Linear(2, 2), torch.ones(1, 2))
+
+# run: plot(torch.ones(1, 2))
+# run: main()
 ```
 """

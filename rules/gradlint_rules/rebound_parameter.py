@@ -271,6 +271,7 @@ def fit(rows, targets, lr=0.1):
         ((rows @ (weight + other) - targets) ** 2).mean().backward()
         with torch.no_grad():
             weight -= lr * weight.grad
+            weight.grad = None
             other = other - lr * other.grad
         other.requires_grad_()
 

@@ -47,12 +47,15 @@ from collections.abc import Iterable, Iterator
 
 from gradlint.rule import (
     COMPUTED,
+    LABELS,
     LEAF,
+    PLAIN,
     AttributeEvent,
     CallEvent,
     Finding,
     FunctionNode,
     Note,
+    Origin,
     Passed,
     Project,
     Value,
@@ -83,6 +86,7 @@ def revived_loss(project: Project) -> Iterator[Finding]:
                 yield _set(function, setting, start)
             else:
                 made = _made_a_leaf(flow.calls.values(), start, start.receiver)
+                made = made if made is not None else _set_by_method(flow.calls.values(), start)
                 if made is not None or _is_revived(start.receiver):
                     yield _wrapped(function, start, made if made is not None else start.at)
 
@@ -123,6 +127,30 @@ def _made_a_leaf(calls: Iterable[CallEvent], start: CallEvent, value: Value) -> 
     else:
         same = []
     return max(same, default=None)
+
+
+def _set_by_method(calls: Iterable[CallEvent], start: CallEvent) -> int | None:
+    """``loss.requires_grad_()``, where nothing has a graph that the loss was computed from, as far as labels go."""
+    name = start.name.rpartition(".")[0]
+    for event in calls:
+        owner = event.receiver
+        if owner is None or event.method != "requires_grad_" or event.name != f"{name}.requires_grad_":
+            continue
+        given = [origin for origin in owner.origins if not _is_label(origin)]
+        forward = any(origin.at >= 0 for origin in owner.shadow)
+        if event.at < start.at and forward and not given and owner.tensor & PLAIN and not _is_off(event):
+            return event.at
+    return None
+
+
+def _is_off(event: CallEvent) -> bool:
+    return any(argument.value.constant is False for argument in event.arguments)
+
+
+def _is_label(origin: Origin) -> bool:
+    """Whether it is a parameter called like what a loss compares with."""
+    parameters = origin.function.facts.parameters
+    return origin.at < 0 and LABELS.search(parameters[-origin.at - 1].name) is not None
 
 
 def _asks_for_gradient(event: CallEvent) -> bool:
@@ -232,6 +260,20 @@ def train_on_all(model, criterion, optimizer, images, labels):
 # run: train_step(model, criterion, optimizer, images, labels)
 # run: train_on_all(model, criterion, optimizer, images, labels)
 # shows: model.weight.grad is None
+```
+
+### a method on the loss of what was counted
+```python
+def train_step(model, optimizer, images, labels):
+    predicted = model(images).argmax(1).float()
+    loss = (predicted - labels.squeeze(1)).square().mean()
+    loss.requires_grad_(True)  # GL402
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+# run: train_step(model, optimizer, images, labels)
+# shows: all(parameter.grad is None for parameter in model.parameters())
 ```
 
 ## Silent

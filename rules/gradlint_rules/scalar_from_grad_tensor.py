@@ -43,6 +43,7 @@ import re
 from collections.abc import Iterator
 
 from gradlint.rule import (
+    GRAD,
     Assign,
     CallEvent,
     Constant,
@@ -81,7 +82,8 @@ def _converted(project: Project, function: FunctionNode) -> Iterator[Finding]:
         name = getattr(event.callee.target, "name", "")
         if (name in _CONVERTING or name.startswith("math.")) and len(event.arguments) == 1:
             value = event.arguments[0].value
-            if value.kind == "tensor" and value.requires_grad:
+            recorded = project.calls.states_at(function, event.at) == GRAD
+            if recorded and value.kind == "tensor" and value.requires_grad:
                 yield _finding(function, event, name)
 
 
@@ -92,7 +94,8 @@ def _filled_in(project: Project, function: FunctionNode) -> Iterator[Finding]:
             case Operation(operator="%", operands=(Constant(value=str(text)), _), at=at):
                 letters = _FILLED_IN.findall(text.replace("%%", ""))
                 values = project.flow(function).texts.get(at, ())
-                if len(letters) == len(values) and any(map(_is_converted, letters, values)):
+                recorded = project.calls.states_at(function, at) == GRAD
+                if recorded and len(letters) == len(values) and any(map(_is_converted, letters, values)):
                     yield Finding(
                         function.place(at),
                         function.name,
@@ -244,5 +247,14 @@ def describe(loss):
     return float(loss)
 
 # run: found = describe(1)
+```
+
+### where nothing is recorded
+```python
+import torch
+
+total = (weight * 2).sum()
+with torch.no_grad():
+    print(float(total), "%.1f" % total)
 ```
 """

@@ -190,6 +190,20 @@ def train(model, criterion, optimizer, images, labels):
 # shows: model.weight.tolist() == before
 ```
 
+### the first step of a model just made
+```python
+import torch
+from torch import nn
+
+net = nn.Linear(2, 1)
+before = net.weight.detach().clone()
+sgd = torch.optim.SGD(net.parameters(), lr=0.1)
+loss = criterion(net(images), labels)
+sgd.step()  # GL405
+loss.backward()
+# shows: torch.equal(net.weight, before)
+```
+
 ## Silent
 
 ### the step of the round before

@@ -326,6 +326,22 @@ class Careful:
 # shows: predictor.model.training and predictor.model.norm.num_batches_tracked == 1
 ```
 
+### a sequence of layers
+```python
+import torch
+from torch import nn
+
+def predict(path, images):
+    net = nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Dropout(0.5))
+    net.load_state_dict(torch.load(path))
+    with torch.no_grad():
+        return net(images)  # GL601
+
+# run: torch.save(nn.Sequential(nn.Linear(8, 4), nn.ReLU(), nn.Dropout(0.5)).state_dict(), "weights.pt")
+# run: first, second = predict("weights.pt", images), predict("weights.pt", images)
+# shows: first.ne(second).any()
+```
+
 ## Silent
 
 ### layers for which the mode makes no difference
@@ -528,5 +544,17 @@ def main(state, images):
     predictor = Predictor(state)
     predictor.model.eval()
     return predictor.predict(images)
+```
+
+### a sequence of layers that know no modes
+```python
+import torch
+from torch import nn
+
+def predict(path, images):
+    net = nn.Sequential(nn.Linear(8, 4), nn.ReLU())
+    net.load_state_dict(torch.load(path))
+    with torch.no_grad():
+        return net(images)
 ```
 """

@@ -56,6 +56,8 @@ def unzeroed_grad(project: Project) -> Iterator[Finding]:
         if project.order.steps.acts(function):
             for step, backward in project.order.unzeroed(function):
                 yield _finding(function, step, backward)
+            for at, name, backward in project.order.updated_by_hand(function):
+                yield _by_hand(function, at, name, backward)
 
 
 def _finding(function: FunctionNode, step: Act, backward: Act) -> Finding:
@@ -69,6 +71,16 @@ def _finding(function: FunctionNode, step: Act, backward: Act) -> Finding:
         f"`{step.path}` steps with the sum of the gradients of all rounds: nothing in the loop zeroes them",
         tuple(notes),
         help=f"call `{step.path}.zero_grad()` in the loop, before `backward()`",
+    )
+
+
+def _by_hand(function: FunctionNode, at: int, name: str, backward: Act) -> Finding:
+    return Finding(
+        function.place(at),
+        function.name,
+        f"`{name}` is changed by the sum of the gradients of all rounds: nothing in the loop zeroes them",
+        (Note(function.place(backward.at), "`backward()` adds to the gradients"),),
+        help=f"set `{name}.grad = None` after the update",
     )
 
 
@@ -184,6 +196,48 @@ def train(generator, discriminator, batches):
 
 # run: train(generator, discriminator, batches)
 # shows: discriminator.weight.grad.abs().sum() > 0
+```
+
+### updated by hand
+```python
+import torch
+
+def fit(rows, targets):
+    weight = torch.zeros(3, requires_grad=True)
+    for _ in range(3):
+        (rows @ weight - targets).square().mean().backward()
+        with torch.no_grad():
+            weight -= 0.1 * weight.grad  # GL406
+    return weight
+
+def fit_all(model, rows, targets):
+    for _ in range(3):
+        (model(rows) - targets).square().mean().backward()
+        for parameter in model.parameters():
+            parameter.data.sub_(0.1 * parameter.grad)  # GL406
+# run: found = fit(torch.ones(4, 3), torch.ones(4))
+# shows: found[0] != 0.1
+```
+
+### the generator of a GAN, with other names
+```python
+import torch
+
+def train(G, D, loader, bce):
+    oG = torch.optim.SGD(G.parameters(), lr=0.1)
+    oD = torch.optim.SGD(D.parameters(), lr=0.1)
+    for real, ones in loader:
+        fake = G(torch.randn(2, 2))
+        loss = bce(D(real), ones) + bce(D(fake.detach()), 0 * ones)
+        oD.zero_grad()
+        loss.backward()
+        oD.step()
+        bce(D(fake), ones).backward()
+        oG.step()  # GL406
+    return [parameter.grad.abs().sum() for parameter in G.parameters()]
+
+# run: train(generator, discriminator, batches, criterion)
+# shows: generator.weight.grad is not None
 ```
 
 ## Silent
@@ -452,5 +506,31 @@ class Checks:
             self.walk(self.model)
 
 # run: Checks().check(["a", "b"])
+```
+
+### updated by hand, and zeroed or made anew
+```python
+import torch
+
+def fit(rows, targets):
+    weight, other = torch.zeros(3, requires_grad=True), torch.zeros(3, requires_grad=True)
+    for _ in range(3):
+        (rows @ (weight + other) - targets).square().mean().backward()
+        with torch.no_grad():
+            weight -= 0.1 * weight.grad
+            other -= 0.1 * other.grad
+        weight.grad = None
+        other.grad.zero_()
+    return weight
+
+def attack(model, images, rounds):
+    for _ in range(rounds):
+        images = images.detach().requires_grad_()
+        model(images).sum().backward()
+        with torch.no_grad():
+            images += 0.1 * images.grad.sign()
+    return images
+
+# run: fit(torch.ones(4, 3), torch.ones(4))
 ```
 """

@@ -1,10 +1,10 @@
 """Who calls whom: the calls between functions of the project."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from gradlint.finding import Place
-from gradlint.model.code import Call, Constant, Evaluate, Lambda, Raise, dotted
+from gradlint.model.code import Call, Constant, DefineFunction, Evaluate, Lambda, Raise, dotted
 from gradlint.model.facts import CallFact
 from gradlint.model.record import dataclass
 from gradlint.model.torch_calls import BACKWARD_METHODS
@@ -172,7 +172,8 @@ class Edges:
                 if call.callee not in called:
                     called[call.callee] = tuple(self.called(function, call.callee))
                 for callee, certain in called[call.callee]:
-                    yield Edge(function, call.at, callee, certain)
+                    if callee.owner is not None or _is_the_one(function, call, callee):
+                        yield Edge(function, call.at, callee, certain)
             elif not call.method:
                 for callee in self._certainly_called(chosen_by_key(self._bindings, function, call)):
                     yield Edge(function, call.at, callee)
@@ -230,7 +231,7 @@ class Edges:
             return
         target = self._linker.resolve(function, name)
         if isinstance(target, FunctionNode):
-            yield target, True
+            yield from ((each, True) for each in _alike(target))
         elif isinstance(target, ClassNode):
             if (constructor := self._linker.find_method(target, "__init__")) is not None:
                 yield constructor, True
@@ -339,6 +340,26 @@ def _closure(
                 found.add(function)
                 pending.append(function)
     return found
+
+
+def _alike(function: FunctionNode) -> Sequence[FunctionNode]:
+    """All definitions of a function's name in its place: cells of a notebook define it again and again."""
+    if function.owner is not None:
+        return (function,)
+    name, parent = function.facts.name, function.facts.parent
+    others = (f for f in function.module.functions if f.facts.name == name and f.facts.parent == parent)
+    return [other for other in others if other.owner is None]
+
+
+def _is_the_one(caller: FunctionNode, call: CallFact, callee: FunctionNode) -> bool:
+    """Whether a module's body, run from top to bottom, means this definition of a name, and not one further down."""
+    if not caller.is_module_body or callee.parent is not caller:
+        return True
+    defined = [s for s in caller.facts.body if isinstance(s, DefineFunction) and s.name == callee.facts.name]
+    if len(defined) < 2:
+        return True
+    before = [s for s in defined if s.at < call.at] or defined[:1]
+    return before[-1].function == callee.facts.index or all(s.function != callee.facts.index for s in defined)
 
 
 def is_stub(function: FunctionNode) -> bool:

@@ -230,24 +230,29 @@ def _changes(statement: Statement) -> bool:
             return False
 
 
-def gradient_updates(function: FunctionNode) -> frozenset[int]:
-    """The places where something is changed in place by its own gradient: ``w -= lr * w.grad``, ``w.sub_(w.grad)``."""
+def gradient_updates(function: FunctionNode, *, by_data: bool = False) -> frozenset[int]:
+    """The places where something is changed in place by its own gradient: ``w -= lr * w.grad``, ``w.sub_(w.grad)``.
+
+    ``by_data``: or its ``.data`` is.
+    """
     found = {
         statement.target.at
         for statement in statements(function.facts.body)
-        if isinstance(statement, Augment) and _names_gradient_of(statement.target, statement.value)
+        if isinstance(statement, Augment) and _names_gradient_of(statement.target, statement.value, by_data)
     }
     for call in all_expressions(function.facts.body):
         match call:
             case Call(function=Attribute(value=owner, name=name)) if name in _UPDATES:
-                if any(_names_gradient_of(owner, argument.value) for argument in call.arguments):
+                if any(_names_gradient_of(owner, argument.value, by_data) for argument in call.arguments):
                     found.add(call.at)
             case _:
                 pass
     return frozenset(found)
 
 
-def _names_gradient_of(owner: Expression, value: Expression) -> bool:
+def _names_gradient_of(owner: Expression, value: Expression, by_data: bool) -> bool:
+    if by_data and isinstance(owner, Attribute) and owner.name == "data":
+        owner = owner.value
     name = dotted(owner)
     return name is not None and any(dotted(part) == f"{name}.grad" for part in within(value))
 

@@ -151,6 +151,8 @@ class Growths:
 
     def _handed_to(self, flow: Flow, event: CallEvent, callee: FunctionNode, growth: Growth) -> Iterator[Kept]:
         passed = matched(event.arguments, callee, bound=is_bound(event, callee))
+        if growth.how == "sum" and not self._calls.states_at(flow.function, event.at) & GRAD:
+            return
         for name in {name for name, _ in growth.names}.intersection(passed):
             value = passed[name]
             given = next((dotted(a.expression) for a in event.arguments if a.value is value), None)

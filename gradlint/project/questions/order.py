@@ -1,11 +1,13 @@
 """In which state gradients are at each act of a script: the order analysis."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gradlint.model.code import Attribute, Call, Expression, dotted
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import OPTIMIZER_NAME
+from gradlint.model.traverse import all_expressions, parts, statements
 from gradlint.project.linking import scope
 from gradlint.project.linking.bindings import owner_class
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
@@ -68,12 +70,24 @@ class Order:
         """The steps, clips and reads of a function with the state of the gradients they meet, in order."""
         script = self.steps.script(function)
         optimizers = sorted({a.path for a in acts(script) if a.kind == "step" and a.path is not None})
-        if not optimizers:
+        reads = any(act.kind == "read" for act in acts(script))
+        zeroed = sorted({a.path for a in acts(script) if a.kind == "zero" and a.path} if reads else ())
+        others = [name for name in zeroed if name not in optimizers]
+        if not optimizers and not others:
             return []
-        walker = _Walker(optimizers, self.modules(function, optimizers))
-        walker.script(script, _Walk(dict.fromkeys(optimizers, frozenset({"unknown"}))), _Exits())
+        named = [*optimizers, *others]
+        modules = {name: name for name in others if not is_optimizer_name(name)} | self.modules(function, named)
+        walker = _Walker(optimizers, others, modules, _listed(function, named))
+        walker.script(script, _Walk({name: self._at_first(function, modules.get(name)) for name in named}), _Exits())
         backward = [act.at for act in acts(script) if act.kind == "backward"]
         return [self._placed(function, moment, backward) for _, moment in sorted(walker.moments.items())]
+
+    def _at_first(self, function: FunctionNode, module: str | None) -> frozenset[Grad]:
+        """What gradients a module may have when a function begins: none, if the function makes it, once."""
+        value = self._flows.flow(function).env.get(module or "")
+        made = [each for name, each in scope.assigned(function) if name == module]
+        own = value is not None and value.kind == "module" and value.born is not None and value.parameter is None
+        return frozenset({"none"}) if own and len(made) == 1 else frozenset({"unknown"})
 
     def _placed(self, function: FunctionNode, moment: Moment, backward: list[int]) -> Moment:
         loop = scope.innermost_loop(function, moment.act.at)
@@ -111,6 +125,28 @@ class Order:
                 mixed = self._is_of_several(function, step.path)
                 if not any(_may_zero(act, step.path, modules, mixed=mixed) for act in inside):
                     yield step, backward[0]
+
+    def updated_by_hand(self, function: FunctionNode) -> Iterator[tuple[int, str, Act]]:
+        """The updates ``w -= lr * w.grad`` in loops that run ``backward()`` and in which nothing zeroes gradients.
+
+        Each with its place, the name of what is changed, and the ``backward()``.
+        """
+        updates = scope.gradient_updates(function, by_data=True)
+        if not updates:
+            return
+        by_at = {statement.at: statement for statement in statements(function.facts.body)}
+        for loop in repeats(self.steps.script(function)):
+            inside = list(acts(loop.body))
+            backward = next((act for act in inside if act.kind == "backward"), None)
+            if backward is None or not loop.own or any(act.kind in ("zero", "anything") for act in inside):
+                continue
+            within_loop = list(all_expressions((by_at[loop.at],)))
+            places = {expression.at for expression in within_loop}
+            anew = {name.partition(".")[0] for name, value in scope.assigned(function) if value.at in places}
+            for changed in within_loop:
+                name = dotted(_owner(changed))
+                if changed.at in updates and name is not None and name.partition(".")[0] not in anew:
+                    yield changed.at, name.removesuffix(".data"), backward
 
     def _is_plain(self, function: FunctionNode, step: Act, value: Value) -> bool:
         """Whether what is stepped with is called an optimizer, and no caller hands over one of the project's own."""
@@ -158,9 +194,15 @@ class Order:
 
 
 class _Walker:
-    def __init__(self, optimizers: list[str], modules: dict[str, str]) -> None:
+    """Follows a script. ``others`` are optimizers and modules that only zero; ``listed`` the tensors of optimizers."""
+
+    def __init__(
+        self, optimizers: list[str], others: list[str], modules: dict[str, str], listed: dict[str, frozenset[str]]
+    ) -> None:
         self._optimizers = optimizers
+        self._names = [*optimizers, *others]
         self._modules = modules
+        self._listed = listed
         self.moments: dict[tuple[int, str, str], Moment] = {}
 
     def script(self, script: Script, walk: _Walk, exits: _Exits) -> _Walk | None:
@@ -201,9 +243,9 @@ class _Walker:
     def _act(self, act: Act, walk: _Walk) -> None:
         match act.kind:
             case "backward":
-                walk.state = dict.fromkeys(self._optimizers, frozenset({"fresh"}))
+                walk.state = dict.fromkeys(self._names, frozenset({"fresh"}))
             case "anything":
-                walk.state = dict.fromkeys(self._optimizers, frozenset({"unknown"}))
+                walk.state = dict.fromkeys(self._names, frozenset({"unknown"}))
             case "zero":
                 self._zero(act, walk)
             case "step":
@@ -217,11 +259,11 @@ class _Walker:
 
     def _zero(self, act: Act, walk: _Walk) -> None:
         kept = act.option("set_to_none") is False
-        for name in self._optimizers:
+        for name in self._names:
             if act.path == name or (act.path is not None and self._modules.get(name) == act.path):
                 walk.state[name] = frozenset({"unknown"}) if kept else frozenset({"none"})
                 walk.zeroed[name] = act.at
-            elif act.path is None or act.path not in self._optimizers:
+            elif act.path is None or act.path not in self._names:
                 walk.state[name] = frozenset({"unknown"})
 
     def _meant(self, act: Act) -> list[str]:
@@ -229,9 +271,16 @@ class _Walker:
 
     def _concerned(self, act: Act) -> list[str]:
         """The optimizer of the module whose gradients an act is about, if that is known."""
+        if act.option("one"):
+            return [name for name in self._names if self._holds(name, act.path or "")]
         found = [name for name in self._optimizers if act.path is not None and self._modules.get(name) == act.path]
         only = len(self._optimizers) == 1 and (act.kind == "clip" or self._optimizers[0] not in self._modules)
         return found or (self._optimizers if only else [])
+
+    def _holds(self, name: str, path: str) -> bool:
+        """Whether a tensor is one that an optimizer steps with, or a module's own parameter."""
+        module = self._modules.get(name)
+        return path in self._listed.get(name, ()) or (module is not None and path.startswith(f"{module}."))
 
     def _note(self, act: Act, name: str, walk: _Walk) -> None:
         key = (act.at, name, act.kind)
@@ -281,8 +330,22 @@ def _may_zero(act: Act, optimizer: str, modules: Mapping[str, str], *, mixed: bo
         return False
     if act.kind == "anything":
         return True
-    others = act.path is not None and act.path != optimizer and is_optimizer_name(act.path)
+    others = act.path is not None and act.path != optimizer and (is_optimizer_name(act.path) or act.path in modules)
     return act.kind == "zero" and not others
+
+
+def _listed(function: FunctionNode, optimizers: Collection[str]) -> dict[str, frozenset[str]]:
+    """The tensors in the lists that optimizers were made of: ``SGD([w, b], lr=0.1)``."""
+    made = ((name, value) for name, value in scope.assigned(function) if name in optimizers)
+    calls = ((name, value.arguments[0].value) for name, value in made if isinstance(value, Call) and value.arguments)
+    return {name: frozenset(filter(None, map(dotted, parts(given)))) for name, given in calls}
+
+
+def _owner(changed: Expression) -> Expression:
+    """What is changed: ``w`` of ``w.sub_(w.grad)``, or itself."""
+    if isinstance(changed, Call) and isinstance(changed.function, Attribute):
+        return changed.function.value
+    return changed
 
 
 def _joined(walks: list[_Walk]) -> _Walk:

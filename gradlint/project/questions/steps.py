@@ -158,6 +158,8 @@ class _Writer:
             event = self._flow.attributes.get((expression.at, False))
             if event is not None and event.owner.kind == "parameters":
                 yield Act("read", expression.at, event.owner.of)
+            elif event is not None and event.owner.kind == "tensor" and event.path is not None:
+                yield Act("read", expression.at, event.path.removesuffix(".grad"), options=(("one", True),))
         for part in parts(expression):
             yield from self._expression(part)
         if isinstance(expression, Call):

@@ -1,8 +1,10 @@
-"""Forwards in training steps whose graph is built and thrown away."""
+"""Forwards in training steps whose graph is built and thrown away, or walked for nobody."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from gradlint.model.torch_calls import OPTIMIZER_NAME
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking.nodes import FunctionNode
@@ -14,6 +16,15 @@ from gradlint.project.running.values import Origin, Value
 _CUTTING = frozenset({"detach", "detach_", "data", "detach().numpy"})
 _TRAINING = frozenset({"backward", "manual_backward", "training_step"})
 _DEEPEST = 4  # callers of callers
+
+
+# What is there to be learnt from, and not trained, by its name.
+_TEACHER = re.compile(
+    r"(^|[._])(teachers?(_?(net|network|model))?|target_?(nets?|networks?|models?|q|qf|critics?|actors?|policy)"
+    r"|\w+_(target|teacher))\d?$"
+)
+_FLAGS = frozenset({"requires_grad", "requires_grad_"})
+_LISTING = re.compile(r"\.(named_)?parameters$|\.requires_grad_$|\.freeze\w*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +46,11 @@ class Targets:
     def detached(self, function: FunctionNode) -> Iterator[Detached]:
         """Such forwards of a function, in order; not those that are no part of the training at all."""
         words = function.facts.words
-        if _TRAINING.isdisjoint(words) or words.isdisjoint(("detach", "data", "detach_")):
+        inside = function.facts.name == "forward" and self._calls.modules.has_method(function)
+        if (_TRAINING.isdisjoint(words) and not inside) or words.isdisjoint(("detach", "data", "detach_")):
             return
         flow = self._flows.flow(function)
-        if not any(_is_trained(flow, origin) for origin in tuple(flow.uses)):
+        if not any(_is_trained(flow, origin, returned=inside) for origin in tuple(flow.uses)):
             return
         others = {forward.event.at for forward in self._inference.wasteful_forwards(function)}
         for event in flow.calls.values():
@@ -47,8 +59,49 @@ class Targets:
             uses = flow.uses.get(Origin(function, event.at), set())
             cut = sorted(use for use in uses if use.detail in _CUTTING)
             only = all(use.kind == "read" or use.detail == IN_VAIN for use in uses)
-            if cut and only and not self._is_frozen(function, _module(event)):
+            frozen = self._is_frozen(function, _module(event)) or (inside and self._listed(event.name))
+            if cut and only and not frozen:
                 yield Detached(event, cut[0])
+
+    def followed(self, function: FunctionNode) -> Iterator[CallEvent]:
+        """Forwards of teachers that ``backward()`` walks, though no optimizer has what they are made of.
+
+        Their parameters get gradients that nobody uses. The teacher was made in sight, or the function itself puts it
+        into evaluation mode.
+        """
+        if "backward" not in function.facts.words or not any(_TEACHER.search(c.callee) for c in function.facts.calls):
+            return
+        flow = self._flows.flow(function)
+        for event in flow.calls.values():
+            module = _module(event)
+            name = event.name.removesuffix(".forward")
+            if not event.forward or _TEACHER.search(name) is None or self._calls.states_at(function, event.at) != GRAD:
+                continue
+            uses = flow.uses.get(Origin(function, event.at), ())
+            if not any(use.kind == "trained" and use.detail != IN_VAIN for use in uses):
+                continue
+            if self._is_seen(function, module) and not self._is_frozen(function, module) and not self._listed(name):
+                yield event
+
+    def _is_seen(self, function: FunctionNode, module: Value) -> bool:
+        """Whether what becomes of a module's flags is in sight."""
+        here = (function, function.module.body)
+        evaluated = module.training is False and module.mode_at is not None and module.mode_at[0] in here
+        made = module.born is not None and module.parameter is None and module.certainty == "known"
+        inside = function.owner is not None and self._calls.modules.is_module_class(function.owner)
+        return (evaluated or made) and not inside
+
+    def _listed(self, name: str) -> bool:
+        """Whether somebody lists the parameters of a module of this name, or of what holds it, to step or to freeze."""
+        wanted = set(name.split(".")) - {"self"}
+        for word in sorted(wanted):
+            for function in self._flows.linker.mentions.of(word):
+                for call in function.facts.calls:
+                    owner = _LISTING.sub("", call.callee)
+                    listed = owner != call.callee and owner.rpartition(".")[2] in wanted
+                    if listed and _is_more_than_copied(function, call.callee):
+                        return True
+        return False
 
     def _is_frozen(self, function: FunctionNode, module: Value, depth: int = 0) -> bool:
         """Whether a module's parameters are frozen: here, or where some caller has it from."""
@@ -66,9 +119,16 @@ class Targets:
         return any(self._is_frozen(caller, value, depth + 1) for caller, value in given)
 
 
-def _is_trained(flow: Flow, origin: Origin) -> bool:
+def _is_more_than_copied(function: FunctionNode, called: str) -> bool:
+    """Whether parameters are listed for more than to copy others into them: to step with, or to freeze."""
+    words = function.facts.words
+    return not called.endswith("parameters") or not _FLAGS.isdisjoint(words) or any(map(OPTIMIZER_NAME.search, words))
+
+
+def _is_trained(flow: Flow, origin: Origin, *, returned: bool) -> bool:
     event = flow.calls.get(origin.at) if origin.function is flow.function else None
-    trained = any(use.kind == "trained" and use.detail != IN_VAIN for use in flow.uses[origin])
+    kinds = ("trained", "returned") if returned else ("trained",)
+    trained = any(use.kind in kinds and use.detail != IN_VAIN for use in flow.uses[origin])
     return trained and event is not None and event.forward
 
 

@@ -124,9 +124,16 @@ class TrainingMode:
         place = function.place(module.mode_at[1])
         return Misset(event, "set", place, self._depends(event, module))
 
+    def _mode_matters(self, module: Value) -> bool | None:
+        """Whether a module, or one of the parts it was made of in sight, computes something else in training mode."""
+        if not module.items:
+            return self._layers.depend_on_mode(module.target)
+        parts = {self._mode_matters(part) for part in module.items}
+        return True if True in parts else None if None in parts else False
+
     def _depends(self, event: CallEvent, module: Value) -> bool | None:
         """Whether the mode matters, as far as is known, or because somebody sets it by hand."""
-        known = self._layers.depend_on_mode(module.target)
+        known = self._mode_matters(module)
         return True if known is None and len(event.arguments) == 1 else known
 
     def _set_by_caller(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
@@ -154,7 +161,7 @@ class TrainingMode:
         place = next((e.at for e in same if self._calls.states_at(function, e.at) & GRAD), None)
         if place is None or self._is_switched_by_caller(function):
             return None
-        return Misset(event, "trained", function.place(place), self._layers.depend_on_mode(module.target))
+        return Misset(event, "trained", function.place(place), self._mode_matters(module))
 
     def _is_switched_by_caller(self, function: FunctionNode) -> bool:
         return any("eval" in caller.facts.words for caller in self._calls.above(function))
@@ -168,7 +175,7 @@ class TrainingMode:
             return None
         if "load_state_dict" not in words or words & TRAINING_WORDS or self._is_handed_to_switch(function, event):
             return None
-        return Misset(event, "made", None, self._layers.depend_on_mode(module.target))
+        return Misset(event, "made", None, self._mode_matters(module))
 
     def _made_by_constructor(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
         """An attribute that the constructor makes and loads, and that nothing in the project ever switches."""
@@ -191,7 +198,7 @@ class TrainingMode:
         if self._is_switched_anywhere(cls, name.removeprefix("self.")):
             return None
         place = constructor.place(call.at)
-        return Misset(event, "loaded", place, self._layers.depend_on_mode(module.target))
+        return Misset(event, "loaded", place, self._mode_matters(module))
 
     def _is_switched_anywhere(self, cls: ClassNode, attribute: str) -> bool:
         """Whether a method of the class switches modes, or somebody switches an attribute of that name."""
@@ -239,9 +246,7 @@ class TrainingMode:
             return None
         if self._is_made_of(function, name, evaluated):
             return None
-        if not self._layers.depend_on_mode(module.target) and not self._is_switched_elsewhere(
-            function, name, evaluated
-        ):
+        if not self._mode_matters(module) and not self._is_switched_elsewhere(function, name, evaluated):
             return None  # perhaps the same module under another name
         return Misset(event, "beside", function.place(min(evaluated.values())), True)
 

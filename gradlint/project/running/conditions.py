@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from gradlint.model.code import Attribute, Constant, Expression, Name, Operation, dotted
+from gradlint.model.code import Attribute, Constant, Display, Expression, Name, Operation, dotted
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.flow import Flows, is_bound, matched
@@ -34,6 +34,9 @@ def decided(test: Expression, known: Known) -> bool | None:
         case Operation(operator="or", operands=operands):
             found = _and(None if part is None else not part for part in (decided(each, known) for each in operands))
             return None if found is None else not found
+        case Operation(operator="in", operands=(each, Display(items=items, kind="tuple" | "list" | "set"))):
+            sought, values = _value(each, known), [_value(item, known) for item in items]
+            return None if _NOTHING in (sought, *values) else sought in values
         case Operation(operator=operator, operands=(left, right)) if operator in _COMPARED:
             one, other = _value(left, known), _value(right, known)
             return None if _NOTHING in (one, other) else _COMPARED[operator](one, other)

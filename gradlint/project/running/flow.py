@@ -29,6 +29,8 @@ from gradlint.project.running.values import UNKNOWN, Origin, Value, elsewhere, m
 _OF_ENGINE = re.compile(r"\.(total_|train_)?loss$")
 # A method that more classes override: what all of them have in common is next to nothing.
 MOST_TARGETS = 12
+# What makes a method's own object known to require grad, in ``Flow.known``; no name of a variable is like it.
+TRAINABLE = "(unfrozen self)"
 _DEEPEST = 60  # functions being run at once; recursion beyond that sees an unknown
 
 _Constants = tuple[tuple[str, object], ...]

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from gradlint.model.code import Expression, Name
-from gradlint.model.traverse import within
+from gradlint.model.code import Expression, If, Name, dotted
+from gradlint.model.traverse import statements, within
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running.conditions import fixed
 from gradlint.project.running.flow import matched
@@ -95,4 +95,15 @@ def _flags(it: Invocation, constructor: FunctionNode) -> dict[str, object]:
         return {}
     given = matched(it.arguments, constructor, bound=True)
     known = fixed(constructor, given, it.run.flows.bindings)
-    return {name: value for name, value in known.items() if isinstance(value, bool)}
+    for name, values in it.run.flows.bindings.assigned(constructor).items():  # ``self.kind = kind``
+        kept = dotted(values[0]) if len(values) == 1 and name.startswith("self.") else None
+        if kept in known:
+            known[name] = known[kept]
+    compared = _compared(constructor)
+    return {name: value for name, value in known.items() if isinstance(value, bool) or name in compared}
+
+
+def _compared(constructor: FunctionNode) -> frozenset[str]:
+    """The parameters that branches of a constructor compare with constants: ``if kind == "vgg"``."""
+    tests = [s.test for s in statements(constructor.facts.body) if isinstance(s, If)]
+    return frozenset(name for test in tests for part in within(test) if (name := dotted(part)) is not None)

@@ -51,6 +51,8 @@ def grown(
     """Note that something is added to what ``path`` holds; gives the origin that the whole has from here on."""
     if added.kind in _NO_GRAPH or not added.origins or not added.tensor & COMPUTED:
         return frozenset()
+    if how == "sum" and run.records(expression.at) is False:
+        return frozenset()  # what is added has a graph, the sum has none
     if isinstance(expression, Display) and expression.kind == "dict" and None in expression.keys:
         return frozenset()  # ``{**metrics}``: numbers, for all we know
     own = Origin(run.function, at)

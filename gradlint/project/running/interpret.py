@@ -29,7 +29,7 @@ from gradlint.model.code import (
 )
 from gradlint.project.running import assignments, evaluate
 from gradlint.project.running.conditions import decided
-from gradlint.project.running.flow import Flow, Flows
+from gradlint.project.running.flow import TRAINABLE, Flow, Flows
 from gradlint.project.running.growth import counters
 from gradlint.project.running.memory import Env, Memory, Point, meet_envs
 from gradlint.project.running.values import NO_CONSTANT, Origin, Value, elsewhere, meet, plain
@@ -60,7 +60,8 @@ class Run(Memory):
 
     def _parameter(self, index: int, name: str) -> Value:
         if index == 0 and name == "self" and self.function.owner is not None:
-            return Value("self", parameter="self", target=self.function.owner)
+            frozen = False if TRAINABLE in self.flow.known else None
+            return Value("self", parameter="self", target=self.function.owner, frozen=frozen)
         origins = frozenset({Origin(self.function, -index - 1)})
         calls = self.flows.calls
         owner = self.function.owner

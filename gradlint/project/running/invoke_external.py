@@ -7,6 +7,7 @@ from gradlint.model.torch_calls import (
     FACTORIES,
     GRADIENT_FUNCTIONS,
     GUARDED_HUBS,
+    MODULE_CONTAINERS,
     MODULE_FACTORIES,
     MODULE_TUPLE_FACTORIES,
     NOT_A_MODULE,
@@ -66,7 +67,9 @@ def on_external(it: Invocation, name: str) -> Value:
     if name == "torch.hub.load" and first is not None and GUARDED_HUBS.search(str(first.constant)):
         return Value("callable", target=External("ultralytics.YOLO.instance"))
     if MODULE_FACTORIES.search(name):
-        return Value("module", target=External(name), certainty="known", born=it.run.epoch, frozen=_is_bare(it, name))
+        parts = tuple(a.value for a in it.arguments) if MODULE_CONTAINERS.search(name) else None
+        known = Value("module", target=External(name), certainty="known", born=it.run.epoch, frozen=_is_bare(it, name))
+        return replace(known, items=parts)
     if name == "builtins.getattr" and first is not None and first.kind == "callable":
         return Value("callable", target=External("?.attribute"))
     if name in ("torch.load", "copy.deepcopy", "copy.copy"):

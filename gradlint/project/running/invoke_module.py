@@ -18,7 +18,7 @@ from gradlint.model.torch_tensors import UNCLEAR_MODULES
 from gradlint.project.grad_states.edges import EVERYBODYS, is_stub
 from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
-from gradlint.project.running import tensors
+from gradlint.project.running import recording, tensors
 from gradlint.project.running.flow import MOST_TARGETS, SideEffects
 from gradlint.project.running.handing_back import runs_module
 from gradlint.project.running.invocation import Invocation, is_cut_off
@@ -112,9 +112,9 @@ def module_method(it: Invocation, module: Value) -> Value:
         changed = replace(module, training=training_after(it), mode_at=at, certainty=_used(module))
     elif method == "requires_grad_":
         flag = it.argument(0, "requires_grad")
-        changed = replace(module, frozen=flag is not None and flag.constant is False, certainty=_used(module))
+        changed = replace(module, frozen=_frozen_by(flag), certainty=_used(module))
     elif method in ("parameters", "named_parameters", "buffers"):
-        flags = PLAIN if method == "buffers" else PLAIN | LEAF
+        flags = PLAIN if method == "buffers" else LEAF if recording.is_trainable(it, module) else PLAIN | LEAF
         return Value("parameters", of=it.receiver_path, target=None, tensor=flags, born=module.born)
     elif method in ("children", "modules", "named_children", "named_modules"):
         part = replace(module, target=None, constant=NO_CONSTANT)
@@ -125,6 +125,12 @@ def module_method(it: Invocation, module: Value) -> Value:
     if changed is not module:
         _change(it, module, changed)
     return changed
+
+
+def _frozen_by(flag: Value | None) -> bool | None:
+    if flag is None:
+        return False
+    return not flag.constant if isinstance(flag.constant, bool) else None
 
 
 def training_after(it: Invocation) -> bool | None:
@@ -177,7 +183,10 @@ def forward(it: Invocation, module: Value) -> Value:
         )
     if any(_is_fed_back(it, argument.value) for argument in it.arguments):
         it.run.flow.fed.add(it.at)
-    return result_of_forward(it, it.fresh(it.given))
+    result = result_of_forward(it, it.fresh(it.given))
+    if result.tensor & COMPUTED and recording.has_graph(it, module):
+        return replace(result, kind="tensor", tensor=COMPUTED)
+    return result
 
 
 def _is_fed_back(it: Invocation, value: Value) -> bool:

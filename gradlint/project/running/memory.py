@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 from gradlint.model.record import dataclass, replace
 from gradlint.project.grad_states.effects import GRAD, INFERENCE, NO_GRAD, apply
 from gradlint.project.linking.nodes import FunctionNode
-from gradlint.project.running.flow import MOST_TARGETS, ChangeEvent, Flow, Flows, SideEffects
+from gradlint.project.running.flow import MOST_TARGETS, TRAINABLE, ChangeEvent, Flow, Flows, SideEffects
 from gradlint.project.running.handing_back import may_guard_itself
 from gradlint.project.running.reads import Reads
 from gradlint.project.running.values import (
@@ -77,7 +77,10 @@ class Memory:
 
     def records(self, at: int) -> bool | None:
         """Whether operations at a place record a graph: by the states it may run in."""
-        states = self.flows.calls.states_at(self.function, at)
+        if TRAINABLE in self.flow.known:  # called with grad on
+            states = apply(self.flows.calls.effect_at(self.function, at), GRAD)
+        else:
+            states = self.flows.calls.states_at(self.function, at)
         return True if states == GRAD else False if not states & ~(NO_GRAD | INFERENCE) else None
 
     def own_guard(self, at: int) -> str | None:

@@ -1,0 +1,64 @@
+"""Whether what a module gives is certain to have a graph: its own parameters, which require grad, go into it."""
+
+import re
+
+from gradlint.model.torch_calls import MODULE_CONTAINERS
+from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
+from gradlint.project.running.flow import TRAINABLE
+from gradlint.project.running.invocation import Invocation
+from gradlint.project.running.values import COMPUTED, Value
+
+# Layers of torch with parameters, in whatever way they are made, that give one tensor.
+_LAYER = re.compile(
+    r"^torch\.nn\.(modules\.\w+\.)?(Linear|Bilinear|Conv(Transpose)?[123]d|(GRU|RNN)Cell|Transformer(En|De)coderLayer)$"
+)
+# Who speaks of these asks whether something has a graph; for others it need not be worked out.
+_ASKING = frozenset(
+    "numpy asarray array grad requires_grad requires_grad_ deepcopy save tensor Tensor FloatTensor as_tensor float "
+    "sqrt retain_grad backward".split()
+)
+_FLAGS = frozenset({"requires_grad", "requires_grad_"})
+_FREEZING = re.compile(r"freez|froz|trainable|lora|adapter|quantiz|prepare", re.I)
+
+
+def has_graph(it: Invocation, module: Value) -> bool:
+    """Whether a forward of a module that was made here, or in the module's body, gives one tensor with a graph."""
+    run = it.run
+    words = run.function.facts.words
+    asked = TRAINABLE in run.flow.known or not _ASKING.isdisjoint(words)
+    if not asked or not is_trainable(it, module) or run.records(it.at) is not True:
+        return False
+    if isinstance(module.target, ClassNode):
+        return len(it.targets) == 1 and _gives_graph(it, module.target, it.targets[0])
+    return isinstance(module.target, External) and is_layer(module)
+
+
+def is_layer(module: Value) -> bool:
+    """Whether it is a layer of torch that computes with parameters of its own, or a sequence of layers with such."""
+    name = module.target.name if isinstance(module.target, External) else ""
+    if not MODULE_CONTAINERS.search(name):
+        return _LAYER.search(name) is not None and module.frozen is not True
+    return any(part.kind == "module" and is_layer(part) for part in module.items or ())
+
+
+def is_trainable(it: Invocation, module: Value) -> bool:
+    """Whether a module's parameters are certain to require grad: it was made in sight, and nobody froze it."""
+    if module.frozen is not None:
+        return module.frozen is False
+    if module.born is None or module.parameter is not None or it.name.startswith(("self.", "cls.", "?")):
+        return False  # whoever made it may have frozen it
+    function = it.run.function
+    words = function.facts.words | function.module.body.facts.words
+    return not any(map(_FREEZING.search, words))
+
+
+def _gives_graph(it: Invocation, cls: ClassNode, forward: FunctionNode) -> bool:
+    """Whether a ``forward`` gives a tensor with a graph when nobody froze anything of the module."""
+    flows = it.run.flows
+    family = [a for a in flows.linker.ancestors(cls) if isinstance(a, ClassNode)]
+    if any(not _FLAGS.isdisjoint(method.facts.words) for a in family for method in a.methods):
+        return False
+    if forward.facts.is_generator or forward.facts.decorators or flows.is_running(forward):
+        return False
+    returned = flows.given(forward, {TRAINABLE: True}).returns
+    return returned is not None and returned.kind == "tensor" and returned.tensor == COMPUTED
