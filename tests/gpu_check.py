@@ -56,6 +56,18 @@ def peaks_nest() -> tuple[object, object]:
 
 
 @check
+def a_frequent_region_is_read_seldom() -> tuple[object, object]:
+    """Of 2,000 regions of one line 127 and then one in 2, 4, 8, 16 is; the one around them knows what each used."""
+    with trace() as t, torch.enable_grad():
+        for number in range(2000):
+            with torch.no_grad():
+                block((1 + (number == 1001)) * MIB)
+    around, *inside = t.regions
+    read = sum(not region.unread for region in inside)
+    return ((around.peak[DEVICE] - around.entered[DEVICE]) // MIB, inside[1001].unread, read), (2, True, 381)
+
+
+@check
 def the_programs_own_peak_is_untouched() -> tuple[object, object]:
     torch.cuda.reset_peak_memory_stats()
     start = torch.cuda.memory_allocated()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gradlint.trace.events import (
     ABSORBS,
     INHERITED,
+    UNREAD,
     Change,
     Device,
     Kind,
@@ -42,6 +43,8 @@ class _Open:
     entered: dict[str, int]
     peak: dict[str, int]
     inherited: bool
+    unread: bool
+    read: set[str] = field(default_factory=set)  # of an unread one, devices that were read inside
 
 
 @dataclass(slots=True)
@@ -106,8 +109,11 @@ class Replay:
             case Kind.ENTER:
                 if modes & ABSORBS:
                     self._withdraw(thread)
-                now = dict(self.live)
-                self.open[self.entered] = _Open(site, mode, before, lane, time, now, dict(now), bool(modes & INHERITED))
+                unread = bool(modes & UNREAD)
+                now = {device: live for device, live in self.live.items() if device == "cpu" or not unread}
+                self.open[self.entered] = _Open(
+                    site, mode, before, lane, time, now, dict(now), bool(modes & INHERITED), unread
+                )
                 self.entered += 1
             case Kind.EXIT:
                 self._leave(number, time)
@@ -119,13 +125,19 @@ class Replay:
     def _memory(self, device: str, time: int, live: int, peak: int, thread: str, mode: Mode, site: Site | None) -> None:
         self.live[device] = live
         self.samples.append(Sample(time, device, live, peak, thread, mode))
-        most = self.peaks.setdefault(device, _Peak())
-        if peak > most.size or most.at is None:
-            most.size, most.at = max(peak, most.size), site or most.at
+        highest = self.peaks.setdefault(device, _Peak())
+        if peak > highest.size or highest.at is None:
+            highest.size, highest.at = max(peak, highest.size), site or highest.at
         for region in self.open.values():
-            region.entered.setdefault(device, live)  # a device that was not used before
-            if peak > region.peak.get(device, -1):
-                region.peak[device] = peak
+            most = peak
+            if region.unread and device != "cpu":
+                if device not in region.read:  # the peak may be from before it began
+                    region.read.add(device)
+                    most = live
+            else:
+                region.entered.setdefault(device, live)  # a device that was not used before
+            if most > region.peak.get(device, -1):
+                region.peak[device] = most
 
     def _mode(self, thread: str, mode: Mode, before: Mode, site: Site) -> None:
         known = self.threads.setdefault(thread, _ThreadSoFar(thread, before, before, site))
@@ -144,9 +156,9 @@ class Replay:
         if region is None:
             return
         thread, task = self.lanes.get(region.lane, (f"thread {region.lane}", ""))
-        mode, before, inherited = region.mode, region.before, region.inherited
+        modes, memory = (region.mode, region.before), (region.entered, region.peak)
         self.regions.append(
-            Region(region.site, mode, before, thread, task, region.start, time, region.entered, region.peak, inherited)
+            Region(region.site, *modes, thread, task, region.start, time, *memory, region.inherited, region.unread)
         )
 
     def finish(self) -> None:
@@ -171,7 +183,7 @@ def so_far(raw: "Raw", replay: Replay) -> Process:
     return Process(
         pid=raw.pid,
         parent=head.get("parent", 0),
-        rank=head["rank"] if isinstance(head.get("rank"), int) else None,
+        rank=_rank(raw, head),
         argv=[str(argument) for argument in head.get("argv", [])],
         start=raw.monotonic,
         end=max(replay.end, last["time"] if last else 0, raw.monotonic),
@@ -187,6 +199,12 @@ def so_far(raw: "Raw", replay: Replay) -> Process:
         digests={note["path"]: note["digest"] for note in _of(raw, "file")},
         notes=[note["text"] for note in _of(raw, "note")],
     )
+
+
+def _rank(raw: "Raw", head: dict[str, Any]) -> int | None:
+    """The rank that was known at the start, or became so later."""
+    found: list[Any] = [head.get("rank"), *(note["rank"] for note in _of(raw, "rank"))]
+    return next((rank for rank in found if isinstance(rank, int)), None)
 
 
 def _of(raw: "Raw", kind: str) -> Iterator[dict[str, Any]]:

@@ -48,6 +48,8 @@ def _slices(process: Process, thread: int, regions: list[Region], start: int) ->
         while open_until and open_until[-1] <= region.start:
             open_until.pop()
         args = {"at": str(region.site), "function": region.site.function, "peak": region.peak, "task": region.task}
+        if region.unread:
+            args["peak of devices"] = "at least"
         if region.task or (open_until and end > open_until[-1]):
             both = {"cat": "grad mode", "id": f"{process.pid}.{process.start}.{thread}.{number}"}
             yield {**_event(process, thread, "b", region.start - start, str(region.mode)), **both, "args": args}

@@ -40,6 +40,7 @@ class Kind(enum.IntEnum):
 # Beside the modes of a record that enters a region:
 ABSORBS = 16  # the statement before it was only the making of this region
 INHERITED = 32  # it was entered by the process that forked this one, inside of it
+UNREAD = 64  # memory of devices was not read, nor will be when it is left: see sampling.py
 LITTLE = 1 << 24  # bytes that a process may come to use before it is worth a word
 
 
@@ -77,6 +78,8 @@ class Region:
 
     ``peak`` is the most memory in use at any time inside, by device, whoever used it; ``entered`` what was in use
     at the start. ``task`` is the asyncio task, or empty. ``inherited`` if this process was forked inside of it.
+    ``unread`` if memory of devices other than the CPU was not read as it began and ended, as in most regions of a line
+    that opens very many: what ``peak`` says of them is then what was seen, at least, or missing.
     """
 
     site: Site
@@ -89,6 +92,7 @@ class Region:
     entered: dict[str, int]
     peak: dict[str, int]
     inherited: bool = False
+    unread: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -251,6 +251,7 @@ class Forwards:
 
     def _first(self, way: object, mode: int, frame: FrameType) -> Row:
         """The row of a forward whose way has not been gone before."""
+        self._tracer.tell_rank()  # a group is made before its processes' first forwards, and unmade before they end
         places, rows = self._tracer.places, self._tracer.rows
         row = rows.ways[way] = rows.line(places.nearest(frame, "forward"), mode, places.callers(frame))
         return row

@@ -8,7 +8,7 @@ from typing import Any
 
 from gradlint.trace import timeline
 from gradlint.trace.events import Process, Trace, TraceError
-from gradlint.trace.text import place, stays
+from gradlint.trace.text import place, seen, stays
 
 BINS = 1500  # as many as a screen has columns to show them in
 UNITS = {"ms": 1e6, "s": 1e9}
@@ -80,7 +80,8 @@ def _lines(process: Process) -> Iterator[list[Any]]:
 def _regions(process: Process) -> Iterator[list[Any]]:
     for (site, mode), stay in stays(r for r in process.regions if not r.inherited).items():
         peak = max(stay.peak.values(), default=0)
-        yield [place(site), site.function, str(mode), stay.times, stay.inside / 1e6, peak, process.name]
+        looked = f"at least: {seen(stay)}" if stay.unread else ""
+        yield [place(site), site.function, str(mode), stay.times, stay.inside / 1e6, peak, looked, process.name]
 
 
 def _leaks(process: Process) -> Iterator[list[Any]]:

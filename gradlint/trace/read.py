@@ -128,6 +128,7 @@ _FIELDS: dict[str, dict[str, type]] = {
     "thread": {"thread": str, "internal": int},
     "note": {"text": str},
     "end": {"time": int},
+    "rank": {"rank": int},
 }
 
 

@@ -130,6 +130,7 @@ class Stays:
     times: int = 0
     inside: int = 0
     unended: int = 0
+    unread: int = 0
     peak: dict[str, int] = field(default_factory=dict)
 
 
@@ -139,6 +140,7 @@ def stays(regions: Iterable[Region]) -> dict[tuple[Site, Mode], Stays]:
     for region in regions:
         stay = found[region.site, region.mode]
         stay.times += 1
+        stay.unread += region.unread
         if region.end is None:
             stay.unended += 1
         else:
@@ -161,12 +163,22 @@ def _entered(title: str, regions: list[Region]) -> Iterator[str]:
     yield ""
     yield title
     for (site, mode), stay in list(found.items())[:MOST]:
-        peak = ", ".join(f"{size(most)} {device}" for device, most in stay.peak.items())
+        peak = ", ".join(f"{_least(stay, device)}{size(most)} {device}" for device, most in stay.peak.items())
+        peak += f" ({seen(stay)})" if stay.unread else ""
         left = f", {stay.unended} never left" if stay.unended else ""
         times = f"{stay.times:,} time{'s' if stay.times > 1 else ''}"
         yield f"  {place(site)} {site.function}: {mode} {times}, {duration(stay.inside)} inside{left}, peak {peak}"
     if len(found) > MOST:
         yield f"  and {len(found) - MOST} more places"
+
+
+def _least(stay: Stays, device: str) -> str:
+    return "at least " if stay.unread and device != "cpu" else ""
+
+
+def seen(stay: Stays) -> str:
+    """In how many of a place's regions memory of devices was read."""
+    return f"devices read in {stay.times - stay.unread:,} of {stay.times:,}"
 
 
 def _lines(process: Process) -> Iterator[str]:

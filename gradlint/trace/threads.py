@@ -16,10 +16,12 @@ class Open:
 
     ``suspends`` is the code of a generator that may be suspended inside. ``drives`` if it is what a decorated generator
     is in from one ``yield`` to the next, ``parked`` if it was open inside at such a ``yield``. ``inherited`` if this
-    process was forked inside.
+    process was forked inside. ``read`` if memory of devices was read as it began, and is to be as it ends.
     """
 
-    __slots__ = ("before", "drives", "inherited", "key", "number", "parked", "ran_under", "site", "suspends", "task")
+    __slots__ = (
+        *("before", "drives", "inherited", "key", "number", "parked", "ran_under", "read", "site", "suspends", "task"),
+    )
 
     def __init__(self, key: int, number: int, site: int, before: int, task: int) -> None:
         self.key = key
@@ -27,6 +29,7 @@ class Open:
         self.site = site
         self.before = before
         self.task = task
+        self.read = True
         self.suspends: CodeType | None = None
         self.drives = self.inherited = self.parked = self.ran_under = False
 

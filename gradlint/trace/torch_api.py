@@ -4,6 +4,7 @@ Each is looked up when it is needed and may be missing in another version; calle
 """
 
 import os
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -15,6 +16,20 @@ is_inference: Callable[[], bool] = torch.is_inference_mode_enabled
 is_compiling: Callable[[], bool] = torch.compiler.is_compiling
 
 VERSION = str(torch.__version__)
+
+
+def rank() -> int | None:
+    """Which of several processes that train together this one is, as far as that is known yet.
+
+    torchrun says so in the environment; others only to `torch.distributed.init_process_group`.
+    """
+    told = os.environ.get("RANK", "")
+    if told.isdigit():
+        return int(told)
+    distributed = sys.modules.get("torch.distributed")
+    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+        return None
+    return int(distributed.get_rank())
 
 
 def mode() -> int:

@@ -10,12 +10,13 @@ from pathlib import Path
 from types import FrameType
 
 from gradlint.trace import torch_api
-from gradlint.trace.events import ABSORBS, INHERITED, Kind, Mode
+from gradlint.trace.events import ABSORBS, INHERITED, UNREAD, Kind, Mode
 from gradlint.trace.leaks import Leaks
 from gradlint.trace.log import LAST, MOST, Log, Recorder
 from gradlint.trace.memory import Source
 from gradlint.trace.places import DECORATED, Places, managed, on_stack
 from gradlint.trace.rows import Rows
+from gradlint.trace.sampling import Sampling
 from gradlint.trace.swift import Swift
 from gradlint.trace.tasks import current_task, running_loop, task_name
 from gradlint.trace.threads import Open, Statement, Threads, ThreadState
@@ -55,6 +56,7 @@ class Tracer:
         self.leaks = Leaks()
         self.faults = 0
         self.rows = Rows()
+        self._sampling = Sampling()
         self._begin()
 
     def use(self, sources: Sequence[Source]) -> None:
@@ -92,12 +94,12 @@ class Tracer:
         self.places.write_to(self.log)
         self.leaks.write_to(self.log)
         self.rows.write_to(self.log)
-        rank = os.environ.get("RANK")
+        self._rank = torch_api.rank()
         self.log.note(
             type="head",
             parent=os.getppid(),
             argv=_command(),
-            rank=int(rank) if rank and rank.isdigit() else None,
+            rank=self._rank,
             deep=self.deep,
             torch=torch_api.VERSION,
             python=sys.version.split()[0],
@@ -118,11 +120,13 @@ class Tracer:
         elif made is not None or state.statements or state.suspending or before != state.mode:
             self._look(state, before, site)
         after = 2 if _inference() else 1 if _enabled() else 0  # `_mode`, without the price of calling it
+        read = self.alone or self._sampling.reads(site)
         with self._lock:
             number = self._entered
             self._entered += 1
-            self._write(state, site, after | before << 2 | absorbs, _ENTER)
+            self._write(state, site, after | before << 2 | absorbs | (0 if read else UNREAD), _ENTER, read)
         region = Open(key, number, site, before, state.task)
+        region.read = read
         if code.co_flags & _GENERATOR and not managed(frame):
             region.drives = self.places.kinds.get(id(code)) == DECORATED
             region.suspends = code
@@ -146,7 +150,7 @@ class Tracer:
             self._look(state, before, region.site)
         after = 2 if _inference() else 1 if _enabled() else 0
         with self._lock:
-            self._write(state, region.number, after | before << 2, _EXIT)
+            self._write(state, region.number, after | before << 2, _EXIT, region.read)
         if after != region.before and not any(other.key == key for other in state.stack):
             self.leaks.not_restored(region.site, Mode(region.before), Mode(after))
         while state.statements and state.statements[-1].depth > len(state.stack):
@@ -166,8 +170,9 @@ class Tracer:
             state.mode = after
             return
         self._look(state, before, site)
+        read = self.alone or self._sampling.reads(-site)  # apart from the region that it may be the making of
         with self._lock:
-            self._write(state, site, after | before << 2, _SET)
+            self._write(state, site, after | before << 2, _SET, read)
         code = frame.f_code if frame.f_code.co_name not in _MEANT else None
         state.made = Statement(key, site, (before, after), len(state.stack), code)
         state.mode, state.site = after, site
@@ -204,8 +209,16 @@ class Tracer:
             with self._lock:
                 self._write(state, site, _mode() * 5, _FORWARD)
 
+    def tell_rank(self) -> None:
+        """Note which of several processes that train together this one is, if that has become known."""
+        if self._rank is None:
+            self._rank = torch_api.rank()
+            if self._rank is not None:
+                self.log.note(type="rank", rank=self._rank)
+
     def finish(self) -> None:
         """Say how it ended, and close the log."""
+        self.tell_rank()
         state = self.threads.state
         state.busy = True
         with self._lock:
@@ -250,15 +263,18 @@ class Tracer:
         self.internal[name] = self.internal.get(name, 0) + state.internal
         state.internal = 0
 
-    def _write(self, state: ThreadState, site: int, modes: int, kind: int) -> None:
-        """Append a record for all devices; the lock is held, so that peaks and records stand in the same order."""
+    def _write(self, state: ThreadState, site: int, modes: int, kind: int, read: bool = True) -> None:
+        """Append a record, for all devices if they are to be read.
+
+        The lock is held, so that peaks and records stand in the same order.
+        """
         if self.more is not None:
             self._discover(self.more)
         lane = state.lane
         if lane < 0 or ((state.task or _loop() is not None) and current_task() != state.task):
             lane = self._lane(state)
         log = self.log
-        for number in self._others:  # before the event, so that the region which it ends is still open
+        for number in self._others if read else ():  # before the event, so that the region which it ends is still open
             live, peak = self.sources[number].take()
             log.record(_clock(), live, peak, number, lane, modes, _DEVICE)
             self._peaks[number] = max(peak, self._peaks[number])
@@ -386,5 +402,5 @@ class Tracer:
         for region in state.stack:
             region.number = self._entered
             self._entered += 1
-            region.inherited = True
+            region.inherited = region.read = True
             self._write(state, region.site, state.mode | region.before << 2 | INHERITED, _ENTER)

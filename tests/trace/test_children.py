@@ -188,6 +188,30 @@ def test_children_that_ignore_us_are_told_of(run: Run) -> None:
     assert told == ["-W ignore -I -c print('child -I')", "-uES -c print('child -I')", "-c print('child -I')"]
 
 
+def test_a_rank_that_only_the_process_group_knows_is_named(run: Run, tmp_path: Path) -> None:
+    """As Lightning does it: the script starts itself once more, and no environment says RANK."""
+    ran = run(
+        """
+        import os, subprocess, sys, torch, torch.distributed as dist
+        rank = int(os.environ.get("MINE", 0))
+        if rank == 0:
+            other = subprocess.Popen([sys.executable, __file__], env={**os.environ, "MINE": "1"})
+        model = torch.nn.Linear(4, 4)
+        dist.init_process_group("gloo", init_method=f"file://{os.getcwd()}/meet", rank=rank, world_size=2)
+        torch.nn.parallel.DistributedDataParallel(model)(torch.ones(1, 4)).sum().backward()
+        dist.barrier()
+        dist.destroy_process_group()
+        if rank:
+            os._exit(0)  # nothing of ours runs any more
+        sys.exit(other.wait())
+        """,
+        RANK="",
+    )
+    assert ran.status == 0, ran.err
+    assert [(process.rank, process.complete) for process in ran.trace.processes] == [(0, True), (1, False)]
+    assert "== rank 1 (process " in ran.err
+
+
 def test_ranks_merge(run: Run, tmp_path: Path) -> None:
     (tmp_path / "ranks.py").write_text(
         "import os, torch, torch.distributed as dist\n"
