@@ -481,4 +481,18 @@ def main(loader):
 
 # run: main([(torch.ones(2, 4), torch.ones(2, 3))])
 ```
+
+### whose loss was detached before
+```python
+def train(model, optimizer, batches):
+    outputs = []
+    for images in batches:
+        optimizer.zero_grad()
+        output = model(images)
+        output["loss"].backward()
+        optimizer.step()
+        output["loss"] = output["loss"].detach()
+        outputs.append(output)
+    return outputs
+```
 """

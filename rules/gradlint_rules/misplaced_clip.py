@@ -55,7 +55,7 @@ the clipping was to prevent comes as a surprise.
 
 from collections.abc import Iterator
 
-from gradlint.rule import Edit, Finding, Fix, FunctionNode, Moment, Note, Project, rewrites, rule, scope
+from gradlint.rule import Act, Edit, Finding, Fix, FunctionNode, Moment, Note, Project, rewrites, rule, scope
 
 
 @rule("GL407", severity="error", since="0.2.0")
@@ -73,6 +73,7 @@ def misplaced_clip(project: Project) -> Iterator[Finding]:
                     yield _too_early(function, moment, moment.after)
                 elif moment.grads == {"stale"}:
                     yield _too_late(function, moment)
+        yield from (_too_early_for(function, clip, backward) for clip, backward in project.order.early_clips(function))
 
 
 def _too_early(function: FunctionNode, moment: Moment, backward: int) -> Finding:
@@ -83,6 +84,17 @@ def _too_early(function: FunctionNode, moment: Moment, backward: int) -> Finding
         (Note(function.place(backward), "`backward()` comes after it"),),
         help="clip between `backward()` and the step",
         fix=_exchanged(rewrites.exchanged(function, moment.act.at, backward)),
+    )
+
+
+def _too_early_for(function: FunctionNode, clip: Act, backward: Act) -> Finding:
+    return Finding(
+        function.place(clip.at),
+        function.name,
+        "what `backward()` computes is not clipped: this comes before it, and meets gradients of before, or None",
+        (Note(function.place(backward.at), "`backward()` comes after it"),),
+        help="clip between `backward()` and the step",
+        severity="warning",
     )
 
 
@@ -149,6 +161,26 @@ def train_step(model, criterion, optimizer, images, labels):
 # shows: True
 ```
 
+### by an object whose caller makes the step
+```python
+import torch
+
+class Weighting:
+    def __init__(self, limit):
+        self.limit = limit
+
+    def backward(self, losses, shared=None):
+        loss = losses.mean()
+        if shared is not None:
+            torch.nn.utils.clip_grad_norm_(shared, self.limit)  # GL407
+        loss.backward()
+        return loss
+
+# run: parameter = torch.ones(2, requires_grad=True)
+# run: Weighting(0.001).backward(1000 * parameter, [parameter])
+# shows: parameter.grad.norm() > 1
+```
+
 ## Silent
 
 ### between backward and step, unscaled first
@@ -211,5 +243,23 @@ def train_step(model, other, criterion, images, labels):
     optimizer_two.step()
 
 # run: train_step(model, torch.nn.Linear(2, 2), criterion, images, labels)
+```
+
+### after the backward of another loss, or on the way to the next step
+```python
+import torch
+
+def backward(first, second, parameters):
+    first.backward(retain_graph=True)
+    torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+    second.backward()
+
+def accumulate(model, optimizer, batches):
+    for number, images in enumerate(batches, 1):
+        if number % 4 == 0:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            optimizer.zero_grad()
+        model(images).sum().backward()
 ```
 """

@@ -240,6 +240,28 @@ def train(G, D, loader, bce):
 # shows: generator.weight.grad is not None
 ```
 
+### modes of parts are switched in between
+```python
+import torch
+
+def train(G, D, loader, bce):
+    optimizer_g = torch.optim.SGD(G.net.parameters(), lr=0.1)
+    optimizer_d = torch.optim.SGD(D.net.parameters(), lr=0.1)
+    for real, ones in loader:
+        G.net.train()
+        fake = G.net(torch.randn(2, 2))
+        loss = bce(D.net(real), ones) + bce(D.net(fake.detach()), 0 * ones)
+        loss.backward()
+        optimizer_d.step()  # GL406
+        optimizer_g.zero_grad()
+        bce(D.net(fake), ones).backward()
+        optimizer_g.step()
+
+# run: from types import SimpleNamespace as Wrapped
+# run: train(Wrapped(net=generator), Wrapped(net=discriminator), batches, criterion)
+# shows: discriminator.weight.grad is not None
+```
+
 ## Silent
 
 ### zeroed by another method, by hand, or by the model

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from gradlint.model.code import Assign, Augment, Call, Comprehension, Display, Expression, dotted
+from gradlint.model.code import Assign, Augment, Call, Comprehension, Display, Expression, Subscript, dotted
 from gradlint.model.inference_names import TEST_FILE
 from gradlint.model.torch_calls import BACKWARD_METHODS, TRAINING_WORDS
 from gradlint.model.traverse import all_expressions, statements
@@ -72,8 +72,8 @@ class Growths:
         made_at = min((origin.at for origin in forwards), default=None)
         if not added.tensor & COMPUTED or _is_derived_again(flow, added):
             return None
-        if _detached_before(flow.function, loop, names):
-            return None  # on one way at least
+        if _detached_before(flow.function, loop, names) or any(_has_items_set(flow.function, name) for name in names):
+            return None  # on one way at least, or in part
         if any(_is_rebound(flow.function, loop, name, at) for name in names):
             return None
         if names & backward_names(flow.function, loop):
@@ -230,6 +230,12 @@ def backward_names(function: FunctionNode, loop: frozenset[int] | None) -> set[s
         if isinstance(call, Call) and (dotted(call.function) or "").endswith(".scale"):
             found.update(dotted(argument.value) or "" for argument in call.arguments)
     return found - {""}
+
+
+def _has_items_set(function: FunctionNode, name: str) -> bool:
+    """Whether items are assigned: ``output["loss"] = output["loss"].detach()``."""
+    assigned = (t for s in statements(function.facts.body) if isinstance(s, Assign) for t in s.targets)
+    return any(isinstance(target, Subscript) and dotted(target.value) == name for target in assigned)
 
 
 def _detached_before(function: FunctionNode, loop: frozenset[int] | None, names: set[str]) -> bool:

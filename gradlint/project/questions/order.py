@@ -126,6 +126,26 @@ class Order:
                 if not any(_may_zero(act, step.path, modules, mixed=mixed) for act in inside):
                     yield step, backward[0]
 
+    def early_clips(self, function: FunctionNode) -> Iterator[tuple[Act, Act]]:
+        """The clips of a function without a step that come before its only ``backward()``, each with that."""
+        script = self.steps.script(function)
+        if any(act.kind == "step" for act in acts(script)):
+            return
+        clips: list[Act] = []
+        for item in script:
+            match item:
+                case Act(kind="clip", used=False, inside=None):
+                    clips.append(item)
+                case Act(kind="backward", inside=None):
+                    yield from ((clip, item) for clip in clips)
+                    return
+                case Act(kind="zero" | "read" | "clip"):
+                    pass
+                case Branch(ways=ways) if all(act.kind in ("clip", "read") for way in ways for act in acts(way)):
+                    clips += [act for way in ways for act in acts(way) if act.kind == "clip" and not act.used]
+                case _:
+                    return
+
     def updated_by_hand(self, function: FunctionNode) -> Iterator[tuple[int, str, Act]]:
         """The updates ``w -= lr * w.grad`` in loops that run ``backward()`` and in which nothing zeroes gradients.
 
