@@ -257,6 +257,30 @@ class Critics:
 # keeps: > 0 bytes
 ```
 
+### a target network that the caller has made
+```python
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+def learn(q_net, target_q_net, optimizer, state, next_state, reward):
+    wanted = reward + 0.99 * target_q_net(next_state)  # GL106
+    loss = F.mse_loss(q_net(state), wanted)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return target_q_net.weight.grad
+
+def main(state, next_state, reward):
+    q_net, target_q_net = nn.Linear(2, 1), nn.Linear(2, 1)
+    target_q_net.load_state_dict(q_net.state_dict())
+    optimizer = torch.optim.SGD(q_net.parameters(), lr=0.1)
+    return learn(q_net, target_q_net, optimizer, state, next_state, reward)
+
+# run: grad = main(state, next_state, reward)
+# shows: grad is not None
+```
+
 ## Silent
 
 ### guarded, or trained on
@@ -341,5 +365,27 @@ class Distiller:
         self.optimizer.step()
 
 # run: together(critic, target_critic, state)
+```
+
+### a target network that the caller has made, and frozen
+```python
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+def learn(q_net, target_q_net, optimizer, state, next_state, reward):
+    wanted = reward + 0.99 * target_q_net(next_state)
+    loss = F.mse_loss(q_net(state), wanted)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+def main(state, next_state, reward):
+    q_net, target_q_net = nn.Linear(2, 1), nn.Linear(2, 1)
+    target_q_net.requires_grad_(False)
+    optimizer = torch.optim.SGD(q_net.parameters(), lr=0.1)
+    learn(q_net, target_q_net, optimizer, state, next_state, reward)
+
+# run: main(state, next_state, reward)
 ```
 """

@@ -20,7 +20,7 @@ _DEEPEST = 4  # callers of callers
 
 # What is there to be learnt from, and not trained, by its name.
 _TEACHER = re.compile(
-    r"(^|[._])(teachers?(_?(net|network|model))?|target_?(nets?|networks?|models?|q|qf|critics?|actors?|policy)"
+    r"(^|[._])(teachers?(_?(net|network|model))?|target_?(\w+_)?(nets?|networks?|models?|q|qf|critics?|actors?|policy)"
     r"|\w+_(target|teacher))\d?$"
 )
 _FLAGS = frozenset({"requires_grad", "requires_grad_"})
@@ -87,9 +87,21 @@ class Targets:
         """Whether what becomes of a module's flags is in sight."""
         here = (function, function.module.body)
         evaluated = module.training is False and module.mode_at is not None and module.mode_at[0] in here
-        made = module.born is not None and module.parameter is None and module.certainty == "known"
         inside = function.owner is not None and self._calls.modules.is_module_class(function.owner)
-        return (evaluated or made) and not inside
+        return (evaluated or _is_made(module) or self._is_given_made(function, module)) and not inside
+
+    def _is_given_made(self, function: FunctionNode, module: Value) -> bool:
+        """Whether a module is handed over, by callers each of which has made it."""
+        if module.parameter in (None, "self"):
+            return False
+        given = self._given(function, module.parameter or "")
+        return bool(given) and all(_is_made(value) for _, value in given)
+
+    def _given(self, function: FunctionNode, parameter: str) -> list[tuple[FunctionNode, Value]]:
+        """What callers hand over for a parameter, and who they are."""
+        edges = self._calls.callers.get(function, ())
+        flows = self._flows
+        return [(e.caller, flows.argument(flows.flow(e.caller), e.at, parameter, function)) for e in edges]
 
     def _listed(self, name: str) -> bool:
         """Whether somebody lists the parameters of a module of this name, or of what holds it, to step or to freeze."""
@@ -109,14 +121,12 @@ class Targets:
             return True
         if module.parameter in (None, "self") or depth > _DEEPEST:
             return False
-        given = [
-            (
-                edge.caller,
-                self._flows.argument(self._flows.flow(edge.caller), edge.at, module.parameter or "", function),
-            )
-            for edge in self._calls.callers.get(function, ())
-        ]
+        given = self._given(function, module.parameter or "")
         return any(self._is_frozen(caller, value, depth + 1) for caller, value in given)
+
+
+def _is_made(module: Value) -> bool:
+    return module.born is not None and module.parameter is None and module.certainty == "known"
 
 
 def _is_more_than_copied(function: FunctionNode, called: str) -> bool:
