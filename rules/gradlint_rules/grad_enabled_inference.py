@@ -1073,6 +1073,27 @@ def evaluate(images):
 # keeps: > 0 bytes
 ```
 
+### by a plain function that is called `forward`
+```python
+import torch
+
+def forward(net, images, labels, criterion):
+    out = net(images)
+    return out, criterion(out, labels)
+
+def validate(loader, net, criterion):
+    net.eval()
+    losses = []
+    for images, labels in loader:
+        out, loss = forward(net, images, labels, criterion)  # GL101
+        losses.append(loss.data.cpu().numpy())
+    return losses
+
+# run: net, data = torch.nn.Linear(2, 1), [(torch.ones(3, 2), torch.ones(3, 1))]
+# run: out, loss = forward(net, *data[0], torch.nn.MSELoss())
+# shows: loss.requires_grad and len(validate(data, net, torch.nn.MSELoss())) == 1
+```
+
 ## Silent
 
 ### a guard in the caller

@@ -323,6 +323,21 @@ class Agent:
 # raises: RuntimeError: one of the variables needed for gradient computation has been modified by an inplace operation
 ```
 
+### of a leaf, without any module
+```python
+import torch
+
+def slopes():
+    x = torch.tensor(2.0, requires_grad=True)
+    y = x ** 2
+    y.backward()
+    y.backward()  # GL403
+    return x.grad
+
+# run: slopes()
+# raises: RuntimeError: Trying to backward through the graph a second time
+```
+
 ## Silent
 
 ### kept, and stepped after both
@@ -600,5 +615,20 @@ def train_step(model, head, images):
     features = model(images)
     features.pow(2).sum().backward(retain_variables=True)
     head(features).pow(2).sum().backward()
+```
+
+### where nothing was saved, or another graph is walked
+```python
+import torch
+
+x = torch.tensor(2.0, requires_grad=True)
+y = (x + 1).sum()
+y.backward()
+y.backward()
+z = x ** 2
+z.backward()
+z = x ** 3
+z.backward()
+# shows: x.grad.item() == 18.0
 ```
 """

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gradlint.model.code import Attribute, dotted
+from gradlint.model.code import Assign, Attribute, Augment, Call, Evaluate, Expression, Operation, dotted
 from gradlint.model.torch_calls import BACKWARD_METHODS
-from gradlint.model.traverse import within
+from gradlint.model.traverse import blocks, expressions, statements, within
 from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking import scope
 from gradlint.project.linking.backwards import walked_parameter
@@ -14,6 +14,7 @@ from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running.flow import AttributeEvent, CallEvent, Flow, Flows
 from gradlint.project.running.values import COMPUTED, Value
 
+_SAVING = frozenset("exp sqrt sigmoid tanh softmax pow square matmul mm norm prod sin cos log".split())
 _KEEPING = frozenset({"retain_graph", "retain_variables", "create_graph"})
 
 
@@ -71,6 +72,12 @@ class Walks:
 
     def second(self, function: FunctionNode) -> Iterator[SecondWalk]:
         """The second walks in a function, in order."""
+        found = {walk.event.at: walk for walk in self._of_forwards(function)}
+        if sum(call.method == "backward" for call in function.facts.calls) > 1:
+            found = {walk.event.at: walk for walk in self._again(self._flows.flow(function))} | found
+        yield from (found[at] for at in sorted(found))
+
+    def _of_forwards(self, function: FunctionNode) -> Iterator[SecondWalk]:
         if function.facts.words.isdisjoint(BACKWARD_METHODS) and not self._hands_over(function):
             return
         flow = self._flows.flow(function)
@@ -90,6 +97,34 @@ class Walks:
             elif carried is not None:
                 yield SecondWalk(event, None, carried, _keeps(event))
 
+    def _again(self, flow: Flow) -> Iterator[SecondWalk]:
+        """The same name walked twice in a row: what it was computed by has saved its operands, and freed them."""
+        calls = (event for event in flow.calls.values() if event.method == "backward" and event.receiver is not None)
+        walks = {event.at: event for event in calls}
+        body = flow.function.facts.body
+        for block in (body, *(inner for statement in statements(body) for inner in blocks(statement))):
+            seen: dict[str, CallEvent] = {}
+            for statement in block:
+                if not isinstance(statement, Evaluate | Assign | Augment):
+                    seen.clear()  # nobody knows what is done in there
+                    continue
+                for each in expressions(statement) if isinstance(statement, Evaluate) else ():
+                    event = walks.get(each.at)
+                    name = event.name.rpartition(".")[0] if event is not None else ""
+                    if event is None or event.receiver is None or event.receiver.tensor != COMPUTED:
+                        continue
+                    first = seen.setdefault(name, event)
+                    if first is not event and not _keeps(first) and self._has_saved(flow.function, name):
+                        yield SecondWalk(event, first, first.at, False)
+                if isinstance(statement, Assign):
+                    for name, _ in (pair for target in statement.targets for pair in scope.pairs(target, target)):
+                        seen.pop(name, None)
+
+    def _has_saved(self, function: FunctionNode, name: str) -> bool:
+        """Whether the one expression that a name is assigned saves tensors for ``backward()``."""
+        values = self._flows.bindings.assigned(function).get(name, ())
+        return len(values) == 1 and any(_saves(part) for part in within(values[0]))
+
     def _is_one_of_several(self, function: FunctionNode, event: CallEvent) -> bool:
         """Whether a loop gives what is walked several values: nobody knows that one of an earlier round is left."""
         call, loop = scope.call_at(function, event.at), scope.innermost_loop(function, event.at)
@@ -103,6 +138,16 @@ class Walks:
         """Whether a function calls one that walks a graph it is given."""
         found = self._flows.calls.callees.get(function, {}).values()
         return any(walked_parameter(callee) is not None for callees in found for callee in callees)
+
+
+def _saves(part: Expression) -> bool:
+    match part:
+        case Operation(operator="**" | "@" | "*" | "/"):
+            return True
+        case Call(function=Attribute(name=name)):
+            return name in _SAVING
+        case _:
+            return False
 
 
 def _walks(event: CallEvent) -> bool:

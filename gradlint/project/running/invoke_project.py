@@ -64,7 +64,7 @@ def _run_modules(it: Invocation, targets: tuple[FunctionNode, ...]) -> bool:
 def flow_of(it: Invocation, target: FunctionNode, module: Value | None) -> Flow:
     """The flow of what a module runs, in the mode it is in; a plain ``forward`` need not be run to see it is one."""
     flows = it.run.flows
-    if target.facts.name == "forward":
+    if target.facts.name == "forward" and flows.calls.modules.has_method(target):
         if module is not None and module.training is False and "training" in target.facts.words:
             return flows.given(target, {"self.training": False})
         if not may_guard_itself(flows.calls, target):
