@@ -44,6 +44,7 @@ from gradlint.model.code import (
     Yield,
     dotted,
 )
+from gradlint.model.plain import gives_no_tensor
 from gradlint.model.torch_tensors import LABELS
 from gradlint.model.traverse import all_expressions, blocks, expressions, parts, statements, within
 from gradlint.project import Forward, FunctionNode, Project
@@ -221,6 +222,7 @@ __all__ = [
     "blocks",
     "dotted",
     "expressions",
+    "gives_no_tensor",
     "parameter_names",
     "parts",
     "rewrites",

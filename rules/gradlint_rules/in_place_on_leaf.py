@@ -56,6 +56,7 @@ from gradlint.rule import (
     Passed,
     Project,
     Value,
+    all_expressions,
     dotted,
     expressions,
     rewrites,
@@ -64,16 +65,15 @@ from gradlint.rule import (
     within,
 )
 
-_MAKING = frozenset(
-    "tensor rand randn zeros ones full empty eye Parameter nn requires_grad requires_grad_ parameters".split()
-)
+_FACTORIES = frozenset("tensor rand randn zeros ones full empty eye".split())
+_MAKING = frozenset({"Parameter", "parameters", "requires_grad", "requires_grad_"})
 
 
 @rule("GL208", severity="error", since="0.2.0")
 def in_place_on_leaf(project: Project) -> Iterator[Finding]:
     """Find changes in place of tensors that are proved to be leaves, where recording is on."""
     for function in project.functions():
-        if function.facts.words.isdisjoint(_MAKING) or not scope.may_change_in_place(function):
+        if not _may_make_leaf(function) or not scope.may_change_in_place(function):
             continue
         silent = scope.expected_to_fail(function) | scope.tried(function)
         updates, looped = scope.gradient_updates(function), frozenset(scope.looped_parameters(function))
@@ -86,6 +86,19 @@ def in_place_on_leaf(project: Project) -> Iterator[Finding]:
             target = _written(call) if call.at not in silent else None
             if target is not None and project.calls.states_at(function, call.at) == GRAD:
                 yield _finding(function, ChangeEvent(call.at, call.method, dotted(target.expression), target.value))
+
+
+def _may_make_leaf(function: FunctionNode) -> bool:
+    """Whether a function spells how a leaf is made: by its flag, as a parameter, or as one of a new module's."""
+    words = function.facts.words
+    if not words.isdisjoint(_MAKING) or ("nn" in words and any(map(_is_class_name, words))):
+        return True
+    calls = (found for found in all_expressions(function.facts.body) if isinstance(found, Call))
+    return not words.isdisjoint(_FACTORIES) and any(a.keyword == "requires_grad" for c in calls for a in c.arguments)
+
+
+def _is_class_name(word: str) -> bool:
+    return word[:1].isupper() and not word.isupper()
 
 
 def _written(call: CallEvent) -> Passed | None:

@@ -58,10 +58,13 @@ from gradlint.rule import (
     Project,
     Subscript,
     Value,
+    all_expressions,
+    gives_no_tensor,
     rule,
     scope,
 )
 
+_CONVERTING = frozenset({"numpy", "asarray", "array"})
 _OF_NUMPY = frozenset({"numpy.asarray", "numpy.array"})
 
 
@@ -69,7 +72,7 @@ _OF_NUMPY = frozenset({"numpy.asarray", "numpy.array"})
 def numpy_on_grad_tensor(project: Project) -> Iterator[Finding]:
     """Find conversions to NumPy of tensors that are proved to require grad, where recording is on."""
     for function in project.functions():
-        if function.facts.words.isdisjoint(("numpy", "asarray", "array")):
+        if not _may_convert(function):
             continue
         silent = scope.expected_to_fail(function) | scope.tried(function)
         for event in project.flow(function).calls.values():
@@ -78,6 +81,19 @@ def numpy_on_grad_tensor(project: Project) -> Iterator[Finding]:
                 continue
             if project.calls.states_at(function, event.at) == GRAD:
                 yield _finding(function, event, value)
+
+
+def _may_convert(function: FunctionNode) -> bool:
+    """Whether a function spells a conversion of what may be a tensor."""
+    if function.facts.words.isdisjoint(_CONVERTING):
+        return False
+    for call in all_expressions(function.facts.body):
+        if isinstance(call, Call) and isinstance(call.function, Attribute | Name):
+            name = call.function.name if isinstance(call.function, Attribute) else call.function.id
+            given = call.arguments[0].value if call.arguments else getattr(call.function, "value", None)
+            if name in _CONVERTING and given is not None and not gives_no_tensor(given):
+                return True
+    return False
 
 
 def _converted(project: Project, function: FunctionNode, event: CallEvent) -> Value | None:

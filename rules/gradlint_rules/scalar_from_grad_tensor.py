@@ -45,6 +45,7 @@ from collections.abc import Iterator
 from gradlint.rule import (
     GRAD,
     Assign,
+    Call,
     CallEvent,
     Constant,
     Edit,
@@ -57,6 +58,7 @@ from gradlint.rule import (
     Value,
     all_expressions,
     dotted,
+    gives_no_tensor,
     rule,
 )
 
@@ -120,11 +122,17 @@ def _converting_names(function: FunctionNode) -> frozenset[str]:
 
 
 def _may_convert(function: FunctionNode, outer: frozenset[str]) -> bool:
-    """Whether a function reads one of these names, and not only attributes that are called so: ``x.float()``."""
+    """Whether a function calls one of these names, or what belongs to it, with what may be a tensor."""
     names = outer | _converting_names(function) if function.facts.imports else outer
     if names.isdisjoint(function.facts.words):
         return False
-    return any(isinstance(part, Name) and part.id in names for part in all_expressions(function.facts.body))
+    calls = (part for part in all_expressions(function.facts.body) if isinstance(part, Call))
+    return any(
+        len(call.arguments) == 1
+        and (dotted(call.function) or "").partition(".")[0] in names
+        and not gives_no_tensor(call.arguments[0].value)
+        for call in calls
+    )
 
 
 def _finding(function: FunctionNode, event: CallEvent, name: str) -> Finding:

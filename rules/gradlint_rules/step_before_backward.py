@@ -56,7 +56,7 @@ _WALKING = frozenset({"backward", "manual_backward", "grad", "closure", "backwar
 def step_before_backward(project: Project) -> Iterator[Finding]:
     """Find steps that can only meet zeroed gradients, with ``backward()`` after them."""
     for function in project.functions():
-        if not project.order.steps.acts(function):
+        if not project.order.steps.may_step(function):
             continue
         silent = scope.expected_to_fail(function)
         for moment in project.order.moments(function):

@@ -59,6 +59,7 @@ from gradlint.rule import (
     Value,
     all_expressions,
     dotted,
+    gives_no_tensor,
     rule,
     statements,
     within,
@@ -80,7 +81,7 @@ def tensor_rebuilt_from_tensor(project: Project) -> Iterator[Finding]:
         if spellings.isdisjoint(function.facts.words):
             continue
         for call in all_expressions(function.facts.body):
-            if isinstance(call, Call) and call.arguments:
+            if isinstance(call, Call) and call.arguments and not gives_no_tensor(call.arguments[0].value):
                 name = project.modes.full_name(function, call.function)
                 event = project.flow(function).calls.get(call.at) if name in _OF_LISTS else None
                 if event is not None and name is not None:

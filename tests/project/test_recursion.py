@@ -7,7 +7,7 @@ import pytest
 
 from gradlint.project import Project
 from gradlint.project.running.recursion import Recursion
-from gradlint.project.running.values import Origin
+from gradlint.project.running.values import LEAF, Origin
 
 Build = Callable[[Mapping[str, str]], Project]
 
@@ -131,3 +131,37 @@ def test_a_circle_of_functions_shows_the_same_whoever_is_asked_first(build: Buil
     uses = {use.detail for use in project.flow(functions["second"]).uses[parameter]}
     assert "item" in uses
     assert all(project.flow(functions[name]).returns is not None for name in order)
+
+
+LAYERS = """
+    import torch
+    from torch import nn
+
+    class Attention(nn.Module):
+        def __init__(self, width):
+            super().__init__()
+            self.queries = nn.Linear(width, width)
+            self.keys = nn.Linear(width, width)
+            self.values = nn.Linear(width, width)
+            self.reset()
+
+        def reset(self):
+            self.queries.weight.data.zero_()
+            self.keys.weight.data.zero_()
+            self.values.weight.data.zero_()
+
+        def forward(self, x):
+            return self.queries(x) @ self.keys(x).T @ self.values(x)
+"""
+
+
+@pytest.mark.parametrize("order", [*permutations(["__init__", "reset", "forward"])])
+def test_attributes_are_known_in_what_the_constructor_calls_whoever_is_asked_first(
+    build: Build, order: tuple[str, ...]
+) -> None:
+    project = build({"a.py": LAYERS})
+    methods = {function.facts.name: function for function in project.functions()}
+    for name in order:
+        project.flow(methods[name])
+    read = [event for event in project.flow(methods["reset"]).attributes.values() if event.name == "data"]
+    assert [event.owner.tensor for event in read] == [LEAF, LEAF, LEAF]

@@ -1,13 +1,20 @@
 """What keeps graphs from round to round, with the evidence that there are graphs and that nobody wants them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
+from functools import cache
 from itertools import islice
 
-from gradlint.model.code import Assign, Augment, Call, Comprehension, Display, Expression, Subscript, dotted
+from gradlint.model.code import Assign, Augment, Call, Comprehension, Display, Expression, Name, Subscript, dotted
 from gradlint.model.inference_names import TEST_FILE
-from gradlint.model.torch_calls import BACKWARD_METHODS, TRAINING_WORDS
+from gradlint.model.torch_calls import (
+    BACKWARD_METHODS,
+    GRADIENT_NAMES,
+    TAKES_LOSS,
+    TRAINING_NAMES,
+    TRAINING_WORDS,
+)
 from gradlint.model.traverse import all_expressions, statements
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD
@@ -16,12 +23,14 @@ from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.questions.destiny import Destinies, becomes_array
 from gradlint.project.questions.forwards import Forwards
 from gradlint.project.questions.handed import Handed
+from gradlint.project.questions.reaching import Reaching
 from gradlint.project.running.flow import MOST_TARGETS, CallEvent, Flow, Flows, is_bound, matched
-from gradlint.project.running.growth import Growth
+from gradlint.project.running.growth import CONTAINER_METHODS, Growth
 from gradlint.project.running.values import COMPUTED, Origin, Value
 
 _LOSS = re.compile(r"(^|[._])(\w*_)?loss(_\w+)?$")
 _TARGET = re.compile(r"(^|[._])target(_(net|network|model|critic|actor|policy|q))?$")
+_ENGINES = re.compile(r"^(jac\w*|grad_and_value|linearize|functorch|captum|torchattacks|foolbox|higher|learn2learn)$")
 _COLLECTING = frozenset({"append", "extend", "add", "put", "insert", "appendleft", "push"})
 _CONVERTING = frozenset({"item", "detach", "data", "tolist", "numpy", "no_grad", "inference_mode", "detach_"})
 
@@ -50,12 +59,11 @@ class Growths:
         self._destinies = destinies
         self._forwards = forwards
         self._given = Handed(calls, flows)
+        self._training = Reaching("training", flows.linker, calls, _says_training)
 
     def kept(self, function: FunctionNode) -> Iterator[Kept]:
         """The growths in a function, and in what it hands its tensors to, that keep graphs for nothing."""
-        if function.facts.words.isdisjoint(BACKWARD_METHODS) and not (
-            _collects(function) and (self._forwards.may_run(function) or self._calls_training(function))
-        ):
+        if function.facts.words.isdisjoint(BACKWARD_METHODS) and not self._may_keep(function):
             return
         flow = self._flows.flow(function)
         for growth in flow.growths.values():
@@ -68,14 +76,14 @@ class Growths:
     def _judged(self, flow: Flow, at: int, added: Value, names: set[str]) -> tuple[bool, int | None] | None:
         """Whether ``backward()`` runs on what is added, and which forward made it; None if it may have no graph."""
         loop = scope.innermost_loop(flow.function, at)
-        forwards = [o for o in added.origins if self._is_forward(flow, o) and (loop is None or o.at in loop)]
-        made_at = min((origin.at for origin in forwards), default=None)
         if not added.tensor & COMPUTED or _is_derived_again(flow, added):
             return None
         if _detached_before(flow.function, loop, names) or any(_has_items_set(flow.function, name) for name in names):
             return None  # on one way at least, or in part
         if any(_is_rebound(flow.function, loop, name, at) for name in names):
             return None
+        forwards = [o for o in added.origins if (loop is None or o.at in loop) and self._is_forward(flow, o)]
+        made_at = min((origin.at for origin in forwards), default=None)
         if names & backward_names(flow.function, loop):
             return True, made_at
         if added.tensor == COMPUTED and any(self._hands_out(flow, origin) for origin in added.origins):
@@ -89,16 +97,25 @@ class Growths:
             return None
         if trained:
             return True, made_at
-        trains = not flow.function.facts.words.isdisjoint(TRAINING_WORDS)
-        if trains or self._calls.modules.has_method(flow.function):
+        if self._only_in_training(flow.function):
             return None
         if any(becomes_array(use.detail) for origin in forwards for use in flow.uses.get(origin, ())):
             return None  # it has no graph
-        if TEST_FILE.search(flow.function.module.path):
-            return None
         if any(self._calls.states_at(flow.function, origin.at) != GRAD for origin in forwards):
             return None
         return False, made_at
+
+    def _may_keep(self, function: FunctionNode) -> bool:
+        """Whether a function that has no ``backward()`` of its own may keep graphs; told without running it."""
+        if self._only_in_training(function) and not self._training.of(function):
+            return False
+        return _collects(function) and (self._forwards.may_run(function) or self._calls_training(function))
+
+    def _only_in_training(self, function: FunctionNode) -> bool:
+        """Whether what a function keeps is wrong only if ``backward()`` has run on it: else it may be wanted."""
+        if not function.facts.words.isdisjoint(TRAINING_WORDS) or self._calls.modules.has_method(function):
+            return True
+        return TEST_FILE.search(function.module.path) is not None
 
     def _calls_training(self, function: FunctionNode) -> bool:
         """Whether a function of the project that it calls runs ``backward()``."""
@@ -145,6 +162,8 @@ class Growths:
         for callee in event.targets if len(event.targets) <= MOST_TARGETS else ():
             if self._flows.is_running(callee) or not callee.facts.words.isdisjoint(_CONVERTING):
                 continue
+            if not _adds_to_what_outlives(callee):
+                continue
             found = (kept for growth in tuple(self._flows.flow(callee).growths.values()) if growth.outlives
                      for kept in self._handed_to(flow, event, callee, growth))  # fmt: skip
             yield from islice(found, 1)
@@ -159,6 +178,21 @@ class Growths:
             found = self._judged(flow, event.at, value, {given} if given else set())
             if found is not None and not self._wanted(callee, growth, walked=found[0]):
                 yield Kept(event.at, growth, callee, *found)
+
+
+def _says_training(words: Set[str]) -> bool:
+    """Whether a function with these words may take a derivative, or hand a loss to what does."""
+    return any(map(_derives, words)) or (any(map(_takes_loss, words)) and any("loss" in word.lower() for word in words))
+
+
+@cache
+def _derives(word: str) -> bool:
+    return any(pattern.search(word) is not None for pattern in (TRAINING_NAMES, GRADIENT_NAMES, _ENGINES))
+
+
+@cache
+def _takes_loss(word: str) -> bool:
+    return TAKES_LOSS.search(word) is not None
 
 
 def _is_derived_again(flow: Flow, added: Value) -> bool:
@@ -253,6 +287,18 @@ def _is_emptied(function: FunctionNode, path: str) -> bool:
     beside = function.owner.methods if function.owner is not None else ()
     names = {f"{path}.{method}" for method in ("get", "get_nowait", "pop", "popleft", "clear")}
     return any(call.callee in names for f in (function, *beside) for call in f.facts.calls)
+
+
+def _adds_to_what_outlives(function: FunctionNode) -> bool:
+    """Whether a function spells that it adds to something other than its own variables."""
+    if not function.facts.words.isdisjoint(CONTAINER_METHODS):
+        return True
+    for statement in statements(function.facts.body):
+        targets = statement.targets if isinstance(statement, Assign) else ()
+        for target in (statement.target,) if isinstance(statement, Augment) else targets:
+            if not isinstance(target, Name) or target.id in function.facts.shared:
+                return True
+    return False
 
 
 def _collects(function: FunctionNode) -> bool:

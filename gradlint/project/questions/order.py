@@ -68,6 +68,8 @@ class Order:
 
     def moments(self, function: FunctionNode) -> list[Moment]:
         """The steps, clips and reads of a function with the state of the gradients they meet, in order."""
+        if not (self.steps.may_step(function) or self.steps.may_read(function)):
+            return []
         script = self.steps.script(function)
         optimizers = sorted({a.path for a in acts(script) if a.kind == "step" and a.path is not None})
         reads = any(act.kind == "read" for act in acts(script))
@@ -104,6 +106,8 @@ class Order:
 
         Only for optimizers of torch, which are known to leave gradients as they are.
         """
+        if not self.steps.may_step(function):
+            return
         script = self.steps.script(function)
         seen: set[str] = set()
         made = {name: value.at for name, value in scope.assigned(function)}

@@ -31,8 +31,9 @@ from gradlint.model.record import replace
 from gradlint.model.torch_calls import BACKWARD_METHODS
 from gradlint.model.traverse import expressions, parts
 from gradlint.project.grad_states.calls import CallGraph
-from gradlint.project.linking.dependencies import Memo, Table
+from gradlint.project.linking.dependencies import Memo
 from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.questions.reaching import Reaching
 from gradlint.project.questions.scripts import (
     Act,
     Branch,
@@ -50,7 +51,8 @@ from gradlint.project.running.flow import CallEvent, Flow, Flows, is_bound
 
 _DEEPEST = 4  # calls of calls of calls
 _LONGEST = 300  # of what a call does; more is not followed
-_WORDS = BACKWARD_METHODS | {"zero_grad", "step", "optimizer_step"}
+_STEPPING = frozenset({"step", "optimizer_step"})
+_WORDS = BACKWARD_METHODS | _STEPPING | {"zero_grad"}
 _CLIPS = frozenset({"clip_grad_norm_", "clip_grad_norm", "clip_grad_value_"})
 _OPTIMIZER = re.compile(
     r"(^|[._])(\w*_)?(optim\w*|opt|opts|optimi[sz]er\w*)(_?\w{1,3})?(\[.*\])?$|optim(izer)?s?(\[.*\])?$", re.I
@@ -69,28 +71,27 @@ class Steps:
     """Writes scripts on demand."""
 
     def __init__(self, calls: CallGraph, flows: Flows) -> None:
-        self._calls = calls
         self._flows = flows
         self._scripts: Memo[tuple[FunctionNode, int], Script] = Memo(
             flows.linker.dependencies, lambda key: self._written(key[0]), ()
         )
-        self._acting: Table[FunctionNode, bool] = Table(
-            flows.linker.dependencies, "acting", self._find_acting, lambda _: ()
-        )
+        self._acting = Reaching("acting", flows.linker, calls, lambda words: not _WORDS.isdisjoint(words))
+        self._stepping = Reaching("stepping", flows.linker, calls, lambda words: not _STEPPING.isdisjoint(words))
+        self._reading = Reaching("reading", flows.linker, calls, lambda words: "grad" in words)
         self._writing: list[FunctionNode] = []
-
-    def _find_acting(self) -> dict[FunctionNode, bool]:
-        """The functions that run ``backward()`` or step, and all that call them."""
-        callees = self._calls.callees.all
-        found = {callee for each in callees.values() for cs in each.values() for callee in cs}
-        found.update(callees)
-        own = (function for function in found if not _WORDS.isdisjoint(function.facts.words))
-        return dict.fromkeys(self._calls.above(*own), True)
 
     def acts(self, function: FunctionNode) -> bool:
         """Whether a function may do something to gradients; costs next to nothing."""
         words = function.facts.words
-        return "grad" in words or not (_WORDS | _CLIPS).isdisjoint(words) or function in self._acting
+        return "grad" in words or not _CLIPS.isdisjoint(words) or self._acting.of(function)
+
+    def may_step(self, function: FunctionNode) -> bool:
+        """Whether a function, or one that it calls, may step with an optimizer; costs next to nothing, too."""
+        return self._stepping.of(function)
+
+    def may_read(self, function: FunctionNode) -> bool:
+        """Whether a function, or one that it calls, may read a ``.grad``."""
+        return self._reading.of(function)
 
     def script(self, function: FunctionNode) -> Script:
         """What a function does, in order; nothing while its own script is being written, or far down."""

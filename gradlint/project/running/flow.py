@@ -276,6 +276,7 @@ class Flows:
         if self._recursion.is_open(key):
             return SideEffects()
         if function not in self._effects:
+            self._run_first((function,))
             with self._working_out(key):
                 flow = self.flow(function)
                 found = replace(flow.effects)
@@ -318,16 +319,28 @@ class Flows:
         if self._recursion.is_open(key):
             return None
         if key not in self._attributes:
+            methods = dict.fromkeys(where for where, _ in self.bindings.attribute(cls, name))
+            self._run_first(methods)
             with self._working_out(key):
-                found = self._joined_attribute(cls, name)
+                found = self._joined_attribute(cls, name, methods)
                 self._attributes[key] = elsewhere(found) if found is not None else None
         self._recursion.lean(key)
         self.linker.dependencies.bits |= self._bits[key]
         return self._attributes[key]
 
-    def _joined_attribute(self, cls: ClassNode, name: str) -> Value | None:
+    def _run_first(self, functions: Iterable[FunctionNode]) -> None:
+        """Run functions before a result of them all is begun.
+
+        What they call may ask for that result. Then it leans on the functions, whose flows stay, and not on the
+        result, of which there is one for each attribute: each would have all of them run once more.
+        """
+        for function in functions:
+            if function not in self._running:
+                self.flow(function)
+
+    def _joined_attribute(self, cls: ClassNode, name: str, methods: Iterable[FunctionNode]) -> Value | None:
         found: Value | None = None
-        for method in dict.fromkeys(where for where, _ in self.bindings.attribute(cls, name)):
+        for method in methods:
             if self.is_running(method):
                 continue
             flow = self.flow(method)
