@@ -55,13 +55,13 @@ from gradlint.project.linking.nodes import ClassNode, External
 from gradlint.project.questions import rewrites
 from gradlint.project.questions.buffers import Update as BufferUpdate
 from gradlint.project.questions.flags import Misspelling
+from gradlint.project.questions.gradient_states import Moment
 from gradlint.project.questions.growths import Kept
 from gradlint.project.questions.guarded_training import GuardedModule
 from gradlint.project.questions.inference_tensors import Misuse as InferenceMisuse
 from gradlint.project.questions.optimizers import Optimizer, parameter_names
-from gradlint.project.questions.order import Moment
-from gradlint.project.questions.order import acts as acts_of
 from gradlint.project.questions.scripts import Act
+from gradlint.project.questions.scripts import acts as acts_of
 from gradlint.project.questions.targets import Detached
 from gradlint.project.questions.walks import SecondWalk
 from gradlint.project.running.flow import AttributeEvent, CallEvent, ChangeEvent, Passed

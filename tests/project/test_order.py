@@ -6,7 +6,7 @@ import pytest
 
 from gradlint.project import Project
 from gradlint.project.linking.nodes import FunctionNode
-from gradlint.project.questions.order import acts
+from gradlint.project.questions.scripts import acts
 from gradlint.project.questions.steps import is_optimizer_name
 
 Build = Callable[[Mapping[str, str]], Project]

@@ -10,7 +10,8 @@ from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD, UNSURE, apply
 from gradlint.project.linking import scope
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
-from gradlint.project.questions.order import Order, acts
+from gradlint.project.questions.order import Order
+from gradlint.project.questions.scripts import acts
 from gradlint.project.running.flow import CallEvent, Flows
 
 _RECORDING = GRAD | UNSURE  # or perhaps: ``set_grad_enabled(phase == "train")``

@@ -1,8 +1,6 @@
-"""In which state gradients are at each act of a script: the order analysis."""
+"""What functions do to gradients in which order, and what that makes of them."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Literal
 
 from gradlint.model.code import Attribute, Call, Expression, dotted
 from gradlint.model.record import replace
@@ -11,52 +9,11 @@ from gradlint.model.traverse import all_expressions, parts, statements
 from gradlint.project.linking import scope
 from gradlint.project.linking.bindings import owner_class
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
-from gradlint.project.questions.scripts import Act, Branch, Leave, Repeat, Script
+from gradlint.project.questions.gradient_states import Grad, Moment, Walker
+from gradlint.project.questions.scripts import Act, Branch, acts, repeats
 from gradlint.project.questions.steps import Steps, is_optimizer_name
 from gradlint.project.running.flow import Flows
 from gradlint.project.running.values import UNKNOWN, Value
-
-# What the ``.grad`` of an optimizer's parameters holds: nothing since it was zeroed; what ``backward()`` put there;
-# what a step was already made with; or nobody knows.
-Grad = Literal["none", "fresh", "stale", "unknown"]
-State = Mapping[str, frozenset[Grad]]
-
-_MOST_ROUNDS = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """An act, and what the gradients of the optimizer it concerns may hold just before.
-
-    ``zeroed`` and ``stepped`` are where that was done last; ``before`` and ``after`` the nearest ``backward()`` before
-    and after it, in the innermost loop around it if that has one, else in the function.
-    """
-
-    act: Act
-    optimizer: str
-    grads: frozenset[Grad]
-    zeroed: int | None = None
-    stepped: int | None = None
-    before: int | None = None
-    after: int | None = None
-
-
-@dataclass(slots=True)
-class _Walk:
-    """One way through a script: what is known on it, or None where it does not go on."""
-
-    state: dict[str, frozenset[Grad]]
-    zeroed: dict[str, int] = field(default_factory=dict)
-    stepped: dict[str, int] = field(default_factory=dict)
-
-    def copy(self) -> "_Walk":
-        return _Walk(dict(self.state), dict(self.zeroed), dict(self.stepped))
-
-
-@dataclass(slots=True)
-class _Exits:
-    breaks: list[_Walk] = field(default_factory=list)
-    continues: list[_Walk] = field(default_factory=list)
 
 
 class Order:
@@ -79,10 +36,10 @@ class Order:
             return []
         named = [*optimizers, *others]
         modules = {name: name for name in others if not is_optimizer_name(name)} | self.modules(function, named)
-        walker = _Walker(optimizers, others, modules, _listed(function, named))
-        walker.script(script, _Walk({name: self._at_first(function, modules.get(name)) for name in named}), _Exits())
+        walker = Walker(optimizers, others, modules, _listed(function, named))
+        found = walker.follow(script, {name: self._at_first(function, modules.get(name)) for name in named})
         backward = [act.at for act in acts(script) if act.kind == "backward"]
-        return [self._placed(function, moment, backward) for _, moment in sorted(walker.moments.items())]
+        return [self._placed(function, moment, backward) for moment in found]
 
     def _at_first(self, function: FunctionNode, module: str | None) -> frozenset[Grad]:
         """What gradients a module may have when a function begins: none, if the function makes it, once."""
@@ -217,131 +174,6 @@ class Order:
         return value.kind == "optimizer" and value.of is None
 
 
-class _Walker:
-    """Follows a script. ``others`` are optimizers and modules that only zero; ``listed`` the tensors of optimizers."""
-
-    def __init__(
-        self, optimizers: list[str], others: list[str], modules: dict[str, str], listed: dict[str, frozenset[str]]
-    ) -> None:
-        self._optimizers = optimizers
-        self._names = [*optimizers, *others]
-        self._modules = modules
-        self._listed = listed
-        self.moments: dict[tuple[int, str, str], Moment] = {}
-
-    def script(self, script: Script, walk: _Walk, exits: _Exits) -> _Walk | None:
-        for item in script:
-            match item:
-                case Act():
-                    self._act(item, walk)
-                case Branch(ways=ways):
-                    ends = [end for way in ways if (end := self.script(way, walk.copy(), exits)) is not None]
-                    if not ends:
-                        return None
-                    walk = _joined(ends)
-                case Repeat(body=body):
-                    walk = self._repeat(body, walk)
-                case Leave(how="break"):
-                    exits.breaks.append(walk)
-                    return None
-                case Leave(how="continue"):
-                    exits.continues.append(walk)
-                    return None
-                case Leave():
-                    return None
-        return walk
-
-    def _repeat(self, body: Script, walk: _Walk) -> _Walk:
-        head, left = walk, [walk]
-        for _ in range(_MOST_ROUNDS):
-            exits = _Exits()
-            end = self.script(body, head.copy(), exits)
-            ends = [*exits.continues, *([end] if end is not None else [])]
-            left.extend([*exits.breaks, *ends])
-            after = _joined([head, *ends])
-            if after.state == head.state:
-                break
-            head = after
-        return _joined(left)
-
-    def _act(self, act: Act, walk: _Walk) -> None:
-        match act.kind:
-            case "backward":
-                walk.state = dict.fromkeys(self._names, frozenset({"fresh"}))
-            case "anything":
-                walk.state = dict.fromkeys(self._names, frozenset({"unknown"}))
-            case "zero":
-                self._zero(act, walk)
-            case "step":
-                for name in self._meant(act):
-                    self._note(act, name, walk)
-                    walk.stepped[name] = act.at
-                    walk.state[name] = frozenset({"stale"}) if act.path == name else frozenset({"unknown"})
-            case "clip" | "read":
-                for name in self._concerned(act):
-                    self._note(act, name, walk)
-
-    def _zero(self, act: Act, walk: _Walk) -> None:
-        kept = act.option("set_to_none") is False
-        for name in self._names:
-            if act.path == name or (act.path is not None and self._modules.get(name) == act.path):
-                walk.state[name] = frozenset({"unknown"}) if kept else frozenset({"none"})
-                walk.zeroed[name] = act.at
-            elif act.path is None or act.path not in self._names:
-                walk.state[name] = frozenset({"unknown"})
-
-    def _meant(self, act: Act) -> list[str]:
-        return [act.path] if act.path in self._optimizers else self._optimizers
-
-    def _concerned(self, act: Act) -> list[str]:
-        """The optimizer of the module whose gradients an act is about, if that is known."""
-        if act.option("one"):
-            return [name for name in self._names if self._holds(name, act.path or "")]
-        found = [name for name in self._optimizers if act.path is not None and self._modules.get(name) == act.path]
-        only = len(self._optimizers) == 1 and (act.kind == "clip" or self._optimizers[0] not in self._modules)
-        return found or (self._optimizers if only else [])
-
-    def _holds(self, name: str, path: str) -> bool:
-        """Whether a tensor is one that an optimizer steps with, or a module's own parameter."""
-        module = self._modules.get(name)
-        return path in self._listed.get(name, ()) or (module is not None and path.startswith(f"{module}."))
-
-    def _note(self, act: Act, name: str, walk: _Walk) -> None:
-        key = (act.at, name, act.kind)
-        before = self.moments.get(key)
-        grads = walk.state[name] | (before.grads if before is not None else frozenset())
-        self.moments[key] = Moment(act, name, grads, walk.zeroed.get(name), walk.stepped.get(name))
-
-
-def acts(script: Script) -> Iterator[Act]:
-    """All acts of a script, in order of the code."""
-    for item in script:
-        match item:
-            case Act():
-                yield item
-            case Branch(ways=ways):
-                for way in ways:
-                    yield from acts(way)
-            case Repeat(body=body):
-                yield from acts(body)
-            case _:
-                pass
-
-
-def repeats(script: Script) -> Iterator[Repeat]:
-    """All loops of a script, the outer ones first."""
-    for item in script:
-        match item:
-            case Branch(ways=ways):
-                for way in ways:
-                    yield from repeats(way)
-            case Repeat(body=body):
-                yield item
-                yield from repeats(body)
-            case _:
-                pass
-
-
 def _may_zero(act: Act, optimizer: str, modules: Mapping[str, str], *, mixed: bool) -> bool:
     """Whether an act may zero an optimizer's gradients: not that of another one, or of another one's module.
 
@@ -370,14 +202,3 @@ def _owner(changed: Expression) -> Expression:
     if isinstance(changed, Call) and isinstance(changed.function, Attribute):
         return changed.function.value
     return changed
-
-
-def _joined(walks: list[_Walk]) -> _Walk:
-    first, *others = walks
-    found = first.copy()
-    for other in others:
-        for name, grads in other.state.items():
-            found.state[name] = found.state[name] | grads
-        found.zeroed |= other.zeroed
-        found.stepped |= other.stepped
-    return found

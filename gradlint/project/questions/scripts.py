@@ -3,6 +3,7 @@
 Acts follow one another, branch, and repeat.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -132,3 +133,32 @@ def _renamed(path: str | None, callee: FunctionNode, names: dict[str, str | None
     if root == "self":
         return f"{prefix}{rest}" if rest else prefix.rstrip(".")
     return path if root not in callee.facts.local else f"{callee.facts.name}:{path}"
+
+
+def acts(script: Script) -> Iterator[Act]:
+    """All acts of a script, in order of the code."""
+    for item in script:
+        match item:
+            case Act():
+                yield item
+            case Branch(ways=ways):
+                for way in ways:
+                    yield from acts(way)
+            case Repeat(body=body):
+                yield from acts(body)
+            case _:
+                pass
+
+
+def repeats(script: Script) -> Iterator[Repeat]:
+    """All loops of a script, the outer ones first."""
+    for item in script:
+        match item:
+            case Branch(ways=ways):
+                for way in ways:
+                    yield from repeats(way)
+            case Repeat(body=body):
+                yield item
+                yield from repeats(body)
+            case _:
+                pass
