@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch.nn.modules import module as modules
 
-from gradlint.trace import compiled, torch_api
+from gradlint.trace import compiled, runners, torch_api
 from gradlint.trace.patches import Method, Patches
 from gradlint.trace.rows import Row
 from gradlint.trace.swift import Watch
@@ -31,9 +31,7 @@ from gradlint.trace.tracer import Tracer
 
 _keys = itertools.count(-1, -1)  # torch numbers hooks from 0 up
 _UNSEEN = "while one thread ran compiled code, forwards of other threads were not watched"
-_TRIAL = 50  # forwards for which a new thread is watched, to see whether it runs any
 _before_hooks: Any = modules.__dict__["_global_forward_pre_hooks"]
-_running: Any = vars(threading)["_active"]  # asking threading itself how many there are takes a lock
 
 
 class End:
@@ -55,37 +53,6 @@ class End:
         return getattr, (contextlib.nullcontext(), "__exit__")
 
 
-class Runners:
-    """Which threads run forwards. A thread that never does (progress bars have one) needs no watching for long."""
-
-    def __init__(self) -> None:
-        self._seen: set[int] = set()
-        self._left = _TRIAL
-
-    def one_more(self) -> None:
-        """A thread starts, which may run forwards."""
-        self._left = _TRIAL
-
-    def several(self) -> bool:
-        """A forward begins on this thread; whether other threads may run forwards too."""
-        known = self.known()
-        if self._left:
-            self._left -= 1
-            return True
-        return known
-
-    def alone(self) -> bool:
-        """Whether there is no need to ask `several`, which would say no."""
-        return not self._left and not self.known()
-
-    def known(self) -> bool:
-        """This thread runs forwards; whether others have been seen to do so too."""
-        self._seen.add(threading.get_ident())
-        if len(self._seen) > 1:
-            self._seen &= _running.keys()
-        return len(self._seen) > 1
-
-
 class Forwards:
     """Watches calls of root modules. ``counted`` if bytes are counted elsewhere, tensor by tensor."""
 
@@ -95,7 +62,7 @@ class Forwards:
         self._key = next(_keys)
         self._on = False
         self._on_gone = self._gone
-        self._runners = Runners()
+        self._runners = runners.Runners()
         self._compiled: set[int] = set()  # threads that run compiled code just now
         self._noted = False
         self._swift = self._in_c()
@@ -109,7 +76,7 @@ class Forwards:
             counted=self._counted,
             key=self._key,
             hooks=_before_hooks,
-            running=_running,
+            running=runners.RUNNING,
             compiled=self._compiled,
             threads=tracer.threads,
             tracer=tracer,
@@ -191,7 +158,7 @@ class Forwards:
         state.busy = True
         try:  # all in one function: it runs when caches are cold, and then a call costs microseconds
             frame = sys._getframe(1)
-            if len(_running) > 1 and self._runners.several():  # they go on being watched, without a gap
+            if len(runners.RUNNING) > 1 and self._runners.several():  # they go on being watched, without a gap
                 method = frame.f_locals.get("hook")  # which may not be the one that is there now
                 if not self._compiled:
                     _before_hooks[self._key] = self._hook()
@@ -226,7 +193,7 @@ class Forwards:
             return
         self._compiled.add(threading.get_ident())
         _before_hooks.pop(self._key, None)
-        if not self._noted and len(_running) > 1 and self._runners.known():
+        if not self._noted and len(runners.RUNNING) > 1 and self._runners.known():
             self._noted = True
             self._tracer.log.note(type="note", text=_UNSEEN)
         if frame is None or state.busy or state.root is not None or not plain():
@@ -246,7 +213,7 @@ class Forwards:
         if state.compiled == id(frame):
             state.compiled = 0
             self._ends(state, frame.f_locals.get("result"))
-        if state.root is None or (len(_running) > 1 and self._runners.known()):
+        if state.root is None or (len(runners.RUNNING) > 1 and self._runners.known()):
             self._watch()
 
     def _first(self, way: object, mode: int, frame: FrameType) -> Row:

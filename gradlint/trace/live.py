@@ -6,10 +6,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from gradlint.trace.analyse import Replay, so_far
+from gradlint.trace.analyse import so_far
 from gradlint.trace.events import Process, TraceError
 from gradlint.trace.log import HEADER, RECORD
 from gradlint.trace.read import read
+from gradlint.trace.replay import Replay
 from gradlint.trace.text import duration, place, size
 
 EVERY = 0.5  # seconds between two looks

@@ -29,7 +29,10 @@ CALLS = {
     "_ZN3c1025ProfiledCPUMemoryReporter6DeleteEPv": "delete",
 }
 _SOURCE = Path(__file__).parent / "counter.c"
-_SOURCES = ("counter.c", "hooks.c", "native.py", "elf.py", "trial.py")  # another version is tried anew
+_SOURCES = (
+    *("counter.c", "hooks.c", "modes.c", "tokens.c", "forwards.c"),
+    *("native.py", "elf.py", "trial.py"),
+)  # another version is tried anew
 _TRIAL_SECONDS = 120
 
 

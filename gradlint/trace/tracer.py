@@ -10,7 +10,8 @@ from pathlib import Path
 from types import FrameType
 
 from gradlint.trace import torch_api
-from gradlint.trace.events import ABSORBS, INHERITED, UNREAD, Kind, Mode
+from gradlint.trace.events import Mode
+from gradlint.trace.kinds import ABSORBS, INHERITED, UNREAD, Kind
 from gradlint.trace.leaks import Leaks
 from gradlint.trace.log import LAST, MOST, Log, Recorder
 from gradlint.trace.memory import Source

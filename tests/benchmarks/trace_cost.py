@@ -1,14 +1,19 @@
 """What the tracer costs: CPU time of real steps, as ratios to the same step untraced. Run it; it asserts nothing.
 
-Kinds of tracing are interleaved in one process, so that drift of the machine hits all of them; each figure is the
-median of the rounds' ratios. Memory that is freed stays with the process: whether malloc gives the top of its heap back
-after each step, and gets it again page by page, hangs on where a few small blocks happen to lie, and is worth up to
-30 % of a step in either direction. ``python tests/benchmarks/trace_cost.py [ROUNDS]``
+Kinds of tracing are interleaved in one process, in short batches and in an order that chance draws for each round:
+drift of the machine, and what one kind leaves in the caches for the next, hits all of them. A batch is compared with
+the untraced ones just before and after it; each figure is the median of the rounds' ratios, and behind it how far that
+may be off (the standard error of a median). ``nothing`` is measured like all others and is what noise makes.
+
+Memory that is freed stays with the process: whether malloc gives the top of its heap back after each step, and gets it
+again page by page, hangs on where a few small blocks happen to lie, and is worth up to 30 % of a step in either
+direction. ``python tests/benchmarks/trace_cost.py [ROUNDS]``
 """
 
 import contextlib
 import ctypes
 import importlib.util
+import random
 import statistics
 import sys
 import tempfile
@@ -25,7 +30,8 @@ from torch.nn import functional
 from gradlint.trace import trace
 
 Step = Callable[[], object]
-BATCH = 0.15  # seconds of steps in each measurement
+BATCH = 0.04  # seconds of steps in each measurement
+WARMING = 2  # steps that are not measured after tracing began or ended: caches and specialised code are another's
 
 
 def mlp() -> Step:
@@ -93,7 +99,7 @@ def memray() -> Iterator[None]:
 KINDS: dict[str, Callable[[], AbstractContextManager[Any]]] = {
     "default": trace,
     "deep": lambda: trace(deep=True),
-    "removed": contextlib.nullcontext,  # after the others have been there
+    "nothing": contextlib.nullcontext,  # after the others have been there: a removed tracer
     "torch.profiler": profiler,
 }
 if importlib.util.find_spec("memray"):
@@ -103,29 +109,34 @@ if importlib.util.find_spec("memray"):
 def seconds(step: Step, count: int, kind: Callable[[], AbstractContextManager[Any]]) -> float:
     """CPU seconds of one step."""
     with kind():
-        step()
+        for _ in range(WARMING):
+            step()
         start = time.process_time()
         for _ in range(count):
             step()
         return (time.process_time() - start) / count
 
 
-def measure(step: Step, rounds: int) -> tuple[float, dict[str, float]]:
-    """Seconds of an untraced step, and the median ratio of each kind."""
-    for _ in range(5):
+def measure(step: Step, rounds: int) -> tuple[float, dict[str, list[float]]]:
+    """Seconds of an untraced step, and the ratios of each kind."""
+    for _ in range(10):
         step()
-    once = seconds(step, 5, contextlib.nullcontext)
-    count = max(3, int(BATCH / once))
-    plain: list[float] = []
+    count = max(3, int(BATCH / seconds(step, 5, contextlib.nullcontext)))
+    dice = random.Random(0)
+    plain = [seconds(step, count, contextlib.nullcontext)]
     ratios: dict[str, list[float]] = {name: [] for name in KINDS}
     for _ in range(rounds):
-        for name, kind in KINDS.items():
-            before = seconds(step, count, contextlib.nullcontext)
-            during = seconds(step, count, kind)
-            after = seconds(step, count, contextlib.nullcontext)
-            plain += [before, after]
-            ratios[name].append(during / ((before + after) / 2))
-    return statistics.median(plain), {name: statistics.median(found) for name, found in ratios.items()}
+        for name in dice.sample(list(KINDS), len(KINDS)):
+            during = seconds(step, count, KINDS[name])
+            plain.append(seconds(step, count, contextlib.nullcontext))
+            ratios[name].append(2 * during / (plain[-2] + plain[-1]))
+    return statistics.median(plain), ratios
+
+
+def figure(ratios: list[float]) -> str:
+    """The median, and its standard error from the middle half."""
+    low, middle, high = statistics.quantiles(ratios, n=4)
+    return f"{middle:.3f} +-{1.25 * (high - low) / 1.35 / len(ratios) ** 0.5:.3f}"
 
 
 def keep_memory() -> None:
@@ -137,7 +148,7 @@ def keep_memory() -> None:
         mallopt(mmap_threshold, never)
 
 
-def main(rounds: int = 15) -> None:
+def main(rounds: int = 60) -> None:
     """Print a table."""
     keep_memory()
     torch.manual_seed(0)
@@ -145,7 +156,7 @@ def main(rounds: int = 15) -> None:
     print(f"{'step':20} {'ms':>7} " + " ".join(f"{name:>14}" for name in KINDS))
     for make in (mlp, adamw_and_clipping, convolution, transformer):
         plain, ratios = measure(make(), rounds)
-        figures = " ".join(f"{ratio:14.3f}" for ratio in ratios.values())
+        figures = " ".join(f"{figure(found):>14}" for found in ratios.values())
         print(f"{make.__name__:20} {plain * 1000:7.2f} {figures}", flush=True)
 
 

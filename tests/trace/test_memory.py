@@ -217,7 +217,9 @@ def count_with(monkeypatch: pytest.MonkeyPatch, folder: Path, right: str, wrong:
     assert right in text
     source = folder / "counter.c"
     source.write_text(text.replace(right, wrong), encoding="utf-8")
-    (folder / "hooks.c").write_bytes((Path(native.__file__).parent / "hooks.c").read_bytes())
+    for other in Path(native.__file__).parent.glob("*.c"):
+        if other.name != source.name:
+            (folder / other.name).write_bytes(other.read_bytes())
     monkeypatch.setattr(native, "_SOURCE", source)
     monkeypatch.setattr(native, "_SOURCES", ("counter.c",))
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
