@@ -31,7 +31,7 @@ from gradlint.trace import trace
 
 Step = Callable[[], object]
 BATCH = 0.04  # seconds of steps in each measurement
-WARMING = 2  # steps that are not measured after tracing began or ended: caches and specialised code are another's
+WARMING = 5  # steps that are not measured after tracing began or ended: caches and specialised code are another's
 
 
 def mlp() -> Step:
