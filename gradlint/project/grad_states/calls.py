@@ -5,10 +5,11 @@ from collections.abc import Iterator, Set
 
 from gradlint.model.facts import CallFact
 from gradlint.model.torch_names import GUARDED_HOOKS
-from gradlint.project.grad_states.edges import EVERYBODYS, MOST_CANDIDATES, Edge, Edges
+from gradlint.project.grad_states.edges import Edge, Edges
 from gradlint.project.grad_states.effects import GRAD, IDENTITY, NO_GRAD, Effect, States, apply, then
 from gradlint.project.grad_states.state import GradStates
 from gradlint.project.linking.bindings import Bindings
+from gradlint.project.linking.callables import EVERYBODYS, MOST_CANDIDATES
 from gradlint.project.linking.dependencies import Memo, Table
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import FunctionNode

@@ -71,5 +71,5 @@ class InferenceModes:
         return named | {cls.module for cls in classes}
 
     def _gives(self, cls: ClassNode, giving: set[FunctionNode]) -> bool:
-        called = self._calls.methods(cls, "__call__")
+        called = self._calls.callables.methods(cls, "__call__")
         return bool(called) and giving.issuperset(called)

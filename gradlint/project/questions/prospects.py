@@ -21,8 +21,8 @@ from gradlint.model.torch_calls import FORWARD_METHODS, MODEL_NAME, MODEL_ONLY_M
 from gradlint.model.torch_tensors import HARMLESS_METHODS, TENSOR_METHODS
 from gradlint.model.traverse import statements
 from gradlint.project.grad_states.calls import CallGraph
-from gradlint.project.grad_states.edges import EVERYBODYS
 from gradlint.project.linking.bindings import Bindings
+from gradlint.project.linking.callables import EVERYBODYS
 from gradlint.project.linking.dependencies import Memo, Table
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import FunctionNode, ModuleNode

@@ -96,7 +96,7 @@ def _targets(it: Invocation) -> tuple[FunctionNode, ...]:
             overriding = it.run.flows.calls.callees.get(it.run.function, {}).get(it.at, [])
         it.targets = tuple(dict.fromkeys([target, *(t for t in overriding if t.facts.name == target.facts.name)]))
     elif it.callee.kind == "unknown" and isinstance(it.callee.target, ClassNode):
-        it.targets = it.run.flows.calls.methods(it.callee.target, "__call__")
+        it.targets = it.run.flows.calls.callables.methods(it.callee.target, "__call__")
     elif it.callee.kind in ("unknown", "self"):
         it.targets = tuple(it.run.flows.calls.callees.get(it.run.function, {}).get(it.at, ()))
         it.targets = tuple(t for t in it.targets if it.name and t.facts.name in (it.method, "__call__", "forward"))

@@ -15,8 +15,8 @@ from gradlint.model.torch_calls import (
 )
 from gradlint.model.torch_names import GUARDED_METHODS
 from gradlint.model.torch_tensors import UNCLEAR_MODULES
-from gradlint.project.grad_states.edges import EVERYBODYS, is_stub
 from gradlint.project.grad_states.effects import GRAD
+from gradlint.project.linking.callables import EVERYBODYS, is_stub
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running import recording, tensors
 from gradlint.project.running.flow import MOST_TARGETS, SideEffects
@@ -54,7 +54,7 @@ def on_module(it: Invocation) -> Value:
     if it.method in SELF_RETURNING_MODULE_METHODS or it.method in MODULE_METHODS:
         return module_method(it, module)
     if isinstance(module.target, ClassNode):
-        targets = it.run.flows.calls.methods(module.target, it.method)
+        targets = it.run.flows.calls.callables.methods(module.target, it.method)
         if targets:
             it.targets = targets
             return on_project(it, targets)
@@ -163,7 +163,7 @@ def forward(it: Invocation, module: Value) -> Value:
     name = module.target.name if isinstance(module.target, External) else ""
     is_loss = isinstance(module.target, ClassNode) and LOSS_LIKE.search(module.target.name)
     if isinstance(module.target, ClassNode):
-        it.targets = it.run.flows.calls.methods(module.target, "__call__")
+        it.targets = it.run.flows.calls.callables.methods(module.target, "__call__")
         it.effects = it.run.effects_of(it.targets) if it.targets else None
     if TRIVIAL_MODULES.search(name) or LOSS_LIKE.search(it.name) or is_loss:
         return _loss(it, name)

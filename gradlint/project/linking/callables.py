@@ -1,0 +1,165 @@
+"""Which functions of the project a name may run where it is called."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from gradlint.model.code import Constant, Evaluate, Raise
+from gradlint.project.linking.bindings import Bindings, owner_class
+from gradlint.project.linking.choices import Choice, chosen_by_attribute, chosen_by_name
+from gradlint.project.linking.instances import Instances
+from gradlint.project.linking.link import Linker
+from gradlint.project.linking.modules import Modules
+from gradlint.project.linking.nodes import ClassNode, FunctionNode
+from gradlint.project.linking.views import View
+
+_Variable = tuple[FunctionNode | ClassNode, str]  # whose it is, and its name
+
+# A method called on something unknown may be any method of that name, unless the name is everybody's.
+MOST_CANDIDATES = 15
+EVERYBODYS = frozenset(
+    (
+        "forward __call__ __init__ get set add append update step reset close open read write run start stop "
+        "save load keys values items copy pop join split format to cuda cpu eval train parameters state_dict "
+        "load_state_dict backward item zero_grad size view reshape mean sum max min log print fit transform "
+        "call apply register"
+    ).split()
+)
+
+
+class Callables:
+    """Answers by the name's definition, by the class of the value it is called on, else by a method's name alone."""
+
+    def __init__(self, linker: Linker, bindings: Bindings, instances: Instances, modules: Modules) -> None:
+        self._linker = linker
+        self._bindings = bindings
+        self._instances = instances
+        self._modules = modules
+        self._following: set[_Variable] = set()  # variables that stand for one another
+        self._methods: View[tuple[ClassNode, str], tuple[FunctionNode, ...]] = View(
+            linker.dependencies, "methods of classes", lambda key: tuple(self._found_methods(*key)), lambda found: found
+        )
+
+    def called(self, function: FunctionNode, name: str) -> Iterator[tuple[FunctionNode, bool]]:
+        """The functions that ``name(...)`` may run, each with whether that is certain."""
+        owner, _, method = name.rpartition(".")
+        if owner == "super()":
+            yield from ((callee, True) for callee in self._super_methods(function, method))
+            return
+        target = self._linker.resolve(function, name)
+        if isinstance(target, FunctionNode):
+            yield from ((each, True) for each in _alike(target))
+        elif isinstance(target, ClassNode):
+            if (constructor := self._linker.find_method(target, "__init__")) is not None:
+                yield constructor, True
+        elif target is None:
+            yield from self._called_on_value(function, owner, method, name)
+
+    def _called_on_value(
+        self, function: FunctionNode, owner: str, method: str, name: str
+    ) -> Iterator[tuple[FunctionNode, bool]]:
+        """``value.method()`` through the value's class, or its name; ``value()`` through ``__call__``."""
+        if owner:
+            instances = self._instances.classes_of(function, owner)
+            methods = dict.fromkeys(found for instance in instances for found in self.methods(instance, method))
+            methods = methods or dict.fromkeys(found for each in instances for found in self._kept(each, method))
+            if methods:
+                yield from ((callee, True) for callee in methods)
+                return
+        if called := self._instances.classes_of(function, name):
+            found = dict.fromkeys(method for cls in called for method in self.methods(cls, "__call__"))
+            yield from ((callee, True) for callee in found)
+        elif chosen := self._chosen(function, name):
+            yield from ((callee, True) for callee in chosen)
+        elif owner and method not in EVERYBODYS and not method.startswith("__"):
+            candidates = self._linker.methods_named.get(method, ())
+            if len(candidates) <= MOST_CANDIDATES:
+                yield from ((callee, False) for callee in candidates)
+
+    def _chosen(self, function: FunctionNode, name: str) -> list[FunctionNode]:
+        """The functions that a variable may stand for: ``search = self.beam if wide else self.greedy``."""
+        return self._followed((function, name), chosen_by_name(self._bindings, function, name))
+
+    def _kept(self, cls: ClassNode, name: str) -> list[FunctionNode]:
+        """The functions that an object keeps under a name."""
+        return self._followed((cls, name), chosen_by_attribute(self._bindings, cls, name))
+
+    def _followed(self, variable: _Variable, choices: Iterable[Choice]) -> list[FunctionNode]:
+        """The functions that a variable may stand for; each variable on the way is followed once."""
+        if variable in self._following:
+            return []
+        is_first = not self._following
+        self._following.add(variable)
+        try:
+            return self.certainly_called(choices)
+        finally:
+            if is_first:
+                self._following.clear()
+
+    def certainly_called(self, choices: Iterable[Choice]) -> list[FunctionNode]:
+        """The functions that one of several choices certainly runs."""
+        found = (callee for choice in choices for callee, certain in self.called(*choice) if certain)
+        return list(dict.fromkeys(found))
+
+    def _super_methods(self, function: FunctionNode, name: str) -> Iterator[FunctionNode]:
+        cls = owner_class(function)
+        for ancestor in self._linker.ancestors(cls)[1:] if cls is not None else ():
+            if isinstance(ancestor, ClassNode) and (method := ancestor.method(name)) is not None:
+                yield method
+                return
+
+    def methods(self, cls: ClassNode, name: str) -> tuple[FunctionNode, ...]:
+        """What ``instance.name()`` may run: the class's method and what its subclasses put in its place."""
+        return self._methods.of((cls, name))
+
+    def _found_methods(self, cls: ClassNode, name: str) -> list[FunctionNode]:
+        names = (name, "forward") if name == "__call__" and not self._answers_itself(cls) else (name,)
+        found: set[FunctionNode] = set()
+        for each in names:
+            own = self._linker.find_method(cls, each)
+            overriding = (self._overriding(sub, cls, each) for sub in self._linker.subclasses.get(cls, ()))
+            found.update(method for method in (own, *overriding) if method is not None)
+        real = [method for method in found if not is_stub(method)]
+        return sorted(real or found, key=lambda method: method.key)
+
+    def _overriding(self, subclass: ClassNode, cls: ClassNode, name: str) -> FunctionNode | None:
+        """What a subclass has in the place of a class's method: its own, or that of a base in front (a mixin)."""
+        behind = self._linker.ancestors(cls)
+        for ancestor in self._linker.ancestors(subclass):
+            if ancestor is cls:
+                return None
+            if isinstance(ancestor, ClassNode) and ancestor not in behind and (method := ancestor.method(name)):
+                return method
+        return None
+
+    def _answers_itself(self, cls: ClassNode) -> bool:
+        """Whether a class has a ``__call__`` of its own, and no module's that goes on to ``forward``."""
+        own = self._linker.find_method(cls, "__call__")
+        if own is None or not self._modules.is_module_class(cls):
+            return own is not None
+        return own.facts.words.isdisjoint(("forward", "__call__"))
+
+    def meant(self, function: FunctionNode, name: str) -> FunctionNode | None:
+        """The function that a name means, if it means one."""
+        found = self._linker.resolve(function, name) or self._method_of_variable(function, name)
+        return found if isinstance(found, FunctionNode) else None
+
+    def _method_of_variable(self, function: FunctionNode, name: str) -> FunctionNode | None:
+        owner, _, method = name.rpartition(".")
+        cls = self._instances.class_of(function, owner) if owner else None
+        return self._linker.find_method(cls, method) if cls is not None else None
+
+
+def _alike(function: FunctionNode) -> Sequence[FunctionNode]:
+    """All definitions of a function's name in its place: cells of a notebook define it again and again."""
+    if function.owner is not None:
+        return (function,)
+    name, parent = function.facts.name, function.facts.parent
+    others = (f for f in function.module.functions if f.facts.name == name and f.facts.parent == parent)
+    return [other for other in others if other.owner is None]
+
+
+def is_stub(function: FunctionNode) -> bool:
+    """Whether a function only says that somebody else defines it: ``pass``, ``...``, ``raise NotImplementedError``."""
+    return all(
+        isinstance(each, Raise) or (isinstance(each, Evaluate) and isinstance(each.value, Constant))
+        for each in function.facts.body
+    )
