@@ -33,7 +33,8 @@ from gradlint.project.questions.steps import Steps
 from gradlint.project.questions.targets import Targets
 from gradlint.project.questions.training_mode import TrainingMode
 from gradlint.project.questions.walks import Walks
-from gradlint.project.running.flow import Flow, Flows
+from gradlint.project.running.flow import Flow
+from gradlint.project.running.flows import Flows
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ import pytest
 
 from gradlint.project import Project
 from gradlint.project.linking.nodes import FunctionNode
-from gradlint.project.running.flow import Flow, Flows
+from gradlint.project.running.flow import Flow
+from gradlint.project.running.flows import Flows
 from gradlint.project.running.interpret import Run
 
 FILES = {

@@ -23,7 +23,8 @@ from gradlint.project.linking.bindings import owner_class
 from gradlint.project.linking.dependencies import Memo
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
-from gradlint.project.running.flow import Flow, Flows
+from gradlint.project.running.flow import Flow
+from gradlint.project.running.flows import Flows
 from gradlint.project.running.growth import CONTAINER_METHODS, adds_to
 from gradlint.project.running.values import COMPUTED, Origin, Value
 

@@ -10,7 +10,7 @@ from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.modes import Modes
 from gradlint.project.linking.nodes import FunctionNode
-from gradlint.project.running.flow import Flows
+from gradlint.project.running.flows import Flows
 
 _TRAINING = re.compile(r"train|learn|optimi[sz]|loss|fit$|(^|_)step$|update_?(net|model|policy|weights)", re.I)
 _ALL_AT_ONCE = frozenset(f"builtins.{name}" for name in ("list", "tuple", "set", "sum", "max", "min", "dict"))

@@ -23,7 +23,8 @@ from gradlint.project.linking.nodes import External, FunctionNode
 from gradlint.project.linking.returns import returns_loss
 from gradlint.project.questions.destiny import Destiny, becomes_array
 from gradlint.project.questions.handed import Handed
-from gradlint.project.running.flow import CallEvent, Flows
+from gradlint.project.running.flow import CallEvent
+from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Origin, Value
 
 ENOUGH = 3

@@ -10,7 +10,8 @@ from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking.dependencies import Memo
 from gradlint.project.linking.nodes import FunctionNode
-from gradlint.project.running.flow import Flow, Flows
+from gradlint.project.running.flow import Flow
+from gradlint.project.running.flows import Flows
 from gradlint.project.running.uses import Use
 from gradlint.project.running.values import Origin
 

@@ -10,7 +10,7 @@ from gradlint.project.linking.bindings import Bindings, owner_class
 from gradlint.project.linking.dependencies import Memo
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import External, FunctionNode
-from gradlint.project.running.flow import Flows
+from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Origin, Value
 
 # What tensors have, and hardly anything else of which somebody asks for ``item``, ``detach`` or ``requires_grad``.

@@ -25,7 +25,7 @@ from gradlint.project.grad_states.modes import Modes
 from gradlint.project.linking.dependencies import Whole
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
-from gradlint.project.running.flow import Flows
+from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import UNKNOWN, Kind, Value
 
 FlagUse = Literal["stored", "read", "called", "keyword", "setattr"]

@@ -4,7 +4,7 @@ from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.dependencies import Memo
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.questions.prospects import Prospects, returns
-from gradlint.project.running.flow import Flows
+from gradlint.project.running.flows import Flows
 from gradlint.project.running.handing_back import runs_module
 
 

@@ -6,7 +6,8 @@ from gradlint.model.code import Constant
 from gradlint.model.torch_calls import ENGINE
 from gradlint.model.traverse import all_expressions
 from gradlint.project.linking.nodes import External, FunctionNode
-from gradlint.project.running.flow import AttributeEvent, CallEvent, Flows
+from gradlint.project.running.flow import AttributeEvent, CallEvent
+from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Value
 
 _ASKING = frozenset({"getattr", "hasattr"})

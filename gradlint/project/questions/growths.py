@@ -24,7 +24,8 @@ from gradlint.project.questions.destiny import Destinies, becomes_array
 from gradlint.project.questions.forwards import Forwards
 from gradlint.project.questions.handed import Handed
 from gradlint.project.questions.reaching import Reaching
-from gradlint.project.running.flow import MOST_TARGETS, CallEvent, Flow, Flows, is_bound, matched
+from gradlint.project.running.flow import MOST_TARGETS, CallEvent, Flow, is_bound, matched
+from gradlint.project.running.flows import Flows
 from gradlint.project.running.growth import CONTAINER_METHODS, Growth
 from gradlint.project.running.values import COMPUTED, Origin, Value
 

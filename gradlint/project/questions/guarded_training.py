@@ -12,7 +12,8 @@ from gradlint.project.linking import scope
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.questions.order import Order
 from gradlint.project.questions.scripts import acts
-from gradlint.project.running.flow import CallEvent, Flows
+from gradlint.project.running.flow import CallEvent
+from gradlint.project.running.flows import Flows
 
 _RECORDING = GRAD | UNSURE  # or perhaps: ``set_grad_enabled(phase == "train")``
 

@@ -3,7 +3,8 @@
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
 from gradlint.project.linking.nodes import FunctionNode
-from gradlint.project.running.flow import CallEvent, Flows
+from gradlint.project.running.flow import CallEvent
+from gradlint.project.running.flows import Flows
 from gradlint.project.running.handing_back import runs_module
 from gradlint.project.running.values import UNKNOWN, Value
 

@@ -27,7 +27,8 @@ from gradlint.project.questions.destiny import Destinies, Destiny, becomes_array
 from gradlint.project.questions.forwards import Forwards
 from gradlint.project.questions.handed import Handed
 from gradlint.project.running.conditions import Passed
-from gradlint.project.running.flow import CallEvent, Flow, Flows
+from gradlint.project.running.flow import CallEvent, Flow
+from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Origin, Value
 
 _LONGEST_WAY_UP = 4  # callers of callers

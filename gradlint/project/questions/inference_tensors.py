@@ -13,7 +13,8 @@ from gradlint.project.linking import scope
 from gradlint.project.linking.bindings import owner_class
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.questions.inference_modes import InferenceModes
-from gradlint.project.running.flow import CallEvent, Flow, Flows
+from gradlint.project.running.flow import CallEvent, Flow
+from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import COMPUTED, Value
 
 _WORDS = frozenset({"backward", "manual_backward", "requires_grad_", "requires_grad", "Parameter"})

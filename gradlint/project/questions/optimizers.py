@@ -7,7 +7,8 @@ from gradlint.model.code import Display, Expression, dotted
 from gradlint.model.torch_calls import OPTIMIZERS
 from gradlint.project.linking import scope
 from gradlint.project.linking.nodes import External, FunctionNode
-from gradlint.project.running.flow import CallEvent, Flows, Passed
+from gradlint.project.running.flow import CallEvent, Passed
+from gradlint.project.running.flows import Flows
 
 _CLASSES = frozenset(
     "Adadelta Adafactor Adagrad Adam AdamW Adamax ASGD LBFGS Muon NAdam RAdam RMSprop Rprop SGD SparseAdam".split()

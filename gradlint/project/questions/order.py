@@ -12,7 +12,7 @@ from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.questions.gradient_states import Grad, Moment, Walker
 from gradlint.project.questions.scripts import Act, Branch, acts, repeats
 from gradlint.project.questions.steps import Steps, is_optimizer_name
-from gradlint.project.running.flow import Flows
+from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import UNKNOWN, Value
 
 

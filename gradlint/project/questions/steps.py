@@ -47,7 +47,8 @@ from gradlint.project.questions.scripts import (
     repeated,
     size,
 )
-from gradlint.project.running.flow import CallEvent, Flow, Flows, is_bound
+from gradlint.project.running.flow import CallEvent, Flow, is_bound
+from gradlint.project.running.flows import Flows
 
 _DEEPEST = 4  # calls of calls of calls
 _LONGEST = 300  # of what a call does; more is not followed

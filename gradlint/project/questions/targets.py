@@ -9,7 +9,8 @@ from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.questions.inference import Inference
-from gradlint.project.running.flow import CallEvent, Flow, Flows
+from gradlint.project.running.flow import CallEvent, Flow
+from gradlint.project.running.flows import Flows
 from gradlint.project.running.uses import IN_VAIN, Use
 from gradlint.project.running.values import Origin, Value
 

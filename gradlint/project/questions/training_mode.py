@@ -19,7 +19,8 @@ from gradlint.project.linking.layers import Layers
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.questions.destiny import Destinies
 from gradlint.project.questions.inference import Inference
-from gradlint.project.running.flow import CallEvent, Flows
+from gradlint.project.running.flow import CallEvent
+from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Value
 
 _OFF = NO_GRAD | INFERENCE

@@ -11,7 +11,8 @@ from gradlint.project.linking import scope
 from gradlint.project.linking.backwards import walked_parameter
 from gradlint.project.linking.bindings import owner_class
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
-from gradlint.project.running.flow import AttributeEvent, CallEvent, Flow, Flows
+from gradlint.project.running.flow import AttributeEvent, CallEvent, Flow
+from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import COMPUTED, Value
 
 _SAVING = frozenset("exp sqrt sigmoid tanh softmax pow square matmul mm norm prod sin cos log".split())

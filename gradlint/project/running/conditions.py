@@ -6,7 +6,8 @@ from typing import Any
 from gradlint.model.code import Attribute, Constant, Display, Expression, Name, Operation, dotted
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.nodes import FunctionNode
-from gradlint.project.running.flow import Flows, is_bound, matched
+from gradlint.project.running.flow import is_bound, matched
+from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import NO_CONSTANT, Value
 
 Known = Mapping[str, object]

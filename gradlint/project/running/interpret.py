@@ -29,7 +29,8 @@ from gradlint.model.code import (
 )
 from gradlint.project.running import assignments, evaluate
 from gradlint.project.running.conditions import decided
-from gradlint.project.running.flow import TRAINABLE, Flow, Flows
+from gradlint.project.running.flow import TRAINABLE, Flow
+from gradlint.project.running.flows import Flows
 from gradlint.project.running.growth import counters
 from gradlint.project.running.memory import Env, Memory, Point, meet_envs
 from gradlint.project.running.values import NO_CONSTANT, Origin, Value, elsewhere, meet, plain

@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterable, Iterator
 from gradlint.model.record import dataclass, replace
 from gradlint.project.grad_states.effects import GRAD, INFERENCE, NO_GRAD, apply
 from gradlint.project.linking.nodes import FunctionNode
-from gradlint.project.running.flow import MOST_TARGETS, TRAINABLE, ChangeEvent, Flow, Flows, SideEffects
+from gradlint.project.running.flow import MOST_TARGETS, TRAINABLE, ChangeEvent, Flow, SideEffects
+from gradlint.project.running.flows import Flows
 from gradlint.project.running.handing_back import may_guard_itself
 from gradlint.project.running.reads import Reads
 from gradlint.project.running.values import (
