@@ -13,8 +13,9 @@ from gradlint import registry
 from gradlint.finding import Finding
 from gradlint.model.extract import extract
 from gradlint.project import Project
-from gradlint.project.linking.dependencies import Dependencies, Memo, Table, Whole
+from gradlint.project.linking.dependencies import Dependencies
 from gradlint.project.linking.files import unnumbered
+from gradlint.project.linking.memos import Memo, Table, Whole
 from gradlint.project.linking.nodes import ClassNode, FunctionNode, ModuleNode
 from gradlint.project.linking.views import View
 from gradlint.rule import Rule

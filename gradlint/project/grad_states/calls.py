@@ -10,8 +10,8 @@ from gradlint.project.grad_states.effects import GRAD, IDENTITY, NO_GRAD, Effect
 from gradlint.project.grad_states.state import GradStates
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.callables import EVERYBODYS, MOST_CANDIDATES
-from gradlint.project.linking.dependencies import Memo, Table
 from gradlint.project.linking.link import Linker
+from gradlint.project.linking.memos import Memo, Table
 from gradlint.project.linking.nodes import FunctionNode
 
 

@@ -18,9 +18,9 @@ from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.callables import Callables
 from gradlint.project.linking.callbacks import Callbacks
 from gradlint.project.linking.choices import chosen_by_key
-from gradlint.project.linking.dependencies import Memo, Table
 from gradlint.project.linking.instances import Instances
 from gradlint.project.linking.link import Linker
+from gradlint.project.linking.memos import Memo, Table
 from gradlint.project.linking.modules import Modules
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.linking.returns import returns_loss

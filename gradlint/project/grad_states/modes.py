@@ -8,8 +8,8 @@ from gradlint.model.code import Assign, Attribute, Call, Expression, Name, dotte
 from gradlint.model.torch_names import GRAD_MODES, GRAD_QUERIES, GradModeName
 from gradlint.model.traverse import statements
 from gradlint.project.linking.bindings import Bindings
-from gradlint.project.linking.dependencies import Memo, Whole
 from gradlint.project.linking.link import Linker
+from gradlint.project.linking.memos import Memo, Whole
 from gradlint.project.linking.nodes import External, FunctionNode, ModuleNode
 
 Answer = TypeVar("Answer", bound=Hashable)

@@ -32,8 +32,8 @@ from gradlint.project.grad_states.effects import GRAD, IDENTITY, INFERENCE, NO_G
 from gradlint.project.grad_states.guards import Guards
 from gradlint.project.grad_states.modes import Modes
 from gradlint.project.linking.bindings import Bindings
-from gradlint.project.linking.dependencies import Memo, Whole
 from gradlint.project.linking.link import Linker
+from gradlint.project.linking.memos import Memo, Whole
 from gradlint.project.linking.nodes import External, FunctionNode
 
 # Words without which a function without ``with`` cannot change grad mode by itself.

@@ -1,8 +1,8 @@
 """Which modules work with torch, and which with something else."""
 
 from gradlint.model.inference_names import OTHER_FRAMEWORKS, TORCH_PACKAGES, TORCH_WORDS
-from gradlint.project.linking.dependencies import Memo
 from gradlint.project.linking.link import Linker
+from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import External, ModuleNode
 from gradlint.project.linking.views import View
 

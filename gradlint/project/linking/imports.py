@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from gradlint.finding import Place
-from gradlint.project.linking.dependencies import Table
 from gradlint.project.linking.link import Linker
+from gradlint.project.linking.memos import Table
 from gradlint.project.linking.nodes import ModuleNode
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from gradlint.model.code import Call, Constant, Display, Expression, Operation, Subscript, dotted
 from gradlint.model.torch_names import MODULE_WRAPPERS, SELF_RETURNING
 from gradlint.project.linking.bindings import Bindings, owner_class
-from gradlint.project.linking.dependencies import Memo
 from gradlint.project.linking.link import Linker
+from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.linking.returns import returned
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from gradlint.model.torch_calls import NEVER_MODULES
 from gradlint.model.torch_names import MODULE_BASES
-from gradlint.project.linking.dependencies import Memo
 from gradlint.project.linking.link import Linker
+from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, Target
 
 # Layers and functions that look at the training flag, and asking for it directly.

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from gradlint.model.code import Assign, Attribute, Call, Expression, ImportName, Name, dotted
 from gradlint.model.facts import ModuleFacts
-from gradlint.project.linking.dependencies import Memo, Table
 from gradlint.project.linking.files import Files, Numbering
+from gradlint.project.linking.memos import Memo, Table
 from gradlint.project.linking.mentions import Mentions
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, ModuleNode, Target
 

@@ -8,8 +8,8 @@ from gradlint.model.torch_calls import MODULE_CONTAINERS, NEVER_MODULES, PARAMET
 from gradlint.model.torch_names import LIGHTNING_ROOTS, MODULE_BASES, MODULE_CLASSES
 from gradlint.model.traverse import all_expressions, statements, within
 from gradlint.project.linking.bindings import Bindings
-from gradlint.project.linking.dependencies import Memo
 from gradlint.project.linking.link import Linker
+from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.linking.returns import returned
 from gradlint.project.linking.views import View

@@ -20,8 +20,8 @@ from gradlint.model.traverse import all_expressions, statements, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking.bindings import owner_class
-from gradlint.project.linking.dependencies import Memo
 from gradlint.project.linking.link import Linker
+from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.running.flow import Flow
 from gradlint.project.running.flows import Flows

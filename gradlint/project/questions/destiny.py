@@ -8,7 +8,7 @@ from gradlint.model.record import replace
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.effects import GRAD
-from gradlint.project.linking.dependencies import Memo
+from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.flow import Flow
 from gradlint.project.running.flows import Flows

@@ -7,8 +7,8 @@ from gradlint.model.code import Attribute, Augment, Call, Constant, Expression, 
 from gradlint.model.torch_calls import FACTORIES, MODEL_NAME
 from gradlint.model.traverse import all_expressions, statements
 from gradlint.project.linking.bindings import Bindings, owner_class
-from gradlint.project.linking.dependencies import Memo
 from gradlint.project.linking.link import Linker
+from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import External, FunctionNode
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Origin, Value

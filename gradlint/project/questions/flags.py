@@ -22,8 +22,8 @@ from gradlint.model.torch_calls import FACTORIES, WRAPPED_TENSORS
 from gradlint.model.traverse import all_expressions, statements
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.modes import Modes
-from gradlint.project.linking.dependencies import Whole
 from gradlint.project.linking.link import Linker
+from gradlint.project.linking.memos import Whole
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import UNKNOWN, Kind, Value

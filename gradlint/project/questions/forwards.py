@@ -1,7 +1,7 @@
 """Which functions may run a module, told more exactly than by names: by the flows of what they call."""
 
 from gradlint.project.grad_states.calls import CallGraph
-from gradlint.project.linking.dependencies import Memo
+from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.questions.prospects import Prospects, returns
 from gradlint.project.running.flows import Flows

@@ -18,9 +18,9 @@ from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.effects import GRAD, apply
 from gradlint.project.linking.bindings import Bindings
-from gradlint.project.linking.dependencies import Memo, Table, Whole
 from gradlint.project.linking.frameworks import Frameworks
 from gradlint.project.linking.link import Linker
+from gradlint.project.linking.memos import Memo, Table, Whole
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.questions.cues import ENOUGH, Cue, Cues
 from gradlint.project.questions.destiny import Destinies, Destiny, becomes_array

@@ -6,8 +6,8 @@ from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import INFERENCE
 from gradlint.project.grad_states.modes import Modes
 from gradlint.project.linking.bindings import owner_class
-from gradlint.project.linking.dependencies import Table
 from gradlint.project.linking.link import Linker
+from gradlint.project.linking.memos import Table
 from gradlint.project.linking.nodes import ClassNode, FunctionNode, ModuleNode
 
 _CALLED = frozenset({"forward", "__call__"})  # by an object, without their names

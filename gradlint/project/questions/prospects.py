@@ -23,8 +23,8 @@ from gradlint.model.traverse import statements
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.callables import EVERYBODYS
-from gradlint.project.linking.dependencies import Memo, Table
 from gradlint.project.linking.link import Linker
+from gradlint.project.linking.memos import Memo, Table
 from gradlint.project.linking.nodes import FunctionNode, ModuleNode
 
 _MOST_CANDIDATES = 12

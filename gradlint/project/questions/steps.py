@@ -31,7 +31,7 @@ from gradlint.model.record import replace
 from gradlint.model.torch_calls import BACKWARD_METHODS
 from gradlint.model.traverse import expressions, parts
 from gradlint.project.grad_states.calls import CallGraph
-from gradlint.project.linking.dependencies import Memo
+from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.questions.reaching import Reaching
 from gradlint.project.questions.scripts import (

@@ -14,8 +14,8 @@ from gradlint.model.traverse import all_expressions, statements, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD, INFERENCE, NO_GRAD
 from gradlint.project.linking import scope
-from gradlint.project.linking.dependencies import Table
 from gradlint.project.linking.layers import Layers
+from gradlint.project.linking.memos import Table
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.questions.destiny import Destinies
 from gradlint.project.questions.inference import Inference

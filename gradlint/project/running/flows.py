@@ -13,8 +13,9 @@ from gradlint.model.record import replace
 from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.bindings import Bindings, owner_class
-from gradlint.project.linking.dependencies import Memo, Whole, bit_of
+from gradlint.project.linking.dependencies import bit_of
 from gradlint.project.linking.link import Linker
+from gradlint.project.linking.memos import Memo, Whole
 from gradlint.project.linking.nodes import ClassNode, FunctionNode, ModuleNode
 from gradlint.project.running.flow import Flow, SideEffects, is_bound, matched
 from gradlint.project.running.recursion import Recursion
