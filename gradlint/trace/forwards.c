@@ -273,6 +273,7 @@ static PyObject *end_call(PyObject *self, PyObject *const *args, size_t flags, P
             put(&SLOT(state, busy), Py_NewRef(Py_True));
             PyObject *watching = PyDict_GetItemWithError(f->hooks, f->key) ? Py_NewRef(Py_None) : hook((PyObject *)f, NULL);
             int bad = !watching || (watching != Py_None && PyObject_SetItem(f->hooks, f->key, watching));
+            if (!f->on && !PyErr_Occurred() && PyObject_DelItem(f->hooks, f->key)) PyErr_Clear();  /* removed meanwhile */
             Py_XDECREF(watching);
             if (ends(f, log, state, args[2]) || bad) fault(f);
             put(&SLOT(state, busy), Py_NewRef(Py_False));

@@ -111,13 +111,19 @@ class Forwards:
     def remove(self) -> None:
         """Watch no more."""
         self._on = False
-        _before_hooks.pop(self._key, None)
         if self._swift is not None:
             self._swift.stop()
+        _before_hooks.pop(self._key, None)  # last: until then other threads may put it back
 
     def _watch(self) -> None:
-        if self._on and not self._compiled:
-            _before_hooks.setdefault(self._key, self._hook())
+        if self._on and not self._compiled and self._key not in _before_hooks:
+            self._put(self._hook())
+
+    def _put(self, hook: Any) -> None:
+        """Have torch call this before forwards, unless another thread has just removed us."""
+        _before_hooks[self._key] = hook
+        if not self._on:
+            _before_hooks.pop(self._key, None)
 
     def _hook(self) -> Any:
         return self._before if self._swift is None else self._swift.hook()
@@ -145,7 +151,7 @@ class Forwards:
                 return original()
             finally:
                 if ours is not None:
-                    _before_hooks[self._key] = ours
+                    self._put(ours)
 
         return _has_any_global_hook
 
@@ -161,7 +167,7 @@ class Forwards:
             if len(runners.RUNNING) > 1 and self._runners.several():  # they go on being watched, without a gap
                 method = frame.f_locals.get("hook")  # which may not be the one that is there now
                 if not self._compiled:
-                    _before_hooks[self._key] = self._hook()
+                    self._put(self._hook())
             else:
                 method = _before_hooks.pop(self._key, None)  # children are called without us
             if method is not None:

@@ -9,6 +9,7 @@ import sys
 import threading
 import warnings
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import torch
 from torch import nn
 from torch.nn.modules import module as modules
 
-from gradlint.trace import Trace, native, runners, session, torch_api, trace
+from gradlint.trace import Trace, forwards, native, runners, session, torch_api, trace
 from gradlint.trace.events import Mode, Process
 from gradlint.trace.memory import Unavailable
 from gradlint.trace.swift import Swift
@@ -364,3 +365,49 @@ torch.nn.Sequential(torch.nn.Linear(4, 4), Ends())(torch.ones(1, 4))
 """
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (3, "", "")
+
+
+class Watched(OrderedDict[int, Any]):
+    """Torch's table of hooks, in which another thread may get ahead once something has been taken out of it."""
+
+    ahead: Callable[[], None] | None = None
+
+    def pop(self, *given: Any, **options: Any) -> Any:
+        found = super().pop(*given, **options)
+        if self.ahead is not None:
+            self.ahead()
+        return found
+
+
+@pytest.mark.parametrize("in_c", [True, False])
+def test_a_forward_that_ends_as_the_tracer_goes_leaves_no_hook_behind(
+    monkeypatch: pytest.MonkeyPatch, in_c: bool
+) -> None:
+    table = Watched()
+    monkeypatch.setattr(modules, "_global_forward_pre_hooks", table)
+    monkeypatch.setattr(forwards, "_before_hooks", table)
+    if not in_c:
+        monkeypatch.setattr(Swift, "of", lambda _: None)
+    begun, go_on = threading.Event(), threading.Event()
+
+    class Slow(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            begun.set()
+            assert go_on.wait(60)
+            return super().forward(x)
+
+    net = Slow(2, 2)
+    with trace():
+        thread = threading.Thread(target=net, args=(torch.ones(1, 2),))
+        thread.start()
+        assert begun.wait(60)
+
+        def end_of_the_forward() -> None:
+            table.ahead = None
+            go_on.set()
+            thread.join(60)
+
+        table.ahead = end_of_the_forward
+    assert not thread.is_alive()
+    assert not table
+    assert not net._forward_hooks
