@@ -356,4 +356,31 @@ def train(model, criterion, optimizer, batches):
             summed += loss.float()
     return total, summed
 ```
+
+### by a meter that is told where nothing is recorded
+```python
+import torch
+
+class Meter:
+    def __init__(self):
+        self.sum = 0.0
+
+    def update(self, value):
+        self.sum += value
+
+def train(model, criterion, optimizer, batches):
+    meter = Meter()
+    meter.update(0.0)
+    for images, labels in batches:
+        optimizer.zero_grad()
+        loss = criterion(model(images), labels)
+        loss.backward()
+        optimizer.step()
+        with torch.no_grad():
+            meter.update(loss)
+    return meter.sum
+
+# run: mean = train(model, criterion, optimizer, batches)
+# shows: not mean.requires_grad
+```
 """

@@ -297,4 +297,34 @@ def main():
 # run: plot(torch.ones(1, 2))
 # run: main()
 ```
+
+### what others may have frozen
+```python
+import torch
+from torch import nn
+
+class Extractor:
+    def __init__(self):
+        self.layer = nn.Linear(2, 2)
+
+    def features(self, x):
+        return self.layer(x).numpy()
+
+extractor = Extractor()
+for parameter in vars(extractor)["layer"].parameters():
+    parameter.requires_grad = False
+# run: extractor.features(torch.ones(1, 2))
+```
+
+### frozen where we cannot see it
+```python
+from torch import nn
+from toolbox import without_training
+
+def features(x):
+    layer = nn.Linear(2, 2)
+    freeze = without_training()
+    freeze.apply_to(vars())
+    return layer(x).numpy()
+```
 """

@@ -245,21 +245,40 @@ def train(G, D, loader, bce):
 import torch
 
 def train(G, D, loader, bce):
-    optimizer_g = torch.optim.SGD(G.net.parameters(), lr=0.1)
-    optimizer_d = torch.optim.SGD(D.net.parameters(), lr=0.1)
+    optimizer_g = torch.optim.SGD(G.stem.parameters(), lr=0.1)
+    optimizer_d = torch.optim.SGD(D.stem.parameters(), lr=0.1)
     for real, ones in loader:
-        G.net.train()
-        fake = G.net(torch.randn(2, 2))
-        loss = bce(D.net(real), ones) + bce(D.net(fake.detach()), 0 * ones)
+        G.stem.train()
+        fake = G.stem(torch.randn(2, 2))
+        loss = bce(D.stem(real), ones) + bce(D.stem(fake.detach()), 0 * ones)
         loss.backward()
         optimizer_d.step()  # GL406
         optimizer_g.zero_grad()
-        bce(D.net(fake), ones).backward()
+        bce(D.stem(fake), ones).backward()
         optimizer_g.step()
 
 # run: from types import SimpleNamespace as Wrapped
-# run: train(Wrapped(net=generator), Wrapped(net=discriminator), batches, criterion)
+# run: train(Wrapped(stem=generator), Wrapped(stem=discriminator), batches, criterion)
 # shows: discriminator.weight.grad is not None
+```
+
+### modes are switched in a method of that name
+```python
+import torch
+
+class Fit:
+    def __init__(self, stem, bce):
+        self.stem, self.bce = stem, bce
+        self.optimizer = torch.optim.SGD(stem.parameters(), lr=0.1)
+
+    def train(self, loader):
+        for real, ones in loader:
+            self.stem.train()
+            self.bce(self.stem(real), ones).backward()
+            self.optimizer.step()  # GL406
+
+# run: Fit(model, criterion).train(batches)
+# shows: model.weight.grad is not None
 ```
 
 ## Silent

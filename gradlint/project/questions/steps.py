@@ -64,7 +64,6 @@ _CLIPPING = re.compile(r"^clip_grad(_norm|_value)?_?$|^clip_gradients?$")
 _HARMLESS = re.compile(
     r"(^|[._])(\w*sched\w*|\w*_?envs?|\w*prof\w*|\w*meter\w*|\w*(bar|pbar|progress)|writer|logger|ema)\.\w+$", re.I
 )
-_TRAINER = re.compile(r"train|engine|agent|learn|runner|optim|fabric|solver|experiment|^self$", re.I)
 _MAY_ZERO = re.compile(r"zero|clear|reset|grad|step|optimi|train|update|learn|fit|hook|callback|backward", re.I)
 
 
@@ -236,19 +235,10 @@ class _Writer:
     def _unknown(self, call: Call, event: CallEvent | None) -> Iterator[Act]:
         name = event.name if event is not None else dotted(call.function) or "?"
         handed = any(_OPTIMIZER.search(named(a.value) or "") for a in call.arguments)
-        if not handed and (_HARMLESS.search(name) or _only_switches(call, name)):
+        if not handed and _HARMLESS.search(name):
             return
         if handed or _MAY_ZERO.search(name.rpartition(".")[2]):
             yield Act("anything", call.at, None)
-
-
-def _only_switches(call: Call, name: str) -> bool:
-    """``model.net.train()``, ``net.train(False)``: a mode is switched, unless it is a trainer that is told to train."""
-    owner, _, method = name.rpartition(".")
-    flags = all(
-        isinstance(argument.value, Constant) and argument.value.value in (True, False) for argument in call.arguments
-    )
-    return method in ("train", "eval") and bool(owner) and flags and _TRAINER.search(owner) is None
 
 
 def named(expression: Expression) -> str | None:
