@@ -156,7 +156,7 @@ class Edges:
                 if call.callee not in called:
                     called[call.callee] = tuple(self.callables.called(function, call.callee))
                 for callee, certain in called[call.callee]:
-                    if callee.owner is not None or _is_the_one(function, call, callee):
+                    if len(self.callables.definitions(callee)) < 2 or _is_the_one(function, call, callee):
                         yield Edge(function, call.at, callee, certain)
             elif not call.method:
                 for callee in self.callables.certainly_called(chosen_by_key(self._bindings, function, call)):

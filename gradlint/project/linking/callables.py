@@ -1,14 +1,16 @@
 """Which functions of the project a name may run where it is called."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from gradlint.model.code import Constant, Evaluate, Raise
 from gradlint.project.linking.bindings import Bindings, owner_class
 from gradlint.project.linking.choices import Choice, chosen_by_attribute, chosen_by_name
 from gradlint.project.linking.instances import Instances
 from gradlint.project.linking.link import Linker
+from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.modules import Modules
-from gradlint.project.linking.nodes import ClassNode, FunctionNode
+from gradlint.project.linking.nodes import ClassNode, FunctionNode, ModuleNode
 from gradlint.project.linking.views import View
 
 _Variable = tuple[FunctionNode | ClassNode, str]  # whose it is, and its name
@@ -33,6 +35,9 @@ class Callables:
         self._bindings = bindings
         self._instances = instances
         self._modules = modules
+        self._defined: Memo[ModuleNode, Mapping[tuple[str, int | None], Sequence[FunctionNode]]] = Memo(
+            linker.dependencies, _definitions, {}
+        )
         self._following: set[_Variable] = set()  # variables that stand for one another
         self._methods: View[tuple[ClassNode, str], tuple[FunctionNode, ...]] = View(
             linker.dependencies, "methods of classes", lambda key: tuple(self._found_methods(*key)), lambda found: found
@@ -46,7 +51,7 @@ class Callables:
             return
         target = self._linker.resolve(function, name)
         if isinstance(target, FunctionNode):
-            yield from ((each, True) for each in _alike(target))
+            yield from ((each, True) for each in self.definitions(target))
         elif isinstance(target, ClassNode):
             if (constructor := self._linker.find_method(target, "__init__")) is not None:
                 yield constructor, True
@@ -137,6 +142,12 @@ class Callables:
             return own is not None
         return own.facts.words.isdisjoint(("forward", "__call__"))
 
+    def definitions(self, function: FunctionNode) -> Sequence[FunctionNode]:
+        """All definitions of a function's name in its place: cells of a notebook define it again and again."""
+        if function.owner is not None:
+            return (function,)
+        return self._defined.of(function.module)[function.facts.name, function.facts.parent]
+
     def meant(self, function: FunctionNode, name: str) -> FunctionNode | None:
         """The function that a name means, if it means one."""
         found = self._linker.resolve(function, name) or self._method_of_variable(function, name)
@@ -148,13 +159,13 @@ class Callables:
         return self._linker.find_method(cls, method) if cls is not None else None
 
 
-def _alike(function: FunctionNode) -> Sequence[FunctionNode]:
-    """All definitions of a function's name in its place: cells of a notebook define it again and again."""
-    if function.owner is not None:
-        return (function,)
-    name, parent = function.facts.name, function.facts.parent
-    others = (f for f in function.module.functions if f.facts.name == name and f.facts.parent == parent)
-    return [other for other in others if other.owner is None]
+def _definitions(module: ModuleNode) -> dict[tuple[str, int | None], list[FunctionNode]]:
+    """The functions of a module that are no methods, by name and place."""
+    found: dict[tuple[str, int | None], list[FunctionNode]] = defaultdict(list)
+    for function in module.functions:
+        if function.owner is None:
+            found[function.facts.name, function.facts.parent].append(function)
+    return {**found}
 
 
 def is_stub(function: FunctionNode) -> bool:

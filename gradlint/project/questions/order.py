@@ -133,9 +133,7 @@ class Order:
         """Whether what is stepped with is called an optimizer, and no caller hands over one of the project's own."""
         if value.kind != "unknown" or value.target is not None or not OPTIMIZER_NAME.search(step.path or ""):
             return False
-        callers = self._flows.calls.callers.get(function, ())
-        given = (self._flows.argument(self._flows.flow(e.caller), e.at, step.path or "", function) for e in callers)
-        return all(each.target is None for each in given)
+        return all(each.target is None for _, each in self._flows.handed_over(function, step.path or ""))
 
     def modules(self, function: FunctionNode, optimizers: Iterable[str]) -> dict[str, str]:
         """For optimizers of one module's parameters, by name, the name of the module."""

@@ -95,14 +95,8 @@ class Targets:
         """Whether a module is handed over, by callers each of which has made it."""
         if module.parameter in (None, "self"):
             return False
-        given = self._given(function, module.parameter or "")
+        given = [*self._flows.handed_over(function, module.parameter or "")]
         return bool(given) and all(_is_made(value) for _, value in given)
-
-    def _given(self, function: FunctionNode, parameter: str) -> list[tuple[FunctionNode, Value]]:
-        """What callers hand over for a parameter, and who they are."""
-        edges = self._calls.callers.get(function, ())
-        flows = self._flows
-        return [(e.caller, flows.argument(flows.flow(e.caller), e.at, parameter, function)) for e in edges]
 
     def _listed(self, name: str) -> bool:
         """Whether somebody lists the parameters of a module of this name, or of what holds it, to step or to freeze."""
@@ -122,7 +116,7 @@ class Targets:
             return True
         if module.parameter in (None, "self") or depth > _DEEPEST:
             return False
-        given = self._given(function, module.parameter or "")
+        given = [*self._flows.handed_over(function, module.parameter or "")]
         return any(self._is_frozen(caller, value, depth + 1) for caller, value in given)
 
 

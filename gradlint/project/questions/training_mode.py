@@ -145,9 +145,8 @@ class TrainingMode:
             return None
         if _is_given_labels(event):
             return None
-        for edge in self._calls.callers.get(function, ()):
-            given = self._flows.argument(self._flows.flow(edge.caller), edge.at, module.parameter or "", function)
-            if given.training and given.mode_at is not None and "eval" not in edge.caller.facts.words:
+        for caller, given in self._flows.handed_over(function, module.parameter or ""):
+            if given.training and given.mode_at is not None and "eval" not in caller.facts.words:
                 place = given.mode_at[0].place(given.mode_at[1])
                 return Misset(event, "set", place, self._depends(event, given))
         return None

@@ -259,6 +259,11 @@ class Flows:
         words = {"set_default_dtype", "set_default_tensor_type"}
         return any(not words.isdisjoint(f.facts.words) for m in self.linker.modules for f in m.functions)
 
+    def handed_over(self, function: FunctionNode, parameter: str) -> Iterator[tuple[FunctionNode, Value]]:
+        """The callers of a function, each with what it hands over for a parameter."""
+        for edge in self.calls.callers.get(function, ()):
+            yield edge.caller, self.argument(self.flow(edge.caller), edge.at, parameter, function)
+
     def argument(self, edge_flow: Flow, at: int, parameter: str, callee: FunctionNode) -> Value:
         """What a caller hands over for a parameter at one of its calls."""
         event = edge_flow.calls.get(at)
