@@ -1094,6 +1094,37 @@ def validate(loader, net, criterion):
 # shows: loss.requires_grad and len(validate(data, net, torch.nn.MSELoss())) == 1
 ```
 
+### a detector whose layers a function makes, run once to warm up
+```python
+import torch
+from torch import nn
+
+def create_modules(sizes):
+    layers = nn.ModuleList()
+    for size in sizes:
+        block = nn.Sequential()
+        block.add_module("linear", nn.Linear(size, size))
+        layers.append(block)
+    return (len(sizes), layers)
+
+class Detector(nn.Module):
+    def __init__(self, sizes):
+        super().__init__()
+        self.count, self.layers = create_modules(sizes)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = layer(x)
+        return x
+
+model = Detector([4, 4])
+model.eval()
+model(torch.randn(1, 4))  # GL101
+with torch.no_grad():
+    print(model(torch.randn(1, 4)).argmax(1))
+# shows: model(torch.randn(1, 4)).requires_grad
+```
+
 ## Silent
 
 ### a guard in the caller
@@ -3144,5 +3175,220 @@ def evaluate(pairs):
     distance = Distance()
     distance.eval()
     return [distance(one, other).item() for one, other in pairs]
+```
+
+### a forward that hands over to a sampler with a guard of its own
+```python
+import torch
+from torch import nn
+
+class Wave(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(2, 2)
+
+    def sample(self, start, every=False):
+        with torch.no_grad():
+            states = [start]
+            for _ in range(3):
+                states.append(self.net(states[-1]))
+            return states if every else states[-1]
+
+    def loss(self, clean, noise):
+        return (self.net(clean + noise) - noise).abs().mean()
+
+    def forward(self, start, every=False):
+        return self.sample(start, every)
+
+def evaluate(model, starts):
+    model.eval()
+    return [model(start).mean().item() for start in starts]
+
+def benchmark(model, starts):
+    model.eval()
+    return [model.forward(start).mean().item() for start in starts]
+
+wave = Wave().cpu()
+print(evaluate(wave, [torch.randn(2)]), benchmark(wave, [torch.randn(2)]))
+wave.eval()
+print(wave.forward(torch.randn(2)).argmax().item())
+```
+
+### an attack is a module whose forward goes backward
+```python
+import torch
+from torch import nn
+
+class Attack(nn.Module):
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def search(self, images, labels):
+        change = torch.zeros_like(images, requires_grad=True)
+        nn.functional.cross_entropy(self.model(images + change), labels).backward()
+        return (images + change.grad.sign()).detach()
+
+    def forward(self, images, labels):
+        return self.search(images, labels)
+
+net = nn.Linear(8, 3)
+net.eval()
+attack = Attack(net)
+print(attack(torch.randn(4, 8), torch.zeros(4).long()).tolist())
+```
+
+### a model that hooks a gradient in its forward cannot run without a graph
+```python
+import torch
+from torch import nn
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.query = nn.Linear(2, 2)
+
+    def keep(self, gradient):
+        self.gradient = gradient
+
+    def forward(self, x):
+        weights = self.query(x).softmax(-1)
+        weights.register_hook(self.keep)
+        return weights @ x
+
+class Transformer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.ModuleList([Attention() for _ in range(2)])
+
+    def forward(self, x):
+        for block in self.blocks:
+            x = block(x)
+        return x
+
+def evaluate(inputs):
+    model = Transformer()
+    model.eval()
+    return [model(x).argmax().item() for x in inputs]
+
+print(evaluate([torch.randn(2, 2)]))
+```
+
+### whoever is handed over chooses actions under a guard
+```python
+# file: play.py
+def play(env, policy, steps):
+    observation = env.reset()
+    actions = []
+    for _ in range(steps):
+        action = policy.get_action(observation)
+        observation = env.step(action)
+        actions.append(action)
+    return actions
+
+# file: loaded.py
+import torch
+from torch import nn
+
+class Loaded(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(2, 2)
+
+    def forward(self, observation):
+        return self.net(observation)
+
+    def get_action(self, observation):
+        return self(torch.as_tensor(observation))
+
+# file: main.py
+import torch
+from torch import nn
+from play import play
+
+class Agent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.actor = nn.Linear(2, 2)
+
+    def get_action(self, observation):
+        with torch.no_grad():
+            return self.actor(torch.as_tensor(observation)).numpy()
+
+class Env:
+    def reset(self):
+        return [0.0, 0.0]
+
+    def step(self, action):
+        return [0.0, 0.0]
+
+print(play(Env(), Agent(), 2))
+```
+
+### its constructor has switched recording off
+```python
+# file: base.py
+class Base:
+    def answers(self, loader):
+        return [self.call(x).tolist() for x in loader]
+
+    def call(self, x):
+        raise NotImplementedError
+
+# file: model.py
+import torch
+from base import Base
+from torch import nn
+
+class Model(Base):
+    def __init__(self):
+        self.net = nn.Linear(2, 2)
+        self.net.eval()
+        torch.set_grad_enabled(False)
+
+    def call(self, x):
+        return self.net(x).argmax(-1)
+
+# file: main.py
+import torch
+from model import Model
+
+def evaluate(model, loader):
+    return model.answers(loader)
+
+print(evaluate(Model(), [torch.randn(2)]))
+```
+
+### a model that hooks a gradient, loaded by a method of a library
+```python setup
+# file: hub.py
+from torch import nn
+
+class PreTrainedModel(nn.Module):
+    @classmethod
+    def from_pretrained(cls, path):
+        return cls()
+```
+```python
+import torch
+from hub import PreTrainedModel
+from torch import nn
+
+class Explained(PreTrainedModel):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    def keep(self, gradient):
+        self.gradient = gradient
+
+    def forward(self, x):
+        hidden = self.layer(x)
+        hidden.register_hook(self.keep)
+        return hidden.relu()
+
+model = Explained.from_pretrained("path")
+model.eval()
+print(model(torch.randn(1, 2)).argmax().item())
 ```
 """

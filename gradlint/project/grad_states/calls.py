@@ -6,7 +6,7 @@ from collections.abc import Iterator, Set
 from gradlint.model.facts import CallFact
 from gradlint.model.torch_names import GUARDED_HOOKS
 from gradlint.project.grad_states.edges import Edge, Edges
-from gradlint.project.grad_states.effects import GRAD, IDENTITY, NO_GRAD, Effect, States, apply, then
+from gradlint.project.grad_states.effects import DISABLE, GRAD, IDENTITY, NO_GRAD, Effect, States, apply, then
 from gradlint.project.grad_states.state import GradStates
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.callables import EVERYBODYS, MOST_CANDIDATES
@@ -22,7 +22,7 @@ class CallGraph(Edges):
         super().__init__(linker, bindings)
         self._states = states
         dependencies = linker.dependencies
-        self._decorators: Memo[FunctionNode, Effect] = Memo(dependencies, states.decorators.of, IDENTITY, "decorators")
+        self._decorators: Memo[FunctionNode, Effect] = Memo(dependencies, self._find_decorators, IDENTITY, "decorators")
         self._hooked: Memo[FunctionNode, States] = Memo(dependencies, self._find_hook_states, 0, "hook states")
         self._at_first: Memo[FunctionNode, States] = Memo(
             dependencies, self._find_states_at_first, GRAD, "first states"
@@ -67,6 +67,16 @@ class CallGraph(Edges):
                 enter(function, self._at_first.of(function))
                 spread()
         return entries
+
+    def _find_decorators(self, function: FunctionNode) -> Effect:
+        """What a function's decorators do, after the constructor of its object if that has switched recording off."""
+        decorators = self._states.decorators.of(function)
+        if function.owner is None or function.facts.name == "__init__":
+            return decorators
+        constructor = self._linker.find_method(function.owner, "__init__")
+        if constructor is None or apply(self._states.effect_after(constructor), GRAD) & GRAD:
+            return decorators
+        return then(DISABLE, decorators)
 
     def _find_states_at_first(self, function: FunctionNode) -> States:
         """The states in which somebody we cannot see calls a function.

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from gradlint.model.code import Call, Constant, Display, Expression, Operation, Subscript, dotted
+from gradlint.model.torch_calls import LOADING_METHODS
 from gradlint.model.torch_names import MODULE_WRAPPERS, SELF_RETURNING
 from gradlint.project.linking.bindings import Bindings, owner_class
 from gradlint.project.linking.link import Linker
@@ -72,6 +73,9 @@ class Instances:
                 return self._called_on(scope, name, self._products.of(factory))
             case External(name=full) if full.rpartition(".")[2] in MODULE_WRAPPERS and call.arguments:
                 return self._constructed(scope, call.arguments[0].value)
+            case None if name.rpartition(".")[2] in LOADING_METHODS:
+                owner = self._linker.resolve(scope, name.rpartition(".")[0])
+                return owner if isinstance(owner, ClassNode) else None
             case _:
                 return None
 

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 
 from gradlint.model.code import Assign, Attribute, Call, Constant, Name, dotted
+from gradlint.model.facts import CallFact
 from gradlint.model.torch_calls import MODULE_CONTAINERS, NEVER_MODULES, PARAMETER_FREE, WRAPPED_TENSORS
 from gradlint.model.torch_names import LIGHTNING_ROOTS, MODULE_BASES, MODULE_CLASSES
 from gradlint.model.traverse import all_expressions, statements, within
@@ -15,6 +16,7 @@ from gradlint.project.linking.returns import returned
 from gradlint.project.linking.views import View
 
 _PLAIN_BASES = frozenset({"object", "ABC", "Generic", "Protocol", "Function"})  # torch.autograd's has ``forward`` too
+_DEEPEST = 2  # factories of factories
 
 
 class Modules:
@@ -119,14 +121,32 @@ class Modules:
         values = [defaults.get(flag.id) if isinstance(flag, Name) else flag for flag in flags]
         return any(isinstance(value, Constant) and value.value is False for value in values)
 
-    def _returns_parameters(self, factory: FunctionNode) -> bool:
-        """Whether a function returns a module with parameters; factories of factories are not followed."""
-        for value in returned(factory):
+    def _returns_parameters(self, factory: FunctionNode, depth: int = 0) -> bool:
+        """Whether a function returns a module with parameters, or makes layers that have some and returns something."""
+        values = [*returned(factory)]
+        for value in values:
             name = dotted(value.function) if isinstance(value, Call) else None
             target = self._linker.resolve(factory, name) if name is not None else None
             if name and isinstance(target, ClassNode | External) and self._makes_parameter(factory, name, value.at):
                 return True
-        return False
+        return bool(values) and any(self._makes_layer(factory, call, depth) for call in factory.facts.calls)
+
+    def _makes_layer(self, factory: FunctionNode, call: CallFact, depth: int) -> bool:
+        """Whether a call certainly makes a module with parameters; factories of factories are followed a little."""
+        match self._linker.resolve(factory, call.callee) if call.callee else None:
+            case External(name=full):
+                layer = full.startswith("torch.nn.") and full.rpartition(".")[2][:1].isupper()
+                return (
+                    layer
+                    and not MODULE_CONTAINERS.search(full)
+                    and self._makes_parameter(factory, call.callee, call.at)
+                )
+            case ClassNode() as inner:
+                return self.is_module_class(inner) and self.has_parameters(inner)
+            case FunctionNode() as deeper:
+                return deeper is not factory and depth < _DEEPEST and self._returns_parameters(deeper, depth + 1)
+            case _:
+                return False
 
     def _makes_parameter(self, method: FunctionNode, name: str, at: int) -> bool:
         match self._linker.resolve(method, name) if name else None:

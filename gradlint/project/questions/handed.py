@@ -2,7 +2,7 @@
 
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
-from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.handing_back import runs_module
@@ -39,11 +39,22 @@ class Handed:
         return self._flows.argument(flow, edge.at, name, edge.callee)
 
     def gives_no_graph(self, function: FunctionNode, event: CallEvent) -> bool:
-        """Whether what is called came as an argument, and is always a function that hands back no module's result."""
-        given = self.values(function, event.callee) if event.callee.parameter != "self" else []
-        return bool(given) and all(map(self._is_bare, given))
+        """Whether what is called, or its owner, came as an argument, and always hands back no module's result."""
+        given = self._given(function, event.callee)
+        if given:
+            return all(self._is_bare(value, "__call__") for value in given)
+        owners = self._given(function, event.receiver)
+        return bool(owners) and all(self._is_bare(value, event.method) for value in owners)
 
-    def _is_bare(self, value: Value) -> bool:
-        if value.kind != "callable" or not isinstance(value.target, FunctionNode):
+    def _given(self, function: FunctionNode, value: Value | None) -> list[Value]:
+        return self.values(function, value) if value is not None and value.parameter != "self" else []
+
+    def _is_bare(self, value: Value, method: str) -> bool:
+        """Whether a function, or the method of an object of a known class, hands back no module's result."""
+        if isinstance(value.target, ClassNode):
+            found = self._calls.callables.methods(value.target, method)
+        elif value.kind == "callable" and isinstance(value.target, FunctionNode):
+            found = (value.target,)
+        else:
             return False
-        return not runs_module(self._calls, self._flows.flow(value.target))
+        return bool(found) and not any(runs_module(self._calls, self._flows.flow(each)) for each in found)

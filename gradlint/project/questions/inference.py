@@ -8,21 +8,20 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from gradlint.model.code import Call, Constant
 from gradlint.model.inference_names import TRAINING_FUNCTION
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import BACKWARD_METHODS, DRAWING, TRAINING_WORDS
 from gradlint.model.torch_names import EVALUATION_HOOKS
-from gradlint.model.traverse import all_expressions
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.effects import GRAD, apply
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.frameworks import Frameworks
 from gradlint.project.linking.link import Linker
-from gradlint.project.linking.memos import Memo, Table, Whole
+from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.questions.cues import ENOUGH, Cue, Cues
+from gradlint.project.questions.deriving import Deriving
 from gradlint.project.questions.destiny import Destinies, Destiny, becomes_array
 from gradlint.project.questions.forwards import Forwards
 from gradlint.project.questions.handed import Handed
@@ -83,8 +82,7 @@ class Inference:
         self._callers_below_forward: Memo[FunctionNode, frozenset[FunctionNode]] = Memo(
             dependencies, self._find_callers_below_forward, frozenset()
         )
-        self._deriving: Table[ClassNode, bool] = Table(dependencies, "deriving", self._find_deriving, lambda _: ())
-        self._some_derive: Whole[bool] = Whole(dependencies, "some derive", self._find_whether_some_derive)
+        self._deriving = Deriving(linker, calls)
 
     def is_inference_name(self, function: FunctionNode) -> bool:
         """Whether a function is called like one that does not train; a module body by its file."""
@@ -207,28 +205,9 @@ class Inference:
         """Whether the module takes derivatives in its own forward, as models of energies and forces do."""
         handed = self._handed.values(function, module) if module.target is None else ()
         targets = [value.target for value in handed] or [module.target]
-        if None in targets and self._some_derive.value:
+        if None in targets and self._deriving.some_derive:
             return True  # it may be any of them
-        classes = [target for target in targets if isinstance(target, ClassNode)]
-        ancestors = (ancestor for cls in classes for ancestor in self._linker.ancestors(cls))
-        return any(isinstance(ancestor, ClassNode) and ancestor in self._deriving for ancestor in ancestors)
-
-    def _forwards(self) -> Iterator[tuple[ClassNode, FunctionNode]]:
-        """The classes of modules that have a ``forward`` of their own, with that."""
-        for module in self._linker.modules:
-            for cls in module.classes:
-                forward = cls.method("forward")
-                if forward is not None and self._calls.modules.is_module_class(cls):
-                    yield cls, forward
-
-    def _find_whether_some_derive(self) -> bool:
-        return any(_takes_derivative(forward) for _, forward in self._forwards())
-
-    def _find_deriving(self) -> dict[ClassNode, bool]:
-        """The project's modules whose ``forward`` takes a derivative, or calls something that does."""
-        functions = (function for module in self._linker.modules for function in module.functions)
-        deriving = self._calls.certainly_above(filter(_takes_derivative, functions))
-        return {cls: True for cls, forward in self._forwards() if forward in deriving}
+        return any(self._deriving.derives(target) for target in targets if isinstance(target, ClassNode))
 
     def _meets_numpy(self, function: FunctionNode, event: CallEvent, module: Value) -> bool:
         """Whether a function of numpy is given the result of what may be a model of another kind.
@@ -321,22 +300,6 @@ class Inference:
 def _draws(forward: Forward) -> bool:
     """Whether an action is drawn and returned with what carries a graph: its log-probability, which some train on."""
     return any(how in DRAWING for _, how in forward.destiny.reads)
-
-
-def _takes_derivative(function: FunctionNode) -> bool:
-    """Whether a function calls ``autograd.grad``, or makes a leaf and steps with it."""
-    calls = function.facts.calls
-    if any(call.callee.endswith(".grad") or call.callee == "grad" for call in calls):
-        return True
-    if not any(call.method == "step" for call in calls):
-        return False
-    return any(_makes_leaf(e) for e in all_expressions(function.facts.body) if isinstance(e, Call))
-
-
-def _makes_leaf(call: Call) -> bool:
-    """``requires_grad=True``."""
-    flags = (a.value for a in call.arguments if a.keyword == "requires_grad")
-    return any(isinstance(flag, Constant) and flag.value is True for flag in flags)
 
 
 def _module_of(event: CallEvent) -> Value:

@@ -1,6 +1,8 @@
 """Whether a function hands back what a module gave it, graph and all."""
 
+from gradlint.model.code import Return
 from gradlint.model.torch_calls import TRAINING_WORDS
+from gradlint.model.traverse import statements
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD, apply
 from gradlint.project.linking.nodes import FunctionNode
@@ -8,6 +10,7 @@ from gradlint.project.running.flow import Flow
 from gradlint.project.running.values import PLAIN, Origin, Value
 
 _THIN = 4  # calls
+_LONGEST_WAY_DOWN = 2  # callees of callees
 
 
 def runs_module(calls: CallGraph, flow: Flow) -> bool:
@@ -19,9 +22,9 @@ def runs_module(calls: CallGraph, flow: Flow) -> bool:
     if flow.derives or not TRAINING_WORDS.isdisjoint(function.facts.words):
         return False  # it takes its derivatives itself
     if function.facts.name == "forward" and calls.modules.has_method(function):
-        return _records(calls, flow, function.facts.at) and not _guards_all(calls, flow)
+        return _records(calls, function, function.facts.at) and not _guards_all(calls, flow)
     return any(
-        event.forward and _handed_back(flow, Origin(function, event.at)) and _records(calls, flow, event.at)
+        event.forward and _handed_back(flow, Origin(function, event.at)) and _records(calls, function, event.at)
         for event in tuple(flow.calls.values())
     )
 
@@ -43,20 +46,36 @@ def _has_guard(calls: CallGraph, function: FunctionNode) -> bool:
 
 def _guards_all(calls: CallGraph, flow: Flow) -> bool:
     """Whether nothing that a ``forward`` runs, called with grad on, records a graph, nor what it gives has one."""
-    if flow.returns is None or not _has_no_graph(flow.returns):
+    bare = flow.returns is not None and _has_no_graph(flow.returns)
+    if not bare and not _returns_under_guard(calls, flow.function):
         return False
-    return not any((e.forward or e.opaque) and _records(calls, flow, e.at) for e in flow.calls.values())
+    return not any((e.forward or e.opaque) and _records(calls, flow.function, e.at) for e in flow.calls.values())
+
+
+def _returns_under_guard(calls: CallGraph, function: FunctionNode, depth: int = 0) -> bool:
+    """Whether all that a function returns is computed under a guard of its own, or by functions of which that is so."""
+    returned = [s.value for s in statements(function.facts.body) if isinstance(s, Return) and s.value is not None]
+    if depth > _LONGEST_WAY_DOWN or not returned or function.facts.is_generator:
+        return False
+    callees = calls.callees.get(function, {})
+    for value in returned:
+        deeper = callees.get(value.at, ())
+        if not _records(calls, function, value.at):
+            continue
+        if not deeper or not all(_returns_under_guard(calls, each, depth + 1) for each in deeper):
+            return False
+    return True
+
+
+def _records(calls: CallGraph, function: FunctionNode, at: int) -> bool:
+    """Whether a place records a graph if the function is called with grad on."""
+    return bool(apply(calls.effect_at(function, at), GRAD) & GRAD)
 
 
 def _has_no_graph(value: Value) -> bool:
     if value.items:
         return all(map(_has_no_graph, value.items))
     return value.kind in ("array", "number") or (value.is_tensor and value.tensor == PLAIN)
-
-
-def _records(calls: CallGraph, flow: Flow, at: int) -> bool:
-    """Whether a place records a graph if the function is called with grad on."""
-    return bool(apply(calls.effect_at(flow.function, at), GRAD) & GRAD)
 
 
 def _handed_back(flow: Flow, origin: Origin) -> bool:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from gradlint.model.code import Call
 from gradlint.model.record import replace
-from gradlint.model.torch_calls import BACKWARD_METHODS, SCALER
+from gradlint.model.torch_calls import BACKWARD_METHODS, LOADING_METHODS, SCALER
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running import tensors
 from gradlint.project.running.flow import CallEvent
@@ -83,9 +83,19 @@ def _result(it: Invocation) -> Value:
         return _instance(it, target)
     if it.callee.kind == "module":
         return forward(it, it.callee)
+    if (cls := _loaded(it)) is not None:
+        return Value("module", target=cls, certainty="known", born=it.run.epoch, memory=it.memory)
     if it.receiver is not None and (result := on_value(it, it.receiver)) is not None:
         return result
     return on_unknown(it)
+
+
+def _loaded(it: Invocation) -> ClassNode | None:
+    """The class of modules that a library's method makes one of: ``Net.from_pretrained(path)``."""
+    cls = it.receiver.target if it.receiver is not None and it.receiver.kind == "callable" else None
+    if it.method not in LOADING_METHODS or not isinstance(cls, ClassNode):
+        return None
+    return cls if it.run.flows.calls.modules.is_module_class(cls) else None
 
 
 def _targets(it: Invocation) -> tuple[FunctionNode, ...]:

@@ -1,0 +1,91 @@
+"""Which modules need a graph to run at all: they take a derivative in their own forward, or hook a gradient."""
+
+from collections.abc import Iterator
+
+from gradlint.model.code import Assign, Attribute, Call, Constant, Evaluate
+from gradlint.model.torch_calls import BACKWARD_METHODS
+from gradlint.model.traverse import all_expressions
+from gradlint.project.grad_states.calls import CallGraph
+from gradlint.project.linking.link import Linker
+from gradlint.project.linking.memos import Table, Whole
+from gradlint.project.linking.nodes import ClassNode, FunctionNode
+
+
+class Deriving:
+    """Answers for the project's modules that have a ``forward`` of their own, and for what inherits it."""
+
+    def __init__(self, linker: Linker, calls: CallGraph) -> None:
+        self._linker = linker
+        self._calls = calls
+        self._deriving: Table[ClassNode, bool] = Table(linker.dependencies, "deriving", self._find, lambda _: ())
+        self._some_derive: Whole[bool] = Whole(linker.dependencies, "some derive", self._find_whether_some_derive)
+
+    @property
+    def some_derive(self) -> bool:
+        """Whether some module of the project takes a derivative right in its ``forward``."""
+        return self._some_derive.value
+
+    def derives(self, cls: ClassNode) -> bool:
+        """Whether modules of a class cannot run without a graph."""
+        ancestors = self._linker.ancestors(cls)
+        return any(isinstance(ancestor, ClassNode) and ancestor in self._deriving for ancestor in ancestors)
+
+    def _forwards(self) -> Iterator[tuple[ClassNode, FunctionNode]]:
+        """The classes of modules that have a ``forward`` of their own, with that."""
+        for module in self._linker.modules:
+            for cls in module.classes:
+                forward = cls.method("forward")
+                if forward is not None and self._calls.modules.is_module_class(cls):
+                    yield cls, forward
+
+    def _find_whether_some_derive(self) -> bool:
+        return any(_takes_derivative(forward) for _, forward in self._forwards())
+
+    def _find(self) -> dict[ClassNode, bool]:
+        """The modules whose ``forward`` does it, or calls something that does, or that are built of such that hook."""
+        functions = [function for module in self._linker.modules for function in module.functions]
+        deriving = self._calls.certainly_above(f for f in functions if _takes_derivative(f) or _walks(f))
+        hooking = self._calls.certainly_above(filter(_hooks_gradient, functions))
+        hooked = {cls for cls, forward in self._forwards() if forward in hooking}
+        built = self._calls.certainly_above(c for cls in hooked if (c := cls.method("__init__")) is not None)
+        return {
+            cls: True
+            for cls, forward in self._forwards()
+            if forward in deriving or cls in hooked or cls.method("__init__") in built
+        }
+
+
+def _takes_derivative(function: FunctionNode) -> bool:
+    """Whether a function calls ``autograd.grad``, or makes a leaf and steps with it."""
+    calls = function.facts.calls
+    if any(call.callee.endswith(".grad") or call.callee == "grad" for call in calls):
+        return True
+    if not any(call.method == "step" for call in calls):
+        return False
+    return any(_makes_leaf(e) for e in all_expressions(function.facts.body) if isinstance(e, Call))
+
+
+def _makes_leaf(call: Call) -> bool:
+    """``requires_grad=True``."""
+    flags = (a.value for a in call.arguments if a.keyword == "requires_grad")
+    return any(isinstance(flag, Constant) and flag.value is True for flag in flags)
+
+
+def _walks(function: FunctionNode) -> bool:
+    """Whether a function calls ``backward()``."""
+    if BACKWARD_METHODS.isdisjoint(function.facts.words):
+        return False
+    return any(call.method in BACKWARD_METHODS for call in function.facts.calls)
+
+
+def _hooks_gradient(function: FunctionNode) -> bool:
+    """Whether a function asks to be told a gradient, under no condition: without a graph that raises."""
+    if "register_hook" not in function.facts.words:
+        return False
+    return any(
+        isinstance(statement, Evaluate | Assign)
+        and isinstance(statement.value, Call)
+        and isinstance(statement.value.function, Attribute)
+        and statement.value.function.name == "register_hook"
+        for statement in function.facts.body
+    )
