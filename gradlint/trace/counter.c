@@ -16,7 +16,7 @@ typedef void (*delete_t)(void *, void *);
 struct entry { uintptr_t key; int64_t size; };
 struct shard { atomic_flag lock; size_t room, used; struct entry *entries; };
 
-enum { SHARDS = 64 };
+enum { SHARDS = 16, FEWEST = 16 };  /* few and small: a step of a program finds them out of the caches */
 static const uintptr_t GONE = 1;  /* a deleted entry: addresses of blocks are even */
 
 _Atomic int64_t gradlint_live, gradlint_peak;
@@ -30,9 +30,9 @@ static void hold(struct shard *s) { while (atomic_flag_test_and_set_explicit(&s-
 static void let_go(struct shard *s) { atomic_flag_clear_explicit(&s->lock, memory_order_release); }
 
 /* Where a key is, or the first place where it may be put. */
-static struct entry *slot(struct entry *entries, size_t room, uintptr_t key) {
+static struct entry *slot(struct entry *entries, size_t room, uintptr_t key, size_t hash) {
     struct entry *free_one = NULL;
-    for (size_t i = mixed(key) & (room - 1);; i = (i + 1) & (room - 1)) {
+    for (size_t i = hash & (room - 1);; i = (i + 1) & (room - 1)) {
         struct entry *e = &entries[i];
         if (e->key == key) return e;
         if (e->key == GONE && !free_one) free_one = e;
@@ -43,12 +43,12 @@ static struct entry *slot(struct entry *entries, size_t room, uintptr_t key) {
 static int grow(struct shard *s) {
     size_t alive = 0;
     for (size_t i = 0; i < s->room; i++) alive += s->entries[i].key > GONE;
-    size_t room = 64;
+    size_t room = FEWEST;
     while (room < alive * 4) room *= 2;
     struct entry *fresh = calloc(room, sizeof *fresh);
     if (!fresh) return 0;
     for (size_t i = 0; i < s->room; i++)
-        if (s->entries[i].key > GONE) *slot(fresh, room, s->entries[i].key) = s->entries[i];
+        if (s->entries[i].key > GONE) *slot(fresh, room, s->entries[i].key, mixed(s->entries[i].key)) = s->entries[i];
     free(s->entries);
     s->entries = fresh, s->room = room, s->used = alive;
     return 1;
@@ -59,12 +59,21 @@ static void add(int64_t size) {
     while (now > most && !atomic_compare_exchange_weak(&gradlint_peak, &most, now)) {}
 }
 
+/* Take an entry out: its place is as if never used if no search goes on behind it. */
+static void take(struct shard *s, size_t i) {
+    size_t last = s->room - 1;
+    s->entries[i].key = GONE;
+    if (s->entries[(i + 1) & last].key) return;
+    for (; s->entries[i].key == GONE; i = (i - 1) & last) s->entries[i].key = 0, s->used--;
+}
+
 void gradlint_on_new(void *self, void *block, size_t size) {
-    struct shard *s = &shards[mixed((uintptr_t)block) >> 40 & (SHARDS - 1)];
+    size_t hash = mixed((uintptr_t)block);
+    struct shard *s = &shards[hash >> 40 & (SHARDS - 1)];
     if (block && size) {
         hold(s);
         if (s->used * 2 < s->room || grow(s)) {
-            struct entry *e = slot(s->entries, s->room, (uintptr_t)block);
+            struct entry *e = slot(s->entries, s->room, (uintptr_t)block, hash);
             if (!e->key) s->used++;
             if (e->key == (uintptr_t)block) atomic_fetch_sub(&gradlint_live, e->size);  /* its end was not told */
             e->key = (uintptr_t)block, e->size = (int64_t)size;
@@ -76,13 +85,14 @@ void gradlint_on_new(void *self, void *block, size_t size) {
 }
 
 void gradlint_on_delete(void *self, void *block) {
-    struct shard *s = &shards[mixed((uintptr_t)block) >> 40 & (SHARDS - 1)];
+    size_t hash = mixed((uintptr_t)block);
+    struct shard *s = &shards[hash >> 40 & (SHARDS - 1)];
     hold(s);
     if (s->room) {
-        struct entry *e = slot(s->entries, s->room, (uintptr_t)block);
+        struct entry *e = slot(s->entries, s->room, (uintptr_t)block, hash);
         if (e->key == (uintptr_t)block) {  /* older blocks are not known */
             atomic_fetch_sub(&gradlint_live, e->size);
-            e->key = GONE;
+            take(s, (size_t)(e - s->entries));
         }
     }
     let_go(s);
@@ -110,7 +120,9 @@ void gradlint_reset(void) {
 #include <time.h>
 
 struct record { int64_t time, live, peak; uint32_t site; uint16_t lane; uint8_t modes, kind; };  /* as in log.py */
-enum { OFFSET, LAST, MOST };  /* words that the log keeps: where to write, the last record's time, the highest peak */
+/* Words that the log keeps: where to write, the last record's time, the highest peak, how many regions were entered. */
+enum { OFFSET, LAST, MOST, ENTERED };
+enum { KIND_ENTER = 1, KIND_EXIT = 2, KIND_FORWARD = 7 };  /* as in kinds.py */
 struct log { Py_buffer chunk, words; };
 
 static void close_log(PyObject *capsule) {
@@ -119,29 +131,38 @@ static void close_log(PyObject *capsule) {
     free(log);
 }
 
+static int64_t clock_now(void) {
+    struct timespec clock;
+    clock_gettime(CLOCK_MONOTONIC, &clock);
+    return (int64_t)clock.tv_sec * 1000000000 + clock.tv_nsec;
+}
+
+/* Append a record of now; 0 if there is no room. */
+static int append(struct log *log, uint32_t site, uint16_t lane, uint8_t modes, uint8_t kind) {
+    int64_t *words = log->words.buf;
+    if (words[OFFSET] + (int64_t)sizeof(struct record) > log->chunk.len) return 0;
+    volatile struct record *to = (void *)((char *)log->chunk.buf + words[OFFSET]);
+    int64_t peak = gradlint_take(), now = clock_now();
+    to->time = now, to->live = atomic_load(&gradlint_live), to->peak = peak;
+    to->site = site, to->lane = lane, to->modes = modes;
+    atomic_signal_fence(memory_order_release);
+    to->kind = kind;  /* last: it makes the record valid */
+    words[OFFSET] += (int64_t)sizeof(struct record), words[LAST] = now;
+    if (peak > words[MOST]) words[MOST] = peak;
+    return 1;
+}
+
 /* record(site, lane, modes, kind): append a record of now; False if there is no room. */
 static PyObject *record(PyObject *capsule, PyObject *const *given, Py_ssize_t count) {
     static const unsigned long most[] = {UINT32_MAX, UINT16_MAX, UINT8_MAX, UINT8_MAX};
     struct log *log = PyCapsule_GetPointer(capsule, NULL);
-    int64_t *words = log->words.buf;
     unsigned long what[4];
     if (count != 4) return PyErr_Format(PyExc_TypeError, "four numbers are wanted, not %zd", count);
     for (int i = 0; i < 4; i++) {
         what[i] = PyLong_AsUnsignedLong(given[i]);
         if (what[i] > most[i]) return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_OverflowError, "%lu", what[i]);
     }
-    if (words[OFFSET] + (int64_t)sizeof(struct record) > log->chunk.len) Py_RETURN_FALSE;
-    volatile struct record *to = (void *)((char *)log->chunk.buf + words[OFFSET]);
-    struct timespec clock;
-    clock_gettime(CLOCK_MONOTONIC, &clock);
-    int64_t peak = gradlint_take(), now = (int64_t)clock.tv_sec * 1000000000 + clock.tv_nsec;
-    to->time = now, to->live = atomic_load(&gradlint_live), to->peak = peak;
-    to->site = (uint32_t)what[0], to->lane = (uint16_t)what[1], to->modes = (uint8_t)what[2];
-    atomic_signal_fence(memory_order_release);
-    to->kind = (uint8_t)what[3];  /* last: it makes the record valid */
-    words[OFFSET] += (int64_t)sizeof(struct record), words[LAST] = now;
-    if (peak > words[MOST]) words[MOST] = peak;
-    Py_RETURN_TRUE;
+    return PyBool_FromLong(append(log, (uint32_t)what[0], (uint16_t)what[1], (uint8_t)what[2], (uint8_t)what[3]));
 }
 
 static PyMethodDef record_definition = {"record", (PyCFunction)(void (*)(void))record, METH_FASTCALL, NULL};

@@ -1,93 +1,51 @@
-/* Forwards of root modules as they begin and end, in C: see hooks.c, which includes this, and forwards.py. */
+/* Forwards of root modules as they begin and end, in C: see hooks.c, which includes this, and forwards.py.
 
-/* Codes that were met, and what was said of them; the one who says it keeps them alive. */
-enum { CODES = 512 };
-struct met { PyObject *code; int kind; };
-
-static struct met *met(struct met *codes, PyObject *code) { return &codes[mixed((uintptr_t)code) & (CODES - 1)]; }
+   Torch's modules are called through one Python function, `Module._call_impl`. How such an object is called is a pointer
+   in it, which CPython offers for such ends (PyFunction_SetVectorcall): we put ourselves in front there. Nothing that
+   Python code can see changes, torch.compile finds what it knows, tracebacks have no frame of ours. */
 
 typedef struct {
     PyObject_HEAD
-    PyObject *key, *hooks, *running, *compiled, *threads, *tracer, *ways, *tensor;
-    PyObject *before, *over, *gone, *first, *ended, *hang, *new_end, *kind, *alone, *broke;  /* of Python */
-    PyObject *is_compiling, *tracing, *transforming, *modes, *inference, *enabled;
+    PyObject *tracing, *call, *compiled, *flags, *ways, *tensor;
+    PyObject *begins, *first, *ended, *hang;  /* of Python */
+    PyObject *is_compiling, *tracing_now, *transforming, *modes, *unreal;
     int on, counted;
-    struct met codes[CODES];
 } Forwards;
 
-#define FIELD(name) {#name, offsetof(Forwards, name)}
 static const struct field forwards_fields[] = {
-    FIELD(key), FIELD(hooks), FIELD(running), FIELD(compiled), FIELD(threads), FIELD(tracer), FIELD(ways),
-    FIELD(tensor), FIELD(before), FIELD(over), FIELD(gone), FIELD(first), FIELD(ended), FIELD(hang), FIELD(new_end),
-    FIELD(kind), FIELD(alone), FIELD(broke), FIELD(is_compiling), FIELD(tracing), FIELD(transforming), FIELD(modes),
-    FIELD(inference), FIELD(enabled), {NULL, 0}};
+    FIELD(Forwards, tracing), FIELD(Forwards, call), FIELD(Forwards, compiled), FIELD(Forwards, flags),
+    FIELD(Forwards, ways), FIELD(Forwards, tensor), FIELD(Forwards, begins), FIELD(Forwards, first),
+    FIELD(Forwards, ended), FIELD(Forwards, hang), FIELD(Forwards, is_compiling), FIELD(Forwards, tracing_now),
+    FIELD(Forwards, transforming), FIELD(Forwards, modes), FIELD(Forwards, unreal), {NULL, 0}};
 
-typedef struct { PyObject_HEAD vectorcallfunc call; PyObject *weak; Forwards *forwards; int began; } Before;
-typedef struct { PyObject_HEAD vectorcallfunc call; Forwards *forwards; PyObject *key; } End;
-static PyTypeObject BeforeType, EndType;
-static PyObject *hook(PyObject *self, PyObject *nothing);
-
-/* An error of ours must not become the program's. */
-static void fault(Forwards *f) {
-    PyObject *type, *value, *trace;
-    PyErr_Fetch(&type, &value, &trace);
-    PyErr_NormalizeException(&type, &value, &trace);
-    if (value && trace) PyException_SetTraceback(value, trace);
-    PyObject *done = value ? PyObject_CallOneArg(f->broke, value) : NULL;
-    Py_XDECREF(done), Py_XDECREF(type), Py_XDECREF(value), Py_XDECREF(trace);
-    PyErr_Clear();
-}
-
-/* The log that records are made for here, if nothing but the CPU is measured and no compiled code runs. */
-static struct log *quick(Forwards *f) {
-    if (!f->on || PySet_GET_SIZE(f->compiled)) return NULL;
-    PyObject *alone = PyObject_GetAttr(f->tracer, name_alone), *log = PyObject_GetAttr(f->tracer, name_log);
-    PyObject *swift = alone == Py_True && log ? PyObject_GetAttr(log, name_swift) : NULL;
-    struct log *found = NULL;
-    if (swift && PyCFunction_Check(swift) && PyCFunction_GET_FUNCTION(swift) == record_definition.ml_meth)
-        found = PyCapsule_GetPointer(PyCFunction_GET_SELF(swift), NULL);
-    Py_XDECREF(alone), Py_XDECREF(log), Py_XDECREF(swift);
-    PyErr_Clear();
-    return found;
-}
+static Forwards *watcher;  /* there is one; what more tracers run at the same time use hooks of torch's */
+static vectorcallfunc its_own;  /* how `_call_impl` is called without us; NULL where we are not in front of it */
 
 /* Places.way: the mode, and the lines of the program that led here; a new reference. */
-static PyObject *way(Forwards *f, PyFrameObject *frame, int mode) {
-    enum { LINES = 5 };
+static PyObject *way(Tracing *t, PyFrameObject *frame, int mode) {
+    enum { LINES = 5, USER = 0 };
     uintptr_t found[1 + 2 * LINES] = {(uintptr_t)mode};
-    int count = 1;
+    int count = 1, kind = 0;
     Py_INCREF(frame);
-    while (frame && count < 1 + 2 * LINES) {
+    while (frame && kind >= 0 && count < 1 + 2 * LINES) {
         PyObject *code = (PyObject *)PyFrame_GetCode(frame);
-        struct met *m = met(f->codes, code);
-        if (m->code != code) {
-            PyObject *kind = PyObject_CallOneArg(f->kind, code);
-            if (!kind) {
-                Py_DECREF(code), Py_DECREF(frame);
-                return NULL;
-            }
-            m->code = code, m->kind = (int)PyLong_AsLong(kind);
-            Py_DECREF(kind);
-        }
-        if (m->kind == 0) found[count++] = (uintptr_t)code, found[count++] = (uintptr_t)PyFrame_GetLasti(frame);
-        Py_DECREF(code);
+        kind = kind_of(t, code);
+        if (kind == USER) found[count++] = (uintptr_t)code, found[count++] = (uintptr_t)PyFrame_GetLasti(frame);
         PyFrameObject *back = PyFrame_GetBack(frame);
-        Py_DECREF(frame);
+        Py_DECREF(code), Py_DECREF(frame);
         frame = back;
     }
     Py_XDECREF(frame);
-    return PyBytes_FromStringAndSize((char *)found, count * (Py_ssize_t)sizeof *found);
+    return kind < 0 ? NULL : PyBytes_FromStringAndSize((char *)found, count * (Py_ssize_t)sizeof *found);
 }
 
 /* The row of the line that calls a module just now; a new reference. */
-static PyObject *row_of(Forwards *f) {
-    PyFrameObject *frame = PyEval_GetFrame();
-    int mode = mode_now(f->inference, f->enabled);
-    PyObject *key = frame && mode >= 0 ? way(f, frame, mode) : NULL;
+static PyObject *row_of(Forwards *f, PyFrameObject *frame) {
+    Tracing *t = (Tracing *)f->tracing;
+    int mode = mode_now(t);
+    PyObject *key = mode >= 0 ? way(t, frame, mode) : NULL;
     PyObject *row = key ? Py_XNewRef(PyDict_GetItemWithError(f->ways, key)) : NULL;
-    if (!row && key && !PyErr_Occurred()) {
-        row = PyObject_CallFunction(f->first, "OiO", key, mode, frame);
-    }
+    if (!row && key && !PyErr_Occurred()) row = PyObject_CallFunction(f->first, "OiO", key, mode, frame);
     Py_XDECREF(key);
     return row;
 }
@@ -107,106 +65,67 @@ static int call_row(PyObject *row) {
     return 0;
 }
 
-static int hook_end(Forwards *f, PyObject *state, PyObject *module) {
-    PyObject *end = SLOT(state, end);
-    if (!end || !Py_IS_TYPE(end, &EndType)) {
-        put(&SLOT(state, end), PyObject_CallNoArgs(f->new_end));
-        end = SLOT(state, end);
-        if (!Py_IS_TYPE(end, &EndType)) return -1;
+/* Whether operations run for real on this thread, as forwards.py asks; -1 if that could not be told. */
+static int real(Forwards *f) {
+    if (PySet_GET_SIZE(f->compiled)) {  /* what compiled code calls belongs to it */
+        PyObject *thread = PyLong_FromUnsignedLong(PyThread_get_thread_ident());
+        int inside = thread ? PySet_Contains(f->compiled, thread) : -1;
+        Py_XDECREF(thread);
+        if (inside) return inside < 0 ? -1 : 0;
     }
-    PyObject *key = ((End *)end)->key, *hooks = PyObject_GetAttr(module, name_forward_hooks);
-    PyObject *always = hooks ? PyObject_GetAttr(module, name_always_called) : NULL;
-    int bad = !always || PyObject_SetItem(hooks, key, end) || PyObject_SetItem(always, key, Py_True);
-    Py_XDECREF(hooks), Py_XDECREF(always);
-    return bad ? -1 : 0;
+    PyObject *flag = PyDict_GetItemWithError(f->flags, name_compiling);
+    int no = flag ? flag != Py_False : says(f->is_compiling);
+    if (!no) no = says(f->tracing_now);
+    if (!no) no = says(f->transforming);
+    if (!no && (torch_says.dispatch ? torch_says.dispatch() != 0 : says(f->modes))) no = says(f->unreal);
+    return PyErr_Occurred() ? -1 : !no;
 }
 
-static void begin(Forwards *f, Before *self, PyObject *state, PyObject *module) {
+/* Tracer.live */
+static int64_t live_now(Tracing *t) {
+    if (SLOT(t->tracer, alone) == Py_True) return atomic_load(&gradlint_live);
+    PyObject *live = PyObject_CallMethodNoArgs(t->tracer, name_live);
+    int64_t found = number(live);
+    Py_XDECREF(live);
+    return found;
+}
+
+/* A root module's forward may begin on a thread; whether it does. */
+static int begins(Forwards *f, PyObject *state, PyFrameObject *frame) {
+    Tracing *t = (Tracing *)f->tracing;
     put(&SLOT(state, busy), Py_NewRef(Py_True));
-    int bad = PyObject_DelItem(f->hooks, f->key);  /* children are called without us */
-    if (!bad) {
-        self->began = 1;
-        put(&SLOT(state, began), PyLong_FromVoidPtr(self)), put(&SLOT(state, module), Py_NewRef(module));
-        PyObject *row = row_of(f);
-        bad = !row || call_row(row);
-        if (!bad) put(&SLOT(state, root), Py_NewRef(row));
-        Py_XDECREF(row);
-        bad = bad || hook_end(f, state, module);
-        put(&SLOT(state, start), PyLong_FromLongLong(atomic_load(&gradlint_live)));
+    int good = real(f);
+    if (good > 0 && (SLOT(state, made) != Py_None || PyList_GET_SIZE(SLOT(state, statements)) ||
+                     number(SLOT(state, suspending)))) {
+        PyObject *done = PyObject_CallOneArg(f->begins, state);
+        good = done ? 1 : -1;
+        Py_XDECREF(done);
     }
-    if (bad) fault(f);
+    PyObject *row = good > 0 ? row_of(f, frame) : NULL;
+    int begun = row && !call_row(row);
+    if (begun) {
+        put(&SLOT(state, start), PyLong_FromLongLong(live_now(t)));
+        put(&SLOT(state, root), Py_NewRef(row));
+    }
+    Py_XDECREF(row);
+    if (PyErr_Occurred()) fault(t);
     put(&SLOT(state, busy), Py_NewRef(Py_False));
-}
-
-/* Forwards._before */
-static PyObject *before_call(PyObject *self, PyObject *const *args, size_t flags, PyObject *names) {
-    Forwards *f = ((Before *)self)->forwards;
-    if (PyVectorcall_NARGS(flags) != 2) return PyErr_Format(PyExc_TypeError, "a module and its arguments are wanted");
-    int no = says(f->is_compiling);
-    PyObject *state = no ? NULL : state_of(f->threads);
-    no = no || !state || SLOT(state, busy) == Py_True || SLOT(state, root) != Py_None;
-    if (!no) {
-        int odd = says(f->modes) || PyObject_Size(SLOT(state, statements)) || SLOT(state, made) != Py_None ||
-                  number(SLOT(state, suspending)) || !quick(f) ||
-                  (PyDict_GET_SIZE(f->running) > 1 && !says(f->alone));
-        if (odd && !PyErr_Occurred()) {
-            Py_DECREF(state);
-            return PyObject_Vectorcall(f->before, args, flags & ~PY_VECTORCALL_ARGUMENTS_OFFSET, names);
-        }
-        if (!says(f->tracing) && !says(f->transforming)) begin(f, (Before *)self, state, args[0]);
-    }
-    Py_XDECREF(state);
-    if (PyErr_Occurred()) fault(f);
-    Py_RETURN_NONE;
-}
-
-/* Forwards._gone: torch's frame that began a forward lets go of our hook; early, to call a hook of the module's. */
-static void before_free(PyObject *self) {
-    Before *b = (Before *)self;
-    if (b->weak) PyObject_ClearWeakRefs(self);
-    if (b->began && b->forwards->on) {
-        PyObject *type, *value, *trace;
-        PyErr_Fetch(&type, &value, &trace);
-        PyFrameObject *frame = PyEval_GetFrame();
-        PyCodeObject *code = frame ? PyFrame_GetCode(frame) : NULL;
-        if (!code || PyUnicode_CompareWithASCIIString(code->co_name, "inner")) {
-            PyObject *address = PyLong_FromVoidPtr(self), *done = PyObject_CallOneArg(b->forwards->gone, address);
-            Py_XDECREF(address);
-            if (!done) fault(b->forwards);
-            Py_XDECREF(done);
-        }
-        Py_XDECREF(code);
-        PyErr_Restore(type, value, trace);
-    }
-    Py_DECREF(b->forwards);
-    PyObject_Free(self);
-}
-
-static PyTypeObject BeforeType = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "gradlint.trace.Before", .tp_basicsize = sizeof(Before),
-    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_VECTORCALL, .tp_call = PyVectorcall_Call,
-    .tp_vectorcall_offset = offsetof(Before, call), .tp_weaklistoffset = offsetof(Before, weak),
-    .tp_dealloc = before_free};
-
-/* Take an entry out of one of a module's tables; that it is not there is no error. */
-static void take_out(PyObject *module, PyObject *name, PyObject *key) {
-    PyObject *table = PyObject_GetAttr(module, name);
-    if (!table || PyObject_DelItem(table, key)) PyErr_Clear();
-    Py_XDECREF(table);
+    return begun;
 }
 
 /* tokens.fasten */
-static int fasten(Forwards *f, PyObject *graph, PyObject *result, PyObject *token) {
+static int fasten(PyObject *graph, PyObject *result, PyObject *token) {
     PyObject *theirs = PyObject_GetAttr(result, name_backward_hooks), *done = NULL;
     if (theirs == Py_None) {
         PyObject *hooks = PyDict_New();
-        int bad = !hooks || PyDict_SetItem(hooks, f->key, token) || PyObject_SetAttr(result, name_backward_hooks, hooks);
+        PyObject *key = PyLong_FromLong(0);
+        int bad = !hooks || !key || PyDict_SetItem(hooks, key, token) || PyObject_SetAttr(result, name_backward_hooks, hooks);
         if (!bad) {
             done = PyObject_CallMethodOneArg(graph, name_register_hook_dict, result);
             if (!done) PyErr_Clear();  /* another version of torch: the way below */
             if (PyObject_SetAttr(result, name_backward_hooks, Py_None)) Py_CLEAR(done);
         }
-        Py_XDECREF(hooks);
+        Py_XDECREF(hooks), Py_XDECREF(key);
     }
     if (!done && !PyErr_Occurred()) done = PyObject_CallMethodOneArg(graph, name_register_prehook, token);
     Py_XDECREF(theirs), Py_XDECREF(done);
@@ -215,9 +134,10 @@ static int fasten(Forwards *f, PyObject *graph, PyObject *result, PyObject *toke
 
 /* tokens.hang */
 static int hang(Forwards *f, PyObject *row, PyObject *result, PyObject *start) {
+    Tracing *t = (Tracing *)f->tracing;
     int64_t *words = words_of(row);
-    if ((PyObject *)Py_TYPE(result) != f->tensor || !words) {
-        PyObject *done = PyObject_CallFunctionObjArgs(f->hang, f->tracer, row, result, f->counted ? Py_None : start, NULL);
+    if ((PyObject *)Py_TYPE(result) != f->tensor || !words || SLOT(t->tracer, alone) != Py_True) {
+        PyObject *done = PyObject_CallFunctionObjArgs(f->hang, t->tracer, row, result, f->counted ? Py_None : start, NULL);
         Py_XDECREF(done);
         return done ? 0 : -1;
     }
@@ -235,120 +155,99 @@ static int hang(Forwards *f, PyObject *row, PyObject *result, PyObject *start) {
         Py_XDECREF(here), Py_XDECREF(bytes);
     }
     PyObject *token = new_token(row, words, size > 0 ? size : 0);
-    int bad = !token || fasten(f, graph, result, token);
+    int bad = !token || fasten(graph, result, token);
     Py_XDECREF(token), Py_DECREF(graph);
     return bad ? -1 : 0;
 }
 
-/* Forwards._ends */
-static int ends(Forwards *f, struct log *log, PyObject *state, PyObject *result) {
+/* Tracer.forward_ends */
+static int recorded(Forwards *f, PyObject *state, PyObject *site) {
     enum { PAUSE = 5000000, LONG = 20000000 };  /* ns, as in tracer.py */
+    struct log *log = quick((Tracing *)f->tracing);
+    if (log) {
+        int64_t *words = log->words.buf, quiet = clock_now() - words[LAST];
+        if (quiet <= PAUSE || (quiet <= LONG && atomic_load(&gradlint_peak) <= words[MOST])) return 0;
+        int mode = mode_now((Tracing *)f->tracing);
+        if (mode >= 0 && may_record((Tracing *)f->tracing, state) &&
+            append(log, (uint32_t)number(site), (uint16_t)number(SLOT(state, lane)), (uint8_t)(mode * 5), KIND_FORWARD))
+            return 0;
+        if (PyErr_Occurred()) return -1;
+    }
+    PyObject *done = PyObject_CallFunctionObjArgs(f->ended, state, site, NULL);
+    Py_XDECREF(done);
+    return done ? 0 : -1;
+}
+
+/* Forwards.ends; the result is NULL if it raised. */
+static void ends(Forwards *f, PyObject *state, PyObject *result) {
     PyObject *row = SLOT(state, root);
-    if (row == Py_None) return 0;
     SLOT(state, root) = Py_NewRef(Py_None);
-    int64_t *words = log->words.buf;
-    struct timespec clock;
-    clock_gettime(CLOCK_MONOTONIC, &clock);
-    int64_t quiet = (int64_t)clock.tv_sec * 1000000000 + clock.tv_nsec - words[LAST];
-    PyObject *done = Py_None;
-    if (quiet > LONG || (quiet > PAUSE && atomic_load(&gradlint_peak) > words[MOST])) {
-        done = PyObject_CallFunctionObjArgs(f->ended, state, SLOT(row, site), NULL);
-        Py_XDECREF(done);
+    if (f->on && row != Py_None && result && result != Py_None) {
+        put(&SLOT(state, busy), Py_NewRef(Py_True));
+        if (recorded(f, state, SLOT(row, site)) || hang(f, row, result, SLOT(state, start))) fault((Tracing *)f->tracing);
+        put(&SLOT(state, busy), Py_NewRef(Py_False));
     }
-    int bad = !done || hang(f, row, result, SLOT(state, start));
     Py_DECREF(row);
-    return bad;
 }
 
-/* Forwards.over */
-static PyObject *end_call(PyObject *self, PyObject *const *args, size_t flags, PyObject *names) {
-    Forwards *f = ((End *)self)->forwards;
-    PyObject *state = PyVectorcall_NARGS(flags) == 3 ? state_of(f->threads) : NULL;
-    if (state && SLOT(state, end) == self) {  /* else it is another thread's forward of the same module */
-        struct log *log = args[2] == Py_None || SLOT(state, busy) == Py_True ? NULL : quick(f);
-        if (log) {
-            take_out(args[0], name_forward_hooks, ((End *)self)->key);
-            take_out(args[0], name_always_called, ((End *)self)->key);
-            put(&SLOT(state, began), Py_NewRef(Py_None)), put(&SLOT(state, module), Py_NewRef(Py_None));
-            put(&SLOT(state, busy), Py_NewRef(Py_True));
-            PyObject *watching = PyDict_GetItemWithError(f->hooks, f->key) ? Py_NewRef(Py_None) : hook((PyObject *)f, NULL);
-            int bad = !watching || (watching != Py_None && PyObject_SetItem(f->hooks, f->key, watching));
-            if (!f->on && !PyErr_Occurred() && PyObject_DelItem(f->hooks, f->key)) PyErr_Clear();  /* removed meanwhile */
-            Py_XDECREF(watching);
-            if (ends(f, log, state, args[2]) || bad) fault(f);
-            put(&SLOT(state, busy), Py_NewRef(Py_False));
-        } else {
-            PyObject *done = PyObject_CallFunctionObjArgs(f->over, state, self, args[0], args[2], NULL);
-            if (!done) fault(f);
-            Py_XDECREF(done);
-        }
-    }
-    Py_XDECREF(state);
-    PyErr_Clear();
-    Py_RETURN_NONE;
-}
-
-/* A model that is copied or stored inside its forward takes along something that does nothing, as in forwards.py. */
-static PyObject *end_reduce(PyObject *self, PyObject *nothing) {
-    PyObject *built = PyImport_ImportModule("builtins"), *lib = PyImport_ImportModule("contextlib");
-    PyObject *get = built ? PyObject_GetAttrString(built, "getattr") : NULL;
-    PyObject *null = lib ? PyObject_CallMethod(lib, "nullcontext", NULL) : NULL;
-    PyObject *result = get && null ? Py_BuildValue("O(Os)", get, null, "__exit__") : NULL;
-    Py_XDECREF(built), Py_XDECREF(lib), Py_XDECREF(get), Py_XDECREF(null);
+/* In the place of what calls `_call_impl`; most calls are of modules inside others. */
+static PyObject *module_called(PyObject *function, PyObject *const *args, size_t flags, PyObject *names) {
+    Forwards *f = watcher;
+    vectorcallfunc original = its_own;  /* what follows may let other threads run, and take us away */
+    PyObject *state = f ? state_of((Tracing *)f->tracing) : NULL;
+    if (f && !state) PyErr_Clear();
+    PyFrameObject *frame =
+        state && SLOT(state, root) == Py_None && SLOT(state, busy) == Py_False ? PyEval_GetFrame() : NULL;
+    if (!frame) return original(function, args, flags, names);
+    Py_INCREF(f), Py_INCREF(state), Py_INCREF(frame);
+    int begun = begins(f, state, frame);
+    Py_DECREF(frame);
+    PyObject *result = original(function, args, flags, names);
+    if (begun) ends(f, state, result);
+    Py_DECREF(state), Py_DECREF(f);
     return result;
 }
 
-static int end_visit(PyObject *self, visitproc visit, void *arg) {
-    Py_VISIT(((End *)self)->forwards);
-    return 0;
+static void call_through(PyObject *function, vectorcallfunc how) {
+#if PY_VERSION_HEX >= 0x030C0000
+    PyFunction_SetVectorcall((PyFunctionObject *)function, how);
+#else
+    ((PyFunctionObject *)function)->func_version = 0;  /* as that does: what was specialised for it looks again */
+    ((PyFunctionObject *)function)->vectorcall = how;
+#endif
 }
 
-static int end_clear(PyObject *self) { return 0; }  /* what it holds breaks the circle */
-
-static void end_free(PyObject *self) {
-    PyObject_GC_UnTrack(self);
-    Py_DECREF(((End *)self)->forwards), Py_DECREF(((End *)self)->key);
-    PyObject_GC_Del(self);
+/* Begin to watch; False if it cannot be done. */
+static PyObject *start(PyObject *self, PyObject *nothing) {
+    PyObject *function = ((Forwards *)self)->call;
+    if (watcher || !PyFunction_Check(function)) Py_RETURN_FALSE;
+    if (!its_own) {
+        its_own = ((PyFunctionObject *)function)->vectorcall;
+        call_through(function, module_called);
+    }
+    watcher = (Forwards *)Py_NewRef(self);
+    watcher->on = 1;
+    Py_RETURN_TRUE;
 }
 
-static PyMethodDef end_methods[] = {{"__reduce__", end_reduce, METH_NOARGS, NULL}, {NULL, NULL, 0, NULL}};
-static PyMemberDef end_members[] = {{"key", T_OBJECT, offsetof(End, key), READONLY, NULL}, {NULL, 0, 0, 0, NULL}};
-static PyTypeObject EndType = {
-    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "gradlint.trace.End", .tp_basicsize = sizeof(End),
-    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL, .tp_call = PyVectorcall_Call,
-    .tp_vectorcall_offset = offsetof(End, call), .tp_methods = end_methods, .tp_members = end_members,
-    .tp_traverse = end_visit, .tp_clear = end_clear, .tp_dealloc = end_free};
-
-/* A hook for all modules. */
-static PyObject *hook(PyObject *self, PyObject *nothing) {
-    Before *made = PyObject_New(Before, &BeforeType);
-    if (!made) return NULL;
-    made->call = before_call, made->weak = NULL, made->began = 0;
-    made->forwards = (Forwards *)Py_NewRef(self);
-    return (PyObject *)made;
-}
-
-/* A thread's hook on the module whose forward it runs, under this key. */
-static PyObject *end(PyObject *self, PyObject *key) {
-    End *made = PyObject_GC_New(End, &EndType);
-    if (!made) return NULL;
-    made->call = end_call, made->forwards = (Forwards *)Py_NewRef(self), made->key = Py_NewRef(key);
-    PyObject_GC_Track(made);
-    return (PyObject *)made;
-}
-
+/* Watch no more. */
 static PyObject *stop(PyObject *self, PyObject *nothing) {
-    ((Forwards *)self)->on = 0;
+    PyObject *function = ((Forwards *)self)->call;
+    if (watcher != (Forwards *)self) Py_RETURN_NONE;
+    watcher->on = 0, watcher = NULL;
+    if (((PyFunctionObject *)function)->vectorcall == module_called) {  /* else somebody is in front of us */
+        call_through(function, its_own);
+        its_own = NULL;
+    }
+    Py_DECREF(self);
     Py_RETURN_NONE;
 }
 
 static int forwards_visit(PyObject *self, visitproc visit, void *arg) {
-    for (const struct field *f = forwards_fields; f->name; f++) Py_VISIT(*(PyObject **)((char *)self + f->offset));
-    return 0;
+    return visit_fields(self, forwards_fields, visit, arg);
 }
 
 static int forwards_clear(PyObject *self) {
-    ((Forwards *)self)->on = 0;
     let_fields_go(self, forwards_fields);
     return 0;
 }
@@ -360,7 +259,7 @@ static void forwards_free(PyObject *self) {
 }
 
 static PyMethodDef forwards_methods[] = {
-    {"hook", hook, METH_NOARGS, NULL}, {"end", end, METH_O, NULL}, {"stop", stop, METH_NOARGS, NULL}, {NULL, NULL, 0, NULL}};
+    {"start", start, METH_NOARGS, NULL}, {"stop", stop, METH_NOARGS, NULL}, {NULL, NULL, 0, NULL}};
 static PyTypeObject ForwardsType = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "gradlint.trace.Forwards", .tp_basicsize = sizeof(Forwards),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC, .tp_methods = forwards_methods,
@@ -368,12 +267,7 @@ static PyTypeObject ForwardsType = {
 
 /* The watch over forwards, given what it works with; ``counted`` as in forwards.py. */
 PyObject *gradlint_forwards(PyObject *given, int counted) {
-    Forwards *made = PyObject_GC_New(Forwards, &ForwardsType);
-    if (!made) return NULL;
-    memset((char *)made + sizeof(PyObject), 0, sizeof *made - sizeof(PyObject));
-    made->on = 1, made->counted = counted;
-    PyObject_GC_Track(made);
-    if (!keep((PyObject *)made, forwards_fields, given)) return (PyObject *)made;
-    Py_DECREF(made);
-    return NULL;
+    Forwards *made = (Forwards *)filled(&ForwardsType, forwards_fields, given);
+    if (made) made->counted = counted;
+    return (PyObject *)made;
 }

@@ -1,24 +1,35 @@
-/* What the tracer does in every step of a program, in C: the methods of grad modes that torch uses for itself, and the
-   beginning and end of a root module's forward with what hangs on its graph. Where a step finds caches cold, Python
-   code costs three times what it costs in a loop of its own.
+/* What the tracer does in every step of a program, in C: the methods of grad modes, and the beginning and end of a root
+   module's forward with what hangs on its graph. Where a step finds caches cold, Python code costs three times what it
+   costs in a loop of its own.
 
    Each function does the ordinary case, and leaves every other to the Python function of the same meaning (in
-   patches.py, forwards.py, tokens.py), which also does the ordinary case where this cannot be compiled. Objects of
-   ours are read where their classes' slots are. Included by counter.c; all of it runs under the GIL. */
+   tracer.py, forwards.py, tokens.py), which also does the ordinary case where this cannot be compiled. Objects of ours
+   are read where their classes' slots are. Included by counter.c; all of it runs under the GIL. */
 
 #include <stddef.h>
 
-static PyObject *name_state, *name_forward_hooks, *name_always_called, *name_log, *name_swift, *name_alone, *name_nbytes;
-static PyObject *name_is_cpu, *name_grad_fn, *name_register_prehook, *name_register_hook_dict, *name_backward_hooks;
+static PyObject *name_state, *name_compiling, *name_nbytes, *name_is_cpu, *name_grad_fn, *name_register_prehook;
+static PyObject *name_register_hook_dict, *name_backward_hooks, *name_locked, *name_live;
 
-/* Where slots are in instances of ThreadState, Row and Open. */
+/* Where slots are in instances of ThreadState, Row, Open, Tracer, Log. */
 static struct {
-    Py_ssize_t busy, mode, internal, stack, root, start, began, module, end, made, statements, suspending;
+    Py_ssize_t busy, mode, internal, stack, root, start, made, statements, suspending, lane, task, last_site;
     Py_ssize_t words, left, site;
-    Py_ssize_t key;
+    Py_ssize_t key, number, place, before, in_task, read, suspends, drives, inherited, parked, ran_under;
+    Py_ssize_t alone, more, log, lock;
+    Py_ssize_t swift;
 } at;
+static PyTypeObject *open_type;
 
 #define SLOT(object, slot) (*(PyObject **)((char *)(object) + at.slot))
+
+/* Torch's own functions that tell what the running thread does; NULL where they have other names. */
+static struct { _Bool (*grad)(void), (*inference)(void); int64_t (*dispatch)(void); } torch_says;
+
+void gradlint_ask(void *grad, void *inference, void *dispatch) {
+    *(void **)&torch_says.grad = grad, *(void **)&torch_says.inference = inference;
+    *(void **)&torch_says.dispatch = dispatch;
+}
 
 /* Store a new reference; None if it could not be made. */
 static void put(PyObject **slot, PyObject *value) {
@@ -38,9 +49,6 @@ static int find(PyObject *type, const char *name, Py_ssize_t *offset) {
     return good ? 0 : -1;
 }
 
-/* What the running thread is known to do; a new reference. */
-static PyObject *state_of(PyObject *threads) { return PyObject_GetAttr(threads, name_state); }
-
 static int64_t number(PyObject *given) { return given && PyLong_Check(given) ? PyLong_AsLongLong(given) : 0; }
 
 /* Whether a function says yes; -1 if it raised. */
@@ -50,12 +58,6 @@ static int says(PyObject *function) {
     int yes = answer == Py_True || (answer != Py_False && answer != Py_None && PyObject_IsTrue(answer));
     Py_DECREF(answer);
     return yes;
-}
-
-/* The grad mode, as torch_api.mode has it; -1 if it could not be had. */
-static int mode_now(PyObject *inference, PyObject *enabled) {
-    int yes = says(inference);
-    return yes < 0 ? -1 : yes ? 2 : says(enabled);
 }
 
 /* Attributes of an object that are kept in fields. */
@@ -74,32 +76,42 @@ static void let_fields_go(PyObject *self, const struct field *fields) {
     for (; fields->name; fields++) Py_CLEAR(*(PyObject **)((char *)self + fields->offset));
 }
 
+static int visit_fields(PyObject *self, const struct field *fields, visitproc visit, void *arg) {
+    for (; fields->name; fields++) Py_VISIT(*(PyObject **)((char *)self + fields->offset));
+    return 0;
+}
+
+#include "tracing.c"
 #include "modes.c"
 #include "tokens.c"
 #include "forwards.c"
 
 static int names_made(void) {
     const struct { PyObject **name; const char *text; } all[] = {
-        {&name_state, "state"}, {&name_forward_hooks, "_forward_hooks"}, {&name_log, "log"}, {&name_swift, "swift"},
-        {&name_always_called, "_forward_hooks_always_called"}, {&name_alone, "alone"}, {&name_nbytes, "nbytes"},
+        {&name_state, "state"}, {&name_compiling, "_is_compiling_flag"}, {&name_nbytes, "nbytes"},
         {&name_is_cpu, "is_cpu"}, {&name_grad_fn, "grad_fn"}, {&name_register_prehook, "register_prehook"},
-        {&name_register_hook_dict, "_register_hook_dict"}, {&name_backward_hooks, "_backward_hooks"}};
+        {&name_register_hook_dict, "_register_hook_dict"}, {&name_backward_hooks, "_backward_hooks"},
+        {&name_locked, "locked"}, {&name_live, "live"}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (!*all[i].name && !(*all[i].name = PyUnicode_InternFromString(all[i].text))) return 0;
     return 1;
 }
 
 /* Get ready, given the classes whose instances are read; to be called before all else. */
-PyObject *gradlint_prepare(PyObject *state, PyObject *row, PyObject *open) {
-    PyTypeObject *types[] = {&MethodType, &TokenType, &BeforeType, &EndType, &ForwardsType};
+PyObject *gradlint_prepare(PyObject *state, PyObject *row, PyObject *open, PyObject *log) {
+    PyTypeObject *types[] = {&TracingType, &MethodType, &TokenType, &ForwardsType};
     const struct { PyObject *type; const char *name; Py_ssize_t *offset; } all[] = {
         {state, "busy", &at.busy}, {state, "mode", &at.mode}, {state, "internal", &at.internal}, {state, "stack", &at.stack},
-        {state, "root", &at.root}, {state, "start", &at.start}, {state, "began", &at.began}, {state, "module", &at.module},
-        {state, "end", &at.end}, {state, "made", &at.made}, {state, "statements", &at.statements},
-        {state, "suspending", &at.suspending}, {row, "words", &at.words}, {row, "left", &at.left}, {row, "site", &at.site},
-        {open, "key", &at.key}};
+        {state, "root", &at.root}, {state, "start", &at.start}, {state, "made", &at.made},
+        {state, "statements", &at.statements}, {state, "suspending", &at.suspending}, {state, "lane", &at.lane},
+        {state, "task", &at.task}, {state, "site", &at.last_site}, {row, "words", &at.words}, {row, "left", &at.left},
+        {row, "site", &at.site}, {open, "key", &at.key}, {open, "number", &at.number}, {open, "site", &at.place},
+        {open, "before", &at.before}, {open, "task", &at.in_task}, {open, "read", &at.read},
+        {open, "suspends", &at.suspends}, {open, "drives", &at.drives}, {open, "inherited", &at.inherited},
+        {open, "parked", &at.parked}, {open, "ran_under", &at.ran_under}, {log, "swift", &at.swift}};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) if (PyType_Ready(types[i]) < 0) return NULL;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) if (find(all[i].type, all[i].name, all[i].offset)) return NULL;
     if (!names_made()) return NULL;
+    Py_XSETREF(open_type, (PyTypeObject *)Py_NewRef(open));
     Py_RETURN_NONE;
 }

@@ -23,7 +23,7 @@ HEADER = struct.Struct("<8sIIqq")  # magic, version, pid, wall clock and monoton
 MAGIC = b"gradtrac"
 VERSION = 1
 CHUNK = 1 << 20
-OFFSET, LAST, MOST = range(3)  # words that change with each record: see `Log.words`
+OFFSET, LAST, MOST, ENTERED = range(4)  # words that change with each record: see `Log.words`
 SLOT = 8  # 64-bit words for each line in the table of lines
 
 Buffer: TypeAlias = "mmap.mmap | array[int]"
@@ -81,6 +81,8 @@ def _allocate(fd: int, offset: int, length: int) -> None:
 class Log:
     """Writes one process's part of a trace. Never raises once it is open: what finds no room is counted as lost."""
 
+    __slots__ = ("__dict__", "swift")  # where C finds it
+
     def __init__(self, folder: Path, name: str, wall: int, monotonic: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / f"{name}.log"
@@ -90,8 +92,9 @@ class Log:
             folder / f"{name}.jsonl", os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o644
         )
         self._view = self._file.grow()
-        # Where the next record goes in this chunk, when the last was made (ns), the highest peak of the CPU in any.
-        self.words = array("q", [HEADER.size, 0, 0])
+        # Where the next record goes in this chunk, when the last was made (ns), the highest peak of the CPU in any,
+        # how many regions were entered.
+        self.words = array("q", [HEADER.size, 0, 0, 0])
         self.swift: Record | None = None
         self._recorder: Recorder | None = None
         self._written = 0

@@ -1,48 +1,34 @@
-/* The methods of grad modes, in C where torch calls them for itself: see hooks.c, which includes this. */
+/* The methods of grad modes, in C: see hooks.c, which includes this, and patches.py. */
 
 enum { ENTER, EXIT, MAKE };
-enum { DECORATED = 3 };  /* as in places.py */
+enum { SITES = 64, GENERATORS = CO_GENERATOR | CO_ASYNC_GENERATOR };
+struct site { PyObject *code; int instruction; uint32_t number; };  /* codes that have places are kept alive */
 
 typedef struct {
     PyObject_HEAD
     vectorcallfunc call;
-    PyObject *attributes, *original, *python, *threads, *torchs, *closed, *kinds, *inference, *enabled;
+    PyObject *attributes, *original, *tracing, *what, *tell;
     int which, nests;
+    struct site sites[SITES];
 } Method;
 
 static const struct field method_fields[] = {
-    {"original", offsetof(Method, original)}, {"python", offsetof(Method, python)},
-    {"threads", offsetof(Method, threads)}, {"torchs", offsetof(Method, torchs)},
-    {"closed", offsetof(Method, closed)}, {"kinds", offsetof(Method, kinds)},
-    {"inference", offsetof(Method, inference)}, {"enabled", offsetof(Method, enabled)}, {NULL, 0}};
+    FIELD(Method, original), FIELD(Method, tracing), FIELD(Method, what), FIELD(Method, tell), {NULL, 0}};
 
-static int in_set(PyObject *set, PyObject *code) {
-    PyObject *key = PyLong_FromVoidPtr(code);
-    int found = key ? PySet_Contains(set, key) : -1;
-    Py_XDECREF(key);
-    return found;
-}
-
-/* Whether the running frame changes modes for torch itself: torch's own code, or a decorated function that it calls. */
-static int torch_calls(Method *m) {
-    PyFrameObject *frame = PyEval_GetFrame();
-    if (!frame) return 0;
-    PyObject *code = (PyObject *)PyFrame_GetCode(frame);
-    int found = in_set(m->torchs, code);
-    if (!found && m->which == ENTER) {
-        PyObject *key = PyLong_FromVoidPtr(code), *kind = key ? PyDict_GetItemWithError(m->kinds, key) : NULL;
-        Py_XDECREF(key);
-        if (kind && PyLong_AsLong(kind) == DECORATED) {
-            PyFrameObject *back = PyFrame_GetBack(frame);
-            if (back) {
-                PyObject *caller = (PyObject *)PyFrame_GetCode(back);
-                found = in_set(m->closed, caller);
-                Py_DECREF(caller), Py_DECREF(back);
-            }
-        }
-    }
+/* Whether a frame changes modes for torch itself: torch's own code, or a decorated function that it calls. */
+static int for_torch(Method *m, PyFrameObject *frame) {
+    Tracing *t = (Tracing *)m->tracing;
+    PyCodeObject *code = PyFrame_GetCode(frame);
+    int kind = kind_of(t, (PyObject *)code);
+    int yes = kind >= 0 && (kind & ~CLOSED) == INTERNAL && PyUnicode_CompareWithASCIIString(code->co_name, "clone");
     Py_DECREF(code);
-    return found;
+    if (kind != DECORATED || m->which != ENTER) return kind < 0 ? -1 : yes;
+    PyFrameObject *back = PyFrame_GetBack(frame);
+    if (!back) return 0;
+    code = PyFrame_GetCode(back);
+    kind = kind_of(t, (PyObject *)code);
+    Py_DECREF(code), Py_DECREF(back);
+    return kind < 0 ? -1 : (kind & CLOSED) != 0;
 }
 
 /* Whether an object opened one of the regions that the thread is in. */
@@ -52,27 +38,135 @@ static int opened(PyObject *stack, PyObject *object) {
     return 0;
 }
 
+/* Torch changes the mode for itself. What no_grad does through set_grad_enabled is told but once. */
+static PyObject *changed_by_torch(Method *m, PyObject *state, PyObject *const *args, size_t flags, PyObject *names) {
+    if (m->nests) put(&SLOT(state, busy), Py_NewRef(Py_True));
+    PyObject *result = PyObject_Vectorcall(m->original, args, flags & ~PY_VECTORCALL_ARGUMENTS_OFFSET, names);
+    if (m->nests) put(&SLOT(state, busy), Py_NewRef(Py_False));
+    if (!result) return NULL;
+    int mode = mode_now((Tracing *)m->tracing);
+    if (mode < 0) PyErr_Clear();
+    else put(&SLOT(state, mode), PyLong_FromLong(mode));
+    put(&SLOT(state, internal), PyLong_FromLongLong(number(SLOT(state, internal)) + 1));
+    return result;
+}
+
+/* The number of a frame's place, if it has one already. */
+static uint32_t site_of(Method *m, PyCodeObject *code, int instruction) {
+    struct site *s = &m->sites[(mixed((uintptr_t)code) + (size_t)instruction) & (SITES - 1)];
+    if (s->code == (PyObject *)code && s->instruction == instruction) return s->number;
+    PyObject *key = Py_BuildValue("(NiO)", PyLong_FromVoidPtr(code), instruction, m->what);
+    uint32_t found = key ? (uint32_t)number(PyDict_GetItemWithError(((Tracing *)m->tracing)->numbers, key)) : 0;
+    Py_XDECREF(key);
+    if (found) s->code = (PyObject *)code, s->instruction = instruction, s->number = found;
+    return found;
+}
+
+/* Open(...) */
+static PyObject *new_open(PyObject *object, int64_t number, uint32_t site, int before) {
+    PyObject *made = open_type->tp_alloc(open_type, 0);
+    if (!made) return NULL;
+    const struct { PyObject **slot, *value; } all[] = {
+        {&SLOT(made, key), PyLong_FromVoidPtr(object)}, {&SLOT(made, number), PyLong_FromLongLong(number)},
+        {&SLOT(made, place), PyLong_FromUnsignedLong(site)}, {&SLOT(made, before), PyLong_FromLong(before)},
+        {&SLOT(made, in_task), PyLong_FromLong(0)}, {&SLOT(made, read), Py_NewRef(Py_True)},
+        {&SLOT(made, suspends), Py_NewRef(Py_None)}, {&SLOT(made, drives), Py_NewRef(Py_False)},
+        {&SLOT(made, inherited), Py_NewRef(Py_False)}, {&SLOT(made, parked), Py_NewRef(Py_False)},
+        {&SLOT(made, ran_under), Py_NewRef(Py_False)}};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) *all[i].slot = all[i].value;
+    if (!PyErr_Occurred()) return made;
+    Py_DECREF(made);
+    return NULL;
+}
+
+/* Whether nothing is pending on this thread: no statement, no suspended generator, no change of mode that was not seen. */
+static int settled(PyObject *state, int before) {
+    return SLOT(state, made) == Py_None && !PyList_GET_SIZE(SLOT(state, statements)) &&
+           !number(SLOT(state, suspending)) && before == number(SLOT(state, mode));
+}
+
+/* Tracer.enter: 1 if it is done, 0 if it is Python's to do. */
+static int entered(Method *m, PyObject *state, PyObject *object, int before, PyFrameObject *frame) {
+    Tracing *t = (Tracing *)m->tracing;
+    PyCodeObject *code = PyFrame_GetCode(frame);
+    uint32_t site = code->co_flags & GENERATORS ? 0 : site_of(m, code, PyFrame_GetLasti(frame));
+    Py_DECREF(code);
+    int after = mode_now(t);
+    if (!site || after < 0 || !settled(state, before)) return 0;
+    PyObject *region = new_open(object, 0, site, before);  /* this first: whatever it sets off comes before the record */
+    struct log *log = region && may_record(t, state) ? quick(t) : NULL;
+    int64_t *words = log ? log->words.buf : NULL;
+    int done = log && !PyList_Append(SLOT(state, stack), region);
+    if (done && !append(log, site, (uint16_t)number(SLOT(state, lane)), (uint8_t)(after | before << 2), KIND_ENTER)) {
+        done = 0;
+        PyObject *stack = SLOT(state, stack);
+        PyList_SetSlice(stack, PyList_GET_SIZE(stack) - 1, PyList_GET_SIZE(stack), NULL);
+    }
+    if (done) {
+        put(&SLOT(region, number), PyLong_FromLongLong(words[ENTERED]++));
+        put(&SLOT(state, mode), PyLong_FromLong(after)), put(&SLOT(state, last_site), PyLong_FromUnsignedLong(site));
+    }
+    Py_XDECREF(region);
+    return done;
+}
+
+/* Tracer.exit: 1 if it is done, 0 if it is Python's to do. */
+static int left(Method *m, PyObject *state, PyObject *object, int before) {
+    Tracing *t = (Tracing *)m->tracing;
+    PyObject *stack = SLOT(state, stack);
+    Py_ssize_t top = PyList_GET_SIZE(stack) - 1;
+    if (top < 0 || !settled(state, before)) return 0;
+    PyObject *region = PyList_GET_ITEM(stack, top);
+    int after = mode_now(t);
+    if (PyLong_AsVoidPtr(SLOT(region, key)) != object || after != number(SLOT(region, before)) ||
+        !may_record(t, state)) return 0;
+    struct log *log = quick(t);
+    uint32_t entry = (uint32_t)number(SLOT(region, number));
+    if (!log || !append(log, entry, (uint16_t)number(SLOT(state, lane)), (uint8_t)(after | before << 2), KIND_EXIT)) return 0;
+    put(&SLOT(state, mode), PyLong_FromLong(after)), put(&SLOT(state, last_site), Py_NewRef(SLOT(region, place)));
+    PyList_SetSlice(stack, top, top + 1, NULL);
+    return 1;
+}
+
+/* Have Python tell it: Tracer.enter, exit or statement. */
+static void told(Method *m, PyObject *state, PyObject *object, int before, PyFrameObject *frame) {
+    PyObject *key = PyLong_FromVoidPtr(object), *mode = PyLong_FromLong(before), *done = NULL;
+    PyObject *frames = frame ? (PyObject *)frame : Py_None;
+    PyObject *args[] = {state, key, mode, frames, m->what};
+    if (key && mode) done = PyObject_Vectorcall(m->tell, args, m->which == EXIT ? 3 : m->which == MAKE ? 4 : 5, NULL);
+    Py_XDECREF(key), Py_XDECREF(mode), Py_XDECREF(done);
+    if (!done) fault((Tracing *)m->tracing);
+}
+
+/* The program changes the mode, in this frame. */
+static PyObject *changed(Method *m, PyObject *state, PyFrameObject *frame, PyObject *const *args, size_t flags,
+                         PyObject *names) {
+    put(&SLOT(state, busy), Py_NewRef(Py_True));
+    int before = mode_now((Tracing *)m->tracing);
+    PyObject *result = PyObject_Vectorcall(m->original, args, flags & ~PY_VECTORCALL_ARGUMENTS_OFFSET, names);
+    if (result) {
+        int done = m->which == ENTER ? entered(m, state, args[0], before, frame)
+                 : m->which == EXIT  ? left(m, state, args[0], before) : 0;
+        if (PyErr_Occurred()) fault((Tracing *)m->tracing);
+        else if (!done) told(m, state, args[0], before, frame);
+    }
+    put(&SLOT(state, busy), Py_NewRef(Py_False));
+    return result;
+}
+
 static PyObject *method_call(PyObject *self, PyObject *const *args, size_t flags, PyObject *names) {
     Method *m = (Method *)self;
-    PyObject *state = PyVectorcall_NARGS(flags) ? state_of(m->threads) : NULL;
-    int own = 0, passes = 0;
-    if (state) {
-        passes = SLOT(state, busy) == Py_True;
-        own = !passes && (m->which == EXIT ? !opened(SLOT(state, stack), args[0]) : torch_calls(m));
+    PyObject *state = PyVectorcall_NARGS(flags) ? state_of((Tracing *)m->tracing) : NULL;
+    if (!state || SLOT(state, busy) == Py_True) {
+        if (!state) PyErr_Clear();
+        return PyObject_Vectorcall(m->original, args, flags & ~PY_VECTORCALL_ARGUMENTS_OFFSET, names);
     }
-    if (PyErr_Occurred()) PyErr_Clear(), own = passes = 0;
-    if (!own && !passes) {
-        Py_XDECREF(state);
-        return PyObject_Vectorcall(m->python, args, flags & ~PY_VECTORCALL_ARGUMENTS_OFFSET, names);
-    }
-    PyObject *result = PyObject_Vectorcall(m->original, args, flags & ~PY_VECTORCALL_ARGUMENTS_OFFSET, names);
-    if (result && own && !m->nests) {
-        int mode = mode_now(m->inference, m->enabled);
-        if (mode < 0) PyErr_Clear();
-        else put(&SLOT(state, mode), PyLong_FromLong(mode));
-        put(&SLOT(state, internal), PyLong_FromLongLong(number(SLOT(state, internal)) + 1));
-    }
-    Py_DECREF(state);
+    Py_INCREF(state);
+    PyFrameObject *frame = m->which == EXIT ? NULL : (PyFrameObject *)Py_XNewRef(PyEval_GetFrame());
+    int own = m->which == EXIT ? !opened(SLOT(state, stack), args[0]) : !frame || for_torch(m, frame);
+    if (PyErr_Occurred()) fault((Tracing *)m->tracing);
+    PyObject *result = own ? changed_by_torch(m, state, args, flags, names) : changed(m, state, frame, args, flags, names);
+    Py_XDECREF(frame), Py_DECREF(state);
     return result;
 }
 
@@ -80,21 +174,20 @@ static PyObject *method_get(PyObject *self, PyObject *object, PyObject *type) {
     return object && object != Py_None ? PyMethod_New(self, object) : Py_NewRef(self);
 }
 
-static int method_visit(Method *self, visitproc visit, void *arg) {
-    Py_VISIT(self->attributes);
-    for (const struct field *f = method_fields; f->name; f++) Py_VISIT(*(PyObject **)((char *)self + f->offset));
-    return 0;
+static int method_visit(PyObject *self, visitproc visit, void *arg) {
+    Py_VISIT(((Method *)self)->attributes);
+    return visit_fields(self, method_fields, visit, arg);
 }
 
-static int method_clear(Method *self) {
-    let_fields_go((PyObject *)self, method_fields);
-    Py_CLEAR(self->attributes);
+static int method_clear(PyObject *self) {
+    let_fields_go(self, method_fields);
+    Py_CLEAR(((Method *)self)->attributes);
     return 0;
 }
 
 static void method_free(PyObject *self) {
     PyObject_GC_UnTrack(self);
-    method_clear((Method *)self);
+    method_clear(self);
     PyObject_GC_Del(self);
 }
 
@@ -105,17 +198,12 @@ static PyTypeObject MethodType = {
     PyVarObject_HEAD_INIT(NULL, 0).tp_name = "gradlint.trace.Method", .tp_basicsize = sizeof(Method),
     .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_HAVE_VECTORCALL | Py_TPFLAGS_METHOD_DESCRIPTOR,
     .tp_call = PyVectorcall_Call, .tp_vectorcall_offset = offsetof(Method, call), .tp_descr_get = method_get,
-    .tp_traverse = (traverseproc)method_visit, .tp_clear = (inquiry)method_clear, .tp_dealloc = method_free,
+    .tp_traverse = method_visit, .tp_clear = method_clear, .tp_dealloc = method_free,
     .tp_getset = method_attributes, .tp_dictoffset = offsetof(Method, attributes)};
 
 /* A method of a grad mode (0 its `__enter__`, 1 `__exit__`, 2 `__init__`), given what it works with. */
 PyObject *gradlint_method(PyObject *given, int which, int nests) {
-    Method *made = PyObject_GC_New(Method, &MethodType);
-    if (!made) return NULL;
-    memset((char *)made + sizeof(PyObject), 0, sizeof *made - sizeof(PyObject));
-    made->call = method_call, made->which = which, made->nests = nests;
-    PyObject_GC_Track(made);
-    if (!keep((PyObject *)made, method_fields, given)) return (PyObject *)made;
-    Py_DECREF(made);
-    return NULL;
+    Method *made = (Method *)filled(&MethodType, method_fields, given);
+    if (made) made->call = method_call, made->which = which, made->nests = nests;
+    return (PyObject *)made;
 }

@@ -28,9 +28,14 @@ CALLS = {
     "_ZN3c1025ProfiledCPUMemoryReporter3NewEPvm": "new",
     "_ZN3c1025ProfiledCPUMemoryReporter6DeleteEPv": "delete",
 }
+ANSWERS = (  # whether gradients are recorded, whether inference mode is on, how many dispatch modes are
+    "_ZN3c108GradMode10is_enabledEv",
+    "_ZN3c1013InferenceMode10is_enabledEv",
+    "_ZN3c104impl20TorchDispatchModeTLS9stack_lenEv",
+)
 _SOURCE = Path(__file__).parent / "counter.c"
 _SOURCES = (
-    *("counter.c", "hooks.c", "modes.c", "tokens.c", "forwards.c"),
+    *("counter.c", "hooks.c", "tracing.c", "modes.c", "tokens.c", "forwards.c"),
     *("native.py", "elf.py", "trial.py"),
 )  # another version is tried anew
 _TRIAL_SECONDS = 120
@@ -108,6 +113,7 @@ def install(built: Path, libc10: Path) -> Counter:
         raise ValueError(f"{libc10.name} calls its bookkeeper in another way")
     library, torch = ctypes.PyDLL(str(built)), ctypes.CDLL(str(libc10))
     library.gradlint_reset()
+    _ask(library, torch)
     put = []
     for name, short in CALLS.items():
         original = ctypes.cast(torch[name], ctypes.c_void_p).value or 0
@@ -116,6 +122,15 @@ def install(built: Path, libc10: Path) -> Counter:
     for (slot, _), short in zip(put, CALLS.values(), strict=True):
         _write(slot, ctypes.cast(library[f"gradlint_on_{short}"], ctypes.c_void_p).value or 0)
     return Counter(library, put)
+
+
+def _ask(library: ctypes.PyDLL, torch: ctypes.CDLL) -> None:
+    """Have the library ask torch itself for the running thread's modes, as far as it is found under these names."""
+    ask = getattr(library, "gradlint_ask", None)
+    if ask is not None:
+        ask.restype, ask.argtypes = None, [ctypes.c_void_p] * len(ANSWERS)
+        found = [getattr(torch, name, None) for name in ANSWERS]
+        ask(*(None if function is None else ctypes.cast(function, ctypes.c_void_p) for function in found))
 
 
 def _write(slot: elf.Slot, value: int) -> None:

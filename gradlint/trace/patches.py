@@ -26,6 +26,7 @@ from gradlint.trace.torch_api import mode as mode_now
 from gradlint.trace.tracer import Tracer
 
 Method = Callable[..., Any]
+Wrapper = Callable[[Method], Method]
 
 
 class Patches:
@@ -75,11 +76,30 @@ def install(tracer: Tracer) -> Patches:
 
 def _wrap(tracer: Tracer, patches: Patches) -> None:
     """Put the methods of the grad modes into wrappers."""
+    enter, leave, make = _wrappers(tracer)
     for owner in (torch.no_grad, torch.enable_grad, torch.set_grad_enabled, torch.inference_mode):
-        patches.replace(owner, "__enter__", functools.partial(_enter, tracer, owner.__name__))
-        patches.replace(owner, "__exit__", functools.partial(_exit, tracer))
-    patches.replace(torch.set_grad_enabled, "__init__", functools.partial(_make, tracer))
+        patches.replace(owner, "__enter__", functools.partial(enter, owner.__name__))
+        patches.replace(owner, "__exit__", leave)
+    patches.replace(torch.set_grad_enabled, "__init__", make)
     patches.replace(torch.set_grad_enabled, "__call__", functools.partial(_decorate, tracer))
+
+
+def _wrappers(tracer: Tracer) -> tuple[Callable[[str, Method], Method], Wrapper, Wrapper]:
+    """What makes wrappers for entering, leaving and `set_grad_enabled`: of C where that could be compiled."""
+    if tracer.swift is None:
+        return functools.partial(_enter, tracer), functools.partial(_exit, tracer), functools.partial(_make, tracer)
+    method = functools.partial(tracer.swift.method, tracer.swift.tracing(tracer))
+
+    def enter(what: str, original: Method) -> Method:
+        return method(ENTER, nests=_nests(original), original=original, what=what, tell=tracer.enter)
+
+    def leave(original: Method) -> Method:
+        return method(EXIT, nests=_nests(original), original=original, what="", tell=tracer.exit)
+
+    def make(original: Method) -> Method:
+        return method(MAKE, nests=False, original=original, what="", tell=tracer.statement)
+
+    return enter, leave, make
 
 
 def _enter(tracer: Tracer, what: str, original: Method) -> Method:
@@ -112,26 +132,7 @@ def _enter(tracer: Tracer, what: str, original: Method) -> Method:
             state.busy = False
         return result
 
-    return _swift(tracer, original, __enter__, ENTER)
-
-
-def _swift(tracer: Tracer, original: Method, python: Method, which: int) -> Method:
-    """The same in C, where that could be compiled."""
-    if tracer.swift is None:
-        return python
-    places = tracer.places
-    return tracer.swift.method(
-        which,
-        nests=which != MAKE and _nests(original),
-        original=original,
-        python=python,
-        threads=tracer.threads,
-        torchs=places.torchs,
-        closed=places.closed,
-        kinds=places.kinds,
-        inference=inference,
-        enabled=enabled,
-    )
+    return __enter__
 
 
 def _nests(original: Method) -> bool:
@@ -173,7 +174,7 @@ def _exit(tracer: Tracer, original: Method) -> Method:
             state.busy = False
         return result
 
-    return _swift(tracer, original, __exit__, EXIT)
+    return __exit__
 
 
 def _make(tracer: Tracer, original: Method) -> Method:
@@ -201,7 +202,7 @@ def _make(tracer: Tracer, original: Method) -> Method:
         finally:
             state.busy = False
 
-    return _swift(tracer, original, __init__, MAKE)
+    return __init__
 
 
 def _decorate(tracer: Tracer, original: Method) -> Method:

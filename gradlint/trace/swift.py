@@ -6,10 +6,16 @@ Each of these does the ordinary case and leaves all others to the Python functio
 import ctypes
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from gradlint.trace import torch_api
+from gradlint.trace.log import Log
 from gradlint.trace.rows import Row
+from gradlint.trace.tasks import running_loop
 from gradlint.trace.threads import Open, ThreadState
+
+if TYPE_CHECKING:
+    from gradlint.trace.tracer import Tracer
 
 ENTER, EXIT, MAKE = range(3)
 
@@ -17,41 +23,58 @@ ENTER, EXIT, MAKE = range(3)
 class Watch(Protocol):
     """The C half of `forwards.Forwards`."""
 
-    def hook(self) -> Any:
-        """A new hook for all modules."""
-
-    def end(self, key: int) -> Any:
-        """A new hook for the modules whose forwards one thread runs."""
+    def start(self) -> bool:
+        """Begin to watch calls of modules; False if that cannot be done."""
+        ...
 
     def stop(self) -> None:
-        """Begin no more forwards."""
+        """Watch no more."""
 
 
 class Swift:
     """The functions of a compiled library."""
 
     def __init__(self, library: ctypes.PyDLL) -> None:
-        self._method = library.gradlint_method
-        self._method.restype, self._method.argtypes = ctypes.py_object, [ctypes.py_object, ctypes.c_int, ctypes.c_int]
-        self._forwards = library.gradlint_forwards
-        self._forwards.restype, self._forwards.argtypes = ctypes.py_object, [ctypes.py_object, ctypes.c_int]
+        self._tracing = _function(library, "tracing", ctypes.py_object)
+        self._method = _function(library, "method", ctypes.py_object, ctypes.c_int, ctypes.c_int)
+        self._forwards = _function(library, "forwards", ctypes.py_object, ctypes.c_int)
 
     @classmethod
     def of(cls, library: ctypes.PyDLL) -> "Swift | None":
         """Those of a library; None if it has none."""
-        prepare = getattr(library, "gradlint_prepare", None)
-        if prepare is None:
+        if not hasattr(library, "gradlint_prepare"):
             return None
-        prepare.restype, prepare.argtypes = ctypes.py_object, [ctypes.py_object] * 3
-        prepare(ThreadState, Row, Open)
+        _function(library, "prepare", *[ctypes.py_object] * 4)(ThreadState, Row, Open, Log)
         return cls(library)
 
-    def method(self, which: int, *, nests: bool, **given: object) -> Callable[..., Any]:
-        """A method of a grad mode: ``original`` if torch calls it for itself, else ``python``."""
-        made: Callable[..., Any] = self._method(SimpleNamespace(**given), which, nests)
+    def tracing(self, tracer: "Tracer") -> object:
+        """What the others need to know of a tracer."""
+        given = SimpleNamespace(
+            tracer=tracer,
+            threads=tracer.threads,
+            kind=tracer.places.kind,
+            closed=tracer.places.closed,
+            numbers=tracer.places.numbers,
+            inference=torch_api.is_inference,
+            enabled=torch_api.is_grad_enabled,
+            loop=running_loop,
+            broke=tracer.broke,
+        )
+        return self._tracing(given)
+
+    def method(self, tracing: object, which: int, *, nests: bool, **given: object) -> Callable[..., Any]:
+        """A method of a grad mode."""
+        made: Callable[..., Any] = self._method(SimpleNamespace(tracing=tracing, **given), which, nests)
         return made
 
-    def forwards(self, *, counted: bool, **given: object) -> Watch:
+    def forwards(self, tracer: "Tracer", *, counted: bool, **given: object) -> Watch:
         """A watch over forwards of root modules."""
-        made: Watch = self._forwards(SimpleNamespace(**given), counted)
+        made: Watch = self._forwards(SimpleNamespace(tracing=self.tracing(tracer), **given), counted)
         return made
+
+
+def _function(library: ctypes.PyDLL, name: str, *types: Any) -> Callable[..., Any]:
+    found: Any = library[f"gradlint_{name}"]
+    found.restype, found.argtypes = ctypes.py_object, list(types)
+    function: Callable[..., Any] = found
+    return function

@@ -14,6 +14,8 @@ FOLDER = os.path.dirname(os.path.abspath(torch.__file__))
 is_grad_enabled: Callable[[], bool] = torch.is_grad_enabled
 is_inference: Callable[[], bool] = torch.is_inference_mode_enabled
 is_compiling: Callable[[], bool] = torch.compiler.is_compiling
+flags: dict[str, Any] = torch.compiler.__dict__  # in which that looks; what is not there has another name by now
+module_call: object = getattr(torch.nn.Module, "_call_impl", None)  # through which all modules are called
 
 VERSION = str(torch.__version__)
 

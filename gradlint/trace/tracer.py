@@ -13,7 +13,7 @@ from gradlint.trace import torch_api
 from gradlint.trace.events import Mode
 from gradlint.trace.kinds import ABSORBS, INHERITED, UNREAD, Kind
 from gradlint.trace.leaks import Leaks
-from gradlint.trace.log import LAST, MOST, Log, Recorder
+from gradlint.trace.log import ENTERED, LAST, MOST, Log, Recorder
 from gradlint.trace.memory import Source
 from gradlint.trace.places import DECORATED, Places, managed, on_stack
 from gradlint.trace.rows import Rows
@@ -46,6 +46,8 @@ def _nothing() -> None:
 
 class Tracer:
     """Receives events from hooks and writes the log of this process."""
+
+    __slots__ = ("__dict__", "__weakref__", "_lock", "alone", "log", "more")  # the others where C finds them
 
     def __init__(self, folder: Path, sources: Sequence[Source], *, deep: bool = False) -> None:
         self.folder, self.deep = folder, deep
@@ -91,7 +93,6 @@ class Tracer:
         self._peaks = [0] * len(self.sources)  # of devices; the first, the CPU's, is the log's to keep
         self._lock = threading.Lock()
         self._lanes: dict[tuple[int, int], int] = {}
-        self._entered = 0
         self.places.write_to(self.log)
         self.leaks.write_to(self.log)
         self.rows.write_to(self.log)
@@ -123,8 +124,9 @@ class Tracer:
         after = 2 if _inference() else 1 if _enabled() else 0  # `_mode`, without the price of calling it
         read = self.alone or self._sampling.reads(site)
         with self._lock:
-            number = self._entered
-            self._entered += 1
+            words = self.log.words
+            number = words[ENTERED]
+            words[ENTERED] = number + 1
             self._write(state, site, after | before << 2 | absorbs | (0 if read else UNREAD), _ENTER, read)
         region = Open(key, number, site, before, state.task)
         region.read = read
@@ -401,7 +403,7 @@ class Tracer:
         state = self.threads.state
         state.lane, state.internal = -1, 0
         for region in state.stack:
-            region.number = self._entered
-            self._entered += 1
+            region.number = self.log.words[ENTERED]
+            self.log.words[ENTERED] += 1
             region.inherited = region.read = True
             self._write(state, region.site, state.mode | region.before << 2 | INHERITED, _ENTER)

@@ -52,7 +52,7 @@ def fault(source: Source) -> str | None:
 
 def fault_of_records(counter: Counter) -> str | None:
     """What is wrong with records that the C code makes; None if nothing, or if it makes none."""
-    chunk, words = array("q", bytes(2 * RECORD.size)), array("q", [RECORD.size, 0, 0])
+    chunk, words = array("q", bytes(2 * RECORD.size)), array("q", [RECORD.size, 0, 0, 0])
     record = counter.recorder(chunk, words)
     if record is None:
         return None

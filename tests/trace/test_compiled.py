@@ -12,7 +12,8 @@ from torch import nn
 from torch._dynamo.testing import CompileCounter
 from torch.nn.modules import module as modules
 
-from gradlint.trace import Mode, trace
+from gradlint.trace import Mode, session, trace
+from gradlint.trace.swift import Swift
 from tests.trace.conftest import ROOT
 
 # Torch's own: inductor is imported, a graph break looks at `.grad`.
@@ -196,7 +197,12 @@ def test_forwards_of_threads_that_ran_some_before_are_seen_while_one_runs_compil
     assert [line.calls for line in t.lines if line.function == elsewhere.__qualname__] == [1, 1]
 
 
-def test_what_was_compiled_beside_threads_that_run_forwards_is_not_compiled_again_without() -> None:
+@pytest.mark.parametrize("in_c", [True, False])
+def test_what_was_compiled_beside_threads_that_run_forwards_is_not_compiled_again_without(
+    in_c: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not in_c:
+        monkeypatch.setattr(Swift, "of", lambda _: None)
     turn = [threading.Event() for _ in range(2)]
 
     def elsewhere() -> None:
@@ -208,6 +214,9 @@ def test_what_was_compiled_beside_threads_that_run_forwards_is_not_compiled_agai
     counter = CompileCounter()
     function = torch.compile(layered, backend=counter)
     with trace() as t:
+        running = session.active()
+        assert running is not None
+        swift = running.tracer.swift is not None
         thread = threading.Thread(target=elsewhere)
         thread.start()
         assert turn[0].wait(60)
@@ -221,10 +230,12 @@ def test_what_was_compiled_beside_threads_that_run_forwards_is_not_compiled_agai
     function(X)
     assert counter.frame_count == 1
     assert [line.calls for line in t.lines if line.function == elsewhere.__qualname__] == [1, 1]
-    assert any("compiled code" in note for process in t.processes for note in process.notes)
+    unseen = any("compiled code" in note for process in t.processes for note in process.notes)
+    assert unseen is not swift
 
 
-def test_a_thread_that_runs_no_forwards_costs_nothing_for_long() -> None:
+def test_a_thread_that_runs_no_forwards_costs_nothing_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Swift, "of", lambda _: None)
     ended = threading.Event()
     hooks: dict[int, object] = vars(modules)["_global_forward_pre_hooks"]
     inside = []

@@ -305,7 +305,7 @@ def test_a_trace_that_is_still_open_at_the_end_of_a_traced_program(run: Run) -> 
     assert ran.trace.processes[0].complete
 
 
-@pytest.mark.parametrize("part", ["enter", "exit", "statement", "_starts", "hang", "_first"])
+@pytest.mark.parametrize("part", ["enter", "exit", "statement", "begins", "hang", "_first"])
 def test_a_bug_of_ours_is_noted_and_is_not_the_programs(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
 
@@ -318,7 +318,7 @@ def test_a_bug_of_ours_is_noted_and_is_not_the_programs(part: str, monkeypatch: 
 
     monkeypatch.setattr(Counter, "swift", lambda counter: None)  # C's part: test_hooks.py
 
-    owner = forwards if part == "hang" else forwards.Forwards if part.startswith("_") else Tracer
+    owner = forwards if part == "hang" else forwards.Forwards if part in {"begins", "_first"} else Tracer
     monkeypatch.setattr(owner, part, broken)
     with trace(deep=True) as t:
         for _ in range(3):

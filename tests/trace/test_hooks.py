@@ -1,5 +1,6 @@
 """What C does in every step is what Python would have done: each situation is traced both ways, and told the same."""
 
+import asyncio
 import contextlib
 import copy
 import gc
@@ -19,8 +20,8 @@ import torch
 from torch import nn
 from torch.nn.modules import module as modules
 
-from gradlint.trace import Trace, forwards, native, runners, session, torch_api, trace
-from gradlint.trace.events import Mode, Process
+from gradlint.trace import Trace, hooked, native, runners, session, torch_api, trace
+from gradlint.trace.events import Mode, Process, Region
 from gradlint.trace.memory import Unavailable
 from gradlint.trace.swift import Swift
 from gradlint.trace.tracer import Tracer
@@ -183,7 +184,134 @@ def modes_of_torch() -> None:
     def decorated() -> None:
         net(torch.ones(2, 8))
 
-    decorated()
+    @torch.set_grad_enabled(False)
+    def made_anew() -> None:
+        net(torch.ones(2, 8))
+
+    @torch.inference_mode()
+    def nested() -> None:
+        decorated()
+        made_anew()
+
+    for _ in range(3):
+        decorated()
+        made_anew()
+        nested()
+
+
+def regions_of_the_program() -> None:
+    """Regions inside each other, entered again, left by exceptions, left out of order, made anew or once."""
+    again, early, late = torch.no_grad(), torch.enable_grad(), torch.inference_mode()
+    for _ in range(3):
+        with again, torch.enable_grad(), torch.inference_mode(), again:
+            torch.ones(100)
+        with torch.no_grad(), contextlib.suppress(ValueError), torch.enable_grad():
+            raise ValueError
+        with torch.set_grad_enabled(False), torch.set_grad_enabled(mode=True), torch.no_grad():
+            torch.ones(10)
+    odd: Any = torch.no_grad.__enter__
+    early.__enter__()
+    late.__enter__()
+    early.__exit__(None, None, None)
+    late.__exit__(None, None, None)
+    with torch.no_grad(), contextlib.suppress(TypeError):
+        odd(torch.no_grad(), 1)
+
+
+def regions_that_do_not_restore() -> None:
+    for _ in range(3):
+        with torch.no_grad():
+            torch._C._set_grad_enabled(True)  # as C++ does, unseen
+    with torch.no_grad():
+        torch._C._set_grad_enabled(True)
+        with torch.no_grad():
+            torch.ones(1)
+    torch._C._set_grad_enabled(True)
+    twice = torch.no_grad()
+    with torch.enable_grad(), torch.no_grad():
+        with twice, torch.enable_grad(), twice:
+            torch.ones(1)
+        torch._C._set_grad_enabled(True)
+    torch.set_grad_enabled(False)
+    with torch.enable_grad():
+        torch.ones(1)
+    torch.set_grad_enabled(True)
+
+
+def suspended() -> None:
+    net = model()
+
+    def generator() -> Iterator[torch.Tensor]:
+        with torch.no_grad():
+            yield net(torch.ones(2, 8))
+            yield net(torch.ones(2, 8))
+
+    @torch.no_grad()
+    def decorated() -> Iterator[torch.Tensor]:
+        yield net(torch.ones(2, 8))
+        with torch.enable_grad():
+            yield net(torch.ones(2, 8))
+
+    @contextlib.contextmanager
+    def managed() -> Iterator[None]:
+        with torch.no_grad():
+            yield
+
+    for _ in generator():
+        net(torch.ones(2, 8))
+    for _ in decorated():
+        net(torch.ones(2, 8))
+    with managed(), torch.enable_grad():
+        net(torch.ones(2, 8))
+    stopped = generator()
+    next(stopped)
+    net(torch.ones(2, 8))
+    del stopped
+
+
+def in_tasks() -> None:
+    net = model()
+
+    async def job(wait: bool) -> None:
+        with torch.no_grad():
+            if wait:
+                await asyncio.sleep(0)
+            net(torch.ones(2, 8))
+
+    async def main() -> None:
+        await asyncio.gather(job(wait=False), job(wait=True), job(wait=False))
+
+    asyncio.run(main())
+
+
+class Calls(nn.Linear):
+    """Has a way of its own to be called."""
+
+    def __call__(self, x: torch.Tensor) -> Any:
+        return super().__call__(x)
+
+
+def called_in_other_ways() -> None:
+    net = Calls(8, 8)
+    for _ in range(2):
+        net(torch.ones(2, 8))
+        net.__call__(torch.ones(2, 8))
+        nn.Module.__call__(net, input=torch.ones(2, 8)).sum().backward()
+        net.forward(torch.ones(2, 8))
+        map(net, [])
+        list(map(net, [torch.ones(2, 8)]))
+
+
+def compiled_functions() -> None:
+    net = model()
+    torch._dynamo.reset()
+    function = torch.compile(lambda x: net(x).sum(), backend="eager")
+    whole = torch.compile(net, backend="eager")
+    for _ in range(2):
+        function(torch.ones(2, 8)).backward()
+        function(torch.ones(2, 8))
+        whole(torch.ones(2, 8))
+    torch._dynamo.reset()
 
 
 def transformed() -> None:
@@ -209,6 +337,12 @@ SITUATIONS: list[Callable[[], None]] = [
     copied_in_the_middle,
     on_two_threads,
     modes_of_torch,
+    regions_of_the_program,
+    regions_that_do_not_restore,
+    suspended,
+    in_tasks,
+    called_in_other_ways,
+    compiled_functions,
     transformed,
 ]
 
@@ -220,11 +354,23 @@ def told(t: Trace) -> object:
         process.notes,
         [(str(line), line.mode, line.calls, line.wasted_calls, line.saved, line.wasted, line.alive, line.most,
           line.growing, line.routes) for line in process.lines],
-        [(str(region.site), region.mode, region.before, region.peak.keys()) for region in process.regions],
+        [(str(region.site), region.mode, region.before, region.peak.keys(), region.task != "",
+          _inside(region, process.regions)) for region in process.regions],
         [(change.site, change.mode, change.before, change.implicit) for change in process.changes],
         process.leaks,
         sorted(_changed(process)),
     )  # fmt: skip
+
+
+def _inside(region: Region, regions: list[Region]) -> list[int] | None:
+    """Which regions begin and end inside of this one of their thread; None if it was never left."""
+    if region.end is None:
+        return None
+    return [
+        number
+        for number, other in enumerate(regions)
+        if other.thread == region.thread and region.start <= other.start and (other.end or 0) <= region.end
+    ]
 
 
 def _changed(process: Process) -> Iterator[tuple[str, Mode, Mode, int]]:
@@ -242,10 +388,10 @@ def test_both_ways_tell_the_same(situation: Callable[[], None], deep: bool, monk
     situation()  # what torch makes once and keeps is no part of it
     before = torch.no_grad.__enter__, torch.set_grad_enabled.__init__
     found = []
-    for kind in ("Before", "method"):
+    for in_c in (True, False):
         gc.collect()
         with trace(deep=deep) as t:
-            assert type(next(reversed(modules._global_forward_pre_hooks.values()))).__name__ == kind
+            assert bool(modules._global_forward_pre_hooks) is not in_c
             situation()
         assert (torch.no_grad.__enter__, torch.set_grad_enabled.__init__) == before
         found.append(told(t))
@@ -268,31 +414,6 @@ def test_a_hook_table_of_the_programs_own_is_left_alone() -> None:
     assert torch.equal(doubled, single * 2)
 
 
-def test_other_threads_that_run_no_forwards_leave_it_to_c(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A progress bar has a thread: after some forwards it is known to run none."""
-    seen: list[object] = []
-    original = Swift.forwards
-
-    def counted(self: Swift, *, counted: bool, **given: Any) -> Any:
-        def before(*arguments: object) -> None:
-            seen.append(arguments)
-            given["before"](*arguments)
-
-        return original(self, counted=counted, **{**given, "before": before})
-
-    monkeypatch.setattr(Swift, "forwards", counted)
-    net, bar = model(), threading.Event()
-    with trace() as t:
-        thread = threading.Thread(target=bar.wait)
-        thread.start()
-        for _ in range(200):
-            net(torch.ones(2, 8))
-        bar.set()
-        thread.join()
-    assert 50 <= len(seen) < 60
-    assert sum(line.calls for line in t.lines) == 200
-
-
 def test_a_tracer_that_is_gone_is_freed(monkeypatch: pytest.MonkeyPatch) -> None:
     alone(monkeypatch)
     seen: list[weakref.ref[Tracer]] = []
@@ -311,23 +432,31 @@ def test_a_tracer_that_is_gone_is_freed(monkeypatch: pytest.MonkeyPatch) -> None
     assert not net._forward_hooks_always_called
 
 
-def test_a_fault_of_ours_in_c_is_noted_and_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("part", ["first", "hang", "enter", "exit", "statement"])
+def test_a_fault_of_ours_that_c_meets_is_noted_and_passed_over(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*given: object) -> None:
         raise RuntimeError("planted")
 
     original = Swift.forwards
-    monkeypatch.setattr(
-        Swift,
-        "forwards",
-        lambda self, *, counted, **given: original(self, counted=counted, **{**given, "first": broken}),
-    )
-    net = model()
-    alone(monkeypatch)
+    if part in {"first", "hang"}:
+        monkeypatch.setattr(
+            Swift, "forwards", lambda self, tracer, **given: original(self, tracer, **{**given, part: broken})
+        )
+    else:
+        monkeypatch.setattr(Tracer, part, broken)
+    net = Pair()
     with trace() as t:
         for _ in range(3):
-            net(torch.ones(2, 8)).sum().backward()
-    (note,) = t.processes[0].notes
-    assert "planted" in note
+            with torch.no_grad():
+                assert not torch.is_grad_enabled()
+                torch._C._set_grad_enabled(True)
+            torch.set_grad_enabled(True)
+            with contextlib.suppress(ValueError):
+                net(torch.ones(2, 8), fail=True)
+            net(torch.ones(2, 8))["a"][1].sum().backward()
+    notes = t.processes[0].notes
+    assert len(notes) == 1
+    assert "planted" in notes[0]
 
 
 WRONG = [("words[CALLS]++;", "words[CALLS] += 2;", "forwards were counted as")]
@@ -379,35 +508,91 @@ class Watched(OrderedDict[int, Any]):
         return found
 
 
-@pytest.mark.parametrize("in_c", [True, False])
-def test_a_forward_that_ends_as_the_tracer_goes_leaves_no_hook_behind(
-    monkeypatch: pytest.MonkeyPatch, in_c: bool
-) -> None:
-    table = Watched()
-    monkeypatch.setattr(modules, "_global_forward_pre_hooks", table)
-    monkeypatch.setattr(forwards, "_before_hooks", table)
-    if not in_c:
-        monkeypatch.setattr(Swift, "of", lambda _: None)
-    begun, go_on = threading.Event(), threading.Event()
+class Slow(nn.Linear):
+    """A module whose forward waits until it is told to go on."""
 
-    class Slow(nn.Linear):
-        def forward(self, x: torch.Tensor) -> torch.Tensor:
-            begun.set()
-            assert go_on.wait(60)
-            return super().forward(x)
+    def __init__(self) -> None:
+        super().__init__(2, 2)
+        self.begun, self.go_on = threading.Event(), threading.Event()
 
-    net = Slow(2, 2)
-    with trace():
-        thread = threading.Thread(target=net, args=(torch.ones(1, 2),))
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.begun.set()
+        assert self.go_on.wait(60)
+        return super().forward(x)
+
+    def in_thread(self) -> threading.Thread:
+        thread = threading.Thread(target=self, args=(torch.ones(1, 2),))
         thread.start()
-        assert begun.wait(60)
+        assert self.begun.wait(60)
+        return thread
+
+
+def test_a_forward_that_ends_as_the_tracer_goes_leaves_no_hook_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    table, net = Watched(), Slow()
+    monkeypatch.setattr(modules, "_global_forward_pre_hooks", table)
+    monkeypatch.setattr(hooked, "_before_hooks", table)
+    monkeypatch.setattr(Swift, "of", lambda _: None)
+    with trace():
+        thread = net.in_thread()
 
         def end_of_the_forward() -> None:
             table.ahead = None
-            go_on.set()
+            net.go_on.set()
             thread.join(60)
 
         table.ahead = end_of_the_forward
     assert not thread.is_alive()
     assert not table
     assert not net._forward_hooks
+
+
+def test_a_forward_that_outlives_its_tracer_is_told_to_nobody() -> None:
+    net = Slow()
+    with trace() as first:
+        thread = net.in_thread()
+        running = session.active()
+        assert running is not None
+        gone = weakref.ref(running.tracer)
+        del running
+    with trace() as second:
+        net.go_on.set()
+        thread.join(60)
+    gc.collect()
+    assert gone() is None
+    assert [sum(line.calls for line in t.lines) for t in (first, second)] == [1, 0]
+
+
+def test_two_tracers_at_a_time_both_see_forwards() -> None:
+    net = model()
+    with trace() as outer:
+        net(torch.ones(2, 8))
+        with trace() as inner, torch.no_grad():
+            net(torch.ones(2, 8))
+        net(torch.ones(2, 8))
+    assert [sum(line.calls for line in t.lines) for t in (outer, inner)] == [3, 1]
+    assert [len(t.regions) for t in (outer, inner)] == [1, 1]
+
+
+def test_torch_is_as_it_was() -> None:
+    """Nothing that Python code can see of how modules are called is changed, neither meanwhile nor afterwards."""
+    method = nn.Module.__call__, nn.Module._call_impl, nn.Module._call_impl.__code__
+
+    class Traced(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            frame = sys._getframe()
+            names: list[str] = []
+            while frame.f_back is not None and len(names) < 4:
+                names.append(frame.f_code.co_name)
+                frame = frame.f_back
+            assert names == ["forward", "_call_impl", "_wrapped_call_impl", "test_torch_is_as_it_was"]
+            assert not modules._global_forward_pre_hooks
+            assert not self._forward_hooks
+            return x
+
+    net = Traced()
+    with trace() as t:
+        net(torch.ones(1))
+        net.__call__(torch.ones(1))
+        assert (nn.Module.__call__, nn.Module._call_impl, nn.Module._call_impl.__code__) == method
+    net(torch.ones(1))
+    assert sum(line.calls for line in t.lines) == 2
