@@ -6,15 +6,15 @@
 
 typedef struct {
     PyObject_HEAD
-    PyObject *tracing, *call, *compiled, *flags, *ways, *tensor;
+    PyObject *tracing, *call, *flags, *ways, *tensor;
     PyObject *begins, *first, *ended, *hang;  /* of Python */
     PyObject *is_compiling, *tracing_now, *transforming, *modes, *unreal;
-    int on, counted;
+    int counted;
 } Forwards;
 
 static const struct field forwards_fields[] = {
-    FIELD(Forwards, tracing), FIELD(Forwards, call), FIELD(Forwards, compiled), FIELD(Forwards, flags),
-    FIELD(Forwards, ways), FIELD(Forwards, tensor), FIELD(Forwards, begins), FIELD(Forwards, first),
+    FIELD(Forwards, tracing), FIELD(Forwards, call), FIELD(Forwards, flags), FIELD(Forwards, ways),
+    FIELD(Forwards, tensor), FIELD(Forwards, begins), FIELD(Forwards, first),
     FIELD(Forwards, ended), FIELD(Forwards, hang), FIELD(Forwards, is_compiling), FIELD(Forwards, tracing_now),
     FIELD(Forwards, transforming), FIELD(Forwards, modes), FIELD(Forwards, unreal), {NULL, 0}};
 
@@ -67,12 +67,6 @@ static int call_row(PyObject *row) {
 
 /* Whether operations run for real on this thread, as forwards.py asks; -1 if that could not be told. */
 static int real(Forwards *f) {
-    if (PySet_GET_SIZE(f->compiled)) {  /* what compiled code calls belongs to it */
-        PyObject *thread = PyLong_FromUnsignedLong(PyThread_get_thread_ident());
-        int inside = thread ? PySet_Contains(f->compiled, thread) : -1;
-        Py_XDECREF(thread);
-        if (inside) return inside < 0 ? -1 : 0;
-    }
     PyObject *flag = PyDict_GetItemWithError(f->flags, name_compiling);
     int no = flag ? flag != Py_False : says(f->is_compiling);
     if (!no) no = says(f->tracing_now);
@@ -182,7 +176,7 @@ static int recorded(Forwards *f, PyObject *state, PyObject *site) {
 static void ends(Forwards *f, PyObject *state, PyObject *result) {
     PyObject *row = SLOT(state, root);
     SLOT(state, root) = Py_NewRef(Py_None);
-    if (f->on && row != Py_None && result && result != Py_None) {
+    if (row != Py_None && result && result != Py_None) {
         put(&SLOT(state, busy), Py_NewRef(Py_True));
         if (recorded(f, state, SLOT(row, site)) || hang(f, row, result, SLOT(state, start))) fault((Tracing *)f->tracing);
         put(&SLOT(state, busy), Py_NewRef(Py_False));
@@ -226,7 +220,6 @@ static PyObject *start(PyObject *self, PyObject *nothing) {
         call_through(function, module_called);
     }
     watcher = (Forwards *)Py_NewRef(self);
-    watcher->on = 1;
     Py_RETURN_TRUE;
 }
 
@@ -234,7 +227,7 @@ static PyObject *start(PyObject *self, PyObject *nothing) {
 static PyObject *stop(PyObject *self, PyObject *nothing) {
     PyObject *function = ((Forwards *)self)->call;
     if (watcher != (Forwards *)self) Py_RETURN_NONE;
-    watcher->on = 0, watcher = NULL;
+    watcher = NULL;
     if (((PyFunctionObject *)function)->vectorcall == module_called) {  /* else somebody is in front of us */
         call_through(function, its_own);
         its_own = NULL;

@@ -41,7 +41,6 @@ class Forwards:
             tracer,
             counted=self._counted,
             call=torch_api.module_call,
-            compiled=self._compiled,
             flags=torch_api.flags,
             is_compiling=torch_api.is_compiling,
             tracing_now=torch_api.tracing,

@@ -19,6 +19,7 @@ import torch
 from gradlint.trace.monitoring import watch
 from gradlint.trace.places import DECORATED
 from gradlint.trace.swift import ENTER, EXIT, MAKE
+from gradlint.trace.tasks import number_of
 from gradlint.trace.torch_api import hide_from_dynamo
 from gradlint.trace.torch_api import is_grad_enabled as enabled
 from gradlint.trace.torch_api import is_inference as inference
@@ -241,7 +242,7 @@ def _callback(tracer: Tracer, original: Method) -> Method:
         if threads.state.stack:
             task = getattr(self._callback, "__self__", None)
             if isinstance(task, asyncio.Task):
-                tracer.task_runs(id(task))
+                tracer.task_runs(number_of(task))
         original(self)
 
     return _run

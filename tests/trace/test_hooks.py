@@ -272,16 +272,25 @@ def suspended() -> None:
 def in_tasks() -> None:
     net = model()
 
+    def inside() -> None:
+        with torch.no_grad():
+            torch.ones(1)
+
     async def job(wait: bool) -> None:
+        inside()
         with torch.no_grad():
             if wait:
                 await asyncio.sleep(0)
             net(torch.ones(2, 8))
 
     async def main() -> None:
-        await asyncio.gather(job(wait=False), job(wait=True), job(wait=False))
+        waits = enumerate((False, True, False))
+        await asyncio.gather(*(asyncio.create_task(job(wait), name=f"job {number}") for number, wait in waits))
 
-    asyncio.run(main())
+    for _ in range(2):
+        inside()
+        asyncio.run(main())
+    inside()
 
 
 class Calls(nn.Linear):
@@ -354,7 +363,7 @@ def told(t: Trace) -> object:
         process.notes,
         [(str(line), line.mode, line.calls, line.wasted_calls, line.saved, line.wasted, line.alive, line.most,
           line.growing, line.routes) for line in process.lines],
-        [(str(region.site), region.mode, region.before, region.peak.keys(), region.task != "",
+        [(str(region.site), region.mode, region.before, region.peak.keys(), region.task,
           _inside(region, process.regions)) for region in process.regions],
         [(change.site, change.mode, change.before, change.implicit) for change in process.changes],
         process.leaks,

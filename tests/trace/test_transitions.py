@@ -192,6 +192,22 @@ def test_threads_have_modes_of_their_own() -> None:
     assert not t.leaks
 
 
+def test_tasks_that_follow_each_other_are_told_apart() -> None:
+    """They lie at the same address, one after the other."""
+
+    async def work() -> None:
+        with torch.no_grad():
+            await asyncio.sleep(0)
+
+    async def main() -> None:
+        for number in range(5):
+            await asyncio.create_task(work(), name=f"job {number}")
+
+    with trace() as t:
+        asyncio.run(main())
+    assert [region.task for region in t.regions] == [f"job {number}" for number in range(5)]
+
+
 def test_tasks_are_named() -> None:
     async def work() -> None:
         with torch.no_grad():
