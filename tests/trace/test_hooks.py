@@ -1,4 +1,5 @@
 """What C does in every step is what Python would have done: each situation is traced both ways, and told the same."""
+# gradlint: ignore-file[GL309, GL310, GL314] odd ways are traced alike, too
 
 import asyncio
 import contextlib
