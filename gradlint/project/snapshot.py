@@ -19,10 +19,14 @@ from gradlint.project.linking.dependencies import Results
 from gradlint.project.linking.files import Numbering
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, ModuleNode
 from gradlint.project.project import Names, Project
+from gradlint.project.running.flow import Flow, SideEffects
+from gradlint.project.running.uses import Use
+from gradlint.project.running.values import NO_CONSTANT, Loss, Origin, Value
 
 _Reduced = tuple[Callable[..., Any], tuple[Any, ...]]
 _BROKEN = (pickle.UnpicklingError, ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OverflowError)
-_RECORDS = (Edge, Walked, External, Place, Note, Edit, Fix, Finding, Span)
+_RECORDS = (Edge, Walked, External, Place, Note, Edit, Fix, Finding, Span, Flow, Value, Use, SideEffects)
+_TUPLES = (Origin, Loss)
 
 
 class SnapshotError(Exception):
@@ -135,6 +139,10 @@ def _module(module: int) -> ModuleNode:
     raise SnapshotError(f"no project for module {module}")
 
 
+def _no_constant() -> object:
+    return NO_CONSTANT
+
+
 def _makers(project: Project) -> dict[tuple[str, str], object]:
     modules = {module.bit.bit_length(): module for module in project.modules}
     return {
@@ -157,8 +165,13 @@ _REDUCERS: dict[type[Any], Callable[[Any], _Reduced]] = {
     FunctionNode: lambda node: (_function, (node.module.bit.bit_length(), node.facts.index)),
     ClassNode: lambda node: (_class, (node.module.bit.bit_length(), node.facts.index)),
     ModuleNode: lambda node: (_module, (node.bit.bit_length(),)),
+    type(NO_CONSTANT): lambda _: (_no_constant, ()),
 }
-_MAKERS: dict[tuple[str, str], object] = {(kind.__module__, kind.__qualname__): kind for kind in _RECORDS}
+_MAKERS: dict[tuple[str, str], object] = {
+    **{(kind.__module__, kind.__qualname__): kind for kind in (*_RECORDS, *_TUPLES, complex)},
+    ("builtins", "Ellipsis"): ...,
+    (__name__, _no_constant.__name__): _no_constant,
+}
 
 
 class _Unpickler(pickle.Unpickler):

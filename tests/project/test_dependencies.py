@@ -175,6 +175,30 @@ def test_who_looks_through_a_view_hears_only_of_another_answer() -> None:
     assert sizes.of(a) == 2
 
 
+def test_what_rests_on_an_answer_that_rests_on_another_of_its_view_is_found_anew_before_tables_are() -> None:
+    project = linked([Source(f"{name}.py", "x = 1") for name in "abc"])
+    a, b, _ = project.modules
+    dependencies = project.linker.dependencies
+    counts: View[ModuleNode, int] = View(
+        dependencies, "counts", lambda node: counts.of(b) if node is a else len(_last(project)), lambda _: ()
+    )
+    doubled: Memo[str, int] = Memo(dependencies, lambda _: 2 * counts.of(a), 0)
+    whole = Whole(dependencies, "whole", lambda: doubled.of(""))
+    _, bits = dependencies.noted(lambda: whole.value, 0)
+    assert whole.value == 2
+    changed = project.update([a.facts, b.facts, extract(Source("c.py", "x = y = 1"))])
+    assert changed is not None
+    assert changed & bits
+    assert whole.value == 4
+
+
+def _last(project: Project) -> frozenset[str]:
+    """The names of the last module's body, which is thereby looked at."""
+    module = project.modules[-1]
+    project.linker.dependencies.bits |= module.bit
+    return module.body.facts.local
+
+
 def test_a_project_that_notes_nothing_cannot_go_on_after_edits() -> None:
     modules = [extract(source) for source in EXAMPLES[0]]
     project = Project(modules, numbering=unnumbered(modules))

@@ -194,6 +194,14 @@ class Dependencies:
         finally:
             self.bits = outside
 
+    def apart(self, find: Callable[[], Found], start: int) -> tuple[Found, int]:
+        """What is found, and what was looked at for it, of which who asks need not know."""
+        outside, self.bits = self.bits, start
+        try:
+            return find(), self.bits
+        finally:
+            self.bits = outside
+
     def noted(self, find: Callable[[], Found], start: int) -> tuple[Found, int]:
         """What is found, and what was looked at for it."""
         outside, self.bits = self.bits, start
@@ -211,9 +219,12 @@ class Dependencies:
         for answering in self._answering:
             answering.clear()
         for answering in [*self._answering]:
-            if bits := answering.changed(change):
+            bits = answering.changed(change)
+            while bits:
                 self._forget(bits)
                 changed |= bits
+                # What a view answers may take others of its answers.
+                bits = answering.changed(change) if answering in self._views.values() else 0
         while bits := self._seen_anew(change):  # by what later answers have changed
             self._forget(bits)
             changed |= bits

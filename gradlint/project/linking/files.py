@@ -48,11 +48,16 @@ class Files:
 
     def _index(self) -> None:
         self._found: dict[tuple[ModuleNode, str], ModuleNode | None] = {}
+        self._by_path = {module.path: module for module in self.modules}
         self._by_suffix: dict[str, list[ModuleNode]] = defaultdict(list)
         self._packages = {module.parts for module in self.modules if module.is_package}
         for module in self.modules:
             for start in range(len(module.parts)):
                 self._by_suffix[".".join(module.parts[start:])].append(module)
+
+    def at(self, path: str) -> ModuleNode | None:
+        """The module that reports show under a path."""
+        return self._passed(self._by_path.get(path))
 
     def is_end_of_name(self, name: str) -> bool:
         """Whether some module may be imported by this name, from somewhere."""

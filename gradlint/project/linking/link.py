@@ -10,6 +10,7 @@ from gradlint.project.linking.files import Files, Numbering
 from gradlint.project.linking.memos import Memo, Table
 from gradlint.project.linking.mentions import Mentions
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, ModuleNode, Target
+from gradlint.project.linking.views import FEW, View
 
 _BUILTINS = frozenset(dir(builtins))
 _LONGEST_CHAIN = 20
@@ -29,7 +30,9 @@ class Linker:
         self.dependencies = self.files.dependencies
         self._namespaces: dict[ModuleNode, dict[str, list[ImportName | FunctionNode | ClassNode | Expression]]] = {}
         self._locals: dict[ModuleNode, list[dict[str, ImportName | FunctionNode | ClassNode]]] = {}
-        self._members: Memo[tuple[ModuleNode, str], Target | None] = Memo(self.dependencies, self._find_member, None)
+        self._members: View[tuple[ModuleNode, str], Target | None] = View(
+            self.dependencies, "members", self._find_member, _itself, meanwhile=(None,), few=FEW
+        )
         self._chain: _Chain | None = None
         self._ancestors: Memo[ClassNode, tuple[ClassNode | External, ...]] = Memo(
             self.dependencies, lambda cls: tuple(dict.fromkeys(self._linearise(cls))), (), "ancestors"
@@ -255,6 +258,12 @@ class Linker:
                 for method in cls.methods:
                     found[method.facts.name].append(method)
         return found
+
+
+def _itself(target: Target | None) -> Iterator[FunctionNode | ClassNode | ModuleNode]:
+    """The node that a name means, if it means one."""
+    if target is not None and not isinstance(target, External):
+        yield target
 
 
 def _inner(expression: Expression) -> Expression | None:

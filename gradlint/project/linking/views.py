@@ -9,15 +9,30 @@ from gradlint.project.linking.dependencies import Change, Dependencies, Node, bi
 Key = TypeVar("Key")
 Found = TypeVar("Found")
 
+FEW = 8  # modules that most answers take; what takes more are names behind ``*``, methods that all classes share
+
 
 class View(Generic[Key, Found]):
     """Results by what they are about, of which who asks depends on the answer alone, not on all it was found by.
 
-    After an edit the answers that it may have changed are found again at once. A key is a node or begins with one,
-    and no answer takes another of the same view. ``nodes`` are those that an answer names.
+    After an edit the answers that it may have changed are found again at once. A key is a node or begins with one.
+    ``nodes`` are those that an answer names; ``meanwhile`` holds what is seen of one that is being worked out, where
+    answers may lead back to themselves. An answer that took no more than ``few`` modules is not worth that: who asks
+    depends on those.
     """
 
-    __slots__ = ("_before", "_dependencies", "_find", "_known", "_name", "_news", "_nodes")
+    __slots__ = (
+        "_before",
+        "_dependencies",
+        "_few",
+        "_find",
+        "_known",
+        "_meanwhile",
+        "_name",
+        "_news",
+        "_nodes",
+        "_seen",
+    )
 
     def __init__(
         self,
@@ -25,11 +40,17 @@ class View(Generic[Key, Found]):
         name: str,
         find: Callable[[Key], Found],
         nodes: Callable[[Found], Iterable[Node]],
+        *,
+        meanwhile: tuple[Found] | tuple[()] = (),
+        few: int = 0,
     ) -> None:
         self._dependencies = dependencies
         self._name = name
         self._find = find
         self._nodes = nodes
+        self._meanwhile = meanwhile
+        self._few = few
+        self._seen: set[Key] = set()  # what somebody asked who depends on the answer alone
         self._known: dict[Key, tuple[Found, int, int]] = {}  # with what who asks depends on, and the answer itself
         self._before: dict[Key, Found] = {}
         self._news: list[Key] = []
@@ -43,15 +64,31 @@ class View(Generic[Key, Found]):
         self._dependencies.bits |= known[1]
         return known[0]
 
-    def _worked_out(self, key: Key) -> tuple[Found, int, int]:
-        dependencies = self._dependencies
-        outside, dependencies.bits = dependencies.bits, bit_of(key)
-        try:
-            found, bits = self._find(key), dependencies.bits
-        finally:
-            dependencies.bits = outside
+    def __contains__(self, key: Key) -> bool:
+        return key in self._known
+
+    def learn(self, key: Key, found: Found, bits: int) -> None:
+        """Know an answer that was found elsewhere, with what that depends on."""
         self._news.append(key)
         self._know(key, found, bits)
+
+    def _worked_out(self, key: Key) -> tuple[Found, int, int]:
+        dependencies, own = self._dependencies, bit_of(key)
+        for meanwhile in self._meanwhile:
+            self._known[key] = meanwhile, own, own
+        outside, dependencies.bits = dependencies.bits, own
+        try:
+            found, bits = self._find(key), dependencies.bits
+        except BaseException:
+            self._known.pop(key, None)
+            raise
+        finally:
+            dependencies.bits = outside
+        if key not in self._seen and bits.bit_count() <= self._few:
+            bits = dependencies.same(bits)
+            self._known[key] = found, bits, bits
+        else:
+            self.learn(key, found, bits)
         return self._known[key]
 
     def _know(self, key: Key, found: Found, bits: int) -> None:
@@ -61,6 +98,7 @@ class View(Generic[Key, Found]):
         asked |= bit_of(key)
         for node in self._nodes(found):
             asked |= node.module.bit
+        self._seen.add(key)
         self._known[key] = found, dependencies.same(asked), dependencies.same(bits)
 
     def news(self) -> dict[Key, tuple[Found, int]]:
@@ -71,7 +109,7 @@ class View(Generic[Key, Found]):
     @property
     def known(self) -> Mapping[Key, tuple[Found, int]]:
         """All answers so far, each with what it depends on."""
-        return {key: (found, bits) for key, (found, _, bits) in self._known.items()}
+        return {key: (found, bits) for key, (found, asked, bits) in self._known.items() if asked is not bits}
 
     def hear(self, known: Mapping[Key, tuple[Found, int]]) -> None:
         """Know answers that were found in another process."""
@@ -82,7 +120,9 @@ class View(Generic[Key, Found]):
     def forget(self, changed: int) -> None:
         """Set the answers aside that depend on one of these bits."""
         for key in [key for key, known in self._known.items() if known[2] & changed]:
-            self._before[key] = self._known.pop(key)[0]
+            found, asked, bits = self._known.pop(key)
+            if asked is not bits:
+                self._before[key] = found
 
     def clear(self) -> None:
         """Keep what was not set aside."""

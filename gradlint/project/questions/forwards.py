@@ -1,11 +1,10 @@
 """Which functions may run a module, told more exactly than by names: by the flows of what they call."""
 
 from gradlint.project.grad_states.calls import CallGraph
-from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.linking.views import FEW, View
 from gradlint.project.questions.prospects import Prospects, returns
 from gradlint.project.running.flows import Flows
-from gradlint.project.running.handing_back import runs_module
 
 
 class Forwards:
@@ -20,7 +19,14 @@ class Forwards:
         self._flows = flows
         self._prospects = prospects
         # What leans on itself counts as running.
-        self._hands_back: Memo[FunctionNode, bool] = Memo(flows.linker.dependencies, self._finds_handing_back, True)
+        self._hands_back: View[FunctionNode, bool] = View(
+            flows.linker.dependencies,
+            "handing on",
+            self._finds_handing_back,
+            lambda _: (),
+            meanwhile=(True,),
+            few=FEW,
+        )
 
     def may_forward(self, function: FunctionNode) -> bool:
         """The same, told by names alone."""
@@ -41,4 +47,4 @@ class Forwards:
             return False
         if not self._prospects.calls_like_a_module(function):
             return self._runs_through_others(function)
-        return runs_module(self._calls, self._flows.flow(function))
+        return self._flows.hands_back(function)

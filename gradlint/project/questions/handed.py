@@ -5,7 +5,6 @@ from gradlint.project.grad_states.edges import Edge
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.flows import Flows
-from gradlint.project.running.handing_back import runs_module
 from gradlint.project.running.values import UNKNOWN, Value
 
 _LONGEST_WAY_UP = 4  # callers of callers
@@ -57,4 +56,4 @@ class Handed:
             found = (value.target,)
         else:
             return False
-        return bool(found) and not any(runs_module(self._calls, self._flows.flow(each)) for each in found)
+        return bool(found) and not any(map(self._flows.hands_back, found))

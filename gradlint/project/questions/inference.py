@@ -20,6 +20,7 @@ from gradlint.project.linking.frameworks import Frameworks
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
+from gradlint.project.linking.views import FEW, View
 from gradlint.project.questions.cues import ENOUGH, Cue, Cues
 from gradlint.project.questions.deriving import Deriving
 from gradlint.project.questions.destiny import Destinies, Destiny, becomes_array
@@ -81,6 +82,9 @@ class Inference:
         )
         self._callers_below_forward: Memo[FunctionNode, frozenset[FunctionNode]] = Memo(
             dependencies, self._find_callers_below_forward, frozenset()
+        )
+        self._part_of_forward: View[FunctionNode, bool] = View(
+            dependencies, "part of forward", self._find_whether_part_of_forward, lambda _: (), few=FEW
         )
         self._deriving = Deriving(linker, calls)
 
@@ -225,13 +229,13 @@ class Inference:
             return False
         if facts.name in ("training_step", "configure_optimizers", "backward") or self._is_forward(function):
             return False
-        return not function.is_test and not self._is_part_of_forward(function)
+        return not function.is_test and not self._part_of_forward.of(function)
 
     def _is_forward(self, function: FunctionNode) -> bool:
         named = function.facts.name.startswith("forward")
         return named and (function.owner is None or self._calls.modules.is_module_class(function.owner))
 
-    def _is_part_of_forward(self, function: FunctionNode) -> bool:
+    def _find_whether_part_of_forward(self, function: FunctionNode) -> bool:
         """Whether it is called by a ``forward``, perhaps through others of its class: training runs it as well."""
         seen, nearest = {function}, {function}
         for _ in range(_LONGEST_WAY_UP + 1):

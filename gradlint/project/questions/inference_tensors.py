@@ -128,7 +128,7 @@ class InferenceTensors:
     def _gives_inference(self, callee: FunctionNode) -> bool:
         if self._flows.is_running(callee) or not self.made_under(callee, callee.facts.at):
             return False
-        returned = self._flows.flow(callee).returns
+        returned = self._flows.outline(callee).returns
         return returned is not None and bool(returned.own_memory)
 
     def made_under(self, function: FunctionNode, at: int) -> bool:

@@ -51,7 +51,7 @@ def attribute_of(node: Attribute, owner: Value, run: "Run") -> Value:
 def _of_target(node: Attribute, owner: Value, run: "Run") -> Value:
     target = owner.target
     if isinstance(target, ModuleNode) and node.name in target.body.facts.local:
-        value = run.flows.flow(target.body).env.get(node.name)
+        value = run.flows.outline(target.body).env.get(node.name)
         if value is not None and value.kind != "callable":
             return elsewhere(value)
     found = run.flows.linker.attribute(target, node.name) if target is not None else None
@@ -82,7 +82,7 @@ def _method(method: FunctionNode, run: "Run") -> Value:
     """A method, or what a property gives: a module if that is seen, else nobody knows."""
     if not any((dotted(decorator) or "").endswith("property") for decorator in method.facts.decorators):
         return Value("callable", target=method)
-    found = None if run.flows.is_running(method) else run.flows.flow(method).returns
+    found = None if run.flows.is_running(method) else run.flows.outline(method).returns
     return replace(found, origins=frozenset(), parameter=None) if found and found.kind == "module" else UNKNOWN
 
 

@@ -17,7 +17,10 @@ from gradlint.project.linking.dependencies import bit_of
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo, Whole
 from gradlint.project.linking.nodes import ClassNode, FunctionNode, ModuleNode
+from gradlint.project.linking.views import FEW, View
 from gradlint.project.running.flow import Flow, SideEffects, is_bound, matched
+from gradlint.project.running.handing_back import runs_module
+from gradlint.project.running.outlines import Outlines, named_by, outline
 from gradlint.project.running.recursion import Recursion
 from gradlint.project.running.values import UNKNOWN, Value, elsewhere, meet
 
@@ -48,11 +51,36 @@ class Flows:
         self._words_beside: Memo[tuple[ClassNode, FunctionNode], frozenset[str]] = Memo(
             linker.dependencies, self._find_words_beside, frozenset()
         )
+        self._trains_on: View[tuple[FunctionNode, str], bool] = View(
+            linker.dependencies, "trained on", lambda key: self._finds_training(*key), lambda _: (), few=FEW
+        )
         self._words_of_training: Memo[ModuleNode, frozenset[str]] = Memo(
             linker.dependencies, _words_of_training, frozenset()
         )
         self.epochs = count(1)
         linker.dependencies.remember(self)
+        self._outlines = Outlines(
+            linker.dependencies,
+            "outlines",
+            self.flow,
+            self._recursion.is_settled,
+            lambda flow: named_by(flow, linker.files),
+            outline,
+        )
+        self._side_effects = Outlines(
+            linker.dependencies,
+            "side effects",
+            self._found_effects,
+            lambda function: self._recursion.is_settled((function, "effects")),
+            lambda _: (),
+        )
+        self._handing_back = Outlines(
+            linker.dependencies,
+            "hands back",
+            lambda function: runs_module(calls, self.flow(function)),
+            self._recursion.is_settled,
+            lambda _: (),
+        )
 
     def flow(self, function: FunctionNode) -> Flow:
         """The function's flow; while it is being run, what is known so far."""
@@ -141,8 +169,19 @@ class Flows:
         else:
             self._effects.pop(key[0], None)
 
+    def outline(self, function: FunctionNode) -> Flow:
+        """What a call of a function comes to: of its flow ``env``, ``returns``, ``uses`` and what it derives."""
+        return self._outlines.of(function)
+
+    def hands_back(self, function: FunctionNode) -> bool:
+        """Whether a function hands back what a module gave it, graph and all."""
+        return self._handing_back.of(function)
+
     def effects(self, function: FunctionNode) -> SideEffects:
         """What calling a function may do, its callees included; all there is where it calls itself."""
+        return self._side_effects.of(function)
+
+    def _found_effects(self, function: FunctionNode) -> SideEffects:
         key = function, "effects"
         if self._recursion.is_open(key):
             return SideEffects()
@@ -214,7 +253,7 @@ class Flows:
         for method in methods:
             if self.is_running(method):
                 continue
-            flow = self.flow(method)
+            flow = self.outline(method)
             value = flow.env.get(f"self.{name}") or flow.env.get(name)
             if value is not None:
                 found = value if found is None else meet(found, value)
@@ -234,6 +273,9 @@ class Flows:
 
     def may_train_on(self, function: FunctionNode, path: str) -> bool:
         """Whether something a function stores under a dotted name may be trained on by who reads it there."""
+        return self._trains_on.of((function, path))
+
+    def _finds_training(self, function: FunctionNode, path: str) -> bool:
         name = path.rpartition(".")[2]
         if path.startswith("self.") and (cls := owner_class(function)) is not None:
             return name in self._words_beside.of((cls, function))

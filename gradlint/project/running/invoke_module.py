@@ -20,9 +20,8 @@ from gradlint.project.linking.callables import EVERYBODYS, is_stub
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running import recording, tensors
 from gradlint.project.running.flow import MOST_TARGETS, SideEffects
-from gradlint.project.running.handing_back import runs_module
 from gradlint.project.running.invocation import Invocation, is_cut_off
-from gradlint.project.running.invoke_project import flow_of, on_project
+from gradlint.project.running.invoke_project import hands_back, on_project
 from gradlint.project.running.values import (
     ANY,
     COMPUTED,
@@ -178,9 +177,7 @@ def forward(it: Invocation, module: Value) -> Value:
         return plain(it.given)
     it.forward = True
     if isinstance(module.target, ClassNode):
-        it.forward = (
-            any(runs_module(it.run.flows.calls, flow_of(it, t, module)) for t in it.targets) if it.targets else True
-        )
+        it.forward = any(hands_back(it, t, module) for t in it.targets) if it.targets else True
     if any(_is_fed_back(it, argument.value) for argument in it.arguments):
         it.run.flow.fed.add(it.at)
     result = result_of_forward(it, it.fresh(it.given))
@@ -232,7 +229,7 @@ def result_of_forward(it: Invocation, result: Value) -> Value:
         if not run.follows or len(it.targets) > MOST_TARGETS:
             return result
         for target in it.targets:
-            returned = run.flows.flow(target).returns
+            returned = run.flows.outline(target).returns
             known = returned is not None and returned.is_tensor and not run.flows.is_running(target)
             tensor |= returned.tensor if known and returned is not None else ANY
             bare = known and returned is not None and returned.tensor == PLAIN and returned.own_memory

@@ -57,19 +57,22 @@ def _one_of_many(it: Invocation, targets: tuple[FunctionNode, ...]) -> Value:
 
 def _run_modules(it: Invocation, targets: tuple[FunctionNode, ...]) -> bool:
     """Whether what the code names runs a module, or all that overrides it: one of many is no evidence."""
-    runs = (runs_module(it.run.flows.calls, flow_of(it, target, it.receiver)) for target in targets)
+    runs = (hands_back(it, target, it.receiver) for target in targets)
     return next(runs) or (len(targets) > 1 and all(runs))
 
 
-def flow_of(it: Invocation, target: FunctionNode, module: Value | None) -> Flow:
-    """The flow of what a module runs, in the mode it is in; a plain ``forward`` need not be run to see it is one."""
+def hands_back(it: Invocation, target: FunctionNode, module: Value | None) -> bool:
+    """Whether what a module runs hands back a graph, in the mode the module is in.
+
+    A plain ``forward`` need not be run to see that it is one.
+    """
     flows = it.run.flows
     if target.facts.name == "forward" and flows.calls.modules.has_method(target):
         if module is not None and module.training is False and "training" in target.facts.words:
-            return flows.given(target, {"self.training": False})
+            return runs_module(flows.calls, flows.given(target, {"self.training": False}))
         if not may_guard_itself(flows.calls, target):
-            return Flow(target)
-    return flows.flow(target)
+            return runs_module(flows.calls, Flow(target))
+    return flows.hands_back(target)
 
 
 def _is_transparent(callee: FunctionNode) -> bool:
@@ -89,7 +92,7 @@ def _under_guard(it: Invocation, result: Value) -> Value:
 
 
 def _summary(it: Invocation, callee: FunctionNode) -> Value:
-    flow = it.run.flows.flow(callee)
+    flow = it.run.flows.outline(callee)
     it.run.flow.derives = it.run.flow.derives or flow.derives
     if flow.gradient_at is not None:
         it.run.flow.used(it.given, "trained", it.at, callee.facts.name)

@@ -17,7 +17,6 @@ from gradlint.model.torch_calls import (
 )
 from gradlint.model.traverse import parts
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
-from gradlint.project.running.handing_back import runs_module
 from gradlint.project.running.invocation import Invocation, last_part
 from gradlint.project.running.invoke_module import (
     forward,
@@ -58,9 +57,7 @@ def on_unknown(it: Invocation) -> Value:
         it.targets = targets
         result = perhaps(it, on_project(it, targets))
         # Only the name connects them: unless all of them run a module unguarded, nothing is known.
-        it.forward = it.forward and all(
-            runs_module(it.run.flows.calls, it.run.flows.flow(target)) for target in targets
-        )
+        it.forward = it.forward and all(map(it.run.flows.hands_back, targets))
         return result
     if it.callee.kind != "callable" and _looks_like_model(it):
         it.callee = replace(it.callee, kind="module", certainty="named")

@@ -48,6 +48,10 @@ class Recursion(Generic[Key]):
         self.lean(key)
         return key in self._open
 
+    def is_settled(self, key: Key) -> bool:
+        """Whether a result is neither being worked out, nor leans on one that is."""
+        return key not in self._open and key not in self._heads
+
     def lean(self, key: Key) -> None:
         """The innermost open result used another: an open one as far as it got, or a provisional one."""
         head = self._open.get(key) or self._heads.get(key)
