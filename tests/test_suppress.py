@@ -247,3 +247,16 @@ def test_a_file_without_the_marker_is_not_tokenized(
 ) -> None:
     monkeypatch.setattr(tokenize, "generate_tokens", None)
     assert found(check("flag_me()  # a comment about gradlint and noqa\n")) == [(1, "XY101")]
+
+
+@pytest.mark.parametrize("comment", ["# noqa", "# noqa: F401, E501", "# NOQA:E501 long"])
+def test_what_speaks_to_other_tools_alone_is_not_tokenized_where_nothing_was_found(
+    check: Callable[[str], Outcome], monkeypatch: pytest.MonkeyPatch, comment: str
+) -> None:
+    monkeypatch.setattr(tokenize, "generate_tokens", None)
+    assert found(check(f"import os  {comment}\n")) == []
+
+
+@pytest.mark.parametrize("comment", ["# noqa: F401, XY101", "# noqa:gl999", "# gradlint: ignore"])
+def test_what_may_speak_to_us_is_judged_where_nothing_was_found(check: Callable[[str], Outcome], comment: str) -> None:
+    assert len(check(f"import os  {comment}\n").diagnostics) == 1

@@ -6,7 +6,7 @@ Only real comments count, so a file that holds the marker text is tokenized; all
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +16,7 @@ from gradlint.source import Source
 Kind = Literal["ignore", "ignore-file", "noqa"]
 
 _MARKER = re.compile(r"#\s*(?:gradlint\s*:|noqa)", re.IGNORECASE)
+_OURS = re.compile(r"#\s*gradlint\s*:", re.IGNORECASE)
 # The reason ends where a directive for another tool, or another one for us, begins.
 _DIRECTIVE = re.compile(
     r"#\s*gradlint\s*:\s*(?P<word>[\w-]+)(?P<list>\s*\[(?P<codes>[^\]#]*)(?P<closed>\])?)?"
@@ -85,6 +86,16 @@ def suppressions(source: Source) -> tuple[Suppression, ...]:
     if _MARKER.search(source.text) is None:
         return ()
     return tuple(found for comment in _comments(source) for found in _directives(comment))
+
+
+def may_name(source: Source, is_rule: Callable[[str], bool]) -> bool:
+    """Whether a file may have a directive of ours, or one that names a rule; most speak to other tools alone."""
+    if _MARKER.search(source.text) is None:
+        return False
+    if _OURS.search(source.text) is not None:
+        return True
+    lists = (found["codes"] or "" for found in _NOQA.finditer(source.text))
+    return any(is_rule(code.upper()) for codes in lists for code in _ITEM.findall(codes))
 
 
 def _comments(source: Source) -> list[_Comment]:

@@ -14,6 +14,8 @@ from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo, Table
 from gradlint.project.linking.nodes import FunctionNode
 
+_ANEW: Effect = (GRAD, GRAD, GRAD, GRAD)  # in another thread or process, whatever it was called in
+
 
 class CallGraph(Edges):
     """Edges, and the grad states they are made in; all computed once, when first asked for."""
@@ -37,13 +39,14 @@ class CallGraph(Edges):
         decorated = {
             function: self._decorators.of(function) for module in self._linker.modules for function in module.functions
         }
+        hooked = {function: states for function in decorated if (states := self.hook_states(function))}
         entries: dict[FunctionNode, States] = {}
         pending: list[FunctionNode] = []
-        outgoing: dict[FunctionNode, list[Edge]] = defaultdict(list)
+        outgoing: dict[FunctionNode, list[tuple[FunctionNode, Effect]]] = defaultdict(list)
         callers = self.callers.all
         for edges in callers.values():
             for edge in edges:
-                outgoing[edge.caller].append(edge)
+                outgoing[edge.caller].append((edge.callee, self._effect_of_edge(edge)))
 
         def enter(function: FunctionNode, states: States) -> None:
             states = apply(decorated[function], states)
@@ -54,13 +57,13 @@ class CallGraph(Edges):
         def spread() -> None:
             while pending:
                 caller = pending.pop()
-                for edge in outgoing[caller]:
-                    hooked = self.hook_states(edge.callee)
-                    enter(edge.callee, hooked or self.states_of_edge(edge, entries[caller]))
+                states = entries[caller]
+                for callee, effect in outgoing[caller]:
+                    enter(callee, hooked.get(callee) or apply(effect, states))
 
         for function in decorated:
-            if (hooked := self.hook_states(function)) or not callers.get(function):
-                enter(function, hooked or self._at_first.of(function))
+            if function in hooked or not callers.get(function):
+                enter(function, hooked.get(function) or self._at_first.of(function))
         spread()
         for function in decorated:  # what only calls itself, or one another
             if function not in entries:
@@ -113,7 +116,11 @@ class CallGraph(Edges):
 
     def states_of_edge(self, edge: Edge, entry: States) -> States:
         """The states a call is made in, given those its caller was entered in."""
-        return GRAD if edge.elsewhere else apply(self._states.effect_at(edge.caller, edge.at), entry)
+        return GRAD if edge.elsewhere else apply(self._effect_of_edge(edge), entry)
+
+    def _effect_of_edge(self, edge: Edge) -> Effect:
+        """What the guards around a call do to the states its caller was entered in."""
+        return _ANEW if edge.elsewhere else self._states.effect_at(edge.caller, edge.at)
 
     def entry(self, function: FunctionNode) -> States:
         """The states the function's body may start in."""

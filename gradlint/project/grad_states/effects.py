@@ -26,6 +26,8 @@ ENDLESS: Effect = (0, 0, 0, 0)  # of what stands for itself: no state is ever re
 
 def apply(effect: Effect, states: States) -> States:
     """The states after an effect, from any of ``states``."""
+    if effect is IDENTITY:
+        return states
     result = 0
     for state, image in zip(STATES, effect, strict=True):
         if states & state:

@@ -33,6 +33,9 @@ class Linker:
         self._members: View[tuple[ModuleNode, str], Target | None] = View(
             self.dependencies, "members", self._find_member, _itself, meanwhile=(None,), few=FEW
         )
+        self._stars: Memo[ModuleNode, tuple[tuple[ImportName, ModuleNode | None], ...]] = Memo(
+            self.dependencies, self._find_stars, ()
+        )
         self._chain: _Chain | None = None
         self._ancestors: Memo[ClassNode, tuple[ClassNode | External, ...]] = Memo(
             self.dependencies, lambda cls: tuple(dict.fromkeys(self._linearise(cls))), (), "ancestors"
@@ -140,16 +143,24 @@ class Linker:
 
     def _starred(self, module: ModuleNode, name: str, depth: int) -> Target | None:
         outside: Target | None = None
-        for found in self.namespace(module).get("*", ()):
-            assert isinstance(found, ImportName)
-            source = self.source(module, found)
-            if source is not None and source is not module:
-                target = self.member(source, name, depth + 1)
-                if target is not None:
+        for found, source in self._stars.of(module):
+            if source is not None:
+                if self._may_have(source, name) and (target := self.member(source, name, depth + 1)) is not None:
                     return target
-            elif source is None and found.module.partition(".")[0] == "torch":
+            elif found.module.partition(".")[0] == "torch":
                 outside = External(f"{found.module}.{name}")
         return outside
+
+    def _find_stars(self, module: ModuleNode) -> tuple[tuple[ImportName, ModuleNode | None], ...]:
+        """What a module imports all names from, each with the project's module that this means."""
+        found = [each for each in self.namespace(module).get("*", ()) if isinstance(each, ImportName)]
+        sources = ((each, self.source(module, each)) for each in found)
+        return tuple((each, source) for each, source in sources if source is not module)
+
+    def _may_have(self, module: ModuleNode, name: str) -> bool:
+        """Whether a module may have a name, told without going on to others."""
+        names = self.namespace(module)
+        return name in names or "*" in names or module.is_package
 
     def resolve(self, scope: FunctionNode, name: str, depth: int = 0) -> Target | None:
         """What a dotted name means inside a function; None for a variable or an unknown.
