@@ -40,7 +40,7 @@ static struct entry *slot(struct entry *entries, size_t room, uintptr_t key, siz
     }
 }
 
-static int grow(struct shard *s) {
+__attribute__((noinline)) static int grow(struct shard *s) {
     size_t alive = 0;
     for (size_t i = 0; i < s->room; i++) alive += s->entries[i].key > GONE;
     size_t room = FEWEST;

@@ -75,10 +75,10 @@ static int real(Forwards *f) {
     return PyErr_Occurred() ? -1 : !no;
 }
 
-/* Tracer.live */
+/* Records.live */
 static int64_t live_now(Tracing *t) {
-    if (SLOT(t->tracer, alone) == Py_True) return atomic_load(&gradlint_live);
-    PyObject *live = PyObject_CallMethodNoArgs(t->tracer, name_live);
+    if (SLOT(t->records, alone) == Py_True) return atomic_load(&gradlint_live);
+    PyObject *live = PyObject_CallMethodNoArgs(t->records, name_live);
     int64_t found = number(live);
     Py_XDECREF(live);
     return found;
@@ -130,8 +130,8 @@ static int fasten(PyObject *graph, PyObject *result, PyObject *token) {
 static int hang(Forwards *f, PyObject *row, PyObject *result, PyObject *start) {
     Tracing *t = (Tracing *)f->tracing;
     int64_t *words = words_of(row);
-    if ((PyObject *)Py_TYPE(result) != f->tensor || !words || SLOT(t->tracer, alone) != Py_True) {
-        PyObject *done = PyObject_CallFunctionObjArgs(f->hang, t->tracer, row, result, f->counted ? Py_None : start, NULL);
+    if ((PyObject *)Py_TYPE(result) != f->tensor || !words || SLOT(t->records, alone) != Py_True) {
+        PyObject *done = PyObject_CallFunctionObjArgs(f->hang, t->records, row, result, f->counted ? Py_None : start, NULL);
         Py_XDECREF(done);
         return done ? 0 : -1;
     }
@@ -154,9 +154,9 @@ static int hang(Forwards *f, PyObject *row, PyObject *result, PyObject *start) {
     return bad ? -1 : 0;
 }
 
-/* Tracer.forward_ends */
+/* Records.forward */
 static int recorded(Forwards *f, PyObject *state, PyObject *site) {
-    enum { PAUSE = 5000000, LONG = 20000000 };  /* ns, as in tracer.py */
+    enum { PAUSE = 5000000, LONG = 20000000 };  /* ns, as in records.py */
     struct log *log = quick((Tracing *)f->tracing);
     if (log) {
         int64_t *words = log->words.buf, quiet = clock_now() - words[LAST];

@@ -26,7 +26,7 @@ class Forwards:
 
     def __init__(self, tracer: Tracer, *, counted: bool) -> None:
         self._tracer = tracer
-        self._counted = counted or not tracer.sources[0].countable
+        self._counted = counted or not tracer.records.sources[0].countable
         self._on = False
         self._compiled: set[int] = set()  # threads that run compiled code just now
         self._swift = self._in_c()
@@ -35,9 +35,9 @@ class Forwards:
     def _in_c(self) -> Watch | None:
         """What sees calls of modules in C, and does in the ordinary case what `begins`, `ends` and `hang` do."""
         tracer = self._tracer
-        if tracer.swift is None:
+        if tracer.records.swift is None:
             return None
-        return tracer.swift.forwards(
+        return tracer.records.swift.forwards(
             tracer,
             counted=self._counted,
             call=torch_api.module_call,
@@ -50,7 +50,7 @@ class Forwards:
             ways=tracer.rows.ways,
             begins=tracer.forward_begins,
             first=self._first,
-            ended=tracer.forward_ends,
+            ended=tracer.records.forward,
             hang=hang,
             tensor=torch.Tensor,
         )
@@ -98,8 +98,8 @@ class Forwards:
             return
         state.busy = True
         try:
-            self._tracer.forward_ends(state, row.site)
-            hang(self._tracer, row, result, None if self._counted else state.start)
+            self._tracer.records.forward(state, row.site)
+            hang(self._tracer.records, row, result, None if self._counted else state.start)
         except Exception as error:  # noqa: BLE001
             self._tracer.broke(error)
         finally:
@@ -117,7 +117,7 @@ class Forwards:
         state.busy = True
         try:
             self.begins(state, frame)
-            state.start, state.compiled = self._tracer.live(), id(frame)
+            state.start, state.compiled = self._tracer.records.live(), id(frame)
         except Exception as error:  # noqa: BLE001
             self._tracer.broke(error)
         finally:

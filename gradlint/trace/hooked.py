@@ -142,7 +142,7 @@ class Hooks:
                 end = state.end = End(self, state)
             module._forward_hooks[end.key] = end
             module._forward_hooks_always_called[end.key] = True
-            state.start = self._tracer.live()
+            state.start = self._tracer.records.live()
         except Exception as error:  # noqa: BLE001
             self._tracer.broke(error)
         finally:

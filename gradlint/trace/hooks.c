@@ -3,15 +3,15 @@
    costs in a loop of its own.
 
    Each function does the ordinary case, and leaves every other to the Python function of the same meaning (in
-   tracer.py, forwards.py, tokens.py), which also does the ordinary case where this cannot be compiled. Objects of ours
-   are read where their classes' slots are. Included by counter.c; all of it runs under the GIL. */
+   tracer.py, records.py, forwards.py, tokens.py), which also does the ordinary case where this cannot be compiled.
+   Objects of ours are read where their classes' slots are. Included by counter.c; all of it runs under the GIL. */
 
 #include <stddef.h>
 
 static PyObject *name_state, *name_compiling, *name_nbytes, *name_is_cpu, *name_grad_fn, *name_register_prehook;
 static PyObject *name_register_hook_dict, *name_backward_hooks, *name_locked, *name_live;
 
-/* Where slots are in instances of ThreadState, Row, Open, Tracer, Log. */
+/* Where slots are in instances of ThreadState, Row, Open, Records, Log. */
 static struct {
     Py_ssize_t busy, mode, internal, stack, root, start, made, statements, suspending, lane, task, last_site;
     Py_ssize_t words, left, site;

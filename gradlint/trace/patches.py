@@ -87,9 +87,9 @@ def _wrap(tracer: Tracer, patches: Patches) -> None:
 
 def _wrappers(tracer: Tracer) -> tuple[Callable[[str, Method], Method], Wrapper, Wrapper]:
     """What makes wrappers for entering, leaving and `set_grad_enabled`: of C where that could be compiled."""
-    if tracer.swift is None:
+    if tracer.records.swift is None:
         return functools.partial(_enter, tracer), functools.partial(_exit, tracer), functools.partial(_make, tracer)
-    method = functools.partial(tracer.swift.method, tracer.swift.tracing(tracer))
+    method = functools.partial(tracer.records.swift.method, tracer.records.swift.tracing(tracer))
 
     def enter(what: str, original: Method) -> Method:
         return method(ENTER, nests=_nests(original), original=original, what=what, tell=tracer.enter)

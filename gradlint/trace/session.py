@@ -34,7 +34,7 @@ class Session:
             self.deep.remove()
         self.patches.undo()
         self.tracer.finish()
-        for source in self.tracer.sources:
+        for source in self.tracer.records.sources:
             source.close()
         for hub in self.hubs:
             hub.source.close()
@@ -42,8 +42,8 @@ class Session:
     def shared(self) -> list[Source]:
         """This tracer's sources, for another one that runs at the same time."""
         if not self.hubs:
-            self.hubs = [Hub(source) for source in self.tracer.sources]
-            self.tracer.use([Tap(hub) for hub in self.hubs])
+            self.hubs = [Hub(source) for source in self.tracer.records.sources]
+            self.tracer.records.use([Tap(hub) for hub in self.hubs])
         return [Tap(hub) for hub in self.hubs]
 
     def forked(self) -> None:
@@ -83,7 +83,7 @@ def start(folder: Path, *, deep: bool) -> Session:
         accounts.install(patches)
     session.forwards.install(patches)
     if possible():
-        tracer.more = Accelerators(patches, tracer.out_of_memory).look
+        tracer.records.more = Accelerators(patches, tracer.out_of_memory).look
         tracer.memory_now()  # devices that are in use already
     if not _active:
         children.watch(tracer, patches)

@@ -50,7 +50,7 @@ class Swift:
     def tracing(self, tracer: "Tracer") -> object:
         """What the others need to know of a tracer."""
         given = SimpleNamespace(
-            tracer=tracer,
+            records=tracer.records,
             threads=tracer.threads,
             kind=tracer.places.kind,
             closed=tracer.places.closed,

@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
+from gradlint.trace.records import Records
 from gradlint.trace.rows import GRAPHS, WASTED_CALLS, Row
-from gradlint.trace.tracer import Tracer
 
 _DEPTH = 3  # how deep results are searched for tensors
 
@@ -40,7 +40,7 @@ class Token:
                 self.row.free(self.size, self.size)
 
 
-def hang(tracer: Tracer, row: Row, result: object, start: int | None) -> None:
+def hang(records: Records, row: Row, result: object, start: int | None) -> None:
     """Put a token on what a forward's result came from.
 
     What it left in use since there were ``start`` bytes, but for its result, the graph holds; ``start`` is None if
@@ -51,8 +51,8 @@ def hang(tracer: Tracer, row: Row, result: object, start: int | None) -> None:
         if graph is not None:
             size = 0
             if start is not None:  # as `_left` does, without the price of calling it
-                size = tracer.live() - start
-                if result.is_cpu or len(tracer.sources) > 1:
+                size = records.live() - start
+                if result.is_cpu or len(records.sources) > 1:
                     size -= result.nbytes
             fasten(graph, result, Token(row, size if size > 0 else 0))
         return
@@ -60,7 +60,7 @@ def hang(tracer: Tracer, row: Row, result: object, start: int | None) -> None:
     for tensor in results:
         graph = tensor.grad_fn
         if graph is not None:
-            token = token or Token(row, 0 if start is None else _left(tracer, results, start))
+            token = token or Token(row, 0 if start is None else _left(records, results, start))
             graph.register_prehook(token)
 
 
@@ -80,10 +80,10 @@ def fasten(graph: Any, result: torch.Tensor, token: Token) -> None:
         graph.register_prehook(token)
 
 
-def _left(tracer: Tracer, results: Sequence[torch.Tensor], start: int) -> int:
-    size = tracer.live() - start
+def _left(records: Records, results: Sequence[torch.Tensor], start: int) -> int:
+    size = records.live() - start
     for result in results:
-        if result.is_cpu or len(tracer.sources) > 1:
+        if result.is_cpu or len(records.sources) > 1:
             size -= result.nbytes
     return size if size > 0 else 0
 

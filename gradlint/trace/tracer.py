@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -13,23 +13,18 @@ from gradlint.trace import torch_api
 from gradlint.trace.events import Mode
 from gradlint.trace.kinds import ABSORBS, INHERITED, UNREAD, Kind
 from gradlint.trace.leaks import Leaks
-from gradlint.trace.log import ENTERED, LAST, MOST, Log, Recorder
 from gradlint.trace.memory import Source
 from gradlint.trace.places import DECORATED, Places, managed, on_stack
+from gradlint.trace.records import Records
 from gradlint.trace.rows import Rows
 from gradlint.trace.sampling import Sampling
-from gradlint.trace.swift import Swift
-from gradlint.trace.tasks import current_task, running_loop, task_name
 from gradlint.trace.threads import Open, Statement, Threads, ThreadState
 
-_mode, _clock = torch_api.mode, time.monotonic_ns
-_enabled, _inference, _loop = torch_api.is_grad_enabled, torch_api.is_inference, running_loop
+_mode, _enabled, _inference = torch_api.mode, torch_api.is_grad_enabled, torch_api.is_inference
 # Plain numbers: a member of an enumeration costs more to pack than all else of a record.
-_ENTER, _EXIT, _SET, _RESET = int(Kind.ENTER), int(Kind.EXIT), int(Kind.SET), int(Kind.RESET)
-_IMPLICIT, _DEVICE, _FORWARD, _MARK = int(Kind.IMPLICIT), int(Kind.DEVICE), int(Kind.FORWARD), int(Kind.MARK)
+_EXIT, _SET, _RESET = int(Kind.EXIT), int(Kind.SET), int(Kind.RESET)
+_IMPLICIT, _MARK = int(Kind.IMPLICIT), int(Kind.MARK)
 _GENERATOR = 0x20 | 0x200  # CO_GENERATOR, CO_ASYNC_GENERATOR
-# ns: forwards that follow each other faster share a record; those that reach no new height for longer.
-PAUSE, LONG = 5_000_000, 20_000_000
 # A script's mode is meant for all of it, and whoever writes a context manager sets the mode in these.
 _MEANT = {"<module>", "__enter__", "__exit__", "__init__", "__aenter__", "__aexit__"}
 
@@ -40,19 +35,12 @@ def _command() -> list[str]:
     return sys.orig_argv[1:] if command[:1] == ["-m"] else command
 
 
-def _nothing() -> None:
-    return None
-
-
 class Tracer:
     """Receives events from hooks and writes the log of this process."""
 
-    __slots__ = ("__dict__", "__weakref__", "_lock", "alone", "log", "more")  # the others where C finds them
-
     def __init__(self, folder: Path, sources: Sequence[Source], *, deep: bool = False) -> None:
-        self.folder, self.deep = folder, deep
-        self._measure(sources)
-        self.more: Callable[[], list[Source]] | None = None  # finds devices that the program begins to use
+        self.deep = deep
+        self.records = Records(folder, sources)
         self.places = Places(torch_api.FOLDER)
         self._sites = self.places.numbers
         self.threads = Threads()
@@ -62,37 +50,10 @@ class Tracer:
         self._sampling = Sampling()
         self._begin()
 
-    def use(self, sources: Sequence[Source]) -> None:
-        """Measure memory with these, the CPU's first."""
-        self._measure(sources)
-        self.log.record_with(self._recorder)
-
-    def _measure(self, sources: Sequence[Source]) -> None:
-        self.sources = list(sources)
-        self._cpu = self.sources[0].take
-        self._recorder: Recorder | None = getattr(self.sources[0], "recorder", None)
-        self.swift: Swift | None = getattr(self.sources[0], "swift", _nothing)()
-        self._count()
-
-    def _count(self) -> None:
-        """There are as many devices now."""
-        self._others = range(1, len(self.sources))
-        self.alone = not self._others  # nothing but the CPU is measured
-        self.live = self.sources[0].live if not self._others else self._live_everywhere
-
-    def _live_everywhere(self) -> int:
-        """Bytes of tensors in use on all devices together."""
-        return sum(source.live() for source in self.sources)
-
     def _begin(self) -> None:
         """Begin a log: at the start, and in a child that was forked."""
-        wall, monotonic = time.time_ns(), time.monotonic_ns()
-        self.log = Log(self.folder, f"{os.getpid()}-{monotonic}", wall, monotonic)
+        self.log = self.records.begin()
         self.internal: dict[str, int] = {}
-        self.log.record_with(self._recorder)
-        self._peaks = [0] * len(self.sources)  # of devices; the first, the CPU's, is the log's to keep
-        self._lock = threading.Lock()
-        self._lanes: dict[tuple[int, int], int] = {}
         self.places.write_to(self.log)
         self.leaks.write_to(self.log)
         self.rows.write_to(self.log)
@@ -106,8 +67,7 @@ class Tracer:
             torch=torch_api.VERSION,
             python=sys.version.split()[0],
         )
-        for number, source in enumerate(self.sources):
-            self._note_device(number, source)
+        self.records.note_devices()
 
     def enter(self, state: ThreadState, key: int, before: int, frame: FrameType, what: str) -> None:
         """A grad mode object was entered; ``before`` is the mode just before."""
@@ -122,12 +82,8 @@ class Tracer:
         elif made is not None or state.statements or state.suspending or before != state.mode:
             self._look(state, before, site)
         after = 2 if _inference() else 1 if _enabled() else 0  # `_mode`, without the price of calling it
-        read = self.alone or self._sampling.reads(site)
-        with self._lock:
-            words = self.log.words
-            number = words[ENTERED]
-            words[ENTERED] = number + 1
-            self._write(state, site, after | before << 2 | absorbs | (0 if read else UNREAD), _ENTER, read)
+        read = self.records.alone or self._sampling.reads(site)
+        number = self.records.enter(state, site, after | before << 2 | absorbs | (0 if read else UNREAD), read)
         region = Open(key, number, site, before, state.task)
         region.read = read
         if code.co_flags & _GENERATOR and not managed(frame):
@@ -152,8 +108,7 @@ class Tracer:
         if state.made is not None or state.statements or state.suspending or before != state.mode:
             self._look(state, before, region.site)
         after = 2 if _inference() else 1 if _enabled() else 0
-        with self._lock:
-            self._write(state, region.number, after | before << 2, _EXIT, region.read)
+        self.records.write(state, region.number, after | before << 2, _EXIT, region.read)
         if after != region.before and not any(other.key == key for other in state.stack):
             self.leaks.not_restored(region.site, Mode(region.before), Mode(after))
         while state.statements and state.statements[-1].depth > len(state.stack):
@@ -173,9 +128,8 @@ class Tracer:
             state.mode = after
             return
         self._look(state, before, site)
-        read = self.alone or self._sampling.reads(-site)  # apart from the region that it may be the making of
-        with self._lock:
-            self._write(state, site, after | before << 2, _SET, read)
+        read = self.records.alone or self._sampling.reads(-site)  # apart from the region that it may be the making of
+        self.records.write(state, site, after | before << 2, _SET, read)
         code = frame.f_code if frame.f_code.co_name not in _MEANT else None
         state.made = Statement(key, site, (before, after), len(state.stack), code)
         state.mode, state.site = after, site
@@ -195,22 +149,13 @@ class Tracer:
         if made is not None and made.key == key and made.site:
             state.made = None
             after = state.mode = _mode()
-            with self._lock:
-                self._write(state, made.site, after | after << 2, _RESET)
+            self.records.write(state, made.site, after | after << 2, _RESET)
 
     def forward_begins(self, state: ThreadState) -> None:
         """A root module's forward begins: what should have been put back by now is reported."""
         if state.made is not None:
             self._stands(state, state.made)
         self._settle(state)
-
-    def forward_ends(self, state: ThreadState, site: int) -> None:
-        """A root module's forward ends, which changes no mode; but if nothing was written of late, memory is."""
-        words = self.log.words
-        quiet = _clock() - words[LAST]
-        if quiet > LONG or (quiet > PAUSE and (self._others or self.sources[0].most() > words[MOST])):
-            with self._lock:
-                self._write(state, site, _mode() * 5, _FORWARD)
 
     def tell_rank(self) -> None:
         """Note which of several processes that train together this one is, if that has become known."""
@@ -224,15 +169,13 @@ class Tracer:
         self.tell_rank()
         state = self.threads.state
         state.busy = True
-        with self._lock:
-            self._write(state, 0, _mode() * 5, _MARK)
+        self.records.write(state, 0, _mode() * 5, _MARK)
         self._end(state)
         self.leaks.finish()
         for name, count in list(self.internal.items()):  # other threads may just be ending
             self.log.note(type="thread", thread=name, internal=count)
         self.log.note(type="end", time=time.monotonic_ns(), lost=self.log.lost)
-        with self._lock:
-            self.log.close()
+        self.records.close()
         state.busy = False
 
     def thread_ends(self) -> None:
@@ -266,69 +209,19 @@ class Tracer:
         self.internal[name] = self.internal.get(name, 0) + state.internal
         state.internal = 0
 
-    def _write(self, state: ThreadState, site: int, modes: int, kind: int, read: bool = True) -> None:
-        """Append a record, for all devices if they are to be read.
-
-        The lock is held, so that peaks and records stand in the same order.
-        """
-        if self.more is not None:
-            self._discover(self.more)
-        lane = state.lane
-        if lane < 0 or ((state.task or _loop() is not None) and current_task() != state.task):
-            lane = self._lane(state)
-        log = self.log
-        for number in self._others if read else ():  # before the event, so that the region which it ends is still open
-            live, peak = self.sources[number].take()
-            log.record(_clock(), live, peak, number, lane, modes, _DEVICE)
-            self._peaks[number] = max(peak, self._peaks[number])
-        swift = log.swift
-        if swift is not None and swift(site, lane, modes, kind):
-            return
-        live, peak = self._cpu()
-        log.record(_clock(), live, peak, site, lane, modes, kind)
-        if peak > log.words[MOST]:
-            log.words[MOST] = peak
-
-    def _discover(self, more: Callable[[], list[Source]]) -> None:
-        """Measure devices too that the program has begun to use; devices are found all at once."""
-        found = more()
-        if not found:
-            return
-        self.more = None
-        for source in found:
-            self._note_device(len(self.sources), source)
-            self.sources.append(source)
-            self._peaks.append(0)
-        self._count()
-
-    def _note_device(self, number: int, source: Source) -> None:
-        self.log.note(type="device", id=number, name=source.name, source=source.label, exact=source.exact)
-
     def out_of_memory(self, text: str) -> None:
         """A device has no room left: say where the program is, and which lines hold most for backward."""
         inside = ", ".join(self.open_regions()) or "no grad mode"
         holding = ", ".join(f"{self.places.text(site)} ({number:,} bytes)" for site, number in self.rows.holding(3))
         self.log.note(type="note", text=f"{text}; inside {inside}; held for backward: {holding or 'nothing known'}")
 
-    def _lane(self, state: ThreadState) -> int:
-        """The number of this thread and asyncio task."""
-        task = current_task()
-        key = (threading.get_ident(), task)
-        lane = self._lanes.get(key)
-        if lane is None:
-            lane = self._lanes[key] = len(self._lanes)
-            self.log.note(type="lane", id=lane, thread=threading.current_thread().name, task=task_name(task))
-        state.lane, state.task = lane, task
-        return lane
-
     def _look(self, state: ThreadState, before: int, site: int) -> None:
         """Compare with what was last seen, and with what should have been put back by now."""
         if before != state.mode:
             if state.mode >= 0:
-                with self._lock:
-                    self._write(state, site, before | state.mode << 2, _IMPLICIT)
+                self.records.write(state, site, before | state.mode << 2, _IMPLICIT)
             elif state.lane < 0:
-                self._lane(state)
+                self.records.lane(state)
             state.mode = before
         if state.made is not None:
             self._stands(state, state.made)
@@ -384,13 +277,10 @@ class Tracer:
         state = self.threads.state
         state.busy = True
         try:
-            with self._lock:
-                self._write(state, 0, _mode() * 5, _MARK)
-            live = {source.name: source.live() for source in self.sources}
+            self.records.write(state, 0, _mode() * 5, _MARK)
+            return self.records.live_and_peaks()
         finally:
             state.busy = False
-        peaks = self.log.words[MOST], *self._peaks[1:]
-        return live, {source.name: peak for source, peak in zip(self.sources, peaks, strict=True)}
 
     def open_regions(self) -> tuple[str, ...]:
         """The places whose regions this thread is in, outermost first."""
@@ -403,7 +293,5 @@ class Tracer:
         state = self.threads.state
         state.lane, state.internal = -1, 0
         for region in state.stack:
-            region.number = self.log.words[ENTERED]
-            self.log.words[ENTERED] += 1
             region.inherited = region.read = True
-            self._write(state, region.site, state.mode | region.before << 2 | INHERITED, _ENTER)
+            region.number = self.records.enter(state, region.site, state.mode | region.before << 2 | INHERITED)

@@ -6,7 +6,7 @@ struct met { PyObject *code; int kind; };
 
 typedef struct {
     PyObject_HEAD
-    PyObject *tracer, *threads, *kind, *closed, *numbers, *inference, *enabled, *loop, *broke;  /* of Python */
+    PyObject *records, *threads, *kind, *closed, *numbers, *inference, *enabled, *loop, *broke;  /* of Python */
     PyObject *state;  /* that of the thread which asked last */
     uint64_t thread;
     struct met codes[CODES];
@@ -14,7 +14,7 @@ typedef struct {
 
 #define FIELD(type, name) {#name, offsetof(type, name)}
 static const struct field tracing_fields[] = {
-    FIELD(Tracing, tracer), FIELD(Tracing, threads), FIELD(Tracing, kind), FIELD(Tracing, closed),
+    FIELD(Tracing, records), FIELD(Tracing, threads), FIELD(Tracing, kind), FIELD(Tracing, closed),
     FIELD(Tracing, numbers), FIELD(Tracing, inference), FIELD(Tracing, enabled), FIELD(Tracing, loop),
     FIELD(Tracing, broke), {NULL, 0}};
 
@@ -60,8 +60,8 @@ static int kind_of(Tracing *t, PyObject *code) {
 
 /* The log that records are made for here, if nothing but the CPU is measured. */
 static struct log *quick(Tracing *t) {
-    if (SLOT(t->tracer, alone) != Py_True || SLOT(t->tracer, more) != Py_None) return NULL;
-    PyObject *swift = SLOT(SLOT(t->tracer, log), swift);
+    if (SLOT(t->records, alone) != Py_True || SLOT(t->records, more) != Py_None) return NULL;
+    PyObject *swift = SLOT(SLOT(t->records, log), swift);
     if (!PyCFunction_Check(swift) || PyCFunction_GET_FUNCTION(swift) != record_definition.ml_meth) return NULL;
     return PyCapsule_GetPointer(PyCFunction_GET_SELF(swift), NULL);
 }
@@ -70,7 +70,7 @@ static struct log *quick(Tracing *t) {
 static int may_record(Tracing *t, PyObject *state) {
     if (number(SLOT(state, lane)) < 0 || number(SLOT(state, task))) return 0;
     PyObject *loop = PyObject_CallNoArgs(t->loop);
-    PyObject *held = loop == Py_None ? PyObject_CallMethodNoArgs(SLOT(t->tracer, lock), name_locked) : NULL;
+    PyObject *held = loop == Py_None ? PyObject_CallMethodNoArgs(SLOT(t->records, lock), name_locked) : NULL;
     Py_XDECREF(loop), Py_XDECREF(held);
     return held == Py_False;
 }
@@ -112,9 +112,9 @@ static PyObject *filled(PyTypeObject *type, const struct field *fields, PyObject
 PyObject *gradlint_tracing(PyObject *given) {
     PyObject *made = filled(&TracingType, tracing_fields, given);
     if (!made) return NULL;
-    PyObject *type = (PyObject *)Py_TYPE(((Tracing *)made)->tracer);
+    PyObject *type = (PyObject *)Py_TYPE(((Tracing *)made)->records);
     if (!find(type, "alone", &at.alone) && !find(type, "more", &at.more) && !find(type, "log", &at.log) &&
-        !find(type, "_lock", &at.lock)) return made;
+        !find(type, "lock", &at.lock)) return made;
     Py_DECREF(made);
     return NULL;
 }

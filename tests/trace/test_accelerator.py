@@ -73,7 +73,7 @@ def test_devices_appear_when_the_program_begins_to_use_them(tmp_path: Path) -> N
     allocator = Allocator()
     begun: list[bool] = []
     running = session.start(tmp_path, deep=False)
-    running.tracer.more = lambda: [Device("cuda", 0, allocator.statistics, allocator.reset)] if begun else []
+    running.tracer.records.more = lambda: [Device("cuda", 0, allocator.statistics, allocator.reset)] if begun else []
     try:
         with torch.no_grad():
             pass

@@ -216,7 +216,7 @@ def test_what_was_compiled_beside_threads_that_run_forwards_is_not_compiled_agai
     with trace() as t:
         running = session.active()
         assert running is not None
-        swift = running.tracer.swift is not None
+        swift = running.tracer.records.swift is not None
         thread = threading.Thread(target=elsewhere)
         thread.start()
         assert turn[0].wait(60)

@@ -63,7 +63,7 @@ class Devices:
         from gradlint.trace import session
 
         running = session.active()
-        return running.tracer.sources[0].live() if running else 0
+        return running.tracer.records.sources[0].live() if running else 0
 
     def statistics(self, index: int) -> Statistics:
         now = self.used(index)

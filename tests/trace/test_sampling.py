@@ -20,7 +20,7 @@ NAME = "cuda:0"
 def traced(folder: Path, allocator: Allocator, program: Callable[[], None]) -> Trace:
     """What a program that has a device from its start is told of."""
     running = session.start(folder, deep=False)
-    running.tracer.more = lambda: [Device("cuda", 0, allocator.statistics, allocator.reset)]
+    running.tracer.records.more = lambda: [Device("cuda", 0, allocator.statistics, allocator.reset)]
     try:
         program()
     finally:
