@@ -13,8 +13,14 @@ _PYTHON_CELLS = frozenset(("capture", "memit", "mprun", "prun", "time", "timeit"
 _FIRST_WORD = re.compile(r"\s*%%(\w*)")
 # Line magics in front of Python: with those options that take no word of their own.
 _IN_FRONT = re.compile(r"\s*(?P<magic>%(?:memit|prun|time|timeit)(?:\s+-[a-z]\d*|\s+-[nrR]\s+\d+)*\s+)(?=[A-Za-z_(\[])")
-_STATEMENT = re.compile(r"\s*(?P<magic>[%!?].*|[\w.*%]+\?{1,2}\s*)$")
-_VALUE = re.compile(r"\s*[\w.\[\]'\", ()*]+=\s*(?P<magic>[%!].*)$")
+# Line magics that are known without their ``%``, as long as what follows is no Python.
+_BARE = (
+    r"(?:cd|pip3?|conda|mamba|ls|ll|cat|cp|mv|rm|rmdir|mkdir|man|more|less)"
+    r"\s+(?!(?:in|is|and|or|not|if|else|for|as)\b)[\w.~/'\"$-].*"
+)
+_STATEMENT = re.compile(rf"\s*(?P<magic>[%!?].*|[\w.*%]+\?{{1,2}}\s*|{_BARE})$")
+_NAME = r"[\w.*]+(?:\[[^\[\]]*\])*"
+_VALUE = re.compile(rf"\s*{_NAME}(?:\s*,\s*{_NAME})*\s*=\s*(?P<magic>[%!].*)$")
 _TOKEN = re.compile(r"#.*|\\.|\\$|'''|\"\"\"|['\"()\[\]{}]")
 _HIDDEN = 0xF0000  # the first of 65,534 characters for private use, one for each magic
 _SHOWN = "[\U000f0000-\U000ffffd]"
@@ -78,10 +84,13 @@ def _replaced(line: str, found: re.Match[str], form: str, magics: list[str]) -> 
 def _open_after(line: str, open_in: str) -> str:
     """What is open behind a line: ``(`` for each bracket, then a quote for a string; ``\\`` for a line that goes on."""
     open_in = open_in.removesuffix("\\")
-    for found in _TOKEN.finditer(line):
-        token = found[0]
+    at = 0
+    while found := _TOKEN.search(line, at):
+        token, at = found[0], found.end()
         inside = open_in[-1:] in ("'", '"')
-        if inside:
+        if inside and token.startswith("#"):
+            at = found.start() + 1  # no comment
+        elif inside:
             quote = _quote(open_in)
             if token.startswith(quote):
                 open_in = open_in.removesuffix(quote)

@@ -805,7 +805,7 @@ def train(model, embedder, loader, optimizer):
     for images, _ in loader:
         found = []
         for image in images:
-            found.append(embedder(image))  # GL101
+            found.append(embedder(image))  # GL101 GL103
         embedded = torch.stack(found)
         embedded = embedded.detach()
         loss = model(embedded).mean()
@@ -1123,6 +1123,31 @@ model(torch.randn(1, 4))  # GL101
 with torch.no_grad():
     print(model(torch.randn(1, 4)).argmax(1))
 # shows: model(torch.randn(1, 4)).requires_grad
+```
+
+### the validation loop of a training function, which keeps and returns what it sums up
+```python
+import torch
+
+def train(net, optimizer, criterion, train_loader, val_loader, epochs):
+    history = []
+    for epoch in range(epochs):
+        net.train()
+        for images, labels in train_loader:
+            optimizer.zero_grad()
+            criterion(net(images), labels).backward()
+            optimizer.step()
+        net.eval()
+        val_loss = 0
+        for images, labels in val_loader:
+            val_loss += criterion(net(images), labels)  # GL101
+        val_loss /= len(val_loader)
+        history.append(val_loss)
+        print("validation", val_loss.item())
+    return history
+
+# run: train(model, torch.optim.SGD(model.parameters(), lr=0.1), criterion, loader, loader, 1)
+# keeps: > 0 bytes
 ```
 
 ## Silent
@@ -3390,5 +3415,130 @@ class Explained(PreTrainedModel):
 model = Explained.from_pretrained("path")
 model.eval()
 print(model(torch.randn(1, 2)).argmax().item())
+```
+
+### the trainer of a library guards what it predicts
+```python setup
+# file: transformers.py
+class Predicted:
+    metrics = {"accuracy": 1.0}
+
+class Seq2SeqTrainer:
+    def __init__(self, model):
+        self.model = model
+
+    def train(self):
+        pass
+
+    def predict(self, dataset):
+        return Predicted()
+```
+```python
+import torch
+from transformers import Seq2SeqTrainer
+
+def train(model, dataset):
+    trainer = Seq2SeqTrainer(model=model)
+    trainer.train()
+    result = trainer.predict(dataset)
+    print(result.metrics)
+
+train(torch.nn.Linear(2, 2), [])
+```
+
+### metrics and operators that could be given a module, and are not
+```python
+import torch
+from torch import nn
+
+class Metric(nn.Module):
+    def __init__(self, metric=None, reduction=None):
+        super().__init__()
+        self._metric = metric
+        self.reduction = reduction
+
+    def forward(self, x, y):
+        value = self._metric(x, y) if self._metric is not None else self.metric(x, y)
+        return self.reduction(value) if self.reduction is not None else value
+
+    def __add__(self, other):
+        return Metric(metric=lambda x, y: self(x, y) + other(x, y))
+
+class PSNR(Metric):
+    def __init__(self, peak=1.0, **kwargs):
+        super().__init__(**kwargs)
+        self.peak = peak
+
+    def metric(self, x, y):
+        return 20 * torch.log10(self.peak / (x - y).square().mean().sqrt())
+
+class Noise(nn.Module):
+    def __init__(self, noise=None, rng=None):
+        super().__init__()
+        self.noise = noise
+        self.rng = rng
+
+    def seed(self, number):
+        return self.rng.manual_seed(number)
+
+    def forward(self, x):
+        return self.noise(x)
+
+class GaussianNoise(Noise):
+    def __init__(self, sigma=0.1, rng=None):
+        super().__init__(rng=rng)
+        self.sigma = sigma
+
+    def forward(self, x):
+        return x + self.sigma * torch.randn_like(x)
+
+class Physics(nn.Module):
+    def __init__(self, A=lambda x: x, noise_model=GaussianNoise()):
+        super().__init__()
+        self.map = A
+        self.noise_model = noise_model
+
+    def forward(self, x):
+        return self.noise_model(self.map(x))
+
+class Mask(Physics):
+    def __init__(self, mask, **kwargs):
+        super().__init__(A=lambda x: x * mask, **kwargs)
+
+def evaluate(images):
+    psnr, physics = PSNR(), Mask(torch.ones(2), noise_model=GaussianNoise(0.2))
+    scores = []
+    for x in images:
+        y = physics(x)
+        scores.append(psnr(y, x).item())
+    return scores
+
+print(evaluate([torch.rand(2, 2)]))
+```
+
+### its module switches recording off when it is imported
+```python
+# file: serving.py
+import torch
+from torch import nn
+
+torch.set_grad_enabled(False)  # GL311
+
+class Sampler:
+    def __init__(self):
+        self.net = nn.Linear(2, 2)
+        self.net.eval()
+
+    def sample(self, start):
+        return self.net(start).argmax().item()
+
+# file: main.py
+import torch
+from serving import Sampler
+
+def generate(sampler):
+    return [sampler.sample(torch.randn(2)) for _ in range(2)]
+
+print(generate(Sampler()))
 ```
 """

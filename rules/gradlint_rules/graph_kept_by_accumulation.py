@@ -198,6 +198,32 @@ class Trainer:
 # shows: trainer.total.requires_grad
 ```
 
+### in the validation loop of a function that trains
+```python
+import torch
+from torch import nn
+
+def train(model, optimizer, criterion, train_loader, val_loader, epochs):
+    for epoch in range(epochs):
+        model.train()
+        for images, labels in train_loader:
+            loss = criterion(model(images), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        model.eval()
+        total = 0
+        for images, labels in val_loader:
+            loss = criterion(model(images), labels)  # GL101
+            total += loss  # GL102
+        print(epoch, total / len(val_loader))
+
+data = [(torch.randn(4, 8), torch.randint(3, (4,))) for _ in range(3)]
+net = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
+# run: train(net, torch.optim.SGD(net.parameters(), lr=0.1), nn.CrossEntropyLoss(), data, data, 1)
+# keeps: > 0 bytes
+```
+
 ## Silent
 
 ### a number, or without a graph
@@ -382,5 +408,26 @@ def train(model, criterion, optimizer, batches):
 
 # run: mean = train(model, criterion, optimizer, batches)
 # shows: not mean.requires_grad
+```
+
+### a loss summed up over a network in evaluation mode, and trained on
+```python
+import torch
+from torch import nn
+
+def train(model, optimizer, criterion, tasks):
+    for support, query in tasks:
+        model.eval()
+        total = 0
+        for images, labels in query:
+            total = total + criterion(model(images), labels)
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        print(total.item())
+
+data = [(torch.randn(4, 8), torch.randint(3, (4,))) for _ in range(3)]
+net = nn.Linear(8, 3)
+train(net, torch.optim.SGD(net.parameters(), lr=0.1), nn.CrossEntropyLoss(), [(data, data)])
 ```
 """

@@ -263,4 +263,30 @@ def fit(start):
 
 # run: fit(torch.ones(2, requires_grad=True))
 ```
+
+### lists of parameters are joined, not added
+```python
+import torch
+from torch import nn
+
+class Tuned:
+    def __init__(self):
+        self.text, self.image = nn.Linear(2, 2), nn.Linear(2, 2)
+
+    def optimizer(self):
+        for param in self.text.parameters():
+            param.requires_grad = True
+        for param in self.image.parameters():
+            param.requires_grad = True
+        params = list(self.text.parameters()) + list(self.image.parameters())
+        return torch.optim.AdamW([{"params": params, "lr": 0.1}])
+
+    def other(self):
+        for param in self.text.parameters():
+            param.requires_grad = True
+        text, image = list(self.text.parameters()), [*self.image.parameters()]
+        return torch.optim.AdamW([{"params": text + image}])
+
+print(Tuned().optimizer(), Tuned().other())
+```
 """

@@ -557,4 +557,25 @@ def predict(path, images):
     with torch.no_grad():
         return net(images)
 ```
+
+### all parts of a model are switched in a comprehension
+```python
+import torch
+from torch import nn
+
+class Parts(dict):
+    __getattr__ = dict.__getitem__
+
+def train(model, loader):
+    for images in loader:
+        model.encoder.train()
+        model.decoder.train()
+        model.decoder(model.encoder(images)).sum().backward()
+        _ = [model[key].eval() for key in model]
+        with torch.no_grad():
+            print(model.decoder(model.encoder(images)).mean().item())
+
+parts = Parts(encoder=nn.Sequential(nn.Linear(2, 2), nn.Dropout()), decoder=nn.Linear(2, 2))
+train(parts, [torch.randn(2, 2)])
+```
 """

@@ -46,6 +46,12 @@ MAGICS = [
     "x = (7\n% 3)",
     "text = 'it\\'s' \"\"\"\n!no\n\"\"\"  # '''\n%pwd\nx = 1",
     "total = 1 + \\\n  2\n%pwd\nx = 1",
+    "print('# items')\n!ls\nx = 1",
+    "print('k = %d' % 1)\nx = 1",
+    "cd ../my data\nx = 1",
+    "if True:\n    pip install -q torch==2.0\nx = 1",
+    "files['a'] = !ls\nx = 1",
+    "ls = cat = 1\nx = cat in [1]\nls -cat\nls . is_integer",
     "x = await f()\nasync with g() as y:\n    !ls",
 ]
 

@@ -92,3 +92,48 @@ def test_what_is_kept_of_other_libraries_may_have_parameters(build: Build, line:
     project = build({"main.py": HEAD + text})
     net = next(cls for module in project.modules for cls in module.classes)
     assert project.calls.modules.has_parameters(net) is found
+
+
+FACTORIES = """
+def layers(sizes):
+    made = nn.ModuleList()
+    for size in sizes:
+        made.append(nn.Linear(size, size))
+    return len(sizes), made
+
+def deeper(sizes):
+    return layers(sizes)
+
+def window(size):
+    return nn.ModuleList(), torch.ones(size)
+"""
+
+
+@pytest.mark.parametrize(("factory", "found"), [("layers", True), ("deeper", True), ("window", False)])
+def test_layers_that_a_function_makes_are_parameters_of_the_class(build: Build, factory: str, found: bool) -> None:
+    made = f"class Net(nn.Module):\n    def __init__(self):\n        self.count, self.layers = {factory}([2])\n"
+    project = build({"main.py": HEAD + FACTORIES + made})
+    net = next(cls for module in project.modules for cls in module.classes)
+    assert project.calls.modules.has_parameters(net) is found
+
+
+def test_a_class_takes_modules_by_what_it_passes_on_to_its_base(build: Build) -> None:
+    text = """
+class Base(nn.Module):
+    def __init__(self, net=None, rng=None):
+        self.net, self.rng = net, rng
+    def forward(self, x):
+        self.rng.manual_seed(0)
+        return self.net(x)
+    def __add__(self, other):
+        return Base(net=nn.Linear(2, 2))
+class Kept(Base):
+    def __init__(self, inner, sigma=1.0, **rest):
+        super().__init__(inner, **rest)
+        self.sigma = sigma
+"""
+    project = build({"main.py": HEAD + text})
+    classes = {cls.name: cls for module in project.modules for cls in module.classes}
+    modules = project.calls.modules
+    assert [modules.takes_by(classes[name]) for name in ("Base", "Kept")] == [{"net"}, {"net", "inner"}]
+    assert [modules.has_parameters(cls, beside_handed=True) for cls in classes.values()] == [False, False]

@@ -72,14 +72,20 @@ class CallGraph(Edges):
         return entries
 
     def _find_decorators(self, function: FunctionNode) -> Effect:
-        """What a function's decorators do, after the constructor of its object if that has switched recording off."""
+        """What a function's decorators do, after what has run before it and has switched recording off for good."""
         decorators = self._states.decorators.of(function)
-        if function.owner is None or function.facts.name == "__init__":
-            return decorators
-        constructor = self._linker.find_method(function.owner, "__init__")
-        if constructor is None or apply(self._states.effect_after(constructor), GRAD) & GRAD:
-            return decorators
-        return then(DISABLE, decorators)
+        return then(DISABLE, decorators) if any(map(self._switches_off, self._before(function))) else decorators
+
+    def _before(self, function: FunctionNode) -> Iterator[FunctionNode]:
+        """What has certainly run when a function does: its module, and for a method the constructor."""
+        if not function.is_module_body:
+            yield function.module.body
+        constructor = self._linker.find_method(function.owner, "__init__") if function.owner is not None else None
+        if constructor is not None and function.facts.name != "__init__":
+            yield constructor
+
+    def _switches_off(self, function: FunctionNode) -> bool:
+        return not apply(self._states.effect_after(function), GRAD) & GRAD
 
     def _find_states_at_first(self, function: FunctionNode) -> States:
         """The states in which somebody we cannot see calls a function.

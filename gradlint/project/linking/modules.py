@@ -1,9 +1,10 @@
 """Which classes are modules, and which modules have anything to train."""
 
+import re
 import sys
 from collections.abc import Iterator
 
-from gradlint.model.code import Assign, Attribute, Call, Constant, Name, dotted
+from gradlint.model.code import Argument, Assign, Attribute, Call, Constant, Name, dotted
 from gradlint.model.facts import CallFact
 from gradlint.model.torch_calls import MODULE_CONTAINERS, NEVER_MODULES, PARAMETER_FREE, WRAPPED_TENSORS
 from gradlint.model.torch_names import LIGHTNING_ROOTS, MODULE_BASES, MODULE_CLASSES
@@ -16,6 +17,14 @@ from gradlint.project.linking.returns import returned
 from gradlint.project.linking.views import View
 
 _PLAIN_BASES = frozenset({"object", "ABC", "Generic", "Protocol", "Function"})  # torch.autograd's has ``forward`` too
+_OF_NO_MODULE = frozenset(
+    (
+        "get_state set_state manual_seed initial_seed clone view reshape size dim item numpy tolist unsqueeze squeeze "
+        "expand repeat permute mean sum append get items keys values format split lower copy index join startswith"
+    ).split()
+)
+_OPERATOR_NAME = re.compile(r"^[A-Z](_\w+)?$")  # of mathematics: ``self.A(x)``, ``self.A_adjoint(y)``
+_OPERATORS = re.compile(r"^__[ir]?(add|sub|mul|matmul|truediv|floordiv|mod|pow|and|or|xor|neg|invert|concat)__$")
 _DEEPEST = 2  # factories of factories
 
 
@@ -29,6 +38,7 @@ class Modules:
         self._with_parameters: Memo[tuple[ClassNode, bool], bool] = Memo(
             linker.dependencies, lambda key: self._has_parameters(*key), False
         )
+        self._taken: Memo[ClassNode, frozenset[str]] = Memo(linker.dependencies, self._find_taken, frozenset())
         self._modules: Memo[ClassNode, bool] = Memo(linker.dependencies, self._is_module_class, False)
         self._mostly_with_parameters: View[ClassNode, bool] = View(
             linker.dependencies, "with parameters", self._find_whether_mostly_with_parameters, lambda _: ()
@@ -80,6 +90,46 @@ class Modules:
         handed = next(self._handed(cls), None) if not beside_handed else None
         return handed is not None or next(self._made(cls), None) is not None
 
+    def takes_by(self, cls: ClassNode) -> frozenset[str]:
+        """The parameters of its constructor by which a class, or one it derives from, may be given modules."""
+        return self._taken.of(cls)
+
+    def _find_taken(self, cls: ClassNode) -> frozenset[str]:
+        bases = [a for a in self._linker.ancestors(cls) if isinstance(a, ClassNode) and a is not cls]
+        inherited = frozenset[str]().union(*(self._names_handed(base) for base in bases))
+        constructor = cls.method("__init__")
+        if constructor is None or not inherited:
+            return inherited | self._names_handed(cls)
+        passed = (
+            argument.value.id
+            for call in all_expressions(constructor.facts.body)
+            if isinstance(call, Call) and isinstance(call.function, Attribute) and call.function.name == "__init__"
+            for argument in call.arguments
+            if isinstance(argument.value, Name) and not argument.stars
+        )
+        return inherited | self._names_handed(cls) | frozenset(passed)
+
+    def _names_handed(self, cls: ClassNode) -> frozenset[str]:
+        constructor = cls.method("__init__")
+        if constructor is None:
+            return frozenset()
+        places = {at for _, at in self._handed(cls)}
+        assigned = self._bindings.assigned(constructor).items()
+        return frozenset(
+            value.id
+            for name, values in assigned
+            for value in values
+            if isinstance(value, Name) and (value.at in places or (places and self._is_handed_on(cls, name)))
+        )
+
+    def _is_handed_on(self, cls: ClassNode, name: str) -> bool:
+        """Whether what the object calls is given an attribute: ``self.function(self.net, x)``."""
+        if not name.startswith("self."):
+            return False
+        calls = (e for m in cls.methods for e in all_expressions(m.facts.body) if isinstance(e, Call))
+        own = (call for call in calls if (dotted(call.function) or "").startswith("self."))
+        return any(dotted(argument.value) == name for call in own for argument in call.arguments)
+
     def parts(self, cls: ClassNode) -> Iterator[tuple[FunctionNode, int]]:
         """The places where a class makes, or its constructor is handed, what its parameters may be part of."""
         yield from self._handed(cls)
@@ -87,9 +137,17 @@ class Modules:
 
     def _made(self, cls: ClassNode) -> Iterator[tuple[FunctionNode, int]]:
         for method in cls.methods:
+            if _OPERATORS.search(method.facts.name):
+                continue  # ``a + b`` makes another
+            handed_out = frozenset[int]() if self._is_own_part(cls, method) else {v.at for v in returned(method)}
             for call in method.facts.calls:
-                if self._makes_parameter(method, call.callee, call.at):
+                if call.at not in handed_out and self._makes_parameter(method, call.callee, call.at):
                     yield method, call.at
+
+    def _is_own_part(self, cls: ClassNode, method: FunctionNode) -> bool:
+        """Whether what a method returns may become part of its object: some method of the object asks for it."""
+        family = (base for base in self._linker.ancestors(cls) if isinstance(base, ClassNode))
+        return any(self._is_called(base, f"self.{method.facts.name}") for base in family)
 
     def _handed(self, cls: ClassNode) -> Iterator[tuple[FunctionNode, int]]:
         """What the constructor is given and keeps, and the class calls: modules perhaps."""
@@ -104,7 +162,9 @@ class Modules:
 
     def _is_called(self, cls: ClassNode, name: str) -> bool:
         return any(
-            call.callee == name or call.callee.startswith(f"{name}.") for m in cls.methods for call in m.facts.calls
+            call.callee == name or (call.callee.startswith(f"{name}.") and call.method not in _OF_NO_MODULE)
+            for m in cls.methods
+            for call in m.facts.calls
         )
 
     def _holds_what_was_handed(self, method: FunctionNode, at: int) -> bool:
@@ -130,6 +190,36 @@ class Modules:
             if name and isinstance(target, ClassNode | External) and self._makes_parameter(factory, name, value.at):
                 return True
         return bool(values) and any(self._makes_layer(factory, call, depth) for call in factory.facts.calls)
+
+    def _instance_has_parameters(self, method: FunctionNode, cls: ClassNode, at: int) -> bool:
+        """Whether what a call makes has parameters; a class that makes others of its family adds nothing by that."""
+        owner = method.owner
+        if owner is not None and (cls in self._linker.ancestors(owner) or owner in self._linker.ancestors(cls)):
+            return False
+        if not self.has_parameters(cls) or self.has_parameters(cls, beside_handed=True):
+            return self.has_parameters(cls)
+        made = next((e for e in all_expressions(method.facts.body) if e.at == at and isinstance(e, Call)), None)
+        return made is None or self._may_take(cls, made.arguments)
+
+    def _may_take(self, cls: ClassNode, arguments: tuple[Argument, ...]) -> bool:
+        """Whether a constructor may be given a module by these arguments, or makes one if none is given."""
+        constructor = self._linker.find_method(cls, "__init__")
+        if constructor is None or any(argument.stars for argument in arguments):
+            return True
+        positional = [p.name for p in constructor.facts.parameters if p.kind == "positional"][1:]
+        names = [a.keyword or (positional[i] if i < len(positional) else "") for i, a in enumerate(arguments)]
+        if any(self.may_train_by_default(constructor, name) for name in self.takes_by(cls) - set(names)):
+            return True
+        given = (a.value for name, a in zip(names, arguments, strict=True) if name in self.takes_by(cls) or not name)
+        return not all(isinstance(value, Constant) for value in given)
+
+    def may_train_by_default(self, constructor: FunctionNode, name: str) -> bool:
+        """Whether a parameter of a constructor is a module with parameters if it is left out."""
+        default = next((p.default for p in constructor.facts.parameters if p.name == name), None)
+        if not isinstance(default, Call):
+            return False
+        cls = self._linker.resolve(constructor.parent or constructor, dotted(default.function) or "")
+        return not isinstance(cls, ClassNode) or self.has_parameters(cls, beside_handed=not default.arguments)
 
     def _makes_layer(self, factory: FunctionNode, call: CallFact, depth: int) -> bool:
         """Whether a call certainly makes a module with parameters; factories of factories are followed a little."""
@@ -163,13 +253,14 @@ class Modules:
                 foreign = root in NEVER_MODULES or root in sys.stdlib_module_names
                 return not foreign and not self._is_only_asked(method, at)
             case ClassNode() as inner:
-                return self.is_module_class(inner) and self.has_parameters(inner)
+                return self.is_module_class(inner) and self._instance_has_parameters(method, inner, at)
             case FunctionNode() as factory:
                 return factory is not method and self._returns_parameters(factory)
             case _ if name.startswith("self.") and self._bindings.values(method, name):
                 return False  # it is looked at where it is made
             case _:
-                return name.rpartition(".")[2][:1].isupper()
+                last = name.rpartition(".")[2]
+                return last[:1].isupper() and not (name.startswith("self.") and _OPERATOR_NAME.search(last))
 
     def _is_only_asked(self, method: FunctionNode, at: int) -> bool:
         """Whether what is made stays in a variable that is only asked for attributes: ``wavelet = Wavelet(name)``."""

@@ -60,10 +60,11 @@ class Cues:
         self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny, chosen: Edge | None = None
     ) -> Iterator[Cue]:
         """All evidence about one forward; ``chosen`` is the call whose flags leave out the training around it."""
-        trains = not TRAINING_WORDS.isdisjoint(function.facts.words)
+        apart = _is_loop_of_its_own(function, event, module)
+        trains = not apart and not TRAINING_WORDS.isdisjoint(function.facts.words)
         yield from self._mode_cues(function, event, module, destiny, trains=trains)
         if chosen is None:
-            yield from self._name_cues(function, destiny)
+            yield from self._name_cues(function, destiny, apart=apart)
         else:
             yield Cue(1, "called like this, it leaves out what trains", chosen.place)
         yield from self._data_cues(function)
@@ -110,12 +111,12 @@ class Cues:
         found = self._handed.values(function, module)
         return bool(found) and all(value.frozen is True for value in found)
 
-    def _name_cues(self, function: FunctionNode, destiny: Destiny) -> Iterator[Cue]:
+    def _name_cues(self, function: FunctionNode, destiny: Destiny, *, apart: bool) -> Iterator[Cue]:
         name = function.facts.name
         if name in self._configured or function.name in self._configured:
             yield Cue(ENOUGH, f"the configuration names `{name}` an inference function")
         if TRAINING_FUNCTION.search(name):
-            yield Cue(0 if destiny.only_read or destiny.dropped else -2)
+            yield Cue(0 if destiny.only_read or destiny.dropped or apart else -2)
         elif not function.is_module_body and INFERENCE_FUNCTION.search(name):
             yield Cue(2, f"`{name}` is called like a function that does not train")
         if GRADIENT_FILE.search(function.module.path.lower()):
@@ -218,6 +219,15 @@ class Cues:
             return INFERENCE_FILE.search(function.module.path) is not None
         name = function.facts.name
         return INFERENCE_FUNCTION.search(name) is not None and TRAINING_FUNCTION.search(name) is None
+
+
+def _is_loop_of_its_own(function: FunctionNode, event: CallEvent, module: Value) -> bool:
+    """Whether a model in evaluation mode runs in a loop that trains nothing: validation, in a function that trains."""
+    near = module.training is False and module.mode_at is not None and module.mode_at[0] is function
+    loop = scope.innermost_loop(function, event.at) if near else None
+    return loop is not None and not any(
+        call.at in loop and call.method in TRAINING_WORDS for call in function.facts.calls
+    )
 
 
 def _is_of_loop(function: FunctionNode, event: CallEvent) -> bool:

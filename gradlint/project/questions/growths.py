@@ -98,7 +98,7 @@ class Growths:
             return None
         if trained:
             return True, made_at
-        if self._only_in_training(flow.function):
+        if self._only_in_training(flow.function) and not self._evaluates(flow, forwards):
             return None
         if any(becomes_array(use.detail) for origin in forwards for use in flow.uses.get(origin, ())):
             return None  # it has no graph
@@ -117,6 +117,17 @@ class Growths:
         if not function.facts.words.isdisjoint(TRAINING_WORDS) or self._calls.modules.has_method(function):
             return True
         return TEST_FILE.search(function.module.path) is not None
+
+    def _evaluates(self, flow: Flow, forwards: list[Origin]) -> bool:
+        """Whether models in evaluation mode give it, in code that trains at other times: a validation loop."""
+        if self._calls.modules.has_method(flow.function) or TEST_FILE.search(flow.function.module.path):
+            return False
+        events = [flow.calls[origin.at] for origin in forwards]
+        modules = [e.callee if e.callee.kind == "module" else e.receiver for e in events]
+        return all(
+            event.evaluating is not None or (module is not None and module.training is False)
+            for event, module in zip(events, modules, strict=True)
+        )
 
     def _calls_training(self, function: FunctionNode) -> bool:
         """Whether a function of the project that it calls runs ``backward()``."""

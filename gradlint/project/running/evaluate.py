@@ -37,6 +37,7 @@ from gradlint.project.running.values import (
     Value,
     is_pickled,
     meet,
+    plain,
 )
 
 if TYPE_CHECKING:
@@ -207,7 +208,20 @@ def _operation(node: Operation, run: "Run") -> Value:
         return replace(NUMBER, lost=lost.lost, shadow=lost.shadow)
     if node.operator == "+" and len(values) == 1 and values[0].kind == "tensor":
         return tensors.kept(values[0], node.at, run)
+    if node.operator == "+" and any(_is_list(operand, run) for operand in node.operands):
+        parameters = [value for value in values if value.kind == "parameters"]
+        return replace(parameters[0], of=None) if parameters else plain(origins)
     return tensors.operated(tuple(values), origins, node.at, run)
+
+
+def _is_list(expression: Expression, run: "Run") -> bool:
+    """Whether an operand is a list as it stands, or a name that is given one: of parameters, most likely."""
+    if isinstance(expression, Name):
+        values = run.flows.bindings.assigned(run.function).get(expression.id, ())
+        return bool(values) and all(not isinstance(value, Name) and _is_list(value, run) for value in values)
+    if isinstance(expression, Call):
+        return dotted(expression.function) in ("list", "tuple")
+    return isinstance(expression, Display | Comprehension)
 
 
 def _filled_in(values: list[Value], origins: frozenset[Origin], at: int, run: "Run") -> Value:

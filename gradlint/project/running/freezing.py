@@ -16,9 +16,26 @@ _WORDS = frozenset({"requires_grad", "requires_grad_"})
 def has_nothing_to_train(it: Invocation, cls: ClassNode) -> bool:
     """Whether a new module has no parameters, only those of frozen modules that it is given, or freezes them itself."""
     modules = it.run.flows.calls.modules
-    given = [argument.value for argument in it.arguments if argument.value.kind == "module"]
-    wraps = bool(given) and all(value.frozen is True for value in given)
-    return not modules.has_parameters(cls, beside_handed=wraps) or _freezes_itself(it, cls)
+    bare = not modules.has_parameters(cls) or (
+        not modules.has_parameters(cls, beside_handed=True) and not _is_given_to_train(it, cls)
+    )
+    return bare or _freezes_itself(it, cls)
+
+
+def _is_given_to_train(it: Invocation, cls: ClassNode) -> bool:
+    """Whether a constructor may be given a module that is not frozen, or has one by default."""
+    taken = it.run.flows.calls.modules.takes_by(cls)
+    constructor = it.run.flows.linker.find_method(cls, "__init__")
+    if constructor is None or any(argument.stars for argument in it.arguments):
+        return True
+    given = matched(it.arguments, constructor, bound=True)
+    given |= {a.keyword: a.value for a in it.arguments if a.keyword}
+    if any(it.run.flows.calls.modules.may_train_by_default(constructor, name) for name in taken - set(given)):
+        return True
+    return any(
+        value.frozen is not True if value.kind == "module" else name in taken and value.kind in ("unknown", "container")
+        for name, value in given.items()
+    )
 
 
 def _freezes_itself(it: Invocation, cls: ClassNode) -> bool:

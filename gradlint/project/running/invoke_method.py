@@ -1,6 +1,8 @@
 """The abstract run over methods of tensors and of what might be one."""
 
-from gradlint.model.code import Attribute, Call
+import re
+
+from gradlint.model.code import Attribute, Call, Name, Subscript, dotted
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import (
     DETACHING_METHODS,
@@ -47,6 +49,7 @@ from gradlint.project.running.values import (
 
 _TENSORS_ONLY = frozenset("clone detach view reshape unsqueeze squeeze repeat expand permute contiguous".split())
 _CONTAINERS = frozenset({"deque", "defaultdict", "OrderedDict", "list", "Queue", "SimpleQueue", "Counter"})
+_TRAINER = re.compile(r"([a-z]T|(^|[._])[tT])rainer$")  # of other libraries: their ``train()`` trains
 _OF_BOTH = frozenset({"zero_grad", "state_dict", "load_state_dict"})  # of modules and of optimizers
 
 
@@ -78,6 +81,8 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
         return _flagged(it, owner)
     if method in _OF_BOTH and OPTIMIZER_NAME.search(it.receiver_path or ""):
         return UNKNOWN
+    if method in ("eval", "train"):
+        _switch_all(it)
     if method in MODULE_METHODS and _may_be_a_modules(it, owner):
         return _becomes_module(it, owner)
     if is_distribution(owner):
@@ -117,7 +122,8 @@ def _may_be_a_modules(it: Invocation, owner: Value) -> bool:
     if isinstance(owner.target, ClassNode) and not it.run.flows.calls.modules.is_module_class(owner.target):
         return False
     if it.method == "train":
-        return all(argument.keyword in (None, "mode") for argument in it.arguments)
+        foreign = owner.target.name if isinstance(owner.target, External) else it.receiver_path or ""
+        return not _TRAINER.search(foreign) and all(argument.keyword in (None, "mode") for argument in it.arguments)
     return it.method != "eval" or not it.arguments
 
 
@@ -232,6 +238,15 @@ def _becomes_module(it: Invocation, owner: Value) -> Value:
         it.run.env[path] = module
     it.receiver = module
     return module_method(it, module)
+
+
+def _switch_all(it: Invocation) -> None:
+    """``[nets[key].eval() for key in nets]``: whatever was known of the mode of one of them is so no longer."""
+    function = it.node.function
+    held = function.value if isinstance(function, Attribute) else None
+    path = dotted(held.value) if isinstance(held, Subscript) and isinstance(held.index, Name) else None
+    for key in [k for k, v in it.run.env.items() if path and k.startswith(path + ".") and v.kind == "module"]:
+        it.run.env[key] = replace(it.run.env[key], training=training_after(it), mode_at=(it.run.function, it.at))
 
 
 def _flagged(it: Invocation, owner: Value) -> Value:
