@@ -138,7 +138,7 @@ class Replay:
         if region is None:
             return
         thread, task = self.lanes.get(region.lane, (f"thread {region.lane}", ""))
-        modes, memory = (region.mode, region.before), (region.entered, region.peak)
+        modes, memory = (region.mode, region.before), (_cpu_first(region.entered), _cpu_first(region.peak))
         self.regions.append(
             Region(region.site, *modes, thread, task, region.start, time, *memory, region.inherited, region.unread)
         )
@@ -148,6 +148,11 @@ class Replay:
         for number in list(self.open):
             self._leave(number, None)
         self.regions.sort(key=lambda region: region.start)
+
+
+def _cpu_first(figures: dict[str, int]) -> dict[str, int]:
+    """Whatever was read first."""
+    return dict(sorted(figures.items(), key=lambda figure: figure[0] != "cpu"))
 
 
 def notes(raw: "Raw", kind: str) -> Iterator[dict[str, Any]]:

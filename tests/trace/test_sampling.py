@@ -191,7 +191,7 @@ def test_reports_say_so(tmp_path: Path) -> None:
     read = sum(not region.unread for region in t.regions)
     said = f"devices read in {read} of 1,000"
     report = text.report(t)
-    assert f"peak at least 1000 B {NAME}, 0 B cpu ({said})" in report
+    assert f"peak 0 B cpu, at least 1000 B {NAME} ({said})" in report
     assert f"{NAME}: 1000 B" in report  # the peak of the whole run is exact
     assert (
         f"at least: {said}"
