@@ -92,7 +92,7 @@ _EXISTING: dict[str, frozenset[str]] = {
 # What a name looks like that is an attempt at one of these, and hardly one that PyTorch may add some day.
 _VERBS = r"((is|get|set|enabled?|disabled?|toggle|stop|with|without|use)_)+"
 _ATTEMPT = re.compile(
-    r"(with_|set_|is_)?no_?grad(ient)?s?(_mode|_enabled|_context)?"
+    r"(with_|set_|is_)?no_?grad(ient)?s?(_mode|_enabled|_context)?|no_?(gard|grda|garad|rgad|grd|gra)s?"
     rf"|{_VERBS}grad(ient)?s?(_(mode|enabled?|disabled?|on|off|state))?|grad_(mode|enabled|disabled)"
     rf"|{_VERBS}inference(_mode(_enabled?)?)?|inference_mode_enabled"
 )
@@ -272,6 +272,10 @@ def i(x):
     with torch.autograd.disable_grad():  # GL320
         return x * 2
 
+def j(x):
+    with torch.no_gard():  # GL320
+        return x * 2
+
 # run: a()
 # run: b()
 # run: c()
@@ -281,6 +285,7 @@ def i(x):
 # run: g(images)
 # run: h()
 # run: i(images)
+# run: j(images)
 # raises: AttributeError: module 'torch
 ```
 
