@@ -80,15 +80,16 @@ def extracted(
     known = memory.recall(sources)
     new = [source for source in sources if source.path not in known]
     sizes = [len(source.text) for source in new]
-    answers = spread(sizes, lambda number: _read(new[number]), jobs, lambda count: done(len(known) + count), _WIRE)
-    read = {found.path: found for found in answers if isinstance(found, ModuleFacts)}
-    memory.keep(new, read)
-    found = {**known, **read}
+    answers = spread(sizes, lambda number: read(new[number]), jobs, lambda count: done(len(known) + count), _WIRE)
+    facts = {found.path: found for found in answers if isinstance(found, ModuleFacts)}
+    memory.keep(new, facts)
+    found = {**known, **facts}
     modules = [found[source.path] for source in sources if source.path in found]
     return modules, [answer for answer in answers if isinstance(answer, Failure)]
 
 
-def _read(source: Source) -> ModuleFacts | Failure:
+def read(source: Source) -> ModuleFacts | Failure:
+    """The facts of one source, or why it cannot be read."""
     try:
         return _facts(source)
     except SourceError as error:

@@ -1,11 +1,12 @@
 """The run itself: extract facts, link them, ask the rules, place what they say, apply comments."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 
-from gradlint.diagnostic import Failure, Outcome
+from gradlint.diagnostic import Outcome
 from gradlint.engine.analysis import Analysis
 from gradlint.engine.asking import Answers
+from gradlint.engine.broken_cells import Readable, with_other_cells
 from gradlint.engine.identity import distinct, fingerprinted
 from gradlint.engine.placing import Located, placed
 from gradlint.engine.policy import Policy
@@ -52,11 +53,19 @@ def run(
 
     def work() -> Outcome:
         modules, unread = extracted([*texts.values()], memory, jobs, lambda done: progress(done, steps))
+        legible = with_other_cells(Readable(texts, modules, unread), memory)
         known = analysis or memory.held(partial(Analysis, once=memory.forgets))
         said = known.answers(
-            modules, names, rules, texts, reported, jobs, lambda done: progress(len(texts) + done, steps), memory
+            legible.modules,
+            names,
+            rules,
+            legible.texts,
+            reported,
+            jobs,
+            lambda done: progress(len(texts) + done, steps),
+            memory,
         )
-        outcome = _outcome(texts, rules, policy, reported, unread, said, known.places)
+        outcome = _outcome(legible, rules, policy, reported, said, known.places)
         known.leave(memory)
         return outcome
 
@@ -64,14 +73,14 @@ def run(
 
 
 def _outcome(
-    texts: Mapping[str, Source],
+    legible: Readable,
     rules: Sequence[Rule],
     policy: Policy,
     reported: frozenset[str],
-    unread: Sequence[Failure],
     answers: Answers,
     places: dict[str, Located],
 ) -> Outcome:
+    texts = legible.texts
     wanted = (
         (rule, finding)
         for rule, finding in answers.found
@@ -79,13 +88,12 @@ def _outcome(
     )
     result = placed(wanted, texts, policy.severities, places)
     diagnostics = fingerprinted(distinct(result.diagnostics), texts)
-    broken = {failure.path for failure in unread}
-    sources = [source for path, source in texts.items() if path in reported and path not in broken]
+    sources = [texts[module.path] for module in legible.modules if module.path in reported]
     left = silenced(diagnostics, sources, answers.ran, policy)
     by_code = {rule.code: rule for rule in rules}
     kept = (found for found in left.kept if policy.shows(by_code[found.code], found.severity))
     complaints = fingerprinted(distinct(left.complaints), texts)
-    failures = (failure for failure in (*unread, *result.failures) if failure.path in reported)
+    failures = (failure for failure in (*legible.failures, *result.failures) if failure.path in reported)
     return Outcome(
         files=len(reported),
         diagnostics=tuple(sorted((*kept, *complaints), key=lambda found: found.order)),

@@ -6,9 +6,9 @@ stands in their place. :func:`saved` turns a source, mended or not, into the not
 nothing has changed but the text of cells.
 """
 
-from gradlint.notebook.cells import Cell, cells
+from gradlint.notebook.cells import Cell, cells, without
 from gradlint.notebook.layout import file_lines
 from gradlint.notebook.opening import SUFFIX, assembled, decode, read
 from gradlint.notebook.saving import saved
 
-__all__ = ["SUFFIX", "Cell", "assembled", "cells", "decode", "file_lines", "read", "saved"]
+__all__ = ["SUFFIX", "Cell", "assembled", "cells", "decode", "file_lines", "read", "saved", "without"]

@@ -1,8 +1,8 @@
 """Where cells begin and end in a source, and what is written in them."""
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 
 from gradlint.notebook.magics import restored
 from gradlint.source import Source
@@ -14,11 +14,15 @@ _CELL = re.compile(f"#{_MARK}([0-9]+)\n((?:(?!#{_MARK}).*\n)*)")
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell: its number among all of the notebook's, from 1; the line of the source before its first; its text."""
+    """One cell: its number among all of the notebook's, from 1; the line of the source before its first; its text.
+
+    ``code`` is what the source has of it, which is Python alone.
+    """
 
     number: int
     before: int
     text: str
+    code: str
 
 
 def joined(number: int, text: str) -> str:
@@ -33,5 +37,15 @@ def cells(source: Source) -> Iterator[Cell]:
     line = 0
     for found in _CELL.finditer(source.text):
         line += 1
-        yield Cell(int(found[1]), line, restored(found[2].removesuffix("\n"), source.notebook.magics))
+        code = found[2].removesuffix("\n")
+        yield Cell(int(found[1]), line, restored(code, source.notebook.magics), code)
         line += found[2].count("\n")
+
+
+def without(source: Source, numbers: Collection[int]) -> Source:
+    """The source with nothing in some cells but their empty lines: what stands in the others keeps its place."""
+
+    def emptied(found: re.Match[str]) -> str:
+        return f"#{_MARK}{found[1]}\n" + "\n" * found[2].count("\n") if int(found[1]) in numbers else found[0]
+
+    return replace(source, text=_CELL.sub(emptied, source.text))

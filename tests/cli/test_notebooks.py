@@ -104,6 +104,38 @@ def test_a_broken_cell_is_named_and_the_run_fails(gradlint: Gradlint, write: Wri
     assert "a.ipynb:cell 2:3:1: syntax error" in gradlint("check", "--diff").stderr
 
 
+def test_cells_beside_broken_ones_are_checked_as_ever(gradlint: Gradlint, write: Write) -> None:
+    files = {
+        "a.ipynb": notebook("print 'old'", "def flag(:\n    pass", "%pwd\nflag_me()", "if True:", "from b import x")
+    }
+    write({**files, "b.py": "x = 1\n"})
+    for _ in range(2):  # with facts that are kept, too
+        result = gradlint("check", "--output-format", "concise")
+        assert result.exit_code == 2
+        places = [line.split(": ")[0] for line in result.stdout.splitlines() if line.startswith("a.ipynb")]
+        assert places == [
+            "a.ipynb:cell 3:2:1",
+            "a.ipynb:cell 1:1:1",
+            "a.ipynb:cell 2:1:10",
+            "a.ipynb:cell 4:1:9",
+        ]
+        write({"b.py": "x = 2\n"})
+
+
+def test_a_fix_beside_a_broken_cell_leaves_that_as_it_is(gradlint: Gradlint, write: Write, folder: Path) -> None:
+    before = notebook("%time print 'old'\n!ls", "flag_me()", "def (:\n\tpass  # ü")
+    write({"a.ipynb": before})
+    assert gradlint("check", "--fix").exit_code == 2
+    assert (folder / "a.ipynb").read_text(encoding="utf-8") == before.replace("flag_me()", "mended()")
+
+
+def test_comments_are_judged_beside_a_broken_cell(gradlint: Gradlint, write: Write) -> None:
+    write({"a.ipynb": notebook("print 'old'", "flag_me()  # gradlint: ignore[XY101]")})
+    result = gradlint("check", "--output-format", "concise")
+    assert "XY101" not in result.stdout
+    assert "(1 suppressed)" in result.stdout
+
+
 def test_standard_input_can_be_a_notebook(gradlint: Gradlint) -> None:
     result = gradlint("check", "-", "--stdin-filename", "n.ipynb", input=notebook("spare_me()").encode())
     assert result.stdout.startswith("n.ipynb:cell 1:1:1: ")
