@@ -3,8 +3,10 @@
 import pytest
 
 from gradlint.model.extract import extract
-from gradlint.project import Project
+from gradlint.project import Names, Project
 from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.running.values import NO_CONSTANT
+from gradlint.project.snapshot import restored, taken
 from gradlint.source import Source
 
 MANY = 40
@@ -35,6 +37,17 @@ def edited(project: Project, path: str, text: str) -> int:
 
 def function(project: Project, name: str) -> FunctionNode:
     return next(found for found in project.functions() if found.name == name)
+
+
+def test_a_submodule_is_found_behind_the_star_of_its_package() -> None:
+    files = {
+        "models/__init__.py": "",
+        "models/part.py": "def run():\n    return 1\n",
+        "use.py": "from models import *\n",
+    }
+    project = linked(files)
+    target = project.linker.resolve(project.modules[-1].body, "part.run")
+    assert target is function(project, "run")
 
 
 @pytest.mark.parametrize(
@@ -125,3 +138,19 @@ def test_what_leans_on_an_unfinished_result_is_not_taken_for_its_outline() -> No
         uses = project.flows.outline(function(project, "other")).uses.values()
         kinds.append({use.kind for found in uses for use in found})
     assert kinds == [{"trained"}, {"trained"}]
+
+
+def test_another_process_knows_an_outline_with_all_that_it_holds() -> None:
+    start = "(loss):\n    a, b, m = ..., 2j, nn.Linear(2, 2)\n"
+    files = {**HELPERS, "hub.py": "from torch import nn\n" + HUB["hub.py"].replace("(loss):\n", start, 1)}
+    project = linked(files)
+    before = project.flows.outline(function(project, "hub")).env
+    again, besides = restored(taken(project, ["besides"]), [module.facts for module in project.modules], Names())
+    assert besides == ["besides"]
+    hub = function(again, "hub")
+    assert hub in again.linker.dependencies.results.views["outlines"]
+    env = again.flows.outline(hub).env
+    assert [env[name].constant for name in "ab"] == [..., 2j]
+    assert env["loss"].constant is NO_CONSTANT
+    assert env["m"].born == before["m"].born
+    assert (env["m"].born or 0) < 0  # no epoch of whoever calls it
