@@ -80,9 +80,13 @@ class CallGraph(Edges):
         """What has certainly run when a function does: its module, and for a method the constructor."""
         if not function.is_module_body:
             yield function.module.body
-        constructor = self._linker.find_method(function.owner, "__init__") if function.owner is not None else None
+        constructor = self._constructor(function)
         if constructor is not None and function.facts.name != "__init__":
             yield constructor
+
+    def _constructor(self, function: FunctionNode) -> FunctionNode | None:
+        """What makes the object of a method."""
+        return self._linker.find_method(function.owner, "__init__") if function.owner is not None else None
 
     def _switches_off(self, function: FunctionNode) -> bool:
         return not apply(self._states.effect_after(function), GRAD) & GRAD
@@ -97,7 +101,7 @@ class CallGraph(Edges):
         states = apply(self._states.effect_after(function.module.body), GRAD)
         if function.owner is not None and function.facts.name in self._guarded_names:
             states |= NO_GRAD  # one of so many, but perhaps this one
-        constructor = self._linker.find_method(function.owner, "__init__") if function.owner else None
+        constructor = self._constructor(function)
         if constructor is None or constructor is function:
             return states
         return apply(self._states.effect_after(constructor), states)
@@ -122,7 +126,7 @@ class CallGraph(Edges):
 
     def states_of_edge(self, edge: Edge, entry: States) -> States:
         """The states a call is made in, given those its caller was entered in."""
-        return GRAD if edge.elsewhere else apply(self._effect_of_edge(edge), entry)
+        return apply(self._effect_of_edge(edge), entry)
 
     def _effect_of_edge(self, edge: Edge) -> Effect:
         """What the guards around a call do to the states its caller was entered in."""

@@ -188,11 +188,7 @@ class Dependencies:
 
     def aside(self, find: Callable[[], Found]) -> Found:
         """Find what all modules have a part in: who asks depends on the answer, not on all that was looked at."""
-        outside, self.bits = self.bits, _EVERYTHING
-        try:
-            return find()
-        finally:
-            self.bits = outside
+        return self.apart(find, _EVERYTHING)[0]
 
     def apart(self, find: Callable[[], Found], start: int) -> tuple[Found, int]:
         """What is found, and what was looked at for it, of which who asks need not know."""

@@ -76,14 +76,11 @@ class View(Generic[Key, Found]):
         dependencies, own = self._dependencies, bit_of(key)
         for meanwhile in self._meanwhile:
             self._known[key] = meanwhile, own, own
-        outside, dependencies.bits = dependencies.bits, own
         try:
-            found, bits = self._find(key), dependencies.bits
+            found, bits = dependencies.apart(partial(self._find, key), own)
         except BaseException:
             self._known.pop(key, None)
             raise
-        finally:
-            dependencies.bits = outside
         if key not in self._seen and bits.bit_count() <= self._few:
             bits = dependencies.same(bits)
             self._known[key] = found, bits, bits

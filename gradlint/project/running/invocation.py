@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from gradlint.model.code import Argument, Attribute, Call, Expression, Subscript, dotted
 from gradlint.model.torch_tensors import INDEXING, LABELS
-from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.running import attributes, evaluate
 from gradlint.project.running.flow import Passed, SideEffects
 from gradlint.project.running.values import NUMBER, PLAIN, UNKNOWN, Origin, Value
@@ -82,6 +82,12 @@ class Invocation:
         """What is called on and what is passed: all that the call has hold of."""
         given = [argument.value for argument in self.arguments]
         return given if self.receiver is None else [self.receiver, *given]
+
+    @property
+    def named_class(self) -> ClassNode | None:
+        """The class of the project that a method is called on: ``Net.from_pretrained()``."""
+        target = self.receiver.target if self.receiver is not None and self.receiver.kind == "callable" else None
+        return target if isinstance(target, ClassNode) else None
 
     @property
     def traces(self) -> frozenset[Origin]:

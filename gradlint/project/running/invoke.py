@@ -92,10 +92,8 @@ def _result(it: Invocation) -> Value:
 
 def _loaded(it: Invocation) -> ClassNode | None:
     """The class of modules that a library's method makes one of: ``Net.from_pretrained(path)``."""
-    cls = it.receiver.target if it.receiver is not None and it.receiver.kind == "callable" else None
-    if it.method not in LOADING_METHODS or not isinstance(cls, ClassNode):
-        return None
-    return cls if it.run.flows.calls.modules.is_module_class(cls) else None
+    cls = it.named_class if it.method in LOADING_METHODS else None
+    return cls if cls is not None and it.run.flows.calls.modules.is_module_class(cls) else None
 
 
 def _targets(it: Invocation) -> tuple[FunctionNode, ...]:

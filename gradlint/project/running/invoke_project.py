@@ -206,8 +206,8 @@ def _returned(it: Invocation, flow: Flow, passed: dict[str, Value], into: frozen
 
 def _called_on(it: Invocation, result: Value) -> ClassNode | None:
     """The class whose inherited class method made a module of it: ``Net.from_pretrained()``."""
-    cls = it.receiver.target if it.receiver is not None and it.receiver.kind == "callable" else None
-    if not isinstance(cls, ClassNode) or cls is result.target:
+    cls = it.named_class
+    if cls is None or cls is result.target:
         return None
     return cls if result.target in it.run.flows.linker.ancestors(cls) else None
 
