@@ -139,15 +139,16 @@ class Modules:
         for method in cls.methods:
             if _OPERATORS.search(method.facts.name):
                 continue  # ``a + b`` makes another
-            handed_out = frozenset[int]() if self._is_own_part(cls, method) else {v.at for v in returned(method)}
             for call in method.facts.calls:
-                if call.at not in handed_out and self._makes_parameter(method, call.callee, call.at):
+                if self._makes_parameter(method, call.callee, call.at) and not self._is_given_away(cls, method, call):
                     yield method, call.at
 
-    def _is_own_part(self, cls: ClassNode, method: FunctionNode) -> bool:
-        """Whether what a method returns may become part of its object: some method of the object asks for it."""
+    def _is_given_away(self, cls: ClassNode, method: FunctionNode, call: CallFact) -> bool:
+        """Whether a method returns what a call makes, and no method of the object asks for it: it is no part of it."""
+        if all(value.at != call.at for value in returned(method)):
+            return False
         family = (base for base in self._linker.ancestors(cls) if isinstance(base, ClassNode))
-        return any(self._is_called(base, f"self.{method.facts.name}") for base in family)
+        return not any(self._is_called(base, f"self.{method.facts.name}") for base in family)
 
     def _handed(self, cls: ClassNode) -> Iterator[tuple[FunctionNode, int]]:
         """What the constructor is given and keeps, and the class calls: modules perhaps."""
