@@ -29,6 +29,8 @@ from gradlint.model.code import (
     With,
     dotted,
 )
+from gradlint.model.facts import CallFact
+from gradlint.model.torch_tensors import IN_PLACE
 from gradlint.model.traverse import all_expressions, expressions, statements, within
 from gradlint.project.linking.nodes import FunctionNode
 
@@ -211,13 +213,19 @@ def iterated(iterable: Expression) -> Expression:
 
 def may_change_in_place(function: FunctionNode) -> bool:
     """Whether a function spells any change in place: ``x += y``, ``x[i] = y``, ``x.add_(y)`` or ``out=x``."""
-    words = function.facts.words
-    if any(word.endswith("_") and not word.endswith("__") for word in words):
+    if not IN_PLACE.isdisjoint(function.facts.words) and any(map(_calls_in_place, function.facts.calls)):
         return True
     if any(_changes(statement) for statement in statements(function.facts.body)):
         return True
     calls = (found for found in all_expressions(function.facts.body) if isinstance(found, Call))
     return any(argument.keyword in ("out", "inplace") for call in calls for argument in call.arguments)
+
+
+def _calls_in_place(call: CallFact) -> bool:
+    """``x.add_(y)``, and ``f(x).add_(y)``; ``init.normal_(x)`` is a function, which records nothing."""
+    owner = call.callee.rpartition(".")[0]
+    is_method = bool(owner) or not call.callee
+    return call.method in IN_PLACE and is_method and owner.rpartition(".")[2] != "init"
 
 
 def _changes(statement: Statement) -> bool:
