@@ -79,7 +79,7 @@ from gradlint.rule import (
     Fix,
     FunctionNode,
     Project,
-    all_expressions,
+    all_of,
     rule,
     scope,
 )
@@ -105,8 +105,8 @@ def always_on_dropout(project: Project) -> Iterator[Finding]:
 
 
 def _dropouts(project: Project, function: FunctionNode) -> Iterator[Call]:
-    for call in all_expressions(function.facts.body):
-        if isinstance(call, Call) and project.modes.full_name(function, call.function) in _FUNCTIONS:
+    for call in all_of(Call, function.facts.body):
+        if project.modes.full_name(function, call.function) in _FUNCTIONS:
             yield call
 
 

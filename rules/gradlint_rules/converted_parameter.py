@@ -76,7 +76,7 @@ from gradlint.rule import (
     Project,
     Severity,
     Subscript,
-    all_expressions,
+    all_of,
     dotted,
     rule,
     scope,
@@ -140,7 +140,7 @@ def _only_use(function: FunctionNode, value: Expression) -> Expression:
         chain = chain.function.value
     if not isinstance(chain, Name) or chain is value or chain not in names:
         return value
-    reads = [e for e in all_expressions(function.facts.body) if isinstance(e, Name) and e.id == chain.id]
+    reads = [e for e in all_of(Name, function.facts.body) if e.id == chain.id]
     made = [each for name, each in scope.assigned(function) if name == chain.id]
     return _with_root(value, made[0]) if len(made) == 1 and len(reads) == _READ_ONCE else value
 

@@ -40,7 +40,7 @@ Under `no_grad()` they are right. `torch.func.jacrev`, `hessian`, `vjp` and `jvp
 
 from collections.abc import Iterator
 
-from gradlint.rule import INFERENCE, Call, Constant, Finding, FunctionNode, Project, all_expressions, rule
+from gradlint.rule import INFERENCE, Call, Constant, Finding, FunctionNode, Project, all_of, rule
 
 _HOMES = ("torch.autograd.functional",)
 _NAMES = ("jacobian", "hessian", "vjp", "jvp", "vhp", "hvp")
@@ -54,8 +54,8 @@ def functional_derivative_in_inference_mode(project: Project) -> Iterator[Findin
     for function in project.functions():
         if spellings.isdisjoint(function.facts.words):
             continue
-        for call in all_expressions(function.facts.body):
-            if isinstance(call, Call) and not _is_strict(call):
+        for call in all_of(Call, function.facts.body):
+            if not _is_strict(call):
                 name = project.modes.full_name(function, call.function)
                 if name in _DERIVATIVES and _in_inference(project, function, call):
                     yield _finding(project, function, call, name.rpartition(".")[2])

@@ -72,7 +72,7 @@ from gradlint.rule import (
     FunctionNode,
     Project,
     Value,
-    all_expressions,
+    all_of,
     rule,
 )
 
@@ -87,8 +87,8 @@ def reentrant_checkpoint_without_grad(project: Project) -> Iterator[Finding]:
     for function in project.functions():
         if spellings.isdisjoint(function.facts.words):
             continue
-        for call in all_expressions(function.facts.body):
-            if isinstance(call, Call) and project.modes.full_name(function, call.function) == _CHECKPOINT:
+        for call in all_of(Call, function.facts.body):
+            if project.modes.full_name(function, call.function) == _CHECKPOINT:
                 event = project.flow(function).calls.get(call.at)
                 if event is not None and _is_reentrant(call) and _gets_no_grad(event):
                     yield _finding(function, call)

@@ -57,7 +57,7 @@ from gradlint.rule import (
     Project,
     Return,
     Value,
-    all_expressions,
+    all_of,
     dotted,
     gives_no_tensor,
     rule,
@@ -80,8 +80,8 @@ def tensor_rebuilt_from_tensor(project: Project) -> Iterator[Finding]:
     for function in project.functions():
         if spellings.isdisjoint(function.facts.words):
             continue
-        for call in all_expressions(function.facts.body):
-            if isinstance(call, Call) and call.arguments and not gives_no_tensor(call.arguments[0].value):
+        for call in all_of(Call, function.facts.body):
+            if call.arguments and not gives_no_tensor(call.arguments[0].value):
                 name = project.modes.full_name(function, call.function)
                 event = project.flow(function).calls.get(call.at) if name in _OF_LISTS else None
                 if event is not None and name is not None:

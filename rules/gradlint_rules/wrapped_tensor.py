@@ -51,7 +51,7 @@ from gradlint.rule import (
     FunctionNode,
     Project,
     Value,
-    all_expressions,
+    all_of,
     dotted,
     rule,
     scope,
@@ -68,8 +68,8 @@ def wrapped_tensor(project: Project) -> Iterator[Finding]:
     for function in project.functions():
         if spellings.isdisjoint(function.facts.words):
             continue
-        for call in all_expressions(function.facts.body):
-            if isinstance(call, Call) and project.modes.full_name(function, call.function) in _VARIABLES:
+        for call in all_of(Call, function.facts.body):
+            if project.modes.full_name(function, call.function) in _VARIABLES:
                 yield from _finding(project, function, call)
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from gradlint.model.code import Attribute, Call, Constant, Expression, Name, Operation, dotted
 from gradlint.model.record import replace
-from gradlint.model.traverse import all_expressions
+from gradlint.model.traverse import all_of
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.flow import AttributeEvent
 from gradlint.project.running.values import NEVER, Value, meet
@@ -23,8 +23,8 @@ def mentions_grad(function: FunctionNode) -> bool:
     words = function.facts.words
     if "grad" in words:
         return True
-    expressions = () if words.isdisjoint(_ASKING_BY_NAME) else all_expressions(function.facts.body)
-    return any(isinstance(e, Constant) and e.value == "grad" for e in expressions)
+    constants = () if words.isdisjoint(_ASKING_BY_NAME) else all_of(Constant, function.facts.body)
+    return any(constant.value == "grad" for constant in constants)
 
 
 class Reads:
