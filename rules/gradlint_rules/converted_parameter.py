@@ -93,8 +93,9 @@ _PARAMETERS = frozenset({"torch.nn.Parameter", "torch.nn.parameter.Parameter"})
 @rule("GL207", severity="error", since="0.2.0")
 def converted_parameter(project: Project) -> Iterator[Finding]:
     """Find parameters of modules that are converted on the way to their attribute."""
+    spellings = project.modes.spellings(("Parameter",))
     for function in project.functions():
-        if not project.calls.modules.has_method(function):
+        if spellings.isdisjoint(function.facts.words) or not project.calls.modules.has_method(function):
             continue
         for path, value in scope.assigned(function):
             if (

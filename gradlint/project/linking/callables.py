@@ -69,7 +69,7 @@ class Callables:
             if methods:
                 yield from ((callee, True) for callee in methods)
                 return
-        if name == "cls" and (cls := _class_handed(function)) is not None:
+        if name == "cls" and (cls := class_handed(function)) is not None:
             yield from ((constructor, True) for constructor in self.methods(cls, "__init__"))
         elif called := self._instances.classes_of(function, name):
             found = dict.fromkeys(method for cls in called for method in self.methods(cls, "__call__"))
@@ -178,7 +178,7 @@ class Callables:
         return self._linker.find_method(cls, method) if cls is not None else None
 
 
-def _class_handed(function: FunctionNode) -> ClassNode | None:
+def class_handed(function: FunctionNode) -> ClassNode | None:
     """The class that ``cls`` is, or one it derives from, in a class method or a function nested in one."""
     scope: FunctionNode | None = function
     while scope is not None and scope.owner is None:

@@ -24,14 +24,13 @@ from gradlint.model.torch_tensors import HARMLESS_METHODS, TENSOR_METHODS
 from gradlint.model.traverse import statements
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.bindings import Bindings, owner_class
-from gradlint.project.linking.callables import EVERYBODYS, is_stub
+from gradlint.project.linking.callables import EVERYBODYS, class_handed, is_stub
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo, Table
 from gradlint.project.linking.nodes import FunctionNode, ModuleNode
 
 _MOST_CANDIDATES = 12
 _ALWAYS = frozenset({"", "forward", "__call__"})
-_OWN_CLASS = frozenset({"cls", "__class__", "self.__class__"})
 _EVERYDAY = HARMLESS_METHODS | TENSOR_METHODS  # of objects that are no modules, nor have any under such names
 _NAMED = (MODEL_NAME, FORWARD_METHODS, MODEL_ONLY_METHODS)
 _Callees = Mapping[FunctionNode, dict[int, list[FunctionNode]]] | Table[FunctionNode, dict[int, list[FunctionNode]]]
@@ -108,10 +107,10 @@ class Prospects:
         if path == "self" and self._is_own_method(function, name):
             return False  # it is among the callees, too
         if call.callee:
+            if call.callee == "cls" and class_handed(function) is not None:
+                return False  # it makes one
             assigned = self._bindings.assigned(function)
-            if owner not in assigned and (
-                call.callee in _OWN_CLASS or self._linker.resolve(function, call.callee) is not None
-            ):
+            if owner not in assigned and self._linker.resolve(function, call.callee) is not None:
                 return False
             if call.callee == name or call.callee in assigned:
                 return True  # a variable
