@@ -5,6 +5,7 @@ of extraction; :func:`gradlint.model.locate.locate` turns it into lines and colu
 """
 
 from gradlint.model.record import record
+from gradlint.model.sharing import shared
 
 LONGEST_STRING = 80
 
@@ -376,16 +377,16 @@ Block = tuple[Statement, ...]
 def shortened(text: str | bytes) -> str:
     """A literal string as :class:`Constant` keeps it; bytes as the characters of the same numbers."""
     text = text[:LONGEST_STRING]
-    return text if isinstance(text, str) else text.decode("latin-1")
+    return shared(text if isinstance(text, str) else text.decode("latin-1"))
 
 
 def dotted(expression: Expression) -> str | None:
     """The dotted name an expression spells (``torch.nn.Linear``), or None if it is no plain name."""
-    if isinstance(expression, Name):
-        return expression.id
-    if not isinstance(expression, Attribute):
+    parts: list[str] = []
+    while isinstance(expression, Attribute):
+        parts.append(expression.name)
+        expression = expression.value
+    if not isinstance(expression, Name):
         return None
-    name, owner = expression.name, expression.value
-    while isinstance(owner, Attribute):
-        name, owner = f"{owner.name}.{name}", owner.value
-    return f"{owner.id}.{name}" if isinstance(owner, Name) else None
+    parts.append(expression.id)
+    return ".".join(reversed(parts))

@@ -24,6 +24,7 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.facts import MODULE_NAME, CallFact, Class, Function, ModuleFacts, Parameter
+from gradlint.model.sharing import NUMBERS, shared
 
 Node = TypeVar("Node")
 
@@ -59,8 +60,9 @@ class Extraction(Generic[Node]):
 
     def number(self, node: Node) -> int:
         """The node's number in this module."""
+        at = NUMBERS[len(self.nodes)]
         self.nodes.append(node)
-        return len(self.nodes) - 1
+        return at
 
     def module(self, at: int, body: Block) -> ModuleFacts:
         """The facts of the whole module, whose body has been lowered."""
@@ -83,7 +85,7 @@ class Extraction(Generic[Node]):
     def note_call(self, at: int, function: Expression, arguments: tuple[Argument, ...]) -> None:
         """Note a call for the linker."""
         handed = tuple(
-            name
+            shared(name)
             for argument in arguments
             if isinstance(argument.value, Name | Attribute) and (name := dotted(argument.value)) is not None
         )
@@ -92,7 +94,7 @@ class Extraction(Generic[Node]):
                 pass
             case _:
                 method = ""
-        self.scope.calls.append(CallFact(at, _callee(function), method, handed))
+        self.scope.calls.append(CallFact(at, shared(_callee(function)), method, shared(handed)))
 
     def note_import(self, found: ImportName) -> ImportName:
         """Note an import for the linker."""
@@ -202,9 +204,9 @@ class Extraction(Generic[Node]):
             is_async=is_async,
             is_generator=scope.is_generator,
             is_lambda=is_lambda,
-            local=frozenset(scope.local - scope.shared),
-            shared=frozenset(scope.shared),
-            words=frozenset(scope.words),
+            local=shared(frozenset(scope.local - scope.shared)),
+            shared=shared(frozenset(scope.shared)),
+            words=shared(frozenset(scope.words)),
             calls=tuple(scope.calls),
             imports=tuple(scope.imports),
         )

@@ -29,6 +29,7 @@ from gradlint.model.code import (
 )
 from gradlint.model.extraction import Extraction
 from gradlint.model.facts import Parameter
+from gradlint.model.sharing import NUMBERS
 
 # A node; or a part of one that Python gives no node of its own, with its owner; or None where nobody can tell.
 Part = ast.AST | tuple[ast.AST, str] | None
@@ -52,14 +53,14 @@ def _name(node: ast.Name, out: Walk) -> Expression:
     identifier = node.id
     out.scope.words.add(identifier)
     nodes = out.nodes
-    at = len(nodes)
+    at = NUMBERS[len(nodes)]
     nodes.append(node)
     return Name(at, identifier)
 
 
 def _attribute(node: ast.Attribute, out: Walk) -> Expression:
     nodes, name, value = out.nodes, node.attr, node.value
-    at = len(nodes)
+    at = NUMBERS[len(nodes)]
     nodes += (node, (node, "attr"))  # Attribute.name_at counts on its being the next
     inner = LOWERINGS[type(value)](value, out)
     out.scope.words.add(name)
@@ -68,7 +69,7 @@ def _attribute(node: ast.Attribute, out: Walk) -> Expression:
 
 def _call(node: ast.Call, out: Walk) -> Expression:
     nodes, called = out.nodes, node.func
-    at = len(nodes)
+    at = NUMBERS[len(nodes)]
     nodes.append(node)
     function = LOWERINGS[type(called)](called, out)
     arguments = tuple(_arguments(node, out)) if node.keywords else tuple([_positional(a, out) for a in node.args])
@@ -123,7 +124,7 @@ def _values(node: Any, out: Walk) -> Iterator[Expression]:
 
 def _subscript(node: ast.Subscript, out: Walk) -> Expression:
     nodes, owner = out.nodes, node.value
-    at = len(nodes)
+    at = NUMBERS[len(nodes)]
     nodes.append(node)
     value = LOWERINGS[type(owner)](owner, out)
     index = node.slice
