@@ -8,6 +8,7 @@ from gradlint.model.traverse import within
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running import evaluate, growth, tensors
 from gradlint.project.running.flow import AttributeEvent
+from gradlint.project.running.sets import joined
 from gradlint.project.running.values import NUMBER, UNKNOWN, Value, elsewhere, plain
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def hold(run: "Run", path: str, held: Value, value: Value, at: int) -> None:
         run.effects.changes = True
     if held.kind == "unknown":  # a tensor, for all we know
         run.touch_views(held, flags=True)
-    origins, memory = held.origins | value.origins, held.memory | value.memory
+    origins, memory = joined(held.origins, value.origins), joined(held.memory, value.memory)
     run.env[path] = Value("container", origins=origins, memory=memory, parameter=held.parameter)
     _keep(run, path, held, value, at)
 
@@ -149,7 +150,7 @@ def _by_own_gradient(statement: Augment, path: str | None) -> bool:
 
 
 def _augmented(run: "Run", path: str, held: Value, added: Value, at: int) -> None:
-    origins = held.origins | added.origins
+    origins = joined(held.origins, added.origins)
     if held.kind == "tensor" or (held.kind == "parameters" and held.of is None):
         run.change(path, held, tensors.changed(held, (added,), at, run))
     elif held.kind == added.kind == "number" and not origins:

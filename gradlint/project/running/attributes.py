@@ -8,6 +8,7 @@ from gradlint.model.torch_calls import MODEL_NAME, READING_ATTRIBUTES
 from gradlint.model.torch_tensors import VIEWING
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, ModuleNode
 from gradlint.project.running import tensors
+from gradlint.project.running.sets import NOTHING
 from gradlint.project.running.values import (
     ANY,
     LEAF,
@@ -71,7 +72,7 @@ def _of_self(name: str, path: str | None, owner: Value, run: "Run") -> Value:
     if value.parameter is not None:
         value = replace(value, parameter=None)
     if value.origins or owner.memory:
-        value = replace(value, origins=frozenset(), memory=owner.memory)
+        value = replace(value, origins=NOTHING, memory=owner.memory)
     value = _inherit(value, owner)
     if path is not None and value.kind == "module":
         run.env[path] = value
@@ -83,7 +84,7 @@ def _method(method: FunctionNode, run: "Run") -> Value:
     if not any((dotted(decorator) or "").endswith("property") for decorator in method.facts.decorators):
         return Value("callable", target=method)
     found = None if run.flows.is_running(method) else run.flows.outline(method).returns
-    return replace(found, origins=frozenset(), parameter=None) if found and found.kind == "module" else UNKNOWN
+    return replace(found, origins=NOTHING, parameter=None) if found and found.kind == "module" else UNKNOWN
 
 
 def _of_instance(name: str, cls: ClassNode, owner: Value, run: "Run") -> Value:
@@ -103,7 +104,7 @@ def _of_module(name: str, owner: Value, run: "Run") -> Value:
         return _parameter(name, owner)
     if isinstance(owner.target, ClassNode):
         if (value := run.flows.attribute(owner.target, name)) is not None:
-            return _inherit(replace(value, parameter=None, origins=frozenset()), owner)
+            return _inherit(replace(value, parameter=None, origins=NOTHING), owner)
         if (method := run.flows.linker.find_method(owner.target, name)) is not None:
             return _method(method, run)
     if MODEL_NAME.search(name):

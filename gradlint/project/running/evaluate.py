@@ -27,6 +27,7 @@ from gradlint.model.torch_tensors import VIEWING
 from gradlint.project.linking.nodes import External
 from gradlint.project.running import attributes, invoke, tensors
 from gradlint.project.running.growth import Growth
+from gradlint.project.running.sets import together
 from gradlint.project.running.values import (
     COMPUTED,
     LEAF,
@@ -162,11 +163,11 @@ def _display(node: Display, run: "Run") -> Value:
         if key is not None:
             value_of(key, run)
     items = tuple(value_of(item, run) for item in node.items)
-    origins = frozenset().union(*(item.origins for item in items)) if items else frozenset()
+    origins = together(item.origins for item in items)
     fixed = node.kind in ("tuple", "list") and not any(
         isinstance(i, Operation) and i.operator == "*" and len(i.operands) == 1 for i in node.items
     )
-    memory = frozenset().union(*(item.memory for item in items))
+    memory = together(item.memory for item in items)
     if node.kind == "dict" and (group := _parameters_of(node, items)) is not None:
         return Value("container", origins=origins, memory=memory, items=(group,))
     return Value("container", origins=origins, memory=memory, items=items if fixed and items else None)
@@ -184,7 +185,7 @@ def _operation(node: Operation, run: "Run") -> Value:
     values = _alternatives(node, run) if node.operator in ("and", "or") else [
         value_of(operand, run) for operand in node.operands
     ]  # fmt: skip
-    origins = frozenset().union(*(value.origins for value in values)) if values else frozenset()
+    origins = together(value.origins for value in values)
     if node.operator == "%" and isinstance(values[0].constant, str):
         return _filled_in(values, origins, node.at, run)
     if node.operator in _COMPARISONS or node.operator in _QUESTIONS:
@@ -192,7 +193,7 @@ def _operation(node: Operation, run: "Run") -> Value:
         made = any(value.kind == "tensor" or (value.is_tensor and value.own_memory) for value in values)
         if node.operator in _QUESTIONS or not made:
             return NUMBER
-        shadow = frozenset().union(*(value.traces for value in values))
+        shadow = together(value.traces for value in values)
         return tensors.index(node.operator, shadow, node.at, run)
     if node.operator in ("and", "or"):
         found = values[0]

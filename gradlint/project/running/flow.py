@@ -1,13 +1,14 @@
 """What running a function's body shows: what its names hold, what it calls and changes, and where values go."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
 from gradlint.model.code import Expression
 from gradlint.model.record import dataclass as frozen
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.growth import Growth
+from gradlint.project.running.sets import joined
 from gradlint.project.running.uses import Use, UseKind
 from gradlint.project.running.values import UNKNOWN, Origin, Value
 
@@ -132,10 +133,12 @@ class Flow:
     leaf_at: int | None = None  # where it makes or marks a leaf that requires grad
     derives: bool = False  # it, or something it calls, takes a derivative by hand
 
-    def used(self, origins: Iterable[Origin], kind: UseKind, at: int, detail: str = "") -> None:
+    def used(self, origins: Collection[Origin], kind: UseKind, at: int, detail: str = "") -> None:
         """Note a use of everything a value carries."""
-        for origin in origins:
-            self.uses[origin].add(Use(kind, at, detail))
+        if origins:
+            use = Use(kind, at, detail)
+            for origin in origins:
+                self.uses[origin].add(use)
 
 
 def is_bound(event: CallEvent, callee: FunctionNode) -> bool:
@@ -167,5 +170,5 @@ def matched(arguments: Iterable[Passed], callee: FunctionNode, *, bound: bool) -
             index += 1
         elif (collecting := rest.get("args" if argument.keyword is None else "kwargs")) is not None:
             others = found.get(collecting, UNKNOWN).origins
-            found[collecting] = Value("container", origins=others | argument.value.origins)
+            found[collecting] = Value("container", origins=joined(others, argument.value.origins))
     return found

@@ -8,6 +8,7 @@ from gradlint.model.torch_tensors import INDEXING, LABELS
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.running import attributes, evaluate
 from gradlint.project.running.flow import Passed, SideEffects
+from gradlint.project.running.sets import ALONE, joined, together
 from gradlint.project.running.values import NUMBER, PLAIN, UNKNOWN, Origin, Value
 
 if TYPE_CHECKING:
@@ -42,9 +43,9 @@ class Invocation:
                 run.reads.question(argument.value, asserted=True)
         self.arguments = tuple(passed_argument(argument, run) for argument in node.arguments)
         values = [argument.value for argument in self.arguments]
-        self.given: frozenset[Origin] = frozenset().union(*(v.origins for v in values)) if values else frozenset()
+        self.given = together(v.origins for v in values)
         called = self.receiver or self.callee  # a distribution's method; a function that a model has made
-        self.carried = self.given | called.origins
+        self.carried = joined(self.given, called.origins)
         self.targets: tuple[FunctionNode, ...] = ()
         self.forward = False
         self.opaque = False
@@ -75,7 +76,7 @@ class Invocation:
     def fresh(self, *more: frozenset[Origin]) -> Value:
         """A new value with a graph of its own, and what else goes into it."""
         origins = frozenset({Origin(self.run.function, self.at)}).union(*more)
-        return Value(origins=origins, made_at=self.at, memory=frozenset({self.at}))
+        return Value(origins=origins, made_at=self.at, memory=ALONE[self.at])
 
     @property
     def tensors(self) -> list[Value]:
@@ -92,12 +93,12 @@ class Invocation:
     @property
     def traces(self) -> frozenset[Origin]:
         """The origins of all it is called on and given, whether their graph is still there or not."""
-        return frozenset[Origin]().union(*(value.traces for value in self.tensors))
+        return together(value.traces for value in self.tensors)
 
     @property
     def memory(self) -> frozenset[int]:
         """The tensors it has hold of."""
-        return frozenset[int]().union(*(value.memory for value in self.tensors))
+        return together(value.memory for value in self.tensors)
 
     @property
     def compared(self) -> list[Value]:

@@ -32,7 +32,8 @@ from gradlint.project.linking.nodes import External
 from gradlint.project.running import evaluate, tensors
 from gradlint.project.running.invocation import Invocation, last_part
 from gradlint.project.running.invoke_unknown import on_unknown
-from gradlint.project.running.values import ANY, LEAF, NUMBER, PLAIN, UNKNOWN, Loss, Origin, Value, plain, without_graph
+from gradlint.project.running.sets import ALONE, together
+from gradlint.project.running.values import ANY, LEAF, NUMBER, PLAIN, UNKNOWN, Loss, Value, plain, without_graph
 
 _NUMBERS = frozenset({"builtins.float", "builtins.int", "builtins.bool"})
 _SETTINGS = frozenset("device dtype generator layout pin_memory requires_grad".split())  # of what is made
@@ -113,7 +114,7 @@ def _all_of(it: Invocation, first: Value) -> Value:
 
 def _copied(it: Invocation, value: Value) -> Value:
     """``copy.deepcopy(x)``: another object, its flags and its ``.grad`` as they were."""
-    return replace(value, memory=frozenset({it.at})) if value.is_tensor else value
+    return replace(value, memory=ALONE[it.at]) if value.is_tensor else value
 
 
 def _asked_for_attribute(it: Invocation, name: str) -> Value:
@@ -216,7 +217,7 @@ def made_of_data(it: Invocation, name: str) -> Value:
     lost = Loss(name, it.run.function.place(it.at)) if tensor == PLAIN else None
     made = tensors.made("tensor", tensor, it.at, it.run, lost=lost)
     copied = (argument.value.traces for argument in it.arguments if argument.keyword not in _SETTINGS)
-    made = replace(made, shadow=frozenset[Origin]().union(*copied))
+    made = replace(made, shadow=together(copied))
     return replace(made, default_float=True) if _is_default_float(it, name) else made
 
 

@@ -19,7 +19,7 @@ from gradlint.model.torch_calls import (
 from gradlint.model.torch_tensors import (
     COMPUTING,
     CONVERTING,
-    IN_PLACE,
+    FILLING,
     INDEXING,
     INDEXING_ANYTHING,
     KEEPING,
@@ -33,6 +33,7 @@ from gradlint.project.running import assignments, growth, tensors
 from gradlint.project.running.invocation import Invocation
 from gradlint.project.running.invoke_external import made_of_data, values_and_indices
 from gradlint.project.running.invoke_module import is_loaded, module_method, training_after
+from gradlint.project.running.sets import NOTHING, joined, together
 from gradlint.project.running.uses import UseKind
 from gradlint.project.running.values import (
     NEVER,
@@ -64,7 +65,7 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
             return without_graph(owner, Loss(method, it.run.function.place(it.at)))
         elif method == "detach_":
             it.run.mark_frozen(owner.of, True)
-        elif method in IN_PLACE:
+        elif _changes(method):
             it.run.note_change(it.at, method, it.receiver_path, owner)
         return owner
     if owner.kind == "self" and method in ("eval", "train"):
@@ -127,6 +128,13 @@ def _may_be_a_modules(it: Invocation, owner: Value) -> bool:
     return it.method != "eval" or not it.arguments
 
 
+def _changes(method: str) -> bool:
+    """Whether a method changes the elements of its tensor."""
+    if not method.endswith("_") or method.startswith("_"):
+        return False
+    return method[:-1] in COMPUTING or method in FILLING
+
+
 def _is_no_module(it: Invocation, owner: Value) -> bool:
     """Whether ``x.requires_grad_()`` asks for the gradient of a tensor: a module is rather told not to have one."""
     if owner.is_tensor:
@@ -158,7 +166,7 @@ def _read(it: Invocation, owner: Value) -> Value:
     if method in INDEXING and (owner.is_tensor or method in INDEXING_ANYTHING):
         return tensors.index(method, owner.traces, it.at, it.run)
     if method in COMPUTING and owner.is_tensor:  # ``sign()``: of use to nobody, but recorded
-        return replace(of_tensor(it, owner), origins=frozenset())
+        return replace(of_tensor(it, owner), origins=NOTHING)
     return NUMBER
 
 
@@ -173,7 +181,7 @@ def _detached(it: Invocation, owner: Value) -> Value:
     if method == "detach_":
         it.run.change(it.receiver_path, owner, result)
         if it.receiver_path is None and it.container_path in it.run.env:  # ``hidden[0].detach_()``
-            it.run.env[it.container_path] = replace(it.run.env[it.container_path], origins=frozenset())
+            it.run.env[it.container_path] = replace(it.run.env[it.container_path], origins=NOTHING)
     return replace(result, born=it.run.epoch)
 
 
@@ -205,7 +213,7 @@ def of_tensor(it: Invocation, owner: Value) -> Value:
 def _in_place(it: Invocation, owner: Value) -> Value:
     if it.method in ("share_memory_", "squeeze_", "unsqueeze_", "transpose_", "t_"):
         return owner
-    if it.method in IN_PLACE:
+    if _changes(it.method):
         it.run.note_change(it.at, it.method, it.receiver_path, owner)
     after = tensors.changed(owner, [argument.value for argument in it.arguments], it.at, it.run)
     it.run.change(it.receiver_path, owner, after)
@@ -224,7 +232,7 @@ def _becomes_module(it: Invocation, owner: Value) -> Value:
     if it.method == "requires_grad_":  # or a tensor after all
         it.run.effects.changes = True
         it.run.touch_views(owner, flags=True)
-    module = replace(owner, kind="module", certainty="used", origins=frozenset())
+    module = replace(owner, kind="module", certainty="used", origins=NOTHING)
     path = it.receiver_path
     if path is not None:
         it.run.replace_everywhere(owner, module)
@@ -260,10 +268,10 @@ def _flagged(it: Invocation, owner: Value) -> Value:
 def _collected(it: Invocation, owner: Value) -> Value:
     path = it.container_path
     assert path is not None
-    memory = frozenset[int]().union(*(argument.value.memory for argument in it.arguments))
+    memory = together(argument.value.memory for argument in it.arguments)
     if not it.given:
         if owner.kind == "container" and path in it.run.env:
-            it.run.env[path] = replace(owner, items=None, memory=owner.memory | memory)
+            it.run.env[path] = replace(owner, items=None, memory=joined(owner.memory, memory))
         return UNKNOWN
     known = it.run.env.get(path)
     if isinstance(owner.target, External) and owner.target.name.rpartition(".")[2] not in _CONTAINERS:

@@ -22,6 +22,7 @@ from gradlint.project.running import recording, tensors
 from gradlint.project.running.flow import MOST_TARGETS, SideEffects
 from gradlint.project.running.invocation import Invocation, is_cut_off
 from gradlint.project.running.invoke_project import hands_back, on_project
+from gradlint.project.running.sets import ALONE, joined
 from gradlint.project.running.values import (
     ANY,
     COMPUTED,
@@ -100,7 +101,7 @@ def perhaps(it: Invocation, result: Value) -> Value:
     """The result of what only has the right name: if it is something else, what went in may come out."""
     if result.kind not in ("unknown", "tensor", "container"):
         return result
-    return replace(result, origins=result.origins | it.carried, items=None)
+    return replace(result, origins=joined(result.origins, it.carried), items=None)
 
 
 def module_method(it: Invocation, module: Value) -> Value:
@@ -236,9 +237,9 @@ def result_of_forward(it: Invocation, result: Value) -> Value:
             losses.append(returned.lost if bare and returned is not None else None)
     lost = tensors.lost_here(it.at, run)
     if lost is not None and not tensor & LEAF and not (it.effects is not None and it.effects.records):
-        return replace(result, tensor=PLAIN, lost=lost, born=run.epoch, memory=frozenset({it.at}), own_memory=True)
+        return replace(result, tensor=PLAIN, lost=lost, born=run.epoch, memory=ALONE[it.at], own_memory=True)
     if run.records(it.at) is False:
         return result
     if losses and all(losses):  # its own code switches recording off
-        return replace(result, tensor=PLAIN, lost=losses[0], born=run.epoch, memory=frozenset({it.at}), own_memory=True)
-    return replace(result, tensor=tensor, born=run.epoch, memory=frozenset({it.at}), own_memory=True)
+        return replace(result, tensor=PLAIN, lost=losses[0], born=run.epoch, memory=ALONE[it.at], own_memory=True)
+    return replace(result, tensor=tensor, born=run.epoch, memory=ALONE[it.at], own_memory=True)

@@ -8,8 +8,9 @@ from gradlint.project.linking.backwards import walked_parameter
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.running import tensors
 from gradlint.project.running.flow import MOST_TARGETS, CallEvent, Flow, SideEffects, is_bound, matched
-from gradlint.project.running.handing_back import runs_module
+from gradlint.project.running.handing_back import may_guard_itself, runs_module
 from gradlint.project.running.invocation import Invocation
+from gradlint.project.running.sets import ALONE, NOTHING
 from gradlint.project.running.values import (
     LEAF,
     NEVER,
@@ -62,17 +63,17 @@ def _run_modules(it: Invocation, targets: tuple[FunctionNode, ...]) -> bool:
 
 
 def hands_back(it: Invocation, target: FunctionNode, module: Value | None) -> bool:
-    """Whether what a module runs hands back a graph, in the mode the module is in."""
+    """Whether what a module runs hands back a graph, in the mode the module is in.
+
+    A plain ``forward`` need not be run to see that it is one.
+    """
     flows = it.run.flows
-    if module is not None and module.training is False and _asks_for_mode(it, target):
-        return runs_module(flows.calls, flows.given(target, {"self.training": False}))
+    if target.facts.name == "forward" and flows.calls.modules.has_method(target):
+        if module is not None and module.training is False and "training" in target.facts.words:
+            return runs_module(flows.calls, flows.given(target, {"self.training": False}))
+        if not may_guard_itself(flows.calls, target):
+            return runs_module(flows.calls, Flow(target))
     return flows.hands_back(target)
-
-
-def _asks_for_mode(it: Invocation, target: FunctionNode) -> bool:
-    """Whether a function is a ``forward`` that does something else in training mode."""
-    modules = it.run.flows.calls.modules
-    return target.facts.name == "forward" and "training" in target.facts.words and modules.has_method(target)
 
 
 def _is_transparent(callee: FunctionNode) -> bool:
@@ -100,7 +101,7 @@ def _summary(it: Invocation, callee: FunctionNode) -> Value:
     passed = matched(it.arguments, callee, bound=is_bound(event, callee) and it.receiver is not None)
     running = it.run.flows.is_running(callee)
     # An object made from a graph (a distribution, a batch) may give it back from any of its methods.
-    into = it.receiver.origins if it.receiver is not None else frozenset()
+    into = it.receiver.origins if it.receiver is not None else NOTHING
     called = _as_called(it, callee, flow, passed)
     if len(it.targets) == 1 and (walked := passed.get(walked_parameter(callee) or "")) is not None:
         it.run.prove(walked)
@@ -186,16 +187,16 @@ def _returned(it: Invocation, flow: Flow, passed: dict[str, Value], into: frozen
             return given
     if result.kind == "module" and (cls := _called_on(it, result)) is not None:
         frozen = None if it.run.flows.calls.modules.has_parameters(cls) else True
-        return replace(result, target=cls, frozen=frozen, origins=frozenset(), parameter=None)
+        return replace(result, target=cls, frozen=frozen, origins=NOTHING, parameter=None)
     if result.kind in ("module", "number", "none", "array", "callable", "optimizer", "parameters"):
-        return replace(result, origins=frozenset(), parameter=None)
+        return replace(result, origins=NOTHING, parameter=None)
     items = None
     if result.items is not None:
         items = tuple(
             UNKNOWN if _is_left_out(flow, item, passed) else _returned_item(it, item, into) for item in result.items
         )
     if not result.origins and (result.tensor == PLAIN or (result.kind != "unknown" and not into)):
-        memory = frozenset({it.at})
+        memory = ALONE[it.at]
         found = replace(result, parameter=None, items=items, read_at=None, made_at=it.at, memory=memory)
         return _under_guard(it, found)
     fresh = replace(it.fresh(into), items=items)
@@ -243,7 +244,7 @@ def _is_left_out(flow: Flow, item: Value, passed: dict[str, Value]) -> bool:
 
 def _returned_item(it: Invocation, item: Value, into: frozenset[Origin]) -> Value:
     if item.kind in ("module", "number", "none", "array", "callable", "optimizer"):
-        return replace(item, origins=frozenset(), parameter=None)
+        return replace(item, origins=NOTHING, parameter=None)
     own = {origin for origin in item.origins if origin.at < 0}
     if own or item.origins or (item.kind == "unknown" and item.tensor != PLAIN):
         return _with_flags(it, it.fresh(into), item)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from gradlint.model.record import replace
+from gradlint.project.running.sets import ALONE, NOTHING, joined, together
 from gradlint.project.running.values import ANY, COMPUTED, LEAF, PLAIN, Kind, Loss, Origin, Value, plain
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def computed(
     lost = None
     if tensor == PLAIN:
         lost = (inherited(values) if needed is False else None) or lost_here(at, run)
-    shadow = frozenset[Origin]().union(*(value.shadow for value in values))
+    shadow = together(value.shadow for value in values)
     return replace(made("tensor", tensor, at, run, origins=origins, lost=lost), shadow=shadow)
 
 
@@ -53,7 +54,7 @@ def made(
     at: int,
     run: "Memory",
     *,
-    origins: frozenset[Origin] = frozenset(),
+    origins: frozenset[Origin] = NOTHING,
     lost: Loss | None = None,
 ) -> Value:
     """A tensor that did not exist before."""
@@ -63,7 +64,7 @@ def made(
         tensor=tensor,
         born=run.epoch,
         made_at=at,
-        memory=frozenset({at}),
+        memory=ALONE[at],
         own_memory=True,
         lost=lost,
     )
@@ -103,7 +104,7 @@ def kept(owner: Value, at: int, run: "Memory", *, may_convert: bool = False) -> 
 
 def either(left: Value, right: Value) -> Value:
     """One of two results of the same operation."""
-    return replace(left, tensor=left.tensor | right.tensor, memory=left.memory | right.memory, own_memory=None)
+    return replace(left, tensor=left.tensor | right.tensor, memory=joined(left.memory, right.memory), own_memory=None)
 
 
 def changed(owner: Value, values: Iterable[Value], at: int, run: "Memory") -> Value:
@@ -111,7 +112,7 @@ def changed(owner: Value, values: Iterable[Value], at: int, run: "Memory") -> Va
     given = tuple(values)
     if owner.tensor == LEAF and run.records(at):
         return owner  # it raises
-    origins = owner.origins.union(*(value.origins for value in given))
+    origins = joined(owner.origins, together(value.origins for value in given))
     records, new = run.records(at), computed((owner, *given), origins, at, run).tensor
     if records is False:
         tensor = owner.tensor

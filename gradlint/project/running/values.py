@@ -7,6 +7,7 @@ from gradlint.finding import Place
 from gradlint.model.record import dataclass, replace
 from gradlint.model.torch_calls import DISTRIBUTION
 from gradlint.project.linking.nodes import External, FunctionNode, Target
+from gradlint.project.running.sets import ALONE, NOTHING, joined
 
 Kind = Literal[
     "unknown",
@@ -64,14 +65,14 @@ class Value:
     """
 
     kind: Kind = "unknown"
-    origins: frozenset[Origin] = frozenset()
-    shadow: frozenset[Origin] = frozenset()
+    origins: frozenset[Origin] = NOTHING
+    shadow: frozenset[Origin] = NOTHING
     tensor: int = ANY
     retained: int = NEVER
     born: int | None = field(default=None, compare=False)
     read_at: int | None = None
     made_at: int | None = None
-    memory: frozenset[int] = frozenset()
+    memory: frozenset[int] = NOTHING
     own_memory: bool | None = None
     default_float: bool | None = None
     lost: Loss | None = None
@@ -93,7 +94,7 @@ class Value:
     @property
     def traces(self) -> frozenset[Origin]:
         """The origins of what went into it, whether it still carries their graph or not."""
-        return self.origins | self.shadow
+        return joined(self.origins, self.shadow)
 
     @property
     def leaf(self) -> bool | None:
@@ -132,9 +133,9 @@ def meet(left: Value, right: Value) -> Value:
         merged["frozen"] = True if True in (left.frozen, right.frozen) else None
     return Value(
         kind=kind,
-        origins=left.origins | right.origins,
-        shadow=left.shadow | right.shadow,
-        memory=left.memory | right.memory,
+        origins=joined(left.origins, right.origins),
+        shadow=joined(left.shadow, right.shadow),
+        memory=joined(left.memory, right.memory),
         tensor=_tensor(left) | _tensor(right) or ANY,
         retained=left.retained if left.retained == right.retained else PERHAPS,
         constant=left.constant if left.constant is right.constant else NO_CONSTANT,
@@ -151,7 +152,7 @@ def _mixed(left: Value, right: Value) -> Kind:
     return "module" if "module" in (left.kind, right.kind) else "unknown"
 
 
-def plain(origins: frozenset[Origin], memory: frozenset[int] = frozenset()) -> Value:
+def plain(origins: frozenset[Origin], memory: frozenset[int] = NOTHING) -> Value:
     """An unknown value that carries the graphs of others."""
     return Value(origins=origins, memory=memory) if origins or memory else UNKNOWN
 
@@ -168,7 +169,7 @@ def is_pickled(value: Value) -> bool:
 
 def without_graph(value: Value, lost: Loss) -> Value:
     """What ``detach()`` and its kind give."""
-    memory = frozenset({lost.place.node})
+    memory = ALONE[lost.place.node]
     return Value("tensor", shadow=value.traces, tensor=PLAIN, lost=lost, memory=memory)
 
 
