@@ -1,10 +1,12 @@
 """Bytes become text as Python would read them, or an error with its place."""
 
+import pickle
+import sys
 from pathlib import Path
 
 import pytest
 
-from gradlint.source import Source, SourceError, decode, read
+from gradlint.source import Notebook, Source, SourceError, decode, read
 
 
 @pytest.mark.parametrize(
@@ -76,3 +78,22 @@ def test_a_file_that_cannot_be_opened_is_named_as_shown(tmp_path: Path) -> None:
         read(str(tmp_path / "none.py"), "shown.py")
     with pytest.raises(SourceError, match=r"cannot read: Is a directory"):
         read(str(tmp_path))
+
+
+@pytest.mark.parametrize("text", ["", "x = 1\n", "x = 'é'\n", "x = '日本'\r\n", "x = '🤗'\n", "x = '\ud800'\n"])
+def test_a_text_is_what_it_was_and_takes_no_more_room_than_as_utf8(text: str) -> None:
+    source = Source("a.py", text, "latin-1", True)
+    assert source.text == text
+    assert source.encoded == text.encode("utf-8", "surrogatepass")
+    assert source.size == len(source.encoded)
+    assert sys.getsizeof(source.held) <= sys.getsizeof("") + source.size
+    assert source == Source("a.py", text, "latin-1", True)
+    assert hash(source) == hash(Source("a.py", text, "latin-1", True))
+    assert source != Source("a.py", text + "#", "latin-1", True)
+    assert pickle.loads(pickle.dumps(source)) == source
+
+
+def test_another_text_of_the_same_file() -> None:
+    notebook = Notebook("{}", ("%magic",))
+    before = Source("a.py", "é", "latin-1", True, notebook)
+    assert before.with_text("x") == Source("a.py", "x", "latin-1", True, notebook)

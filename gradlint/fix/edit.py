@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from itertools import accumulate, pairwise
 
 from gradlint.diagnostic import LocatedEdit
@@ -36,7 +35,7 @@ def edited(source: Source, edits: Iterable[LocatedEdit]) -> Source:
     for (_, end, _), (start, _, _) in pairwise(changes):
         if start < end:
             raise OverlapError(f"{source.path}: two edits change the same text")
-    return replace(source, text="".join(_pieces(source.text, changes)))
+    return source.with_text("".join(_pieces(source.text, changes)))
 
 
 def _pieces(text: str, changes: Iterable[tuple[int, int, str]]) -> Iterable[str]:

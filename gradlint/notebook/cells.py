@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from gradlint.notebook.magics import restored
 from gradlint.source import Source
@@ -48,4 +48,4 @@ def without(source: Source, numbers: Collection[int]) -> Source:
     def emptied(found: re.Match[str]) -> str:
         return f"#{_MARK}{found[1]}\n" + "\n" * found[2].count("\n") if int(found[1]) in numbers else found[0]
 
-    return replace(source, text=_CELL.sub(emptied, source.text))
+    return source.with_text(_CELL.sub(emptied, source.text))

@@ -3,7 +3,6 @@
 import ast
 import difflib
 from collections.abc import Callable
-from dataclasses import replace
 
 import nbformat
 import pytest
@@ -94,7 +93,7 @@ def test_notebooks_of_other_kernels_hold_nothing_for_us(notebook: MakeNotebook, 
 def test_only_the_changed_cell_changes(notebook: MakeNotebook, indent: int) -> None:
     data = notebook(["a = 1\nb = 'ü'", "%pwd\nc = 3\n", "d = 4"], indent=indent)
     source = decode("n.ipynb", data)
-    after = saved(replace(source, text=source.text.replace("c = 3\n", "e = '日'\nc = 3\n")))
+    after = saved(source.with_text(source.text.replace("c = 3\n", "e = '日'\nc = 3\n")))
     old, new = data.decode().split("\n"), after.split("\n")
     [added] = [line for line in difflib.ndiff(old, new) if not line.startswith(" ")]
     assert added == f"+ {' ' * 4 * indent}\"e = '日'\\n\","
@@ -105,7 +104,7 @@ def test_a_source_that_is_one_string_stays_one() -> None:
     raw = '{"cells":[{"cell_type":"code","source":"a = 1\\nb = \\u00fc","outputs":[1.0,1e5]}],"nbformat":4}'
     source = decode("n.ipynb", raw.encode())
     assert saved(source) == raw
-    mended = replace(source, text=source.text.replace("a = 1", "a = 2"))
+    mended = source.with_text(source.text.replace("a = 1", "a = 2"))
     assert saved(mended) == raw.replace("a = 1", "a = 2")
 
 
