@@ -1,11 +1,12 @@
 """Fixes are applied until none is left, and what breaks its promise is taken back."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from gradlint.engine import Mending, mend
-from gradlint.finding import Applicability, Edit, Place
+from gradlint.finding import Applicability, Edit, Finding, Place
+from gradlint.project import Project
 from gradlint.rule import Rule
 from gradlint.source import Source
 
@@ -81,3 +82,16 @@ def test_a_file_that_cannot_be_parsed_is_left_and_the_others_are_mended(flags: F
     result = mend(sources, [flags("flag_me", edit=replacing("0"))])
     assert texts(result) == ["x = (\n", "0\n"]
     assert [failure.path for failure in result.outcome.failures] == ["a.py"]
+
+
+@pytest.mark.parametrize("allowed", [(), ("safe",)])
+def test_dependencies_are_noted_only_where_a_fix_may_be_made(allowed: tuple[Applicability, ...]) -> None:
+    noted: list[bool] = []
+
+    def note(project: Project) -> Iterator[Finding]:
+        noted.append(project.linker.files.numbering.most > 0)
+        yield from ()
+
+    rule = Rule("XY101", "note", "error", "0", "Page.", "gradlint.none", note)
+    mend([Source("a.py", "x = 1\n")], [rule], allowed=allowed)
+    assert noted == [bool(allowed)]

@@ -1,6 +1,7 @@
 """The facts of files, by what stands in them: of files that did not change nothing is read again."""
 
 import hashlib
+import io
 import marshal
 import os
 import sys
@@ -9,7 +10,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import TypeVar, cast
+from typing import IO, TypeVar, cast
 
 from gradlint.cache import parts, store
 from gradlint.cache.store import BrokenCache, CacheError
@@ -21,6 +22,22 @@ from gradlint.source import Source
 Held = TypeVar("Held")
 
 _LEVEL = 1  # of compression: a third of the size, at a tenth of the cost of packing
+
+
+class Deflated:
+    """Takes bytes, and holds them compressed."""
+
+    def __init__(self) -> None:
+        self._packer = zlib.compressobj(_LEVEL)
+        self._pieces: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        """Take some more."""
+        self._pieces.append(self._packer.compress(data))
+
+    def data(self) -> bytes:
+        """All of it, which ends it."""
+        return b"".join((*self._pieces, self._packer.flush()))
 
 
 class Facts:
@@ -73,13 +90,14 @@ class Facts:
             self._left = left
         return left
 
-    def recorded(self, about: str, packages: Collection[str]) -> tuple[bytes, Sequence[ModuleFacts]] | None:
+    def recorded(self, about: str, packages: Collection[str]) -> tuple[IO[bytes], Sequence[ModuleFacts]] | None:
         """The record that another process left about something, and the facts it was made of."""
         key = self._record_key(about, packages)
         if key is None or (data := self._stored([key]).get(key)) is None:
             return None
         try:
-            keys, record = marshal.loads(zlib.decompress(data))
+            record = io.BytesIO(zlib.decompress(data))
+            keys = marshal.load(record)
             facts = [*self._then(keys)]
         except (zlib.error, ValueError, EOFError, TypeError, AttributeError):
             return None
@@ -95,12 +113,16 @@ class Facts:
             if facts is not None:
                 yield facts
 
-    def record(self, about: str, packages: Collection[str], paths: Sequence[str], make: Callable[[], bytes]) -> None:
-        """Keep a record, made of what is known of these paths, for other processes."""
+    def record(
+        self, about: str, packages: Collection[str], paths: Sequence[str], write: Callable[["Deflated"], None]
+    ) -> None:
+        """Keep a record, written of what is known of these paths, for other processes."""
         key = self._record_key(about, packages)
         if key is not None and self._folder is not None and not self.trouble:
-            data = marshal.dumps(({path: self._now[path][0] for path in paths}, make()))
-            self._put(self._folder, {key: zlib.compress(data, _LEVEL)})
+            record = Deflated()
+            record.write(marshal.dumps({path: self._now[path][0] for path in paths}))
+            write(record)
+            self._put(self._folder, {key: record.data()})
 
     def _record_key(self, about: str, packages: Collection[str]) -> bytes | None:
         if self._folder is None or (made_by := tool(packages)) is None:
@@ -145,7 +167,7 @@ def _loaded(data: bytes | None, path: str) -> ModuleFacts | None:
 
 def _key(source: Source) -> bytes:
     """All that the facts of a source depend on."""
-    return hashlib.blake2b(source.text.encode("utf-8", "surrogatepass"), digest_size=16, key=_reader()).digest()
+    return hashlib.blake2b(source.encoded, digest_size=16, key=_reader()).digest()
 
 
 @cache

@@ -20,7 +20,7 @@ from gradlint.source import Source, SourceError
 
 NO_MEMORY = engine.Forgetful()
 MOST_PROCESSES = 4
-WORTH_A_PROCESS = 400_000  # characters, about half a second of work
+WORTH_A_PROCESS = 400_000  # bytes, about half a second of work
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def run(request: Request, settings: Settings, ground: Ground, memory: engine.Mem
 
 def _jobs(sources: Iterable[Source]) -> int:
     """As many processes as there are processors and work for; more than a few would mostly do the same things."""
-    size = sum(len(source.text) for source in sources)
+    size = sum(source.size for source in sources)
     return min(engine.processors(), MOST_PROCESSES, 1 + size // WORTH_A_PROCESS)
 
 

@@ -19,11 +19,12 @@ _FEW = 0.02  # so many of the answers are found again and again, until a new rec
 class Analysis:
     """Asks rules only about modules of which they may say something else than before.
 
-    ``places`` are those of findings, by path. An analysis for ``once`` does not note what results depend on.
+    ``places`` are those of findings, by path. Nobody goes on with the project of the ``last`` run: of what has been
+    worked out only that is kept which is for other processes, and without any it is not noted what results depend on.
     """
 
-    def __init__(self, *, once: bool = False) -> None:
-        self._once = once
+    def __init__(self, *, last: bool = False) -> None:
+        self._last = last
         self.places: dict[str, Located] = {}
         self._project: Project | None = None
         self._asked: tuple[Names, tuple[Rule, ...]] | None = None
@@ -46,7 +47,7 @@ class Analysis:
         is_first = self._asked is None
         if is_first and (found := recorded(*asked, modules, texts, memory)) is not None:
             self._asked, self._project, self._known, self.places = asked, found.project, found.known, found.places
-        project, is_new = self._up_to_date(modules, asked)
+        project, is_new = self._up_to_date(modules, asked, memory)
         self._project = None  # whatever breaks off leaves half of a project
         rules_of_modules = sum(rule.by_module for rule in rules)
         to_ask = self._known.missing(reported, rules_of_modules)
@@ -59,11 +60,13 @@ class Analysis:
     def leave(self, memory: Memory) -> None:
         """Leave a record of what the first run came to, for other processes."""
         if self._is_news and self._project is not None and self._asked is not None:
+            if self._last:
+                self._project.leave()
             record(*self._asked, Record(self._project, self._known, self.places), memory)
         self._is_news = False
 
     def _up_to_date(
-        self, modules: Sequence[ModuleFacts], asked: tuple[Names, tuple[Rule, ...]]
+        self, modules: Sequence[ModuleFacts], asked: tuple[Names, tuple[Rule, ...]], memory: Memory
     ) -> tuple[Project, bool]:
         """The project of these modules, and whether it was made just now."""
         project, self._project = self._project, None
@@ -75,4 +78,4 @@ class Analysis:
         if project is not None:
             gc.unfreeze()  # it holds itself in circles, and was thought to stay
         self._known, self._asked = Known(), asked
-        return Project(modules, asked[0], unnumbered(modules) if self._once else None), True
+        return Project(modules, asked[0], unnumbered(modules) if self._last and memory.forgets else None), True

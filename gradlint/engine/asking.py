@@ -16,7 +16,7 @@ from gradlint.project.linking.nodes import ModuleNode
 from gradlint.rule import Rule, RuleError
 from gradlint.source import Source
 
-_LARGEST = 400_000  # characters of code that all rules go through before they go on: what it takes to walk it is kept
+_LARGEST = 400_000  # bytes of code that all rules go through before they go on: what it takes to walk it is kept
 _TASKS = 8  # for each process: so many that all end at about the same time, so few that none is mere overhead
 
 _Answer = list[Finding] | Failure
@@ -172,7 +172,7 @@ def _chunks(modules: Sequence[ModuleNode], texts: Mapping[str, Source], jobs: in
 
 
 def _size(modules: Iterable[ModuleNode], texts: Mapping[str, Source]) -> int:
-    return sum(len(texts[module.path].text) for module in modules)
+    return sum(texts[module.path].size for module in modules)
 
 
 def _answer(rule: Rule, project: Project, texts: Mapping[str, Source]) -> _Answer:

@@ -7,6 +7,7 @@ that: after every round all sources are checked again, and what breaks the promi
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from gradlint.diagnostic import LocatedEdit, Outcome
 from gradlint.engine.analysis import Analysis
@@ -60,7 +61,7 @@ def mend(
     as if they had not been offered.
     """
 
-    analysis = memory.held(Analysis)
+    analysis = memory.held(partial(Analysis, last=not allowed and not memory.holds))
 
     def check(texts: Mapping[str, Source]) -> Outcome:
         return run(

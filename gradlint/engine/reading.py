@@ -1,15 +1,17 @@
 """Facts of all sources: remembered ones, and the others read, by several processes if there is much to read."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import IO, Protocol, TypeVar
 
 from gradlint.diagnostic import Failure
 from gradlint.engine.workers import Wire, spread
 from gradlint.model.facts import ModuleFacts
 from gradlint.model.packing import packed, unpacked
+from gradlint.project.snapshot import Sink
 from gradlint.source import Source, SourceError
 
 Held = TypeVar("Held")
+Writing = Callable[[Sink], None]
 
 
 class Memory(Protocol):
@@ -37,12 +39,12 @@ class Memory(Protocol):
         """What earlier runs of this process left for later ones to go on with; made if there is none."""
         ...
 
-    def recorded(self, about: str, packages: Collection[str]) -> tuple[bytes, Sequence[ModuleFacts]] | None:
+    def recorded(self, about: str, packages: Collection[str]) -> tuple[IO[bytes], Sequence[ModuleFacts]] | None:
         """The record that another process left about something, and the facts it was made of."""
         ...
 
-    def record(self, about: str, packages: Collection[str], paths: Sequence[str], make: Callable[[], bytes]) -> None:
-        """Keep a record, made of what is known of these paths, for other processes.
+    def record(self, about: str, packages: Collection[str], paths: Sequence[str], write: Writing) -> None:
+        """Keep a record, written of what is known of these paths, for other processes.
 
         It holds while this tool and the ``packages`` that rules come from are the same.
         """
@@ -69,7 +71,7 @@ class Forgetful:
     def recorded(self, about: str, packages: Collection[str]) -> None:
         """Nothing."""
 
-    def record(self, about: str, packages: Collection[str], paths: Sequence[str], make: Callable[[], bytes]) -> None:
+    def record(self, about: str, packages: Collection[str], paths: Sequence[str], write: Writing) -> None:
         """Do nothing."""
 
 
@@ -79,7 +81,7 @@ def extracted(
     """The facts of each source that can be read, in order, and why the others cannot."""
     known = memory.recall(sources)
     new = [source for source in sources if source.path not in known]
-    sizes = [len(source.text) for source in new]
+    sizes = [source.size for source in new]
     answers = spread(sizes, lambda number: read(new[number]), jobs, lambda count: done(len(known) + count), _WIRE)
     facts = {found.path: found for found in answers if isinstance(found, ModuleFacts)}
     memory.keep(new, facts)

@@ -13,7 +13,7 @@ from gradlint.engine.placing import Located
 from gradlint.engine.reading import Memory
 from gradlint.model.facts import ModuleFacts
 from gradlint.project import Names, Project
-from gradlint.project.snapshot import Numbers, SnapshotError, restored, taken
+from gradlint.project.snapshot import Numbers, SnapshotError, restored, take
 from gradlint.rule import Rule
 from gradlint.source import Source
 
@@ -32,7 +32,9 @@ def record(names: Names, rules: Sequence[Rule], found: Record, memory: Memory) -
     paths = [module.path for module in found.project.modules]
     spans = {path: located.spans for path, located in found.places.items()}
     try:
-        memory.record(*_about(names, rules), paths, lambda: taken(found.project, (*_portable(found.known), spans)))
+        memory.record(
+            *_about(names, rules), paths, lambda into: take(found.project, (*_portable(found.known), spans), into)
+        )
     except SnapshotError:
         return  # a rule said what cannot be kept
 

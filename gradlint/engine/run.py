@@ -54,7 +54,7 @@ def run(
     def work() -> Outcome:
         modules, unread = extracted([*texts.values()], memory, jobs, lambda done: progress(done, steps))
         legible = with_other_cells(Readable(texts, modules, unread), memory)
-        known = analysis or memory.held(partial(Analysis, once=memory.forgets))
+        known = analysis or memory.held(partial(Analysis, last=not memory.holds))
         said = known.answers(
             legible.modules,
             names,

@@ -113,6 +113,10 @@ class Project:
         """Go on with these modules: what results may depend on and has changed; None if that is not to be told."""
         return self.linker.update(modules)
 
+    def leave(self) -> None:
+        """Forget what no other process can go on with; whoever asks again has it worked out again."""
+        self.linker.dependencies.leave()
+
     def functions(self) -> Iterator[FunctionNode]:
         """All functions, module bodies and lambdas included, in order of path and place."""
         for module in self.modules:

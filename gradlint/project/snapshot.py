@@ -9,7 +9,7 @@ import io
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from operator import attrgetter
-from typing import Any
+from typing import IO, Any, Protocol
 
 from gradlint.finding import Edit, Finding, Fix, Note, Place, Span
 from gradlint.model.facts import ModuleFacts
@@ -33,6 +33,14 @@ class SnapshotError(Exception):
     """Bytes that are no snapshot, or something that cannot be part of one."""
 
 
+class Sink(Protocol):
+    """What takes bytes, one piece after another."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take some more."""
+        ...
+
+
 class Numbers:
     """Large numbers, of which many are equal, by their places in a list."""
 
@@ -49,25 +57,25 @@ class Numbers:
         return place
 
 
-def taken(project: Project, besides: object) -> bytes:
-    """A snapshot of a project, with something besides: numbers, text, findings, and containers of them.
+def take(project: Project, besides: object, into: Sink) -> None:
+    """Write a snapshot of a project, with something besides: numbers, text, findings, and containers of them.
 
     Raises:
         SnapshotError: when that is something else.
     """
     numbering = project.linker.files.numbering
     lengths = {path: bit.bit_length() for path, bit in numbering.bits.items()}
-    return pickle.dumps((lengths, numbering.most), protocol=5) + _packed((*_portable(project), besides))
+    pickle.dump((lengths, numbering.most), into, protocol=5)
+    _pack((*_portable(project), besides), into)
 
 
-def restored(data: bytes, modules: Sequence[ModuleFacts], names: Names) -> tuple[Project, Any]:
+def restored(file: IO[bytes], modules: Sequence[ModuleFacts], names: Names) -> tuple[Project, Any]:
     """The project of a snapshot, made of the same modules and names, and what was told besides.
 
     Raises:
         SnapshotError: when the bytes are something else.
     """
     try:
-        file = io.BytesIO(data)
         lengths, most = _Unpickler(file, {}).load()
         project = Project(modules, names, Numbering({path: 1 << size - 1 for path, size in lengths.items()}, most))
         asked, spelt, tables, memos, views, numbers, besides = _Unpickler(file, _makers(project)).load()
@@ -83,7 +91,9 @@ def restored(data: bytes, modules: Sequence[ModuleFacts], names: Names) -> tuple
 def news(project: Project) -> bytes:
     """What views of a project have come to in this process, for one that has the same modules."""
     numbers = Numbers()
-    return _packed((_columns(project.linker.dependencies.news(), numbers), numbers.all))
+    file = io.BytesIO()
+    _pack((_columns(project.linker.dependencies.news(), numbers), numbers.all), file)
+    return file.getvalue()
 
 
 def hear(project: Project, data: bytes) -> None:
@@ -92,15 +102,13 @@ def hear(project: Project, data: bytes) -> None:
     project.linker.dependencies.hear({name: _known(each, numbers) for name, each in views})
 
 
-def _packed(found: object) -> bytes:
-    file = io.BytesIO()
-    pickler = pickle.Pickler(file, protocol=5)
+def _pack(found: object, into: Sink) -> None:
+    pickler = pickle.Pickler(into, protocol=5)
     pickler.dispatch_table = _REDUCERS
     try:
         pickler.dump(found)
     except (pickle.PicklingError, TypeError, AttributeError) as error:
         raise SnapshotError(str(error)) from error
-    return file.getvalue()
 
 
 def _portable(project: Project) -> tuple[object, ...]:
@@ -175,7 +183,7 @@ _MAKERS: dict[tuple[str, str], object] = {
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, file: io.BytesIO, makers: Mapping[tuple[str, str], object]) -> None:
+    def __init__(self, file: IO[bytes], makers: Mapping[tuple[str, str], object]) -> None:
         super().__init__(file)
         self._makers = makers
 

@@ -1,5 +1,6 @@
 """A record of a run is used by the next process where it holds, and by no other; what it says is the truth."""
 
+import io
 import marshal
 import pickle
 import sqlite3
@@ -115,13 +116,14 @@ def broken(record: bytes) -> Iterator[bytes]:
     yield b"rubbish"
     yield record[: len(record) // 2]
     yield record[:-20] + bytes(20)
-    keys, data = marshal.loads(zlib.decompress(record))
+    file = io.BytesIO(zlib.decompress(record))
+    keys, data = marshal.load(file), file.read()
     numbering = pickle.dumps(({path: n + 1 for n, path in enumerate(keys)}, 67))
     for other in (b"", data[:100], data[:-20], pickle.dumps(Harmful()), numbering + pickle.dumps(Harmful()), numbering):
-        yield zlib.compress(marshal.dumps((keys, other)))
-    yield zlib.compress(marshal.dumps(({**keys, "gone.py": bytes(16)}, data)))
-    yield zlib.compress(marshal.dumps(({"main.py": keys["main.py"]}, data)))
-    yield zlib.compress(marshal.dumps(data))
+        yield zlib.compress(marshal.dumps(keys) + other)
+    yield zlib.compress(marshal.dumps({**keys, "gone.py": bytes(16)}) + data)
+    yield zlib.compress(marshal.dumps({"main.py": keys["main.py"]}) + data)
+    yield zlib.compress(data)
 
 
 @pytest.mark.parametrize("number", range(13))

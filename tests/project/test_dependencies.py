@@ -206,3 +206,31 @@ def test_a_project_that_notes_nothing_cannot_go_on_after_edits() -> None:
         list(rule.check(project))
     assert not any(project.linker.dependencies.asked.values())
     assert project.update(modules[1:]) is None
+
+
+def test_the_bit_of_a_question_is_one_object() -> None:
+    dependencies = linked([Source("a.py", "x = 1")]).linker.dependencies
+    bits = {dependencies.question("callers", f"name{number}") for number in range(20_000)}
+    assert len(bits) > 1500
+    for number in range(20_000):
+        assert dependencies.question("callers", f"name{number}") in bits
+    assert len({id(dependencies.question("callers", f"name{number}")) for number in range(20_000)}) == len(bits)
+
+
+def test_what_is_left_is_worked_out_again_as_it_was() -> None:
+    for files in (FIXTURES, *EXAMPLES):
+        project = linked(files)
+        before = [asked(rule, project) for rule in RULES]
+        project.leave()
+        assert not project.flows._done
+        assert [asked(rule, project) for rule in RULES] == before
+
+
+def test_what_is_left_is_not_what_other_processes_go_on_with() -> None:
+    project = linked([Source("a.py", "from b import f\nf()\n"), Source("b.py", "def f(): ...\n")])
+    for rule in RULES:
+        asked(rule, project)
+    before = project.linker.dependencies.results
+    assert any(before.memos.values())
+    project.leave()
+    assert project.linker.dependencies.results == before

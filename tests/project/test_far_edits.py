@@ -1,12 +1,14 @@
 """Edits far away: who uses what everybody uses hears of an edit only when what it comes to is another."""
 
+import io
+
 import pytest
 
 from gradlint.model.extract import extract
 from gradlint.project import Names, Project
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.values import NO_CONSTANT
-from gradlint.project.snapshot import restored, taken
+from gradlint.project.snapshot import restored, take
 from gradlint.source import Source
 
 MANY = 40
@@ -145,7 +147,10 @@ def test_another_process_knows_an_outline_with_all_that_it_holds() -> None:
     files = {**HELPERS, "hub.py": "from torch import nn\n" + HUB["hub.py"].replace("(loss):\n", start, 1)}
     project = linked(files)
     before = project.flows.outline(function(project, "hub")).env
-    again, besides = restored(taken(project, ["besides"]), [module.facts for module in project.modules], Names())
+    file = io.BytesIO()
+    take(project, ["besides"], file)
+    file.seek(0)
+    again, besides = restored(file, [module.facts for module in project.modules], Names())
     assert besides == ["besides"]
     hub = function(again, "hub")
     assert hub in again.linker.dependencies.results.views["outlines"]

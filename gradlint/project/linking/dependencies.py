@@ -106,12 +106,13 @@ class Dependencies:
     name of the table.
     """
 
-    __slots__ = ("_answering", "_first", "_kept", "_memos", "_same", "_tables", "_views", "asked", "bits")
+    __slots__ = ("_answering", "_first", "_kept", "_memos", "_questions", "_same", "_tables", "_views", "asked", "bits")
 
     def __init__(self, modules: int) -> None:
         """For so many modules."""
         self._first = modules
         self._same: dict[int, int] = {}
+        self._questions: dict[int, int] = {}  # some hundred bytes each, and most tables answer nothing to most keys
         self.bits = _EVERYTHING  # nobody wants to know yet
         self.asked: Counter[str] = Counter()
         self._memos: list[Remembering] = []
@@ -171,11 +172,22 @@ class Dependencies:
             self._kept[name].known = known
         self.hear(results.views)
 
+    def leave(self) -> None:
+        """Forget what is not kept for other processes."""
+        kept = {id(each) for each in (*self._kept.values(), *self._views.values())}
+        for memo in self._memos:
+            if id(memo) not in kept:
+                memo.forget(_EVERYTHING)
+
     def question(self, table: str, key: object) -> int:
         """The bit of a question, if any are noted; the same in all processes."""
         if not self._first:
             return 0
-        return 1 << self._first + (_number(table) + _number(key)) % _QUESTIONS
+        number = self._first + (_number(table) + _number(key)) % _QUESTIONS
+        bit = self._questions.get(number)
+        if bit is None:
+            bit = self._questions[number] = 1 << number
+        return bit
 
     def note(self, asked: Mapping[str, int]) -> None:
         """Note questions that were asked in another process."""
