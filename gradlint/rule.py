@@ -46,7 +46,7 @@ from gradlint.model.code import (
 )
 from gradlint.model.plain import gives_no_tensor
 from gradlint.model.torch_tensors import LABELS
-from gradlint.model.traverse import all_expressions, blocks, expressions, parts, statements, within
+from gradlint.model.traverse import all_expressions, all_of, blocks, expressions, parts, statements, within
 from gradlint.project import Forward, FunctionNode, Project
 from gradlint.project.grad_states.effects import GRAD, INFERENCE, NO_GRAD
 from gradlint.project.grad_states.leaks import Leak
@@ -219,6 +219,7 @@ __all__ = [
     "Yield",
     "acts_of",
     "all_expressions",
+    "all_of",
     "blocks",
     "dotted",
     "expressions",

@@ -382,11 +382,11 @@ def shortened(text: str | bytes) -> str:
 
 def dotted(expression: Expression) -> str | None:
     """The dotted name an expression spells (``torch.nn.Linear``), or None if it is no plain name."""
-    parts: list[str] = []
-    while isinstance(expression, Attribute):
-        parts.append(expression.name)
-        expression = expression.value
-    if not isinstance(expression, Name):
+    if isinstance(expression, Name):
+        return expression.id
+    if not isinstance(expression, Attribute):
         return None
-    parts.append(expression.id)
-    return ".".join(reversed(parts))
+    name, owner = expression.name, expression.value
+    while isinstance(owner, Attribute):
+        name, owner = f"{owner.name}.{name}", owner.value
+    return f"{owner.id}.{name}" if isinstance(owner, Name) else None

@@ -33,6 +33,8 @@ FILLING = frozenset(
     "zero_ fill_ copy_ normal_ uniform_ random_ exponential_ geometric_ cauchy_ log_normal_ set_ index_fill_ "
     "masked_fill_ fill_diagonal_ masked_scatter_ relu_ clamp_ erfinv_ lt_ gt_ eq_".split()
 )
+# What changes the elements of its tensor.
+IN_PLACE = FILLING | {f"{name}_" for name in COMPUTING}
 # A view of the first operand, with its graph. Under no_grad a view of what requires grad requires grad too, as a leaf.
 VIEWING = frozenset(
     "as_strided broadcast_to diagonal expand expand_as mH mT H T movedim moveaxis narrow permute select squeeze "

@@ -1,7 +1,8 @@
 """Walking over code: the parts of an expression, the statements of a block."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from gradlint.model.code import (
     Assign,
@@ -34,6 +35,7 @@ from gradlint.model.code import (
 )
 
 Found = TypeVar("Found")
+Kind = TypeVar("Kind")
 _MOST_REMEMBERED = 4000  # blocks: those of some dozen large modules
 _Parts = Callable[[Any], Iterable[Expression | None]]
 
@@ -153,6 +155,18 @@ def all_expressions(block: Block) -> Iterator[Expression]:
     return iter(_expressions.of(block))
 
 
+def all_of(kind: type[Kind], block: Block) -> tuple[Kind, ...]:
+    """The expressions of a kind among all of a block, in their order."""
+    return cast("tuple[Kind, ...]", _kinds.of(block).get(cast("Any", kind), ()))
+
+
+def _kinds_of(block: Block) -> dict[type[Expression], tuple[Expression, ...]]:
+    found: dict[type[Expression], list[Expression]] = defaultdict(list)
+    for expression in _expressions.of(block):
+        found[type(expression)].append(expression)
+    return {kind: tuple(each) for kind, each in found.items()}
+
+
 def _expressions_of(block: Block) -> tuple[Expression, ...]:
     found: list[Expression] = []
     note = found.append
@@ -172,11 +186,11 @@ class _Remembered(Generic[Found]):
     that no other can get its place in memory.
     """
 
-    def __init__(self, find: Callable[[Block], tuple[Found, ...]]) -> None:
+    def __init__(self, find: Callable[[Block], Found]) -> None:
         self._find = find
-        self._known: dict[int, tuple[Block, tuple[Found, ...]]] = {}
+        self._known: dict[int, tuple[Block, Found]] = {}
 
-    def of(self, block: Block) -> tuple[Found, ...]:
+    def of(self, block: Block) -> Found:
         """What is in a block."""
         known = self._known.get(id(block))
         if known is None:
@@ -186,5 +200,6 @@ class _Remembered(Generic[Found]):
         return known[1]
 
 
-_statements: _Remembered[Statement] = _Remembered(_statements_of)
-_expressions: _Remembered[Expression] = _Remembered(_expressions_of)
+_statements: _Remembered[tuple[Statement, ...]] = _Remembered(_statements_of)
+_expressions: _Remembered[tuple[Expression, ...]] = _Remembered(_expressions_of)
+_kinds: _Remembered[dict[type[Expression], tuple[Expression, ...]]] = _Remembered(_kinds_of)

@@ -79,13 +79,11 @@ from gradlint.rule import (
     Fix,
     FunctionNode,
     Project,
-    all_expressions,
     rule,
     scope,
 )
 
-_NAMES = ("dropout", "dropout1d", "dropout2d", "dropout3d")
-_FUNCTIONS = frozenset(f"torch.nn.functional.{name}" for name in _NAMES)
+_FUNCTIONS = frozenset(f"torch.nn.functional.{name}" for name in ("dropout", "dropout1d", "dropout2d", "dropout3d"))
 _TRAINING = 2  # its place among the positional arguments
 # Dropout of such models is part of what they compute.
 _MEANT = re.compile(r"prenet|mc_?drop|monte|bayes|uncertain|stochastic|always|nois|corrupt", re.I)
@@ -94,20 +92,13 @@ _MEANT = re.compile(r"prenet|mc_?drop|monte|bayes|uncertain|stochastic|always|no
 @rule("GL602", severity="warning", since="0.1.0")
 def always_on_dropout(project: Project) -> Iterator[Finding]:
     """Find calls of the function in methods of modules that do not say when they drop."""
-    spellings = project.modes.spellings(_NAMES)
     for function in project.functions():
-        if spellings.isdisjoint(function.facts.words) or not _belongs_to_module(project, function):
-            continue
-        for call in _dropouts(project, function):
+        for call, _ in project.modes.calls(function, _FUNCTIONS):
+            if not _belongs_to_module(project, function) or _is_told(call):
+                continue
             trains = project.calls.own_states(function, call.at) & GRAD  # else it is meant: nothing is learnt there
-            if trains and not _is_told(call) and not _is_asked(project, function, call.at):
+            if trains and not _is_asked(project, function, call.at):
                 yield _finding(function, call)
-
-
-def _dropouts(project: Project, function: FunctionNode) -> Iterator[Call]:
-    for call in all_expressions(function.facts.body):
-        if isinstance(call, Call) and project.modes.full_name(function, call.function) in _FUNCTIONS:
-            yield call
 
 
 def _belongs_to_module(project: Project, function: FunctionNode) -> bool:

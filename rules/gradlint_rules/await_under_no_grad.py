@@ -62,7 +62,7 @@ from gradlint.rule import (
     Project,
     Statement,
     With,
-    all_expressions,
+    all_of,
     rule,
     scope,
     statements,
@@ -83,7 +83,7 @@ def await_under_no_grad(project: Project) -> Iterator[Finding]:
 
 def _waits(function: FunctionNode) -> Iterator[Expression]:
     """Where a coroutine waits: ``await``, and what ``async for`` and ``async with`` take."""
-    yield from (e for e in all_expressions(function.facts.body) if isinstance(e, Await))
+    yield from all_of(Await, function.facts.body)
     for statement in statements(function.facts.body):
         yield from _waited_for(statement)
 

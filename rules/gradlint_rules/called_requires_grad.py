@@ -75,7 +75,7 @@ from gradlint.rule import (
     Fix,
     FunctionNode,
     Project,
-    all_expressions,
+    all_of,
     dotted,
     rule,
     scope,
@@ -98,7 +98,7 @@ def called_requires_grad(project: Project) -> Iterator[Finding]:
 
 def _called(project: Project, function: FunctionNode) -> Iterator[Finding]:
     expected = scope.expected_to_fail(function) | scope.tried(function)
-    for call in all_expressions(function.facts.body):
+    for call in all_of(Call, function.facts.body):
         match call:
             case Call(function=Attribute(name="requires_grad", value=owner) as named) if call.at not in expected:
                 if _FLAG not in project.linker.methods_named and _holds(project, function, named, owner):

@@ -76,7 +76,7 @@ from gradlint.rule import (
     Project,
     Severity,
     Subscript,
-    all_expressions,
+    all_of,
     dotted,
     rule,
     scope,
@@ -93,8 +93,9 @@ _PARAMETERS = frozenset({"torch.nn.Parameter", "torch.nn.parameter.Parameter"})
 @rule("GL207", severity="error", since="0.2.0")
 def converted_parameter(project: Project) -> Iterator[Finding]:
     """Find parameters of modules that are converted on the way to their attribute."""
+    spellings = project.modes.spellings(("Parameter",))
     for function in project.functions():
-        if not project.calls.modules.has_method(function):
+        if spellings.isdisjoint(function.facts.words) or not project.calls.modules.has_method(function):
             continue
         for path, value in scope.assigned(function):
             if (
@@ -140,7 +141,7 @@ def _only_use(function: FunctionNode, value: Expression) -> Expression:
         chain = chain.function.value
     if not isinstance(chain, Name) or chain is value or chain not in names:
         return value
-    reads = [e for e in all_expressions(function.facts.body) if isinstance(e, Name) and e.id == chain.id]
+    reads = [e for e in all_of(Name, function.facts.body) if e.id == chain.id]
     made = [each for name, each in scope.assigned(function) if name == chain.id]
     return _with_root(value, made[0]) if len(made) == 1 and len(reads) == _READ_ONCE else value
 

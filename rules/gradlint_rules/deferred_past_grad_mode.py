@@ -60,6 +60,7 @@ from gradlint.rule import (
     Return,
     With,
     all_expressions,
+    all_of,
     rule,
     statements,
     within,
@@ -186,10 +187,10 @@ def _contains(region: With, at: int) -> bool:
 
 def _only_used_after(function: FunctionNode, region: With, name: str) -> bool:
     """Whether a name is read after a region and not inside it."""
-    inside = {e.at for e in all_expressions(region.body) if isinstance(e, Name) and e.id == name}
+    inside = {e.at for e in all_of(Name, region.body) if e.id == name}
     targets = {t.at for s in statements(region.body) if isinstance(s, Assign) for t in s.targets}
     last = max((e.at for e in all_expressions(region.body)), default=region.at)
-    after = any(e.at > last for e in all_expressions(function.facts.body) if isinstance(e, Name) and e.id == name)
+    after = any(e.at > last for e in all_of(Name, function.facts.body) if e.id == name)
     return after and inside <= targets
 
 

@@ -74,7 +74,7 @@ from gradlint.rule import (
     FunctionNode,
     Place,
     Project,
-    all_expressions,
+    all_of,
     dotted,
     rule,
     scope,
@@ -93,8 +93,8 @@ def enable_grad_in_inference_mode(project: Project) -> Iterator[Finding]:
 def _statements(project: Project, function: FunctionNode) -> Iterator[Call]:
     """``torch.set_grad_enabled(True)``, which acts without ``with``."""
     entered = {context.at for context in scope.with_items(function)}
-    for expression in all_expressions(function.facts.body):
-        if isinstance(expression, Call) and expression.at not in entered and _sets(project, function, expression):
+    for expression in all_of(Call, function.facts.body):
+        if expression.at not in entered and _sets(project, function, expression):
             yield expression
 
 

@@ -56,7 +56,7 @@ from gradlint.rule import (
     Project,
     Statement,
     While,
-    all_expressions,
+    all_of,
     dotted,
     rule,
     statements,
@@ -93,7 +93,7 @@ def _loops(function: FunctionNode) -> Iterator[For | While]:
 def _left_on(project: Project, function: FunctionNode, loop: Statement) -> Iterator[Call]:
     """The calls of ``eval`` in a loop that also trains, if nothing in it goes back to training mode."""
     assert isinstance(loop, For | While)
-    calls = [e for e in all_expressions(loop.body) if isinstance(e, Call)]
+    calls = all_of(Call, loop.body)
     names = [dotted(call.function) or _last(call.function) for call in calls]
     switched = {name.removesuffix(".eval"): call for name, call in zip(names, calls, strict=True) if _is_eval(name)}
     if not any(name.rpartition(".")[2] in _TRAINS for name in names):

@@ -40,25 +40,20 @@ Under `no_grad()` they are right. `torch.func.jacrev`, `hessian`, `vjp` and `jvp
 
 from collections.abc import Iterator
 
-from gradlint.rule import INFERENCE, Call, Constant, Finding, FunctionNode, Project, all_expressions, rule
+from gradlint.rule import INFERENCE, Call, Constant, Finding, FunctionNode, Project, rule
 
-_HOMES = ("torch.autograd.functional",)
-_NAMES = ("jacobian", "hessian", "vjp", "jvp", "vhp", "hvp")
-_DERIVATIVES = frozenset(f"{home}.{name}" for home in _HOMES for name in _NAMES)
+_DERIVATIVES = frozenset(
+    f"torch.autograd.functional.{name}" for name in ("jacobian", "hessian", "vjp", "jvp", "vhp", "hvp")
+)
 
 
 @rule("GL318", severity="error", since="0.1.0")
 def functional_derivative_in_inference_mode(project: Project) -> Iterator[Finding]:
     """Find calls of these functions that can only run in inference mode."""
-    spellings = project.modes.spellings(_NAMES)
     for function in project.functions():
-        if spellings.isdisjoint(function.facts.words):
-            continue
-        for call in all_expressions(function.facts.body):
-            if isinstance(call, Call) and not _is_strict(call):
-                name = project.modes.full_name(function, call.function)
-                if name in _DERIVATIVES and _in_inference(project, function, call):
-                    yield _finding(project, function, call, name.rpartition(".")[2])
+        for call, name in project.modes.calls(function, _DERIVATIVES):
+            if not _is_strict(call) and _in_inference(project, function, call):
+                yield _finding(project, function, call, name.rpartition(".")[2])
 
 
 def _is_strict(call: Call) -> bool:

@@ -64,7 +64,7 @@ from gradlint.rule import (
     Operation,
     Project,
     Subscript,
-    all_expressions,
+    all_of,
     dotted,
     rewrites,
     rule,
@@ -85,8 +85,8 @@ def grad_enabled_ema(project: Project) -> Iterator[Finding]:
             continue
         silent = scope.expected_to_fail(function) | scope.tried(function)
         if not words.isdisjoint(_AVERAGING):
-            for call in all_expressions(function.facts.body):
-                if isinstance(call, Call) and call.at not in silent and _averages(project, function, call):
+            for call in all_of(Call, function.facts.body):
+                if call.at not in silent and _averages(project, function, call):
                     yield _finding(function, call.at)
         yield from (_advice(function, at) for at in _summed(project, function) if at not in silent)
 

@@ -67,7 +67,7 @@ from gradlint.rule import (
     Finding,
     FunctionNode,
     Project,
-    all_expressions,
+    all_of,
     dotted,
     rule,
     statements,
@@ -99,7 +99,7 @@ def _computes(function: FunctionNode) -> bool:
     """Whether a generator's own lines may do something that a grad mode matters to."""
     if any(isinstance(statement, Augment) for statement in statements(function.facts.body)):
         return True
-    calls = (e.function for e in all_expressions(function.facts.body) if isinstance(e, Call))
+    calls = (e.function for e in all_of(Call, function.facts.body))
     return not all(_SETTING.match(_last(called)) for called in calls)
 
 

@@ -65,7 +65,7 @@ from gradlint.rule import (
     Project,
     Subscript,
     Value,
-    all_expressions,
+    all_of,
     rule,
     statements,
 )
@@ -128,7 +128,7 @@ def _stored(hook: FunctionNode) -> Iterator[Expression]:
                 yield value
             case _:
                 pass
-    for expression in all_expressions(hook.facts.body):
+    for expression in all_of(Call, hook.facts.body):
         match expression:
             case Call(function=Attribute(name=name), arguments=arguments) if name in _KEEPING:
                 yield from (argument.value for argument in arguments)

@@ -56,7 +56,7 @@ from gradlint.rule import (
     Passed,
     Project,
     Value,
-    all_expressions,
+    all_of,
     dotted,
     expressions,
     rewrites,
@@ -93,7 +93,7 @@ def _may_make_leaf(function: FunctionNode) -> bool:
     words = function.facts.words
     if not words.isdisjoint(_MAKING) or ("nn" in words and any(map(_is_class_name, words))):
         return True
-    calls = (found for found in all_expressions(function.facts.body) if isinstance(found, Call))
+    calls = all_of(Call, function.facts.body)
     return not words.isdisjoint(_FACTORIES) and any(a.keyword == "requires_grad" for c in calls for a in c.arguments)
 
 

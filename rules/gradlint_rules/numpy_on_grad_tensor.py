@@ -58,7 +58,7 @@ from gradlint.rule import (
     Project,
     Subscript,
     Value,
-    all_expressions,
+    all_of,
     gives_no_tensor,
     rule,
     scope,
@@ -87,8 +87,8 @@ def _may_convert(function: FunctionNode) -> bool:
     """Whether a function spells a conversion of what may be a tensor."""
     if function.facts.words.isdisjoint(_CONVERTING):
         return False
-    for call in all_expressions(function.facts.body):
-        if isinstance(call, Call) and isinstance(call.function, Attribute | Name):
+    for call in all_of(Call, function.facts.body):
+        if isinstance(call.function, Attribute | Name):
             name = call.function.name if isinstance(call.function, Attribute) else call.function.id
             given = call.arguments[0].value if call.arguments else getattr(call.function, "value", None)
             if name in _CONVERTING and given is not None and not gives_no_tensor(given):

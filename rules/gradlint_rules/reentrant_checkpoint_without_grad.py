@@ -72,26 +72,21 @@ from gradlint.rule import (
     FunctionNode,
     Project,
     Value,
-    all_expressions,
     rule,
 )
 
-_CHECKPOINT = "torch.utils.checkpoint.checkpoint"
+_CHECKPOINT = frozenset({"torch.utils.checkpoint.checkpoint"})
 _SETTINGS = frozenset({"use_reentrant", "preserve_rng_state", "context_fn", "determinism_check", "debug", "early_stop"})
 
 
 @rule("GL412", severity="warning", since="0.1.0")
 def reentrant_checkpoint_without_grad(project: Project) -> Iterator[Finding]:
     """Find reentrant checkpoints all of whose tensors are known to require no grad."""
-    spellings = project.modes.spellings(("checkpoint",))
     for function in project.functions():
-        if spellings.isdisjoint(function.facts.words):
-            continue
-        for call in all_expressions(function.facts.body):
-            if isinstance(call, Call) and project.modes.full_name(function, call.function) == _CHECKPOINT:
-                event = project.flow(function).calls.get(call.at)
-                if event is not None and _is_reentrant(call) and _gets_no_grad(event):
-                    yield _finding(function, call)
+        for call, _ in project.modes.calls(function, _CHECKPOINT):
+            event = project.flow(function).calls.get(call.at)
+            if event is not None and _is_reentrant(call) and _gets_no_grad(event):
+                yield _finding(function, call)
 
 
 def _setting(call: Call) -> Argument | None:

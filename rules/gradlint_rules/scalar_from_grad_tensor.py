@@ -56,7 +56,7 @@ from gradlint.rule import (
     Operation,
     Project,
     Value,
-    all_expressions,
+    all_of,
     dotted,
     gives_no_tensor,
     rule,
@@ -91,7 +91,7 @@ def _converted(project: Project, function: FunctionNode) -> Iterator[Finding]:
 
 def _filled_in(project: Project, function: FunctionNode) -> Iterator[Finding]:
     """``"%.3f" % loss``; other letters make PyTorch say nothing."""
-    for operation in all_expressions(function.facts.body):
+    for operation in all_of(Operation, function.facts.body):
         match operation:
             case Operation(operator="%", operands=(Constant(value=str(text)), _), at=at):
                 letters = _FILLED_IN.findall(text.replace("%%", ""))
@@ -126,7 +126,7 @@ def _may_convert(function: FunctionNode, outer: frozenset[str]) -> bool:
     names = outer | _converting_names(function) if function.facts.imports else outer
     if names.isdisjoint(function.facts.words):
         return False
-    calls = (part for part in all_expressions(function.facts.body) if isinstance(part, Call))
+    calls = all_of(Call, function.facts.body)
     return any(
         len(call.arguments) == 1
         and (dotted(call.function) or "").partition(".")[0] in names

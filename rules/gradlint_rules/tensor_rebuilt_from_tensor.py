@@ -57,7 +57,6 @@ from gradlint.rule import (
     Project,
     Return,
     Value,
-    all_expressions,
     dotted,
     gives_no_tensor,
     rule,
@@ -67,7 +66,6 @@ from gradlint.rule import (
 
 _COPYING = frozenset({"torch.tensor"})
 _OF_LISTS = _COPYING | {"torch.Tensor", "torch.FloatTensor", "torch.as_tensor", "torch.asarray"}
-_LAST_PARTS = tuple(name.rpartition(".")[2] for name in sorted(_OF_LISTS))
 
 _LOSS = re.compile(r"(^|_)(loss(es)?|l\d)$")
 _TRAINING = frozenset({"backward", "manual_backward"})
@@ -76,15 +74,11 @@ _TRAINING = frozenset({"backward", "manual_backward"})
 @rule("GL211", severity="warning", since="0.1.0")
 def tensor_rebuilt_from_tensor(project: Project) -> Iterator[Finding]:
     """Find tensors that are made of tensors; advice where no graph is lost."""
-    spellings = project.modes.spellings(_LAST_PARTS)
     for function in project.functions():
-        if spellings.isdisjoint(function.facts.words):
-            continue
-        for call in all_expressions(function.facts.body):
-            if isinstance(call, Call) and call.arguments and not gives_no_tensor(call.arguments[0].value):
-                name = project.modes.full_name(function, call.function)
-                event = project.flow(function).calls.get(call.at) if name in _OF_LISTS else None
-                if event is not None and name is not None:
+        for call, name in project.modes.calls(function, _OF_LISTS):
+            if call.arguments and not gives_no_tensor(call.arguments[0].value):
+                event = project.flow(function).calls.get(call.at)
+                if event is not None:
                     yield from _finding(project, function, call, event, name)
 
 

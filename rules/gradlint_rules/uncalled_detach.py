@@ -75,6 +75,7 @@ from gradlint.rule import (
     Project,
     Return,
     all_expressions,
+    all_of,
     dotted,
     rule,
     scope,
@@ -100,7 +101,7 @@ def uncalled_detach(project: Project) -> Iterator[Finding]:
 
 def _kept(function: FunctionNode) -> Iterator[Attribute]:
     """The methods that are stored, calculated with, or handed to what stores them."""
-    called = {dotted(e.function) for e in all_expressions(function.facts.body) if isinstance(e, Call)}
+    called = {dotted(e.function) for e in all_of(Call, function.facts.body)}
     for statement in statements(function.facts.body):
         match statement:
             case Assign(targets=targets, value=value) if called.isdisjoint(map(dotted, targets)):

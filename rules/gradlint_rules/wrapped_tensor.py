@@ -51,7 +51,6 @@ from gradlint.rule import (
     FunctionNode,
     Project,
     Value,
-    all_expressions,
     dotted,
     rule,
     scope,
@@ -64,13 +63,9 @@ _FIRST = frozenset({None, "data"})
 @rule("GL413", severity="warning", since="0.1.0")
 def wrapped_tensor(project: Project) -> Iterator[Finding]:
     """Find calls of ``Variable``; those around data are advice."""
-    spellings = project.modes.spellings(("Variable",))
     for function in project.functions():
-        if spellings.isdisjoint(function.facts.words):
-            continue
-        for call in all_expressions(function.facts.body):
-            if isinstance(call, Call) and project.modes.full_name(function, call.function) in _VARIABLES:
-                yield from _finding(project, function, call)
+        for call, _ in project.modes.calls(function, _VARIABLES):
+            yield from _finding(project, function, call)
 
 
 def _finding(project: Project, function: FunctionNode, call: Call) -> Iterator[Finding]:

@@ -54,7 +54,7 @@ item. Or compute inside the `with`, and yield after it.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gradlint.rule import (
     GRAD,
@@ -69,7 +69,7 @@ from gradlint.rule import (
     Severity,
     With,
     Yield,
-    all_expressions,
+    all_of,
     dotted,
     rule,
     scope,
@@ -95,8 +95,8 @@ def _is_felt(project: Project, function: FunctionNode) -> bool:
     return bool(project.calls.entry(function) & GRAD) and not project.consumers.only_keep(function)
 
 
-def _yields(function: FunctionNode) -> Iterator[Yield]:
-    return (e for e in all_expressions(function.facts.body) if isinstance(e, Yield))
+def _yields(function: FunctionNode) -> Iterable[Yield]:
+    return all_of(Yield, function.facts.body)
 
 
 def _hands_on(project: Project, function: FunctionNode) -> bool:

@@ -67,6 +67,8 @@ PROJECT = {
         from net import *
         def on(model, x): return run(model, x).argmax()
         def further(model, x): return on(model, x)
+        def hands(model, x): return run(model, x) * 2
+        def handed(model, x): return hands(model, x)
         def off(model, x): return log(model, x)
         def asks(): return ready() and version()
         def again(n): return again(n - 1)
@@ -76,7 +78,16 @@ PROJECT = {
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("run", True), ("on", True), ("further", True), ("log", True), ("off", False), ("asks", False), ("ready", False)],
+    [
+        ("run", True),
+        ("on", True),
+        ("further", False),  # what ``argmax()`` gives has no graph
+        ("handed", True),
+        ("log", True),
+        ("off", False),
+        ("asks", False),
+        ("ready", False),
+    ],
 )
 def test_who_calls_something_for_a_result_that_is_no_modules_runs_none(build: Build, name: str, expected: bool) -> None:
     project = build(PROJECT)
@@ -109,3 +120,52 @@ def test_who_is_near_an_inference_mode(build: Build, body: str, near: bool) -> N
 def test_without_an_inference_mode_nobody_is_near_one(build: Build) -> None:
     project = build({"a.py": "import torch\n@torch.no_grad()\ndef f(x): return x.add_(1)\n"})
     assert not any(map(project.inference_modes.are_near, project.functions()))
+
+
+CLASSES = {
+    "net.py": """
+        from torch import nn
+        class Heads(nn.Module):
+            def __init__(self, net):
+                super().__init__()
+                self.net = net
+                self.chosen = self.first
+            def first(self, x): return self.net(x)
+            @property
+            def head(self): return self.net
+            def size(self): return 3
+            def resize(self): return self.size()
+            def again(self, x): return self.first(x)
+            def asked(self, x): return self.head(x)
+            def chooses(self, x): return self.chosen(x)
+            @classmethod
+            def make(cls, net): return cls(net)
+            def predict(self, x): return super().__call__(x)
+        class Tokens:
+            def make(self): pass
+            def ask(self, cls, x): return cls(x)
+        class Words(Tokens):
+            def split(self, text): return super().__call__(text)
+        """,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Heads.first", True),
+        ("Heads.resize", False),
+        ("Heads.again", True),  # through the method that it calls
+        ("Heads.asked", True),  # a property gives it
+        ("Heads.chooses", True),  # an attribute holds it
+        ("Heads.make", False),  # it makes one
+        ("Heads.predict", True),
+        ("Tokens.ask", True),  # ``cls`` is what it is given
+        ("Words.split", False),
+    ],
+)
+def test_a_method_that_an_object_calls_is_no_module(build: Build, name: str, expected: bool) -> None:
+    project = build(CLASSES)
+    (function,) = [f for f in project.functions() if f.name == name]
+    assert project.forwards.may_run(function) is expected
+    assert not forwards_missed(project)

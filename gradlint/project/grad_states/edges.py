@@ -13,7 +13,7 @@ from gradlint.model.torch_names import (
     THREAD_POOLS,
     THREAD_STARTERS,
 )
-from gradlint.model.traverse import all_expressions
+from gradlint.model.traverse import all_of
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.callables import Callables
 from gradlint.project.linking.callbacks import Callbacks
@@ -230,6 +230,4 @@ def _is_the_one(caller: FunctionNode, call: CallFact, callee: FunctionNode) -> b
 def _lambdas(function: FunctionNode) -> Iterator[Lambda]:
     if not any(other.facts.is_lambda for other in function.module.functions):
         return
-    for expression in all_expressions(function.facts.body):
-        if isinstance(expression, Lambda):
-            yield expression
+    yield from all_of(Lambda, function.facts.body)

@@ -25,7 +25,7 @@ from gradlint.model.torch_names import (
     IS_GRAD_ENABLED,
     GradModeName,
 )
-from gradlint.model.traverse import all_expressions
+from gradlint.model.traverse import all_of
 from gradlint.project.grad_states.circles import Circles
 from gradlint.project.grad_states.effects import (
     CHOOSE,
@@ -187,7 +187,7 @@ class Guards:
 
     def _context_function(self, function: FunctionNode) -> Effect | None:
         if is_context_manager(function):
-            yields = [e.at for e in all_expressions(function.facts.body) if isinstance(e, Yield)]
+            yields = [e.at for e in all_of(Yield, function.facts.body)]
             found = {self._walk.effect_at(function, at) for at in yields}
             effect = either(None if e == IDENTITY else e for e in found)
         else:

@@ -20,7 +20,7 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.torch_calls import TRAINING_WORDS
-from gradlint.model.traverse import all_expressions, blocks, expressions, statements, within
+from gradlint.model.traverse import all_expressions, all_of, blocks, expressions, statements, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.effects import GRAD, IDENTITY, INFERENCE, NO_GRAD, apply
@@ -153,7 +153,7 @@ class Leaks:
         """Whether switching is all that a function does: it is told to, and its caller is to blame."""
         if function.facts.name == "__init__":
             return False
-        calls = (e for e in all_expressions(function.facts.body) if isinstance(e, Call))
+        calls = all_of(Call, function.facts.body)
         return all(self._sets(function, call) for call in calls)
 
     def _sets(self, function: FunctionNode, call: Call) -> bool:
@@ -222,7 +222,7 @@ def _is_unread(function: FunctionNode, name: str) -> bool:
     """Whether a local variable is assigned once and never looked at."""
     if function.is_module_body or name not in function.facts.local:
         return name == "_"
-    seen = (e for e in all_expressions(function.facts.body) if isinstance(e, Name) and e.id == name)
+    seen = (e for e in all_of(Name, function.facts.body) if e.id == name)
     return sum(1 for _ in seen) == 1
 
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from gradlint.model.code import Assign, Attribute, Call, Expression, Name, dotted
 from gradlint.model.torch_names import GRAD_MODES, GRAD_QUERIES, GradModeName
-from gradlint.model.traverse import statements
+from gradlint.model.traverse import all_of, statements
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo, Whole
@@ -95,6 +95,17 @@ class Modes:
         if isinstance(target, External):
             found.add(target.name)
         return found.pop() if len(found) == 1 else None
+
+    def calls(self, function: FunctionNode, names: frozenset[str]) -> Iterator[tuple[Call, str]]:
+        """The calls in a function of what has one of these full names, under whatever name, each with that."""
+        spelt = self.spellings(name.rpartition(".")[2] for name in names)
+        if spelt.isdisjoint(function.facts.words):
+            return
+        for call in all_of(Call, function.facts.body):
+            if (dotted(call.function) or "").rpartition(".")[2] in spelt:
+                name = self.full_name(function, call.function)
+                if name in names:
+                    yield call, name
 
     def mode(self, function: FunctionNode, expression: Expression) -> GradModeName | None:
         """The grad mode that an expression names without calling it."""

@@ -61,7 +61,7 @@ class Callables:
     def _called_on_value(
         self, function: FunctionNode, owner: str, method: str, name: str
     ) -> Iterator[tuple[FunctionNode, bool]]:
-        """``value.method()`` through the value's class, or its name; ``value()`` through ``__call__``."""
+        """``value.method()`` through the value's class, or its name; ``value()`` through ``__call__``; ``cls()``."""
         if owner:
             instances = self._instances.classes_of(function, owner)
             methods = dict.fromkeys(found for instance in instances for found in self.methods(instance, method))
@@ -69,7 +69,9 @@ class Callables:
             if methods:
                 yield from ((callee, True) for callee in methods)
                 return
-        if called := self._instances.classes_of(function, name):
+        if name == "cls" and (cls := class_handed(function)) is not None:
+            yield from ((constructor, True) for constructor in self.methods(cls, "__init__"))
+        elif called := self._instances.classes_of(function, name):
             found = dict.fromkeys(method for cls in called for method in self.methods(cls, "__call__"))
             yield from ((callee, True) for callee in found)
         elif chosen := self._chosen(function, name):
@@ -120,13 +122,30 @@ class Callables:
         found: set[FunctionNode] = set()
         for each in names:
             own = self._linker.find_method(cls, each)
-            overriding = (self._overriding(sub, cls, each) for sub in self._linker.subclasses.get(cls, ()))
-            found.update(method for method in (own, *overriding) if method is not None)
+            found.update(self._overriding(cls, each) if own is None else (own, *self._overriding(cls, each)))
         real = [method for method in found if not is_stub(method)]
         return sorted(real or found, key=lambda method: method.key)
 
-    def _overriding(self, subclass: ClassNode, cls: ClassNode, name: str) -> FunctionNode | None:
-        """What a subclass has in the place of a class's method: its own, or that of a base in front (a mixin)."""
+    def _overriding(self, cls: ClassNode, name: str) -> Iterator[FunctionNode]:
+        """What subclasses have in the place of a class's method: their own, or that of a base in front (a mixin)."""
+        derived, named = self._linker.subclasses.get(cls, ()), self._linker.methods_named
+        if len(derived) > len(of_that_name := named.get(name, ()) if derived else ()):
+            # Most of them have none: from who has one down is the shorter way.
+            owners = dict.fromkeys(method.owner for method in of_that_name)
+            derived = [sub for owner in owners if owner is not None for sub in self._below(owner, cls)]
+        for sub in derived:
+            if (method := self._method_before(sub, cls, name)) is not None:
+                yield method
+
+    def _below(self, owner: ClassNode, cls: ClassNode) -> Iterator[ClassNode]:
+        """A class that derives from another; of one that does not, a mixin perhaps, those derived from both."""
+        if cls in self._linker.ancestors(owner):
+            yield owner
+        else:
+            yield from (sub for sub in self._linker.subclasses.get(owner, ()) if cls in self._linker.ancestors(sub))
+
+    def _method_before(self, subclass: ClassNode, cls: ClassNode, name: str) -> FunctionNode | None:
+        """The method that a subclass has before it comes to a class, and to what that derives from."""
         behind = self._linker.ancestors(cls)
         for ancestor in self._linker.ancestors(subclass):
             if ancestor is cls:
@@ -157,6 +176,16 @@ class Callables:
         owner, _, method = name.rpartition(".")
         cls = self._instances.class_of(function, owner) if owner else None
         return self._linker.find_method(cls, method) if cls is not None else None
+
+
+def class_handed(function: FunctionNode) -> ClassNode | None:
+    """The class that ``cls`` is, or one it derives from, in a class method or a function nested in one."""
+    scope: FunctionNode | None = function
+    while scope is not None and scope.owner is None:
+        scope = scope.parent
+    if scope is None or not scope.facts.parameters or scope.facts.parameters[0].name != "cls":
+        return None
+    return scope.owner
 
 
 def _definitions(module: ModuleNode) -> dict[tuple[str, int | None], list[FunctionNode]]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from gradlint.model.code import Call, dotted
 from gradlint.model.facts import CallFact
-from gradlint.model.traverse import all_expressions
+from gradlint.model.traverse import all_of
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import FunctionNode
@@ -60,7 +60,7 @@ class Callbacks:
 
 def _parameter(function: FunctionNode, at: int, name: str, callee: FunctionNode) -> str | None:
     """The parameter of ``callee`` that gets the argument spelt ``name`` of the call at a place."""
-    call = next((e for e in all_expressions(function.facts.body) if e.at == at and isinstance(e, Call)), None)
+    call = next((e for e in all_of(Call, function.facts.body) if e.at == at), None)
     bound = callee.owner is not None and not any(dotted(d) == "staticmethod" for d in callee.facts.decorators)
     positional = [p.name for p in callee.facts.parameters if p.kind == "positional"][1 if bound else 0 :]
     for index, argument in enumerate(call.arguments if call is not None else ()):

@@ -15,7 +15,7 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.facts import CallFact
-from gradlint.model.traverse import all_expressions, statements
+from gradlint.model.traverse import all_of, statements
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 
@@ -39,7 +39,7 @@ def chosen_by_attribute(bindings: Bindings, cls: ClassNode, name: str) -> Iterat
 
 def chosen_by_key(bindings: Bindings, function: FunctionNode, call: CallFact) -> Iterator[Choice]:
     """The names that a call takes one of out of a table, which it looks up in place."""
-    found = (e for e in all_expressions(function.facts.body) if e.at == call.at and isinstance(e, Call))
+    found = (e for e in all_of(Call, function.facts.body) if e.at == call.at)
     table = next((e.function.value for e in found if isinstance(e.function, Subscript)), None)
     if table is not None:
         yield from _items(bindings, function, table)

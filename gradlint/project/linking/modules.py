@@ -8,7 +8,7 @@ from gradlint.model.code import Argument, Assign, Attribute, Call, Constant, Nam
 from gradlint.model.facts import CallFact
 from gradlint.model.torch_calls import MODULE_CONTAINERS, NEVER_MODULES, PARAMETER_FREE, WRAPPED_TENSORS
 from gradlint.model.torch_names import LIGHTNING_ROOTS, MODULE_BASES, MODULE_CLASSES
-from gradlint.model.traverse import all_expressions, statements, within
+from gradlint.model.traverse import all_expressions, all_of, statements, within
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
@@ -102,8 +102,8 @@ class Modules:
             return inherited | self._names_handed(cls)
         passed = (
             argument.value.id
-            for call in all_expressions(constructor.facts.body)
-            if isinstance(call, Call) and isinstance(call.function, Attribute) and call.function.name == "__init__"
+            for call in all_of(Call, constructor.facts.body)
+            if isinstance(call.function, Attribute) and call.function.name == "__init__"
             for argument in call.arguments
             if isinstance(argument.value, Name) and not argument.stars
         )
@@ -126,7 +126,7 @@ class Modules:
         """Whether what the object calls is given an attribute: ``self.function(self.net, x)``."""
         if not name.startswith("self."):
             return False
-        calls = (e for m in cls.methods for e in all_expressions(m.facts.body) if isinstance(e, Call))
+        calls = (e for m in cls.methods for e in all_of(Call, m.facts.body))
         own = (call for call in calls if (dotted(call.function) or "").startswith("self."))
         return any(dotted(argument.value) == name for call in own for argument in call.arguments)
 
@@ -139,15 +139,16 @@ class Modules:
         for method in cls.methods:
             if _OPERATORS.search(method.facts.name):
                 continue  # ``a + b`` makes another
-            handed_out = frozenset[int]() if self._is_own_part(cls, method) else {v.at for v in returned(method)}
             for call in method.facts.calls:
-                if call.at not in handed_out and self._makes_parameter(method, call.callee, call.at):
+                if self._makes_parameter(method, call.callee, call.at) and not self._is_given_away(cls, method, call):
                     yield method, call.at
 
-    def _is_own_part(self, cls: ClassNode, method: FunctionNode) -> bool:
-        """Whether what a method returns may become part of its object: some method of the object asks for it."""
+    def _is_given_away(self, cls: ClassNode, method: FunctionNode, call: CallFact) -> bool:
+        """Whether a method returns what a call makes, and no method of the object asks for it: it is no part of it."""
+        if all(value.at != call.at for value in returned(method)):
+            return False
         family = (base for base in self._linker.ancestors(cls) if isinstance(base, ClassNode))
-        return any(self._is_called(base, f"self.{method.facts.name}") for base in family)
+        return not any(self._is_called(base, f"self.{method.facts.name}") for base in family)
 
     def _handed(self, cls: ClassNode) -> Iterator[tuple[FunctionNode, int]]:
         """What the constructor is given and keeps, and the class calls: modules perhaps."""
@@ -175,7 +176,7 @@ class Modules:
 
     def _is_frozen_parameter(self, method: FunctionNode, at: int) -> bool:
         """``nn.Parameter(window, requires_grad=False)``."""
-        made = next((e for e in all_expressions(method.facts.body) if e.at == at and isinstance(e, Call)), None)
+        made = next((e for e in all_of(Call, method.facts.body) if e.at == at), None)
         flags = [a.value for a in made.arguments if a.keyword == "requires_grad"] if made is not None else []
         defaults = {p.name: p.default for p in method.facts.parameters}
         values = [defaults.get(flag.id) if isinstance(flag, Name) else flag for flag in flags]
@@ -198,7 +199,7 @@ class Modules:
             return False
         if not self.has_parameters(cls) or self.has_parameters(cls, beside_handed=True):
             return self.has_parameters(cls)
-        made = next((e for e in all_expressions(method.facts.body) if e.at == at and isinstance(e, Call)), None)
+        made = next((e for e in all_of(Call, method.facts.body) if e.at == at), None)
         return made is None or self._may_take(cls, made.arguments)
 
     def _may_take(self, cls: ClassNode, arguments: tuple[Argument, ...]) -> bool:
@@ -271,8 +272,8 @@ class Modules:
             for target in statement.targets
             if isinstance(target, Name)
         }
-        owners = {e.value.at for e in all_expressions(method.facts.body) if isinstance(e, Attribute)}
-        used = (e for e in all_expressions(method.facts.body) if isinstance(e, Name) and e.id in names)
+        owners = {e.value.at for e in all_of(Attribute, method.facts.body)}
+        used = (e for e in all_of(Name, method.facts.body) if e.id in names)
         stored = {t.at for s in statements(method.facts.body) if isinstance(s, Assign) for t in s.targets}
         return bool(names) and all(name.at in owners or name.at in stored for name in used)
 

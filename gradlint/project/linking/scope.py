@@ -29,7 +29,9 @@ from gradlint.model.code import (
     With,
     dotted,
 )
-from gradlint.model.traverse import all_expressions, expressions, statements, within
+from gradlint.model.facts import CallFact
+from gradlint.model.torch_tensors import IN_PLACE
+from gradlint.model.traverse import all_expressions, all_of, expressions, statements, within
 from gradlint.project.linking.nodes import FunctionNode
 
 _ENTERING = frozenset({"enter_context", "enter_async_context"})
@@ -85,7 +87,7 @@ def enclosing_withs(function: FunctionNode, at: int) -> list[With]:
 def entered(function: FunctionNode) -> Iterator[Expression]:
     """The expressions that are entered as context managers: by ``with``, or by an exit stack."""
     yield from with_items(function)
-    for expression in all_expressions(function.facts.body):
+    for expression in all_of(Call, function.facts.body):
         match expression:
             case Call(function=Attribute(name=name), arguments=(argument, *_)) if name in _ENTERING:
                 yield argument.value
@@ -211,13 +213,19 @@ def iterated(iterable: Expression) -> Expression:
 
 def may_change_in_place(function: FunctionNode) -> bool:
     """Whether a function spells any change in place: ``x += y``, ``x[i] = y``, ``x.add_(y)`` or ``out=x``."""
-    words = function.facts.words
-    if any(word.endswith("_") and not word.endswith("__") for word in words):
+    if not IN_PLACE.isdisjoint(function.facts.words) and any(map(_calls_in_place, function.facts.calls)):
         return True
     if any(_changes(statement) for statement in statements(function.facts.body)):
         return True
-    calls = (found for found in all_expressions(function.facts.body) if isinstance(found, Call))
+    calls = all_of(Call, function.facts.body)
     return any(argument.keyword in ("out", "inplace") for call in calls for argument in call.arguments)
+
+
+def _calls_in_place(call: CallFact) -> bool:
+    """``x.add_(y)``, and ``f(x).add_(y)``; ``init.normal_(x)`` is a function, which records nothing."""
+    owner = call.callee.rpartition(".")[0]
+    is_method = bool(owner) or not call.callee
+    return call.method in IN_PLACE and is_method and owner.rpartition(".")[2] != "init"
 
 
 def _changes(statement: Statement) -> bool:
@@ -240,7 +248,7 @@ def gradient_updates(function: FunctionNode, *, by_data: bool = False) -> frozen
         for statement in statements(function.facts.body)
         if isinstance(statement, Augment) and _names_gradient_of(statement.target, statement.value, by_data)
     }
-    for call in all_expressions(function.facts.body):
+    for call in all_of(Call, function.facts.body):
         match call:
             case Call(function=Attribute(value=owner, name=name)) if name in _UPDATES:
                 if any(_names_gradient_of(owner, argument.value, by_data) for argument in call.arguments):

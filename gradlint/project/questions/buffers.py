@@ -16,7 +16,7 @@ from gradlint.model.code import (
     Subscript,
     dotted,
 )
-from gradlint.model.traverse import all_expressions, statements, within
+from gradlint.model.traverse import all_of, statements, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking.bindings import owner_class
@@ -136,7 +136,7 @@ class Buffers:
         cls = function.owner
         if cls is None or owner in self._linker.ancestors(cls) or cls in self._linker.ancestors(owner):
             return False
-        found = (e for e in all_expressions(function.facts.body) if isinstance(e, Attribute) and e.name == name)
+        found = (e for e in all_of(Attribute, function.facts.body) if e.name == name)
         return all(isinstance(each.value, Name) and each.value.id == "self" for each in found)
 
     def registered(self, cls: ClassNode) -> frozenset[str]:
@@ -174,7 +174,7 @@ class Buffers:
 
 
 def _registered(method: FunctionNode) -> Iterator[str]:
-    for call in all_expressions(method.facts.body):
+    for call in all_of(Call, method.facts.body):
         match call:
             case Call(function=Attribute(name="register_buffer"), arguments=(name, *_)):
                 if isinstance(name.value, Constant) and isinstance(name.value.value, str):
@@ -265,7 +265,7 @@ def _written(
                     yield target.at, path, growth.added
             case _:
                 pass
-    for call in all_expressions(function.facts.body):
+    for call in all_of(Call, function.facts.body):
         match call:
             case Call(function=Attribute(value=holder, name=name), at=at) if name in _WRITING and at in flow.calls:
                 path = dotted(_holder(holder))

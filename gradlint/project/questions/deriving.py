@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from gradlint.model.code import Assign, Attribute, Call, Constant, Evaluate
 from gradlint.model.torch_calls import BACKWARD_METHODS
-from gradlint.model.traverse import all_expressions
+from gradlint.model.traverse import all_of
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Table, Whole
@@ -62,7 +62,7 @@ def _takes_derivative(function: FunctionNode) -> bool:
         return True
     if not any(call.method == "step" for call in calls):
         return False
-    return any(_makes_leaf(e) for e in all_expressions(function.facts.body) if isinstance(e, Call))
+    return any(_makes_leaf(e) for e in all_of(Call, function.facts.body))
 
 
 def _makes_leaf(call: Call) -> bool:

@@ -19,7 +19,7 @@ from gradlint.model.code import (
 )
 from gradlint.model.spelling import distance
 from gradlint.model.torch_calls import FACTORIES, WRAPPED_TENSORS
-from gradlint.model.traverse import all_expressions, statements
+from gradlint.model.traverse import all_expressions, all_of, statements
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.modes import Modes
 from gradlint.project.linking.link import Linker
@@ -94,10 +94,8 @@ class Flags:
 
     def _attributes(self, function: FunctionNode) -> Iterator[Misspelling]:
         stored = dict(_stored(function))
-        called = {e.function.at for e in all_expressions(function.facts.body) if isinstance(e, Call)}
-        for expression in all_expressions(function.facts.body):
-            if not isinstance(expression, Attribute):
-                continue
+        called = {e.function.at for e in all_of(Call, function.facts.body)}
+        for expression in all_of(Attribute, function.facts.body):
             name, at = expression.name, expression.at
             use: FlagUse = "stored" if at in stored else "called" if at in called else "read"
             if not is_near_miss(name) and not (use == "stored" and name == _METHOD):
@@ -144,12 +142,11 @@ class Flags:
         return frozenset(names | {found.binding for found in imports if found.name in names})
 
     def _keywords(self, function: FunctionNode) -> Iterator[Misspelling]:
-        for call in all_expressions(function.facts.body):
-            if isinstance(call, Call):
-                for name, at in _keywords(call):
-                    is_wrong = is_near_miss(name) or name == _METHOD
-                    if is_wrong and self._takes_flag(function, call.function):
-                        yield Misspelling("keyword", at, at, name, _FLAG, "unknown")
+        for call in all_of(Call, function.facts.body):
+            for name, at in _keywords(call):
+                is_wrong = is_near_miss(name) or name == _METHOD
+                if is_wrong and self._takes_flag(function, call.function):
+                    yield Misspelling("keyword", at, at, name, _FLAG, "unknown")
 
     def _takes_flag(self, function: FunctionNode, called: Expression) -> bool:
         """Whether what is called is a torch function or tensor method that takes ``requires_grad``."""
@@ -188,8 +185,8 @@ class Flags:
         found: dict[str, list[str]] = {}
         for function in self._near():
             stored = dict(_stored(function))
-            for e in all_expressions(function.facts.body):
-                if isinstance(e, Attribute) and is_near_miss(e.name) and e.at not in stored:
+            for e in all_of(Attribute, function.facts.body):
+                if is_near_miss(e.name) and e.at not in stored:
                     found.setdefault(e.name, []).append(dotted(e.value) or "")
         for name in self._looked_for():
             found.setdefault(name, []).append("")
@@ -202,8 +199,8 @@ class Flags:
             for module in self._linker.modules
             for function in module.functions
             if not function.facts.words.isdisjoint(("getattr", "hasattr"))
-            for call in all_expressions(function.facts.body)
-            if isinstance(call, Call) and dotted(call.function) in ("getattr", "hasattr")
+            for call in all_of(Call, function.facts.body)
+            if dotted(call.function) in ("getattr", "hasattr")
             for argument in call.arguments[1:2]
             if is_near_miss(name := _text(argument.value))
         }
@@ -213,8 +210,8 @@ class Flags:
             e.name
             for function in self._near()
             for at, _ in _stored(function)
-            for e in all_expressions(function.facts.body)
-            if e.at == at and isinstance(e, Attribute)
+            for e in all_of(Attribute, function.facts.body)
+            if e.at == at
         )
 
     def _find_kept(self) -> frozenset[str]:
@@ -223,8 +220,8 @@ class Flags:
             e.name
             for function in self._near()
             for at, _ in _stored(function)
-            for e in all_expressions(function.facts.body)
-            if e.at == at and isinstance(e, Attribute) and dotted(e.value) == "self"
+            for e in all_of(Attribute, function.facts.body)
+            if e.at == at and dotted(e.value) == "self"
         )
 
     def _find_defined(self) -> frozenset[str]:

@@ -45,6 +45,6 @@ class Forwards:
         """Whether who calls a function may be given the result of a forward that it runs."""
         if not self._prospects.may_forward(function) or not returns(function):
             return False
-        if not self._prospects.calls_like_a_module(function):
-            return self._runs_through_others(function)
+        if not self._prospects.calls_like_a_module(function) and not self._runs_through_others(function):
+            return False
         return self._flows.hands_back(function)

@@ -2,15 +2,13 @@
 
 from collections.abc import Iterator
 
-from gradlint.model.code import Constant
 from gradlint.model.torch_calls import ENGINE
-from gradlint.model.traverse import all_expressions
 from gradlint.project.linking.nodes import External, FunctionNode
 from gradlint.project.running.flow import AttributeEvent, CallEvent
 from gradlint.project.running.flows import Flows
+from gradlint.project.running.reads import mentions_grad
 from gradlint.project.running.values import Value
 
-_ASKING = frozenset({"getattr", "hasattr"})
 _STARTING = {  # functions that walk a graph, and the argument they start at
     "torch.autograd.backward": "tensors",
     "torch.autograd.grad": "outputs",
@@ -25,7 +23,7 @@ class Gradients:
 
     def reads(self, function: FunctionNode) -> list[AttributeEvent]:
         """The reads of ``.grad`` in a function, in order."""
-        if not _mentions_grad(function):
+        if not mentions_grad(function):
             return []
         events = self._flows.flow(function).attributes.values()
         return sorted((e for e in events if e.name == "grad" and e.stored is None), key=lambda event: event.at)
@@ -49,14 +47,6 @@ class Gradients:
 def _is_own_backward(method: FunctionNode) -> bool:
     """Whether a class of the project has a ``backward()`` of its own; one of an autograd Function is none."""
     return any(parameter.name == "self" for parameter in method.facts.parameters[:1])
-
-
-def _mentions_grad(function: FunctionNode) -> bool:
-    words = function.facts.words
-    if "grad" in words:
-        return True
-    expressions = () if words.isdisjoint(_ASKING) else all_expressions(function.facts.body)
-    return any(isinstance(e, Constant) and e.value == "grad" for e in expressions)
 
 
 def _started_at(event: CallEvent, name: str) -> Iterator[Value]:

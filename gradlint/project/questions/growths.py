@@ -15,7 +15,7 @@ from gradlint.model.torch_calls import (
     TRAINING_NAMES,
     TRAINING_WORDS,
 )
-from gradlint.model.traverse import all_expressions, statements
+from gradlint.model.traverse import all_of, statements
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking import scope
@@ -220,7 +220,7 @@ def _is_derived_again(flow: Flow, added: Value) -> bool:
 
 def _is_rebound(function: FunctionNode, loop: frozenset[int] | None, name: str, at: int) -> bool:
     """Whether a name gets what a call gives between ``backward()`` and a place: another value, perhaps a number."""
-    calls = (e for e in all_expressions(function.facts.body) if isinstance(e, Call) and (loop is None or e.at in loop))
+    calls = (e for e in all_of(Call, function.facts.body) if loop is None or e.at in loop)
     walks = [call.at for call in calls if (dotted(call.function) or "").rpartition(".")[2] in BACKWARD_METHODS]
     for statement in statements(function.facts.body):
         if isinstance(statement, Assign) and isinstance(statement.value, Call | Display):
@@ -264,16 +264,16 @@ def backward_names(function: FunctionNode, loop: frozenset[int] | None) -> set[s
     found: set[str] = set()
     if function.facts.words.isdisjoint(BACKWARD_METHODS):
         return found
-    for call in all_expressions(function.facts.body):
+    for call in all_of(Call, function.facts.body):
         if loop is not None and call.at not in loop:
             continue
-        if isinstance(call, Call) and (name := dotted(call.function)) is not None:
+        if (name := dotted(call.function)) is not None:
             owner, _, method = name.rpartition(".")
             if method in BACKWARD_METHODS:
                 found.add(owner)
                 found.update(dotted(argument.value) or "" for argument in call.arguments)
-    for call in all_expressions(function.facts.body):  # ``scaler.scale(loss).backward()``
-        if isinstance(call, Call) and (dotted(call.function) or "").endswith(".scale"):
+    for call in all_of(Call, function.facts.body):  # ``scaler.scale(loss).backward()``
+        if (dotted(call.function) or "").endswith(".scale"):
             found.update(dotted(argument.value) or "" for argument in call.arguments)
     return found - {""}
 
@@ -316,6 +316,6 @@ def _adds_to_what_outlives(function: FunctionNode) -> bool:
 def _collects(function: FunctionNode) -> bool:
     if not function.facts.words.isdisjoint(_COLLECTING):
         return True
-    if any(isinstance(e, Comprehension) for e in all_expressions(function.facts.body)):
+    if any(all_of(Comprehension, function.facts.body)):
         return True
     return any(isinstance(statement, Augment) for statement in statements(function.facts.body))

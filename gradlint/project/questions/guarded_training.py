@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gradlint.model.code import Attribute, Call, Expression, dotted
 from gradlint.model.torch_calls import OPTIMIZERS
-from gradlint.model.traverse import all_expressions, within
+from gradlint.model.traverse import all_of, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD, UNSURE, apply
 from gradlint.project.linking import scope
@@ -95,10 +95,8 @@ def _owners(given: Expression) -> Iterator[str | None]:
 
 def _is_handed_on(function: FunctionNode, module: str) -> bool:
     """Whether the module is given to something else, which may run it as well."""
-    for call in all_expressions(function.facts.body):
-        if isinstance(call, Call) and any(
-            dotted(part) == module for argument in call.arguments for part in within(argument.value)
-        ):
+    for call in all_of(Call, function.facts.body):
+        if any(dotted(part) == module for argument in call.arguments for part in within(argument.value)):
             name = dotted(call.function) or ""
             parameters = all(dotted(argument.value) != module for argument in call.arguments)
             if not parameters and name not in ("print", "len", "isinstance", "type"):

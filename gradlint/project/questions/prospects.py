@@ -7,6 +7,7 @@ from gradlint.model.code import (
     Assign,
     Attribute,
     Block,
+    Call,
     Constant,
     Display,
     Expression,
@@ -15,14 +16,15 @@ from gradlint.model.code import (
     Operation,
     Return,
     With,
+    dotted,
 )
 from gradlint.model.facts import CallFact
 from gradlint.model.torch_calls import FORWARD_METHODS, MODEL_NAME, MODEL_ONLY_METHODS
 from gradlint.model.torch_tensors import HARMLESS_METHODS, TENSOR_METHODS
 from gradlint.model.traverse import statements
 from gradlint.project.grad_states.calls import CallGraph
-from gradlint.project.linking.bindings import Bindings
-from gradlint.project.linking.callables import EVERYBODYS
+from gradlint.project.linking.bindings import Bindings, owner_class
+from gradlint.project.linking.callables import EVERYBODYS, class_handed, is_stub
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo, Table
 from gradlint.project.linking.nodes import FunctionNode, ModuleNode
@@ -95,20 +97,36 @@ class Prospects:
         return any(self._is_like_a_module(function, call) for call in function.facts.calls)
 
     def _is_like_a_module(self, function: FunctionNode, call: CallFact) -> bool:
-        name, owner = call.method, call.callee.partition(".")[0]
+        name, path, owner = call.method, call.callee.rpartition(".")[0], call.callee.partition(".")[0]
+        if owner == "super()":  # else what it calls, if it is in the project, is among the callees
+            return name in _ALWAYS and self._is_of_modules(function)
         if name in _ALWAYS or name in self._models:
             return True
-        if owner == "super()":
-            return False  # what it calls, if it is in the project, is among the callees
-        if owner != "self" and name in _EVERYDAY:
+        if path != "self" and name in _EVERYDAY:
             return False
+        if path == "self" and self._is_own_method(function, name):
+            return False  # it is among the callees, too
         if call.callee:
-            defined = self._linker.resolve(function, call.callee) is not None
-            if defined and owner not in self._bindings.assigned(function):
+            if call.callee == "cls" and class_handed(function) is not None:
+                return False  # it makes one
+            assigned = self._bindings.assigned(function)
+            if owner not in assigned and self._linker.resolve(function, call.callee) is not None:
                 return False
-            if call.callee == name:
+            if call.callee == name or call.callee in assigned:
                 return True  # a variable
         return name in self._held or any(pattern.search(name) is not None for pattern in _NAMED)
+
+    def _is_of_modules(self, function: FunctionNode) -> bool:
+        cls = owner_class(function)
+        return cls is None or self._calls.modules.is_module_class(cls)
+
+    def _is_own_method(self, function: FunctionNode, name: str) -> bool:
+        """Whether ``self.name`` is a method of the project, no property, and objects have nothing else in its place."""
+        cls = owner_class(function)
+        method = self._linker.find_method(cls, name) if cls is not None else None
+        if method is None or is_stub(method) or any(map(_makes_property, method.facts.decorators)):
+            return False
+        return cls is not None and not self._bindings.attribute(cls, name)
 
     def _find_held(self) -> dict[str, bool]:
         """The names under which objects, classes and modules hold values."""
@@ -126,6 +144,11 @@ def _held_in(module: ModuleNode) -> frozenset[str]:
     return frozenset(found)
 
 
+def _makes_property(decorator: Expression) -> bool:
+    spelt = decorator.function if isinstance(decorator, Call) else decorator
+    return (dotted(spelt) or "").endswith("property")
+
+
 def returns(function: FunctionNode) -> bool:
     """Whether a function may give something back."""
     return (
@@ -136,7 +159,7 @@ def returns(function: FunctionNode) -> bool:
 
 
 def _note_block(block: Block, found: set[str], *, everything: bool) -> None:
-    """The attributes that statements assign; with ``everything`` the names too."""
+    """The attributes of objects that statements assign; with ``everything`` the names too."""
     for statement in statements(block):
         match statement:
             case Assign(targets=targets, value=value):
@@ -155,7 +178,7 @@ def _note_block(block: Block, found: set[str], *, everything: bool) -> None:
 
 def _note(target: Expression, found: set[str], everything: bool) -> None:
     match target:
-        case Attribute(name=name):
+        case Attribute(value=Name(id="self" | "cls"), name=name):
             found.add(name)
         case Name(id=name) if everything:
             found.add(name)

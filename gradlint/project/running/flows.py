@@ -19,7 +19,7 @@ from gradlint.project.linking.memos import Memo, Whole
 from gradlint.project.linking.nodes import ClassNode, FunctionNode, ModuleNode
 from gradlint.project.linking.views import FEW, View
 from gradlint.project.running.flow import Flow, SideEffects, is_bound, matched
-from gradlint.project.running.handing_back import runs_module
+from gradlint.project.running.handing_back import may_guard_itself, runs_module
 from gradlint.project.running.outlines import Outlines, named_by, outline
 from gradlint.project.running.recursion import Recursion
 from gradlint.project.running.values import UNKNOWN, Value, elsewhere, meet
@@ -77,7 +77,7 @@ class Flows:
         self._handing_back = Outlines(
             linker.dependencies,
             "hands back",
-            lambda function: runs_module(calls, self.flow(function)),
+            self._finds_handing_back,
             self._recursion.is_settled,
             lambda _: (),
         )
@@ -176,6 +176,13 @@ class Flows:
     def hands_back(self, function: FunctionNode) -> bool:
         """Whether a function hands back what a module gave it, graph and all."""
         return self._handing_back.of(function)
+
+    def _finds_handing_back(self, function: FunctionNode) -> bool:
+        """A plain ``forward`` need not be run to see that it is one."""
+        plain = function.facts.name == "forward" and self.calls.modules.has_method(function)
+        if plain and not may_guard_itself(self.calls, function):
+            return runs_module(self.calls, Flow(function))
+        return runs_module(self.calls, self.flow(function))
 
     def effects(self, function: FunctionNode) -> SideEffects:
         """What calling a function may do, its callees included; all there is where it calls itself."""

@@ -19,7 +19,7 @@ from gradlint.model.torch_calls import (
 from gradlint.model.torch_tensors import (
     COMPUTING,
     CONVERTING,
-    FILLING,
+    IN_PLACE,
     INDEXING,
     INDEXING_ANYTHING,
     KEEPING,
@@ -65,7 +65,7 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
             return without_graph(owner, Loss(method, it.run.function.place(it.at)))
         elif method == "detach_":
             it.run.mark_frozen(owner.of, True)
-        elif _changes(method):
+        elif method in IN_PLACE:
             it.run.note_change(it.at, method, it.receiver_path, owner)
         return owner
     if owner.kind == "self" and method in ("eval", "train"):
@@ -126,13 +126,6 @@ def _may_be_a_modules(it: Invocation, owner: Value) -> bool:
         foreign = owner.target.name if isinstance(owner.target, External) else it.receiver_path or ""
         return not _TRAINER.search(foreign) and all(argument.keyword in (None, "mode") for argument in it.arguments)
     return it.method != "eval" or not it.arguments
-
-
-def _changes(method: str) -> bool:
-    """Whether a method changes the elements of its tensor."""
-    if not method.endswith("_") or method.startswith("_"):
-        return False
-    return method[:-1] in COMPUTING or method in FILLING
 
 
 def _is_no_module(it: Invocation, owner: Value) -> bool:
@@ -213,7 +206,7 @@ def of_tensor(it: Invocation, owner: Value) -> Value:
 def _in_place(it: Invocation, owner: Value) -> Value:
     if it.method in ("share_memory_", "squeeze_", "unsqueeze_", "transpose_", "t_"):
         return owner
-    if _changes(it.method):
+    if it.method in IN_PLACE:
         it.run.note_change(it.at, it.method, it.receiver_path, owner)
     after = tensors.changed(owner, [argument.value for argument in it.arguments], it.at, it.run)
     it.run.change(it.receiver_path, owner, after)

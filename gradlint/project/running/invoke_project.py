@@ -8,7 +8,7 @@ from gradlint.project.linking.backwards import walked_parameter
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.running import tensors
 from gradlint.project.running.flow import MOST_TARGETS, CallEvent, Flow, SideEffects, is_bound, matched
-from gradlint.project.running.handing_back import may_guard_itself, runs_module
+from gradlint.project.running.handing_back import runs_module
 from gradlint.project.running.invocation import Invocation
 from gradlint.project.running.sets import ALONE, NOTHING
 from gradlint.project.running.values import (
@@ -63,17 +63,17 @@ def _run_modules(it: Invocation, targets: tuple[FunctionNode, ...]) -> bool:
 
 
 def hands_back(it: Invocation, target: FunctionNode, module: Value | None) -> bool:
-    """Whether what a module runs hands back a graph, in the mode the module is in.
-
-    A plain ``forward`` need not be run to see that it is one.
-    """
+    """Whether what a module runs hands back a graph, in the mode the module is in."""
     flows = it.run.flows
-    if target.facts.name == "forward" and flows.calls.modules.has_method(target):
-        if module is not None and module.training is False and "training" in target.facts.words:
-            return runs_module(flows.calls, flows.given(target, {"self.training": False}))
-        if not may_guard_itself(flows.calls, target):
-            return runs_module(flows.calls, Flow(target))
+    if module is not None and module.training is False and _asks_for_mode(it, target):
+        return runs_module(flows.calls, flows.given(target, {"self.training": False}))
     return flows.hands_back(target)
+
+
+def _asks_for_mode(it: Invocation, target: FunctionNode) -> bool:
+    """Whether a function is a ``forward`` that does something else in training mode."""
+    modules = it.run.flows.calls.modules
+    return target.facts.name == "forward" and "training" in target.facts.words and modules.has_method(target)
 
 
 def _is_transparent(callee: FunctionNode) -> bool:

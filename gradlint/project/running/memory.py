@@ -12,7 +12,7 @@ from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.flow import MOST_TARGETS, TRAINABLE, ChangeEvent, Flow, SideEffects
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.handing_back import may_guard_itself
-from gradlint.project.running.reads import Reads
+from gradlint.project.running.reads import Reads, mentions_grad
 from gradlint.project.running.sets import together
 from gradlint.project.running.values import (
     ANY,
@@ -31,7 +31,7 @@ from gradlint.project.running.values import (
 Env = dict[str, Value]
 
 # Whoever speaks of these wants to know what calls do to gradients; others' flows are cheaper without.
-_FOLLOWED = frozenset({"grad", "backward", "retain_grad", "getattr", "hasattr"})
+_FOLLOWED = frozenset({"backward", "retain_grad"})
 _SWITCHES = frozenset({"enable_grad", "set_grad_enabled", "inference_mode"})
 _GUARDS = frozenset({"no_grad", "inference_mode", "set_grad_enabled"})
 _SHARED = (UNKNOWN, NUMBER)  # the same object stands for many values
@@ -60,7 +60,10 @@ class Memory:
         self.round = 0  # of the innermost loop, the first is 0
         self.branches = 0  # conditions around this place, or jumps before it, since the outermost loop began
         self.parted: set[int] = set()  # calls whose results were taken apart
-        self.follows = not _FOLLOWED.isdisjoint(self.function.facts.words) or self._may_guard_forward()
+        self.follows = self._speaks_of_gradients() or self._may_guard_forward()
+
+    def _speaks_of_gradients(self) -> bool:
+        return not _FOLLOWED.isdisjoint(self.function.facts.words) or mentions_grad(self.function)
 
     def _may_guard_forward(self) -> bool:
         """Whether it is part of a module that may have a guard of its own, which says what its result is."""

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 
 from gradlint.model.code import Attribute, Call, Constant, Expression, Name, Operation, dotted
 from gradlint.model.record import replace
+from gradlint.model.traverse import all_of
+from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.flow import AttributeEvent
 from gradlint.project.running.values import NEVER, Value, meet
 
@@ -12,7 +14,17 @@ if TYPE_CHECKING:
     from gradlint.project.running.memory import Memory
 
 _ASKING = ("bool", "hasattr", "isinstance", "torch.is_tensor")
+_ASKING_BY_NAME = frozenset({"getattr", "hasattr"})
 _FLAGS = ("is_leaf", "retains_grad", "requires_grad", "grad_fn")
+
+
+def mentions_grad(function: FunctionNode) -> bool:
+    """Whether a function speaks of ``.grad``, if only as in ``getattr(weight, "grad", None)``."""
+    words = function.facts.words
+    if "grad" in words:
+        return True
+    constants = () if words.isdisjoint(_ASKING_BY_NAME) else all_of(Constant, function.facts.body)
+    return any(constant.value == "grad" for constant in constants)
 
 
 class Reads:
