@@ -137,7 +137,7 @@ def _only_use(function: FunctionNode, value: Expression) -> Expression:
     """A chain of methods, with the parameter put in place of the name that it has for this line alone."""
     names = [part for part in within(value) if isinstance(part, Name)]
     chain = value
-    while isinstance(chain, Call) and isinstance(chain.function, Attribute) and not isinstance(chain.function, Name):
+    while isinstance(chain, Call) and isinstance(chain.function, Attribute):
         chain = chain.function.value
     if not isinstance(chain, Name) or chain is value or chain not in names:
         return value

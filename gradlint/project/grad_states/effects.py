@@ -28,11 +28,13 @@ def apply(effect: Effect, states: States) -> States:
     """The states after an effect, from any of ``states``."""
     if effect is IDENTITY:
         return states
-    result = 0
-    for state, image in zip(STATES, effect, strict=True):
-        if states & state:
-            result |= image
-    return result
+    grad, no_grad, inference, unsure = effect
+    return (
+        (grad if states & GRAD else 0)
+        | (no_grad if states & NO_GRAD else 0)
+        | (inference if states & INFERENCE else 0)
+        | (unsure if states & UNSURE else 0)
+    )
 
 
 def then(first: Effect, second: Effect) -> Effect:

@@ -71,12 +71,12 @@ class Buffers:
             made_at = self._graph(flow, value)
             if at in flow.changes and not made_at and not _goes_on(function, at, path):
                 continue  # what comes in may be data, and items of it are kept on purpose
-            if made_at is False and _of_weights(bound, function, at, value):
+            if made_at is None and _of_weights(bound, function, at, value):
                 made_at = 0
             if (
                 path.startswith("self.")
                 and path.removeprefix("self.") in names
-                and made_at is not False
+                and made_at is not None
                 and (path.removeprefix("self.") in self.registered(owner) or _is_average(function, at, path))
                 and self._calls.states_at(function, at) & GRAD
                 and not self._is_state(owner, function, path.removeprefix("self."))
@@ -117,7 +117,7 @@ class Buffers:
             name = path.removeprefix("self.")
             if value is None or not path.startswith("self.") or "." in name or name in self.names(owner):
                 continue
-            made_at = self._graph(flow, value) if value.is_tensor else False
+            made_at = self._graph(flow, value) if value.is_tensor else None
             if made_at and self._is_own(owner, forward, name) and self._calls.states_at(forward, stored.at) & GRAD:
                 yield Update(stored.at, path, made_at)
 
@@ -155,10 +155,10 @@ class Buffers:
         made = {name for m in methods if m.facts.name == "__init__" for name in _made_of_data(m)}
         return self.registered(cls) | made
 
-    def _graph(self, flow: Flow, value: Value) -> int | bool:
-        """Where a value's graph was recorded; 0 if it comes in with ``forward``'s input, False if there is none."""
+    def _graph(self, flow: Flow, value: Value) -> int | None:
+        """Where a value's graph was recorded; 0 if it comes in with ``forward``'s input, None if there is none."""
         if not value.origins or not value.tensor & COMPUTED or value.kind in ("number", "array", "none"):
-            return False
+            return None
         events = [flow.calls.get(origin.at) for origin in value.origins if origin.function is flow.function]
         forwards = [event.at for event in events if event is not None and event.forward]
         recorded = [at for at in forwards if self._records(flow, at)]
@@ -166,8 +166,8 @@ class Buffers:
             return min(recorded)
         inputs = {origin for origin in value.origins if origin == Origin(flow.function, origin.at) and origin.at < 0}
         if any(event.result.origins & inputs and not self._records(flow, event.at) for event in flow.calls.values()):
-            return False  # it may have come through a call that records nothing
-        return 0 if inputs and flow.function.facts.name == "forward" and value.kind in ("tensor", "unknown") else False
+            return None  # it may have come through a call that records nothing
+        return 0 if inputs and flow.function.facts.name == "forward" and value.kind in ("tensor", "unknown") else None
 
     def _records(self, flow: Flow, at: int) -> bool:
         return bool(self._calls.states_at(flow.function, at) & GRAD)

@@ -8,6 +8,8 @@ from gradlint.project.running.invocation import Invocation, last_part
 from gradlint.project.running.values import PLAIN, Value
 
 _INERT = frozenset({"number", "array", "none", "parameters", "container"})
+_OF_MODULES = MODULE_METHODS | SELF_RETURNING_MODULE_METHODS
+_OF_VALUES = HARMLESS_METHODS | TENSOR_METHODS
 
 
 def suffer(it: Invocation, result: Value) -> Value:
@@ -79,10 +81,10 @@ def is_harmless(it: Invocation) -> bool:
         return False
     if receiver.kind == "module":
         known = receiver.certainty == "known" or it.method != "train"
-        return known and it.method in (MODULE_METHODS | SELF_RETURNING_MODULE_METHODS)
+        return known and it.method in _OF_MODULES
     if receiver.kind == "optimizer":
         return not it.arguments
-    return receiver.kind in _INERT or receiver.is_tensor or it.method in (HARMLESS_METHODS | TENSOR_METHODS)
+    return receiver.kind in _INERT or receiver.is_tensor or it.method in _OF_VALUES
 
 
 def _of_handed(it: Invocation) -> SideEffects | None:
