@@ -19,7 +19,7 @@ from gradlint.source import Source
 _LARGEST = 400_000  # bytes of code that all rules go through before they go on: what it takes to walk it is kept
 _TASKS = 8  # for each process: so many that all end at about the same time, so few that none is mere overhead
 
-_Answer = list[Finding] | Failure
+_Answer = tuple[Finding, ...] | Failure  # a tuple: most are empty, and there is but one that is
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +182,10 @@ def _answer(rule: Rule, project: Project, texts: Mapping[str, Source]) -> _Answe
         return _rule_failure(rule, error)
 
 
-def _findings(rule: Rule, project: Project, texts: Mapping[str, Source]) -> list[Finding]:
+def _findings(rule: Rule, project: Project, texts: Mapping[str, Source]) -> tuple[Finding, ...]:
     """All findings of one rule, or RuleError: half of what a broken rule says is worth nothing."""
     try:
-        findings = list(rule.check(project))
+        findings = tuple(rule.check(project))
     except Exception as error:
         raise RuleError(f"rule {rule.code} ({rule.name}) failed: {spelt(error)}") from error
     for place in _unknown_places(findings, texts):

@@ -234,3 +234,19 @@ def test_what_is_left_is_not_what_other_processes_go_on_with() -> None:
     assert any(before.memos.values())
     project.leave()
     assert project.linker.dependencies.results == before
+
+
+def test_what_depends_on_the_same_and_is_nothing_is_one_object() -> None:
+    project = linked([Source("a.py", "x = 1"), Source("b.py", "x = 1")])
+    a, b = project.modules
+    dependencies = project.linker.dependencies
+    memo: Memo[tuple[ModuleNode, int], None] = Memo(dependencies, lambda _: None, None)
+    table: Table[tuple[ModuleNode, int], int] = Table(dependencies, "some", dict, lambda _: ())
+    for module in (a, b):
+        for number in range(50):
+            assert dependencies.noted(partial(memo.of, (module, number)), 0) == (None, module.bit)
+            assert table.get((module, number), 7) == 7
+    assert len({id(known) for known in memo.known.values()}) == 2
+    asked = {dependencies.question("some", (module, number)) for module in (a, b) for number in range(50)}
+    assert len({id(known) for known in table._known.values()}) == len(asked)
+    assert set(table._known.values()) == {(None, bits) for bits in asked}

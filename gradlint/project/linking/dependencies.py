@@ -106,12 +106,25 @@ class Dependencies:
     name of the table.
     """
 
-    __slots__ = ("_answering", "_first", "_kept", "_memos", "_questions", "_same", "_tables", "_views", "asked", "bits")
+    __slots__ = (
+        "_answering",
+        "_first",
+        "_kept",
+        "_memos",
+        "_nothing",
+        "_questions",
+        "_same",
+        "_tables",
+        "_views",
+        "asked",
+        "bits",
+    )
 
     def __init__(self, modules: int) -> None:
         """For so many modules."""
         self._first = modules
         self._same: dict[int, int] = {}
+        self._nothing: dict[int, tuple[None, int]] = {}
         self._questions: dict[int, int] = {}  # some hundred bytes each, and most tables answer nothing to most keys
         self.bits = _EVERYTHING  # nobody wants to know yet
         self.asked: Counter[str] = Counter()
@@ -198,6 +211,10 @@ class Dependencies:
         """An equal number that others have, too: most results depend on the same few modules."""
         return self._same.setdefault(bits, bits)
 
+    def nothing(self, bits: int) -> tuple[None, int]:
+        """That nothing was found, with what that depends on; the same for all: most tables have few answers."""
+        return self._nothing.setdefault(bits, (None, bits))
+
     def aside(self, find: Callable[[], Found]) -> Found:
         """Find what all modules have a part in: who asks depends on the answer, not on all that was looked at."""
         return self.apart(find, _EVERYTHING)[0]
@@ -223,6 +240,7 @@ class Dependencies:
         """Forget what depends on modules that have changed; the bits of all that has."""
         changed = change.touched
         self._same.clear()
+        self._nothing.clear()
         self._forget(changed)
         for answering in self._answering:
             answering.clear()

@@ -1,7 +1,7 @@
 """What is worked out once: a result for each key, answers that all modules have a part in, each with what it took."""
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from gradlint.project.linking.dependencies import Change, Dependencies, Node, bit_of
 
@@ -53,7 +53,9 @@ class Memo(Generic[Key, Found]):
         outside, dependencies.bits = dependencies.bits, bit
         try:
             found, bits = self._find(key), dependencies.bits
-            self._known[key] = (found, bit if bits == bit else dependencies.same(bits))
+            bits = bit if bits == bit else dependencies.same(bits)
+            known: tuple[Any, int] = dependencies.nothing(bits) if found is None else (found, bits)
+            self._known[key] = known
             return found
         except BaseException:
             self._known.pop(key, None)
@@ -117,7 +119,7 @@ class Table(Generic[Key, Found]):
         bits = self._dependencies.question(self._name, key)
         self._dependencies.asked[self._name] |= bits
         if found is None:
-            return None, bits
+            return self._dependencies.nothing(bits)
         for node in self._nodes(found):
             bits |= node.module.bit
         return found, self._dependencies.same(bits)
