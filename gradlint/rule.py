@@ -44,7 +44,7 @@ from gradlint.model.code import (
     Yield,
     dotted,
 )
-from gradlint.model.plain import gives_no_tensor
+from gradlint.model.plain import gives_no_known_tensor, gives_no_tensor
 from gradlint.model.torch_tensors import LABELS
 from gradlint.model.traverse import all_expressions, all_of, blocks, expressions, parts, statements, within
 from gradlint.project import Forward, FunctionNode, Project
@@ -223,6 +223,7 @@ __all__ = [
     "blocks",
     "dotted",
     "expressions",
+    "gives_no_known_tensor",
     "gives_no_tensor",
     "parameter_names",
     "parts",

@@ -1,19 +1,29 @@
-"""Expressions that give no tensor, whatever their variables hold: told by their spelling, before anything is run."""
+"""Expressions that give no tensor, or none of which anything is known: told by their spelling, before a run."""
+
+from collections.abc import Iterator
 
 from gradlint.model.code import (
+    Assign,
     Attribute,
+    Augment,
     Call,
     Comprehension,
     Conditional,
     Constant,
     Display,
     Expression,
+    For,
     Formatted,
     Lambda,
+    Name,
+    NamedAssignment,
     Operation,
     Subscript,
+    With,
     dotted,
 )
+from gradlint.model.facts import Function
+from gradlint.model.traverse import all_of, parts, statements
 
 _DECIDING = frozenset({"not", "in", "not in", "is", "is not"})
 _FUNCTIONS = frozenset("len int float bool str repr format range isinstance hasattr ord hash id type".split())
@@ -21,6 +31,8 @@ _LIBRARIES = frozenset("math os time json re sys np numpy random string datetime
 _METHODS = frozenset("item tolist numpy size dim numel nelement element_size strip split join lower upper".split())
 _FACTS = frozenset("shape ndim dtype device itemsize nbytes layout requires_grad is_leaf".split())
 _SETTINGS = frozenset("config cfg args hparams opt opts options settings".split())
+_COLLECTING = frozenset("append extend add insert update setdefault put appendleft push".split())
+_FLAGGING = frozenset("requires_grad requires_grad_ detach_ data".split())  # what makes a parameter better known
 
 
 def gives_no_tensor(expression: Expression) -> bool:
@@ -52,3 +64,67 @@ def _gives_no_tensor(function: Expression) -> bool:
     if name in _FUNCTIONS or name.partition(".")[0] in _LIBRARIES:
         return True
     return isinstance(function, Attribute) and function.name in _METHODS
+
+
+def gives_no_known_tensor(function: Function, expression: Expression) -> bool:
+    """Whether an expression of a function gives no tensor, or is made of its parameters and of plain values alone.
+
+    What callers hand in may be a tensor; whether that has a graph, only they know.
+    """
+    if gives_no_tensor(expression):
+        return True
+    return _FLAGGING.isdisjoint(function.words) and _is_of_parameters(function, expression, frozenset())
+
+
+def _is_of_parameters(function: Function, expression: Expression, known: frozenset[str]) -> bool:
+    """Whether nothing else goes into an expression; ``known`` are the variables that it goes into itself."""
+    match expression:
+        case Name(id=name):
+            return name in known or _holds_parameters(function, name, known | {name})
+        case Display() | Operation():
+            return all(_is_of_parameters(function, part, known) for part in parts(expression))
+        case Conditional(then=then, otherwise=otherwise):
+            return all(_is_of_parameters(function, part, known) for part in (then, otherwise))
+        case Subscript(value=value):
+            return _is_of_parameters(function, value, known)
+        case _:
+            return gives_no_tensor(expression)
+
+
+def _holds_parameters(function: Function, name: str, known: frozenset[str]) -> bool:
+    if any(call.callee.rpartition(".")[0] == name and call.method in _COLLECTING for call in function.calls):
+        return False
+    values = [*_bound(function, name)]
+    if not values and all(parameter.name != name for parameter in function.parameters):
+        return False
+    return all(value is not None and _is_of_parameters(function, value, known) for value in values)
+
+
+def _bound(function: Function, name: str) -> Iterator[Expression | None]:
+    """What a variable is given in a function; None for what is taken out of something else, by a loop perhaps."""
+    yield from (walrus.value for walrus in all_of(NamedAssignment, function.body) if dotted(walrus.target) == name)
+    for statement in statements(function.body):
+        match statement:
+            case Assign(targets=targets, value=value):
+                for target in targets:
+                    if name in (dotted(target), isinstance(target, Subscript) and dotted(target.value)):
+                        yield value
+                    elif _takes_apart(target, name):
+                        yield None
+            case Augment(target=Name(id=bound), value=value) if bound == name:
+                yield value
+            case For(target=target) if _takes_apart(target, name):
+                yield None
+            case With(items=items) if any(
+                item.target is not None and _takes_apart(item.target, name) for item in items
+            ):
+                yield None
+            case _:
+                pass
+
+
+def _takes_apart(target: Expression, name: str) -> bool:
+    """Whether a target binds a name, by itself or among others; ``x[i]`` and ``x.y`` bind none."""
+    if isinstance(target, Display | Operation):
+        return any(_takes_apart(part, name) for part in parts(target))
+    return isinstance(target, Name) and target.id == name

@@ -140,8 +140,9 @@ def _lazy(project: Project, function: FunctionNode, value: Expression) -> Iterat
         case Call(function=called, at=at) if project.modes.full_name(function, called) == "functools.partial":
             if any(_contains(region, at) for region in _regions(project, function)):
                 yield value, "partial"
-        case Call(at=at) if _is_off(project, function, at) and _generators(project, function, at):
-            yield value, "call"
+        case Call(at=at) if project.consumers.may_start(value) and _is_off(project, function, at):
+            if _generators(project, function, at):
+                yield value, "call"
         case Lambda(at=at) if any(_contains(region, at) for region in _regions(project, function)):
             yield value, "lambda"
         case Name(id=name) if name in function.facts.local and _is_defined_in_region(project, function, name):

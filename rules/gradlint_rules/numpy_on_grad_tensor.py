@@ -59,7 +59,7 @@ from gradlint.rule import (
     Subscript,
     Value,
     all_of,
-    gives_no_tensor,
+    gives_no_known_tensor,
     rule,
     scope,
 )
@@ -91,7 +91,7 @@ def _may_convert(function: FunctionNode) -> bool:
         if isinstance(call.function, Attribute | Name):
             name = call.function.name if isinstance(call.function, Attribute) else call.function.id
             given = call.arguments[0].value if call.arguments else getattr(call.function, "value", None)
-            if name in _CONVERTING and given is not None and not gives_no_tensor(given):
+            if name in _CONVERTING and given is not None and not gives_no_known_tensor(function.facts, given):
                 return True
     return False
 

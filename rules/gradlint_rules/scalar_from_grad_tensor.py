@@ -58,7 +58,7 @@ from gradlint.rule import (
     Value,
     all_of,
     dotted,
-    gives_no_tensor,
+    gives_no_known_tensor,
     rule,
 )
 
@@ -130,7 +130,7 @@ def _may_convert(function: FunctionNode, outer: frozenset[str]) -> bool:
     return any(
         len(call.arguments) == 1
         and (dotted(call.function) or "").partition(".")[0] in names
-        and not gives_no_tensor(call.arguments[0].value)
+        and not gives_no_known_tensor(function.facts, call.arguments[0].value)
         for call in calls
     )
 

@@ -58,7 +58,7 @@ from gradlint.rule import (
     Return,
     Value,
     dotted,
-    gives_no_tensor,
+    gives_no_known_tensor,
     rule,
     statements,
     within,
@@ -76,7 +76,7 @@ def tensor_rebuilt_from_tensor(project: Project) -> Iterator[Finding]:
     """Find tensors that are made of tensors; advice where no graph is lost."""
     for function in project.functions():
         for call, name in project.modes.calls(function, _OF_LISTS):
-            if call.arguments and not gives_no_tensor(call.arguments[0].value):
+            if call.arguments and not gives_no_known_tensor(function.facts, call.arguments[0].value):
                 event = project.flow(function).calls.get(call.at)
                 if event is not None:
                     yield from _finding(project, function, call, event, name)

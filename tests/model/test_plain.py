@@ -2,9 +2,9 @@
 
 import pytest
 
-from gradlint.model.code import Evaluate, Expression
+from gradlint.model.code import Evaluate, Expression, Return
 from gradlint.model.extract import extract
-from gradlint.model.plain import gives_no_tensor
+from gradlint.model.plain import gives_no_known_tensor, gives_no_tensor
 from gradlint.source import Source
 
 
@@ -56,3 +56,51 @@ def test_numbers_texts_and_settings_are_no_tensors(text: str) -> None:
 )
 def test_what_may_be_a_tensor_is_not_said_to_be_none(text: str) -> None:
     assert not gives_no_tensor(expression(text))
+
+
+def is_known(text: str) -> bool:
+    """Whether something is known of what is returned by a function with the parameters ``x`` and ``y``."""
+    function = extract(Source("a.py", "def f(x, y):\n" + "".join(f"    {line}\n" for line in text.split("\n"))))
+    *_, returned = function.functions[1].body
+    assert isinstance(returned, Return)
+    assert returned.value is not None
+    return not gives_no_known_tensor(function.functions[1], returned.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "return x",
+        "return [x, 2 * y[0], x if y else 3]",
+        "z = x + y\nreturn z",
+        "z = [1, 2]\nz += [x]\nreturn z",
+        "z = x\nif (w := z * 2):\n    pass\nreturn w",
+        "x = x + 1\nreturn x",
+        "z = {}\nz['a'] = x\nreturn z",
+    ],
+)
+def test_of_what_callers_hand_in_nothing_is_known(text: str) -> None:
+    assert not is_known(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "return net(x)",
+        "return outer",
+        "return [x, net(x)]",
+        "z = x\nz = net(z)\nreturn z",
+        "z = []\nz.append(net(x))\nreturn z",
+        "z = {}\nz['a'] = net(x)\nreturn z",
+        "z = 0\nz += net(x)\nreturn z",
+        "for z in net(x):\n    pass\nreturn z",
+        "for x in net(x):\n    pass\nreturn x",
+        "with net(x) as (z, _):\n    pass\nreturn z",
+        "z, _ = net(x)\nreturn z",
+        "if (z := net(x)):\n    pass\nreturn z",
+        "x.requires_grad_()\nreturn x",
+        "x.detach_()\nreturn x",
+    ],
+)
+def test_of_what_a_function_makes_itself_something_may_be_known(text: str) -> None:
+    assert is_known(text)

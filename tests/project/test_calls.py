@@ -646,3 +646,37 @@ def test_a_method_of_too_many_classes_may_be_the_one_that_is_called_under_a_guar
     found = entries(text, agents=agents)
     assert found["Agent3.act"] == names(GRAD | NO_GRAD)
     assert found["Agent3.learn"] == names(GRAD)
+
+
+CLASS_METHODS = """
+    from torch import nn
+    class Net(nn.Module):
+        def __init__(self): self.step()
+        def forward(self, x): return x
+        @classmethod
+        def make(cls): return cls()
+        @classmethod
+        def chosen(cls, other=None):
+            kind = cls
+            if other is not None:
+                kind = other
+            return kind()
+        def ask(self, cls): return cls()
+    class Deep(Net):
+        def __init__(self): self.step()
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Net.make", {"Net.__init__", "Deep.__init__"}),
+        ("Net.chosen", {"Net.__init__", "Deep.__init__"}),
+        ("Net.ask", set()),  # whatever it is handed
+    ],
+)
+def test_a_class_method_makes_an_instance_and_runs_none(build: Build, name: str, expected: set[str]) -> None:
+    project = build({"net.py": CLASS_METHODS})
+    (function,) = (function for function in project.functions() if function.name == name)
+    callees = project.calls.callees.all.get(function, {})
+    assert {callee.name for found in callees.values() for callee in found} == expected

@@ -55,6 +55,15 @@ def test_what_a_function_of_another_file_does_is_done_by_its_caller_under_the_ca
     assert kinds(build, text, helper=helper) == ["zero optimizer", "backward total", "step optimizer"]
 
 
+def test_what_half_the_project_overrides_may_do_anything(build: Build) -> None:
+    methods = "".join(f"class C{n}(Base):\n    def update(self):\n        optimizer.zero_grad()\n" for n in range(12))
+    helper = f"class Base:\n    def update(self):\n        pass\n{methods}"
+    text = "from helper import Base\ndef run(of: Base):\n    of.update()\n"
+    project, _ = body(build, text, helper=helper)
+    (run,) = (function for function in project.functions() if function.name == "run")
+    assert [act.kind for act in acts(project.order.steps.script(run))] == ["anything"]
+
+
 def test_a_function_that_calls_itself_has_a_script(build: Build) -> None:
     assert kinds(build, "def again(n):\n    loss.backward()\n    again(n - 1)\nagain(3)") == ["backward loss"]
 
@@ -62,7 +71,8 @@ def test_a_function_that_calls_itself_has_a_script(build: Build) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("optimizer.step()", [{"unknown"}]),
+        ("optimizer.step()", []),  # nobody computes gradients, or zeroes them
+        ("optimizer.step()\nloss.backward()", [{"unknown"}]),
         ("optimizer.zero_grad()\noptimizer.step()", [{"none"}]),
         ("model.zero_grad()\noptimizer.step()", [{"none"}]),
         ("other.zero_grad()\nother_optimizer.zero_grad()\noptimizer.step()", [{"unknown"}]),

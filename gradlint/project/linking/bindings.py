@@ -95,6 +95,16 @@ def owner_class(function: FunctionNode) -> ClassNode | None:
     return None
 
 
+def class_handed(function: FunctionNode) -> ClassNode | None:
+    """The class that ``cls`` is, or one it derives from, in a class method or a function nested in one."""
+    scope: FunctionNode | None = function
+    while scope is not None and scope.owner is None:
+        scope = scope.parent
+    if scope is None or not scope.facts.parameters or scope.facts.parameters[0].name != "cls":
+        return None
+    return scope.owner
+
+
 def _assignments(function: FunctionNode) -> dict[str, list[Expression]]:
     found: dict[str, list[Expression]] = defaultdict(list)
     for statement in statements(function.facts.body):

@@ -3,8 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from gradlint.model.code import Constant, Evaluate, Raise
-from gradlint.project.linking.bindings import Bindings, owner_class
+from gradlint.model.code import Constant, Evaluate, Raise, dotted
+from gradlint.project.linking.bindings import Bindings, class_handed, owner_class
 from gradlint.project.linking.choices import Choice, chosen_by_attribute, chosen_by_name
 from gradlint.project.linking.instances import Instances
 from gradlint.project.linking.link import Linker
@@ -69,7 +69,7 @@ class Callables:
             if methods:
                 yield from ((callee, True) for callee in methods)
                 return
-        if name == "cls" and (cls := class_handed(function)) is not None:
+        if (cls := self._class_meant(function, name)) is not None:
             yield from ((constructor, True) for constructor in self.methods(cls, "__init__"))
         elif called := self._instances.classes_of(function, name):
             found = dict.fromkeys(method for cls in called for method in self.methods(cls, "__call__"))
@@ -80,6 +80,13 @@ class Callables:
             candidates = self._linker.methods_named.get(method, ())
             if len(candidates) <= MOST_CANDIDATES:
                 yield from ((callee, False) for callee in candidates)
+
+    def _class_meant(self, function: FunctionNode, name: str) -> ClassNode | None:
+        """The class that ``cls`` is in a class method, or a variable that it is assigned to."""
+        if name == "cls":
+            return class_handed(function)
+        aliases = (where for where, value in self._bindings.values(function, name) if dotted(value) == "cls")
+        return next(filter(None, map(class_handed, aliases)), None)
 
     def _chosen(self, function: FunctionNode, name: str) -> list[FunctionNode]:
         """The functions that a variable may stand for: ``search = self.beam if wide else self.greedy``."""
@@ -176,16 +183,6 @@ class Callables:
         owner, _, method = name.rpartition(".")
         cls = self._instances.class_of(function, owner) if owner else None
         return self._linker.find_method(cls, method) if cls is not None else None
-
-
-def class_handed(function: FunctionNode) -> ClassNode | None:
-    """The class that ``cls`` is, or one it derives from, in a class method or a function nested in one."""
-    scope: FunctionNode | None = function
-    while scope is not None and scope.owner is None:
-        scope = scope.parent
-    if scope is None or not scope.facts.parameters or scope.facts.parameters[0].name != "cls":
-        return None
-    return scope.owner
 
 
 def _definitions(module: ModuleNode) -> dict[tuple[str, int | None], list[FunctionNode]]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from gradlint.model.code import Call, Constant, Display, Expression, Operation, Subscript, dotted
 from gradlint.model.torch_calls import LOADING_METHODS
 from gradlint.model.torch_names import MODULE_WRAPPERS, SELF_RETURNING
-from gradlint.project.linking.bindings import Bindings, owner_class
+from gradlint.project.linking.bindings import Bindings, class_handed, owner_class
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
@@ -34,8 +34,10 @@ class Instances:
         return tuple(dict.fromkeys(cls for cls in (self.class_of(function, name), *made) if cls is not None))
 
     def _class_of(self, function: FunctionNode, name: str) -> ClassNode | None:
-        if name in ("self", "cls"):
+        if name == "self":
             return owner_class(function)
+        if name == "cls" and (cls := class_handed(function)) is not None:
+            return cls
         if name.endswith(".module"):  # what DataParallel wraps
             return self.class_of(function, name.removesuffix(".module"))
         for where, value in self._bindings.values(function, name):

@@ -3,16 +3,18 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from gradlint.model.code import Assign, Call, Comprehension, Expression, For, Name, Yield
+from gradlint.model.code import Assign, Attribute, Call, Comprehension, Expression, For, Name, Yield, dotted
 from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.model.traverse import all_expressions, expressions, parts, statements, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.modes import Modes
+from gradlint.project.linking.memos import Whole
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.flows import Flows
 
 _TRAINING = re.compile(r"train|learn|optimi[sz]|loss|fit$|(^|_)step$|update_?(net|model|policy|weights)", re.I)
+_OF_OBJECTS = frozenset({"__call__", "forward"})  # called by an object's name
 _ALL_AT_ONCE = frozenset(f"builtins.{name}" for name in ("list", "tuple", "set", "sum", "max", "min", "dict"))
 
 
@@ -23,6 +25,19 @@ class Consumers:
         self._modes = modes
         self._calls = calls
         self._flows = flows
+        self._generators: Whole[frozenset[str]] = Whole(flows.linker.dependencies, "generators", self._find_generators)
+
+    def may_start(self, call: Call) -> bool:
+        """Whether a call may start a generator function of the project; told by its name, so that nothing is run."""
+        called, names = call.function, self._generators.value
+        name = called.name if isinstance(called, Attribute) else dotted(called)
+        return name is None or name in names or not names.isdisjoint(_OF_OBJECTS)
+
+    def _find_generators(self) -> frozenset[str]:
+        """The names of generator functions, and those that go by them."""
+        functions = (function for module in self._flows.linker.modules for function in module.functions)
+        names = frozenset(function.facts.name for function in functions if function.facts.is_generator)
+        return self._modes.spellings(names) if names else names
 
     def only_keep(self, generator: FunctionNode) -> bool:
         """Whether all who consume a generator keep or show its items, so that no grad mode matters to them."""

@@ -110,7 +110,13 @@ class Growths:
         """Whether a function that has no ``backward()`` of its own may keep graphs; told without running it."""
         if self._only_in_training(function) and not self._training.of(function):
             return False
-        return _collects(function) and (self._forwards.may_run(function) or self._calls_training(function))
+        if not _collects(function) or not (self._training.of(function) or self._records(function)):
+            return False
+        return self._forwards.may_run(function) or self._calls_training(function)
+
+    def _records(self, function: FunctionNode) -> bool:
+        """Whether some call of a function records a graph, whoever calls the function."""
+        return any(self._calls.states_at(function, call.at) == GRAD for call in function.facts.calls)
 
     def _only_in_training(self, function: FunctionNode) -> bool:
         """Whether what a function keeps is wrong only if ``backward()`` has run on it: else it may be wanted."""

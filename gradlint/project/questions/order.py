@@ -25,7 +25,8 @@ class Order:
 
     def moments(self, function: FunctionNode) -> list[Moment]:
         """The steps, clips and reads of a function with the state of the gradients they meet, in order."""
-        if not (self.steps.may_step(function) or self.steps.may_read(function)):
+        steps = self.steps
+        if not (steps.may_step(function) or steps.may_read(function)) or not steps.may_mind(function):
             return []
         script = self.steps.script(function)
         optimizers = sorted({a.path for a in acts(script) if a.kind == "step" and a.path is not None})
@@ -63,7 +64,7 @@ class Order:
 
         Only for optimizers of torch, which are known to leave gradients as they are.
         """
-        if not self.steps.may_step(function):
+        if not self.steps.may_step(function) or not self.steps.may_mind(function):
             return
         script = self.steps.script(function)
         seen: set[str] = set()
@@ -89,6 +90,8 @@ class Order:
 
     def early_clips(self, function: FunctionNode) -> Iterator[tuple[Act, Act]]:
         """The clips of a function without a step that come before its only ``backward()``, each with that."""
+        if not self.steps.clips(function):
+            return
         script = self.steps.script(function)
         if any(act.kind == "step" for act in acts(script)):
             return

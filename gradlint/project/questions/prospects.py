@@ -23,8 +23,8 @@ from gradlint.model.torch_calls import FORWARD_METHODS, MODEL_NAME, MODEL_ONLY_M
 from gradlint.model.torch_tensors import HARMLESS_METHODS, TENSOR_METHODS
 from gradlint.model.traverse import statements
 from gradlint.project.grad_states.calls import CallGraph
-from gradlint.project.linking.bindings import Bindings, owner_class
-from gradlint.project.linking.callables import EVERYBODYS, class_handed, is_stub
+from gradlint.project.linking.bindings import Bindings, class_handed, owner_class
+from gradlint.project.linking.callables import EVERYBODYS, is_stub
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo, Table
 from gradlint.project.linking.nodes import FunctionNode, ModuleNode

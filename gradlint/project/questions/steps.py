@@ -47,7 +47,7 @@ from gradlint.project.questions.scripts import (
     repeated,
     size,
 )
-from gradlint.project.running.flow import CallEvent, Flow, is_bound
+from gradlint.project.running.flow import MOST_TARGETS, CallEvent, Flow, is_bound
 from gradlint.project.running.flows import Flows
 
 _DEEPEST = 4  # calls of calls of calls
@@ -55,11 +55,12 @@ _LONGEST = 300  # of what a call does; more is not followed
 _STEPPING = frozenset({"step", "optimizer_step"})
 _WORDS = BACKWARD_METHODS | _STEPPING | {"zero_grad"}
 _CLIPS = frozenset({"clip_grad_norm_", "clip_grad_norm", "clip_grad_value_"})
+_CLIPPING = _CLIPS | {"clip_grad", "clip_grad_", "clip_grad_value", "clip_gradient", "clip_gradients"}
+_MINDING = BACKWARD_METHODS | _CLIPPING | {"zero_grad", "grad"}
 _OPTIMIZER = re.compile(
     r"(^|[._])(\w*_)?(optim\w*|opt|opts|optimi[sz]er\w*)(_?\w{1,3})?(\[.*\])?$|optim(izer)?s?(\[.*\])?$", re.I
 )
 _NO_OPTIMIZER = re.compile(r"sched|lr_|_lr$|env|option|prof", re.I)
-_CLIPPING = re.compile(r"^clip_grad(_norm|_value)?_?$|^clip_gradients?$")
 # What steps and updates besides optimizers, and leaves gradients alone.
 _HARMLESS = re.compile(
     r"(^|[._])(\w*sched\w*|\w*_?envs?|\w*prof\w*|\w*meter\w*|\w*(bar|pbar|progress)|writer|logger|ema)\.\w+$", re.I
@@ -78,6 +79,7 @@ class Steps:
         self._acting = Reaching("acting", flows.linker, calls, lambda words: not _WORDS.isdisjoint(words))
         self._stepping = Reaching("stepping", flows.linker, calls, lambda words: not _STEPPING.isdisjoint(words))
         self._reading = Reaching("reading", flows.linker, calls, lambda words: "grad" in words)
+        self._minding = Reaching("minding", flows.linker, calls, lambda words: not _MINDING.isdisjoint(words))
         self._writing: list[FunctionNode] = []
 
     def acts(self, function: FunctionNode) -> bool:
@@ -92,6 +94,14 @@ class Steps:
     def may_read(self, function: FunctionNode) -> bool:
         """Whether a function, or one that it calls, may read a ``.grad``."""
         return self._reading.of(function)
+
+    def may_mind(self, function: FunctionNode) -> bool:
+        """Whether gradients are computed, zeroed, clipped or read there: schedulers and environments step as well."""
+        return self._minding.of(function)
+
+    def clips(self, function: FunctionNode) -> bool:
+        """Whether a function itself may clip gradients."""
+        return not _CLIPPING.isdisjoint(function.facts.words)
 
     def script(self, function: FunctionNode) -> Script:
         """What a function does, in order; nothing while its own script is being written, or far down."""
@@ -193,7 +203,7 @@ class _Writer:
         if method == "zero_grad" or (method == "zero_" and _is_grad(owner)):
             whose = owner if owner is not None else first
             return Act("zero", call.at, named(whose) if whose is not None and not _is_grad(owner) else None)
-        if _CLIPPING.match(method):
+        if method in _CLIPPING:
             return Act("clip", call.at, _module_of(first) or (named(owner) if first is None and owner else None))
         if method in ("step", "optimizer_step"):
             for candidate in (first, owner):
@@ -216,6 +226,8 @@ class _Writer:
 
     def _inlined(self, call: Call, event: CallEvent) -> Script | None:
         """What the functions of the project do that a call runs; None if they do nothing to gradients."""
+        if len(event.targets) > MOST_TARGETS:
+            return (Act("anything", call.at, None),) if any(map(self._steps.acts, event.targets)) else ()
         scripts = []
         for target in event.targets:
             script = self._steps.script(target)

@@ -14,11 +14,13 @@ from gradlint.model.traverse import all_expressions, statements, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD, INFERENCE, NO_GRAD
 from gradlint.project.linking import scope
+from gradlint.project.linking.bindings import owner_class
 from gradlint.project.linking.layers import Layers
 from gradlint.project.linking.memos import Table
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.questions.destiny import Destinies
 from gradlint.project.questions.inference import Inference
+from gradlint.project.questions.reaching import Reaching
 from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Value
@@ -34,6 +36,7 @@ _MEANT = re.compile(
 # What comes out of these has been put into evaluation mode already, or may have been.
 _LOADERS = re.compile(r"from_pretrained|(^|\.)load(_\w+)?$")
 _SWITCHES = frozenset({"eval", "train", "training"})
+_SPEAKING = frozenset({"train", "eval", "load_state_dict"}) | TRAINING_WORDS
 _SWITCHING = re.compile(r"eval|mode|infer|prepare|freeze|load|test", re.I)
 
 
@@ -64,6 +67,7 @@ class TrainingMode:
         self._destinies = destinies
         self._inference = inference
         self._layers = layers
+        self._training = Reaching("switching", flows.linker, calls, lambda words: "train" in words)
         self._switched: Table[str, list[tuple[FunctionNode, str]]] = Table(
             flows.linker.dependencies,
             "switched",
@@ -80,7 +84,7 @@ class TrainingMode:
                 yield found
 
     def _all(self, function: FunctionNode) -> Iterator[Misset]:
-        if not self._may_evaluate(function):
+        if not self._may_be_misset(function) or not self._may_evaluate(function):
             return
         if not any(self._is_off(function, call.at) for call in function.facts.calls):
             return
@@ -103,6 +107,26 @@ class TrainingMode:
                 )
             if found is not None and found.known is not False:
                 yield found
+
+    def _may_be_misset(self, function: FunctionNode) -> bool:
+        """Whether modes are spoken of, or weights loaded, by a function or where it gets its modules from."""
+        if not _SPEAKING.isdisjoint(function.facts.words) or self._training.of(function):
+            return True
+        beside = () if function.owner is None else self._family(function.owner)
+        if any(not _SPEAKING.isdisjoint(method.facts.words) for method in beside):
+            return True
+        edges = self._calls.callers.get(function, ())
+        return any(self._training.of(edge.caller) or self._holds_trained(edge.caller) for edge in edges)
+
+    def _holds_trained(self, function: FunctionNode) -> bool:
+        """Whether a method of a function's object, or its file, puts modules into training mode."""
+        cls = owner_class(function)
+        methods = () if cls is None else self._family(cls)
+        return any("train" in each.facts.words for each in (function.module.body, *methods))
+
+    def _family(self, cls: ClassNode) -> set[FunctionNode]:
+        """The methods of a class and of all that it derives from."""
+        return {m for c in self._flows.linker.ancestors(cls) if isinstance(c, ClassNode) for m in c.methods}
 
     def _may_evaluate(self, function: FunctionNode) -> bool:
         owner = function.owner
@@ -202,8 +226,7 @@ class TrainingMode:
 
     def _is_switched_anywhere(self, cls: ClassNode, attribute: str) -> bool:
         """Whether a method of the class switches modes, or somebody switches an attribute of that name."""
-        family = {m for c in self._flows.linker.ancestors(cls) if isinstance(c, ClassNode) for m in c.methods}
-        if any(not _SWITCHES.isdisjoint(method.facts.words) for method in family):
+        if any(not _SWITCHES.isdisjoint(method.facts.words) for method in self._family(cls)):
             return True
         for f, name in self._switched.get(attribute, ()):
             own = f.owner is not None and f.owner is not cls
