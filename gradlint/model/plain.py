@@ -95,6 +95,8 @@ def _holds_parameters(function: Function, name: str, known: frozenset[str]) -> b
     if any(call.callee.rpartition(".")[0] == name and call.method in _COLLECTING for call in function.calls):
         return False
     values = [*_bound(function, name)]
+    if name in function.shared:
+        return False  # another function may have given it something else
     if not values and all(parameter.name != name for parameter in function.parameters):
         return False
     return all(value is not None and _is_of_parameters(function, value, known) for value in values)
@@ -102,6 +104,8 @@ def _holds_parameters(function: Function, name: str, known: frozenset[str]) -> b
 
 def _bound(function: Function, name: str) -> Iterator[Expression | None]:
     """What a variable is given in a function; None for what is taken out of something else, by a loop perhaps."""
+    loops = (loop for each in all_of(Comprehension, function.body) for loop in each.loops)
+    yield from (None for loop in loops if _takes_apart(loop.target, name))
     yield from (walrus.value for walrus in all_of(NamedAssignment, function.body) if dotted(walrus.target) == name)
     for statement in statements(function.body):
         match statement:

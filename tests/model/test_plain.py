@@ -100,6 +100,8 @@ def test_of_what_callers_hand_in_nothing_is_known(text: str) -> None:
         "if (z := net(x)):\n    pass\nreturn z",
         "x.requires_grad_()\nreturn x",
         "x.detach_()\nreturn x",
+        "z = [x for x in net(y)]\nreturn x",  # the ``x`` of the comprehension, for all we know
+        "global z\nz = 2 * z\nreturn z",
     ],
 )
 def test_of_what_a_function_makes_itself_something_may_be_known(text: str) -> None:

@@ -662,6 +662,18 @@ CLASS_METHODS = """
                 kind = other
             return kind()
         def ask(self, cls): return cls()
+        @classmethod
+        def other(cls, table):
+            cls = table["net"]
+            return cls()
+        @classmethod
+        def asking(cls):
+            def ask_one(cls): return cls()
+            return ask_one
+        @classmethod
+        def making(cls):
+            def make_one(): return cls()
+            return make_one
     class Deep(Net):
         def __init__(self): self.step()
 """
@@ -673,6 +685,9 @@ CLASS_METHODS = """
         ("Net.make", {"Net.__init__", "Deep.__init__"}),
         ("Net.chosen", {"Net.__init__", "Deep.__init__"}),
         ("Net.ask", set()),  # whatever it is handed
+        ("Net.other", set()),
+        ("Net.asking.ask_one", set()),
+        ("Net.making.make_one", {"Net.__init__", "Deep.__init__"}),
     ],
 )
 def test_a_class_method_makes_an_instance_and_runs_none(build: Build, name: str, expected: set[str]) -> None:

@@ -140,6 +140,14 @@ CLASSES = {
             def chooses(self, x): return self.chosen(x)
             @classmethod
             def make(cls, net): return cls(net)
+            @classmethod
+            def loaded(cls, x):
+                cls = x.load()
+                return cls(x)
+            @classmethod
+            def nested(cls):
+                def one(cls, x): return cls(x)
+                return one
             def predict(self, x): return super().__call__(x)
         class Tokens:
             def make(self): pass
@@ -159,6 +167,8 @@ CLASSES = {
         ("Heads.asked", True),  # a property gives it
         ("Heads.chooses", True),  # an attribute holds it
         ("Heads.make", False),  # it makes one
+        ("Heads.loaded", True),
+        ("Heads.nested.one", True),
         ("Heads.predict", True),
         ("Tokens.ask", True),  # ``cls`` is what it is given
         ("Words.split", False),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gradlint.model.code import Evaluate, With
+from gradlint.model.code import Call, Evaluate, With
 from gradlint.model.extract import extract
 from gradlint.project import Project
 from gradlint.project.linking.nodes import FunctionNode
@@ -93,3 +93,62 @@ def test_a_name_has_the_spellings_that_any_file_gives_to_it() -> None:
     for _ in range(2):
         assert project.modes.spellings(["no_grad"]) == {"no_grad", "quiet", "silent", "off"}
         assert project.modes.spellings(["enable_grad", "silent"]) == {"enable_grad", "loud", "silent", "off"}
+
+
+DROPOUT = frozenset({"torch.nn.functional.dropout"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "F.dropout(x)",
+        "from torch.nn.functional import dropout as drop\ndrop(x)",
+        "drop = F.dropout\ndrop(x)",
+        "d = F.dropout\ndrop = d\ndrop(x)",
+        "drop, act = F.dropout, F.relu\ndrop(x)",
+        "[act, (drop, _)] = [F.relu, (F.dropout, 1)]\ndrop(x)",
+        "if (drop := F.dropout):\n    drop(x)",
+        "def run(x):\n    drop, act = F.dropout, F.relu\n    return drop(act(x))",
+        "drop, act = F.dropout, F.relu\ndef run(x):\n    return drop(act(x))",
+        "class Net:\n    def __init__(self):\n        self.act, self.drop = F.relu, F.dropout\n"
+        "    def run(self, x):\n        return self.drop(self.act(x))",
+    ],
+)
+def test_calls_are_found_by_all_names_that_what_they_call_is_given(text: str) -> None:
+    project = project_of({"main.py": f"import torch.nn.functional as F\n{text}\n"})
+    found = [name for function in project.functions() for _, name in project.modes.calls(function, DROPOUT)]
+    assert found == [*DROPOUT]
+
+
+@pytest.mark.parametrize("text", ["F.relu(x)", "drop = F.relu\ndrop(x)", "def dropout(x): ...\ndropout(x)"])
+def test_calls_of_something_else_are_not_found(text: str) -> None:
+    project = project_of({"main.py": f"import torch.nn.functional as F\n{text}\n"})
+    assert not [found for function in project.functions() for found in project.modes.calls(function, DROPOUT)]
+
+
+GENERATORS = {
+    "stream": "def stream(xs):\n    yield xs\n",
+    "lambda": "pieces = lambda xs: (yield xs)\n",
+    "object": "class Stream:\n    def __call__(self, xs):\n        yield xs\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "call", "expected"),
+    [
+        ("stream", "stream(x)", True),
+        ("stream", "data.stream(x)", True),
+        ("stream", "first, second = stream, print\nfirst(x)", True),
+        ("stream", "print(x)", False),
+        ("stream", "table[x](x)", True),
+        ("lambda", "pieces(x)", True),
+        ("object", "pieces(x)", True),
+    ],
+)
+def test_what_may_start_a_generator_is_told_by_its_name(kind: str, call: str, expected: bool) -> None:
+    project = project_of({"main.py": f"{GENERATORS[kind]}{call}\n"})
+    (body,) = (module.body for module in project.modules)
+    *_, statement = body.facts.body
+    assert isinstance(statement, Evaluate)
+    assert isinstance(statement.value, Call)
+    assert project.consumers.may_start(statement.value) is expected

@@ -120,3 +120,32 @@ def test_a_question_elsewhere_is_none(text: str) -> None:
 def call_of(name: str, function: FunctionNode) -> int:
     """The place of the call of a name."""
     return next(call.at for call in function.facts.calls if call.callee == name)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x.add_(y)", True),
+        ("self.net.weight.mul_(y)", True),
+        ("f(x).add_(y)", True),
+        ("torch.relu_(x)", True),
+        ("x += y", True),
+        ("x[0] = y", True),
+        ("torch.add(x, y, out=z)", True),
+        ("F.relu(x, inplace=True)", True),
+        ("init = f(x)\ninit.normal_(y)", True),  # no module of functions
+        ("from torch.nn import init\ndef f(init):\n    init.normal_(y)", True),
+        ("class A:\n    def f(self):\n        self.init.normal_(y)", True),
+        ("from torch.nn import init\ninit.normal_(x)", False),
+        ("import torch.nn.init as init\ndef f(x):\n    init.normal_(x)", False),
+        ("nn.init.normal_(x)", False),
+        ("torch.nn.init.zero_(x)", False),
+        ("normal_(x)", False),
+        ("x.requires_grad_()", False),
+        ("x.add(y)", False),
+        ("x = y", False),
+    ],
+)
+def test_changes_in_place_are_told_by_how_they_are_spelt(text: str, expected: bool) -> None:
+    (module,) = Project([extract(Source("main.py", text))]).modules
+    assert scope.may_change_in_place(module.functions[-1]) is expected

@@ -2,15 +2,17 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from itertools import chain
 from typing import TypeVar
 
-from gradlint.model.code import Assign, Attribute, Call, Expression, Name, dotted
+from gradlint.model.code import Assign, Attribute, Call, Display, Expression, Name, NamedAssignment, dotted
 from gradlint.model.torch_names import GRAD_MODES, GRAD_QUERIES, GradModeName
 from gradlint.model.traverse import all_of, statements
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo, Whole
 from gradlint.project.linking.nodes import External, FunctionNode, ModuleNode
+from gradlint.project.linking.scope import pairs
 
 Answer = TypeVar("Answer", bound=Hashable)
 
@@ -160,8 +162,12 @@ def _renamed(function: FunctionNode) -> Iterator[tuple[str, str]]:
     for imported in function.facts.imports:
         if imported.name is not None:
             yield imported.name, imported.binding
-    for statement in statements(function.facts.body):
-        if isinstance(statement, Assign) and (name := dotted(statement.value)) is not None:
-            for target in statement.targets:
-                if isinstance(target, Name | Attribute):
-                    yield name.rpartition(".")[2], target.id if isinstance(target, Name) else target.name
+    walruses = ((walrus.target, walrus.value) for walrus in all_of(NamedAssignment, function.facts.body))
+    assigned = ((t, s.value) for s in statements(function.facts.body) if isinstance(s, Assign) for t in s.targets)
+    for target, value in chain(walruses, assigned):
+        if isinstance(target, Display):
+            for new, given in pairs(target, value):
+                if (name := dotted(given)) is not None:
+                    yield name.rpartition(".")[2], new.rpartition(".")[2]
+        elif isinstance(target, Name | Attribute) and (name := dotted(value)) is not None:
+            yield name.rpartition(".")[2], target.id if isinstance(target, Name) else target.name

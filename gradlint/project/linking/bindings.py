@@ -6,7 +6,7 @@ from gradlint.model.code import Assign, Expression, For, Name, NamedAssignment, 
 from gradlint.model.traverse import expressions, statements, within
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
-from gradlint.project.linking.scope import pairs
+from gradlint.project.linking.scope import assigned, pairs
 
 _LONGEST_CHAIN = 20  # imports of imports
 
@@ -96,13 +96,16 @@ def owner_class(function: FunctionNode) -> ClassNode | None:
 
 
 def class_handed(function: FunctionNode) -> ClassNode | None:
-    """The class that ``cls`` is, or one it derives from, in a class method or a function nested in one."""
+    """The class that ``cls`` is, or one it derives from, in a class method or a function nested in one.
+
+    None where the name is given something else.
+    """
     scope: FunctionNode | None = function
-    while scope is not None and scope.owner is None:
+    while scope is not None and scope.owner is None and "cls" not in scope.facts.local:
         scope = scope.parent
     if scope is None or not scope.facts.parameters or scope.facts.parameters[0].name != "cls":
         return None
-    return scope.owner
+    return None if any(name == "cls" for name, _ in assigned(scope)) else scope.owner
 
 
 def _assignments(function: FunctionNode) -> dict[str, list[Expression]]:

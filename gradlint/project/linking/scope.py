@@ -213,7 +213,8 @@ def iterated(iterable: Expression) -> Expression:
 
 def may_change_in_place(function: FunctionNode) -> bool:
     """Whether a function spells any change in place: ``x += y``, ``x[i] = y``, ``x.add_(y)`` or ``out=x``."""
-    if not IN_PLACE.isdisjoint(function.facts.words) and any(map(_calls_in_place, function.facts.calls)):
+    called = () if IN_PLACE.isdisjoint(function.facts.words) else function.facts.calls
+    if any(_calls_in_place(call) and not _initializes(function, call) for call in called):
         return True
     if any(_changes(statement) for statement in statements(function.facts.body)):
         return True
@@ -222,10 +223,17 @@ def may_change_in_place(function: FunctionNode) -> bool:
 
 
 def _calls_in_place(call: CallFact) -> bool:
-    """``x.add_(y)``, and ``f(x).add_(y)``; ``init.normal_(x)`` is a function, which records nothing."""
+    """``x.add_(y)``, and ``f(x).add_(y)``."""
+    return call.method in IN_PLACE and call.callee != call.method
+
+
+def _initializes(function: FunctionNode, call: CallFact) -> bool:
+    """``nn.init.normal_(x)`` is a function, which records nothing."""
     owner = call.callee.rpartition(".")[0]
-    is_method = bool(owner) or not call.callee
-    return call.method in IN_PLACE and is_method and owner.rpartition(".")[2] != "init"
+    if owner != "init":
+        return owner in ("nn.init", "torch.nn.init")
+    where = function if "init" in function.facts.local else function.module.body
+    return any(found.binding == "init" for found in where.facts.imports)
 
 
 def _changes(statement: Statement) -> bool:

@@ -14,7 +14,7 @@ from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.flows import Flows
 
 _TRAINING = re.compile(r"train|learn|optimi[sz]|loss|fit$|(^|_)step$|update_?(net|model|policy|weights)", re.I)
-_OF_OBJECTS = frozenset({"__call__", "forward"})  # called by an object's name
+_UNSPELT = frozenset({"__call__", "forward", "<lambda>"})  # called by the name of an object or a variable
 _ALL_AT_ONCE = frozenset(f"builtins.{name}" for name in ("list", "tuple", "set", "sum", "max", "min", "dict"))
 
 
@@ -31,7 +31,7 @@ class Consumers:
         """Whether a call may start a generator function of the project; told by its name, so that nothing is run."""
         called, names = call.function, self._generators.value
         name = called.name if isinstance(called, Attribute) else dotted(called)
-        return name is None or name in names or not names.isdisjoint(_OF_OBJECTS)
+        return name is None or name in names or not names.isdisjoint(_UNSPELT)
 
     def _find_generators(self) -> frozenset[str]:
         """The names of generator functions, and those that go by them."""
