@@ -695,3 +695,38 @@ def test_a_class_method_makes_an_instance_and_runs_none(build: Build, name: str,
     (function,) = (function for function in project.functions() if function.name == name)
     callees = project.calls.callees.all.get(function, {})
     assert {callee.name for found in callees.values() for callee in found} == expected
+
+
+AGENTS = """
+    class Agent:
+        def act(self): return 0
+        def learn(self): return 0
+    class Lucky:
+        def act(self): return 1
+    class Late:
+        def act(self): return 2
+    class Own(Agent):
+        def act(self): return 3
+    class Deep(Own): pass
+    class Deepest(Deep):
+        def act(self): return 4
+    class Mixed(Lucky, Agent): pass
+    class Behind(Agent, Late): pass
+    class Plain(Agent): pass
+    class Other:
+        def act(self): return 5
+    def run(agent: Agent): return agent.act()
+    def teach(agent: Agent): return agent.learn()
+"""
+
+
+@pytest.mark.parametrize("more", [0, 30])  # few classes are looked through; among many, who has such a method is
+def test_what_subclasses_have_in_the_place_of_a_method_is_found_either_way(build: Build, more: int) -> None:
+    text = AGENTS + "".join(f"    class More{number}(Agent): pass\n" for number in range(more))
+    project = build({"agents.py": text + "".join(f"    class No{n}:\n        def act(self): pass\n" for n in range(9))})
+    callees = {
+        function.name: {callee.name for found in callees.values() for callee in found}
+        for function, callees in project.calls.callees.all.items()
+    }
+    assert callees["run"] == {"Agent.act", "Own.act", "Deepest.act", "Lucky.act"}
+    assert callees["teach"] == {"Agent.learn"}

@@ -130,9 +130,22 @@ CLASSES = {
                 super().__init__()
                 self.net = net
                 self.chosen = self.first
+                self.picked = net
             def first(self, x): return self.net(x)
             @property
             def head(self): return self.net
+            @lazy_property(lock=True)
+            def encoder(self): return self.net
+            def model(self, x): raise NotImplementedError
+            @classmethod
+            def share(cls, net): cls.common = net
+            def shares(self, x): return self.common(x)
+            def picked(self, x): return 3
+            def encode(self): return 3
+            def encoded(self): return self.encode()
+            def encodes(self, x): return self.encoder(x)
+            def abstract(self, x): return self.model(x)
+            def picks(self, x): return self.picked(x)
             def size(self): return 3
             def resize(self): return self.size()
             def again(self, x): return self.first(x)
@@ -149,6 +162,11 @@ CLASSES = {
                 def one(cls, x): return cls(x)
                 return one
             def predict(self, x): return super().__call__(x)
+        def keep(state, net): state.scorer = net
+        def score(state, x): return state.scorer(x)
+        def score_here(state, net, x):
+            state.scorer = net
+            return state.scorer(x)
         class Tokens:
             def make(self): pass
             def ask(self, cls, x): return cls(x)
@@ -164,12 +182,19 @@ CLASSES = {
         ("Heads.first", True),
         ("Heads.resize", False),
         ("Heads.again", True),  # through the method that it calls
+        ("Heads.encoded", False),  # by its name a model's method, but here is what it does
         ("Heads.asked", True),  # a property gives it
+        ("Heads.encodes", True),
+        ("Heads.abstract", True),  # who derives from it may have a model there
+        ("Heads.picks", True),
+        ("Heads.shares", True),
         ("Heads.chooses", True),  # an attribute holds it
         ("Heads.make", False),  # it makes one
         ("Heads.loaded", True),
         ("Heads.nested.one", True),
         ("Heads.predict", True),
+        ("score", False),  # nobody knows whose ``scorer`` it is
+        ("score_here", True),
         ("Tokens.ask", True),  # ``cls`` is what it is given
         ("Words.split", False),
     ],
