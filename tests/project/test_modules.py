@@ -137,3 +137,34 @@ class Kept(Base):
     modules = project.calls.modules
     assert [modules.takes_by(classes[name]) for name in ("Base", "Kept")] == [{"net"}, {"net", "inner"}]
     assert [modules.has_parameters(cls, beside_handed=True) for cls in classes.values()] == [False, False]
+
+
+PARTS = """
+    from torch import nn
+    class Hands(nn.Module):
+        def make(self): return nn.Linear(3, 3)
+        def forward(self, x): return x
+    class Keeps(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.part = self.make()
+        def make(self): return nn.Linear(3, 3)
+    class Base(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.part = self.make()
+        def make(self): return nn.ReLU()
+    class Derived(Base):
+        def make(self): return nn.Linear(3, 3)
+    class Late(nn.Module):
+        def build(self):
+            self.part = nn.Linear(3, 3)
+            return self
+"""
+
+
+def test_what_a_method_returns_and_no_method_asks_for_is_no_part(build: Build) -> None:
+    project = build({"net.py": PARTS})
+    classes = {cls.name: cls for module in project.modules for cls in module.classes}
+    found = {name: project.calls.modules.has_parameters(cls) for name, cls in classes.items()}
+    assert found == {"Hands": False, "Keeps": True, "Base": False, "Derived": True, "Late": True}

@@ -114,3 +114,43 @@ def test_a_clip_is_about_the_optimizer_of_its_model(build: Build) -> None:
 )
 def test_optimizers_are_known_by_name(name: str, expected: bool) -> None:
     assert is_optimizer_name(name) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("loss.backward()", True),
+        ("optimizer.zero_grad()", True),
+        ("p.grad = None", True),
+        ("fabric.clip_gradients(model, optimizer)", True),
+        ("from helper import walk\nwalk(loss)", True),
+        ("scheduler.step()\nenv.step(action)", False),
+    ],
+)
+def test_who_minds_gradients_says_so_or_calls_one_that_does(build: Build, text: str, expected: bool) -> None:
+    project, function = body(build, text, helper="def walk(loss):\n    loss.backward()\n")
+    assert project.order.steps.may_mind(function) is expected
+
+
+@pytest.mark.parametrize(
+    ("clip", "found"),
+    [
+        ("torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)", 1),
+        ("torch.nn.utils.clip_grad_value_(model.parameters(), 1.0)", 1),
+        ("fabric.clip_gradients(model, optimizer)", 1),
+        ("model.clip_grad(1.0)", 1),
+        ("model.clip(1.0)", 0),
+    ],
+)
+def test_what_clips_before_backward_clips_too_early(build: Build, clip: str, found: int) -> None:
+    project, function = body(build, f"{clip}\nloss.backward()")
+    assert len([*project.order.early_clips(function)]) == found
+
+
+def test_what_half_the_project_overrides_and_does_nothing_is_nothing(build: Build) -> None:
+    methods = "".join(f"class C{n}(Base):\n    def update(self):\n        print({n})\n" for n in range(12))
+    helper = f"class Base:\n    def update(self):\n        pass\n{methods}"
+    text = "from helper import Base\ndef run(of: Base):\n    of.update()\n"
+    project, _ = body(build, text, helper=helper)
+    (run,) = (function for function in project.functions() if function.name == "run")
+    assert not [*acts(project.order.steps.script(run))]

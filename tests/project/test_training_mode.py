@@ -14,9 +14,9 @@ from torch import nn
 class Net(nn.Module):
     def __init__(self):
         super().__init__()
-        self.drop = nn.Dropout(0.5)
+        self.fc, self.drop = nn.Linear(3, 3), nn.Dropout(0.5)
     def forward(self, x):
-        return self.drop(x)
+        return self.drop(self.fc(x))
 @torch.no_grad()
 def evaluate(net, x):
     return net(x).argmax(1)
@@ -53,3 +53,21 @@ def test_where_nobody_speaks_of_modes_nothing_is_run(build: Build) -> None:
     before = next(project.flows.epochs)
     project.flow(evaluate)
     assert next(project.flows.epochs) > before + 1  # it was run only now
+
+
+LOADED = """\
+class Loaded:
+    def __init__(self):
+        self.net = Net()
+        self.net.load_state_dict(torch.load("net.pt"))
+class Runner(Loaded):
+    @torch.no_grad()
+    def predict(self, x):
+        return self.net(x).argmax(1)
+"""
+
+
+def test_what_the_constructor_of_a_base_made_and_loaded_is_in_training_mode(build: Build) -> None:
+    project = build({"code.py": NET + LOADED})
+    (predict,) = (function for function in project.functions() if function.name == "Runner.predict")
+    assert [found.why for found in project.training_mode.of(predict)] == ["loaded"]
