@@ -712,6 +712,8 @@ AGENTS = """
         def act(self): return 4
     class Mixed(Lucky, Agent): pass
     class Behind(Agent, Late): pass
+    class Leaf(Agent):
+        def act(self): return 6
     class Plain(Agent): pass
     class Other:
         def act(self): return 5
@@ -728,5 +730,5 @@ def test_what_subclasses_have_in_the_place_of_a_method_is_found_either_way(build
         function.name: {callee.name for found in callees.values() for callee in found}
         for function, callees in project.calls.callees.all.items()
     }
-    assert callees["run"] == {"Agent.act", "Own.act", "Deepest.act", "Lucky.act"}
+    assert callees["run"] == {"Agent.act", "Own.act", "Deepest.act", "Leaf.act", "Lucky.act"}
     assert callees["teach"] == {"Agent.learn"}
