@@ -22,7 +22,7 @@ from gradlint.project.linking.instances import Instances
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo, Table
 from gradlint.project.linking.modules import Modules
-from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.linking.nodes import FunctionNode, ModuleNode
 from gradlint.project.linking.returns import returns_loss
 
 
@@ -58,6 +58,9 @@ class Edges:
         self.callables = Callables(linker, bindings, self.instances, self.modules)
         self._callbacks = Callbacks(linker, bindings, self.callables.called)
         dependencies = linker.dependencies
+        self._has_lambdas: Memo[ModuleNode, bool] = Memo(
+            dependencies, lambda module: any(function.facts.is_lambda for function in module.functions), False
+        )
         self._edges_of: Memo[FunctionNode, tuple[Edge, ...]] = Memo(
             dependencies, lambda f: tuple(self._edges(f)), (), "edges"
         )
@@ -166,8 +169,9 @@ class Edges:
                     handed[name] = self.callables.meant(function, name)
                 if (given := handed[name]) is not None:
                     yield from self._edges_of_handed(function, call, name, given)
-        for expression in _lambdas(function):
-            yield Edge(function, expression.at, function.module.functions[expression.function])
+        if self._has_lambdas.of(function.module):
+            for expression in all_of(Lambda, function.facts.body):
+                yield Edge(function, expression.at, function.module.functions[expression.function])
 
     def _edges_of_handed(
         self, function: FunctionNode, call: CallFact, name: str, handed: FunctionNode
@@ -225,9 +229,3 @@ def _is_the_one(caller: FunctionNode, call: CallFact, callee: FunctionNode) -> b
         return True
     before = [s for s in defined if s.at < call.at] or defined[:1]
     return before[-1].function == callee.facts.index or all(s.function != callee.facts.index for s in defined)
-
-
-def _lambdas(function: FunctionNode) -> Iterator[Lambda]:
-    if not any(other.facts.is_lambda for other in function.module.functions):
-        return
-    yield from all_of(Lambda, function.facts.body)

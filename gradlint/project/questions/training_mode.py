@@ -16,7 +16,7 @@ from gradlint.project.grad_states.effects import GRAD, INFERENCE, NO_GRAD
 from gradlint.project.linking import scope
 from gradlint.project.linking.bindings import owner_class
 from gradlint.project.linking.layers import Layers
-from gradlint.project.linking.memos import Table
+from gradlint.project.linking.memos import Memo, Table
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.questions.destiny import Destinies
 from gradlint.project.questions.inference import Inference
@@ -68,6 +68,7 @@ class TrainingMode:
         self._inference = inference
         self._layers = layers
         self._training = Reaching("switching", flows.linker, calls, lambda words: "train" in words)
+        self._spoken: Memo[ClassNode, frozenset[str]] = Memo(flows.linker.dependencies, self._find_spoken, frozenset())
         self._switched: Table[str, list[tuple[FunctionNode, str]]] = Table(
             flows.linker.dependencies,
             "switched",
@@ -112,8 +113,7 @@ class TrainingMode:
         """Whether modes are spoken of, or weights loaded, by a function or where it gets its modules from."""
         if not _SPEAKING.isdisjoint(function.facts.words) or self._training.of(function):
             return True
-        beside = () if function.owner is None else self._family(function.owner)
-        if any(not _SPEAKING.isdisjoint(method.facts.words) for method in beside):
+        if function.owner is not None and self._spoken.of(function.owner):
             return True
         edges = self._calls.callers.get(function, ())
         return any(self._training.of(edge.caller) or self._holds_trained(edge.caller) for edge in edges)
@@ -121,8 +121,11 @@ class TrainingMode:
     def _holds_trained(self, function: FunctionNode) -> bool:
         """Whether a method of a function's object, or its file, puts modules into training mode."""
         cls = owner_class(function)
-        methods = () if cls is None else self._family(cls)
-        return any("train" in each.facts.words for each in (function.module.body, *methods))
+        return "train" in function.module.body.facts.words or (cls is not None and "train" in self._spoken.of(cls))
+
+    def _find_spoken(self, cls: ClassNode) -> frozenset[str]:
+        """The words of modes, and of loading weights, that the methods of a class's objects say."""
+        return frozenset[str]().union(*(method.facts.words & _SPEAKING for method in self._family(cls)))
 
     def _family(self, cls: ClassNode) -> set[FunctionNode]:
         """The methods of a class and of all that it derives from."""
