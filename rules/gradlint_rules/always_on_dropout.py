@@ -169,6 +169,21 @@ class Block(nn.Module):
 # shows: (out == 0).any()
 ```
 
+### two functions renamed at once
+```python
+import torch.nn.functional as F
+from torch import nn
+
+drop, activate = F.dropout, F.relu
+
+class Layer(nn.Module):
+    def forward(self, x):
+        return activate(drop(x))  # GL602
+
+# run: out = Layer().eval()(hidden)
+# shows: (out == 0).any()
+```
+
 ### a class between
 ```python
 import torch.nn.functional as F

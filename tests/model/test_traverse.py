@@ -3,9 +3,9 @@
 import pytest
 
 from gradlint.model import traverse
-from gradlint.model.code import Block, Evaluate, Name
+from gradlint.model.code import Block, Call, Comprehension, Evaluate, Lambda, Name
 from gradlint.model.extract import extract
-from gradlint.model.traverse import all_expressions, expressions, statements, within
+from gradlint.model.traverse import all_expressions, all_of, expressions, statements, within
 from gradlint.source import Source
 
 TEXT = """
@@ -24,6 +24,15 @@ def test_all_expressions_are_those_within_each_statement() -> None:
     for _ in range(2):
         each = [part for s in statements(body) for outer in expressions(s) for part in within(outer)]
         assert [*all_expressions(body)] == each
+
+
+def test_expressions_of_a_kind_keep_their_order() -> None:
+    body = extract(Source("a.py", TEXT)).functions[1].body
+    for _ in range(2):
+        for kind in (Name, Call, Comprehension):
+            assert [*all_of(kind, body)] == [each for each in all_expressions(body) if isinstance(each, kind)]
+            assert all_of(kind, body)
+    assert all_of(Lambda, body) == ()
 
 
 def test_blocks_that_take_the_place_of_others_in_memory_are_not_taken_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
