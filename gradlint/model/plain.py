@@ -23,6 +23,7 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.facts import Function
+from gradlint.model.torch_calls import CONTAINER_METHODS
 from gradlint.model.traverse import all_of, parts, statements
 
 _DECIDING = frozenset({"not", "in", "not in", "is", "is not"})
@@ -31,7 +32,6 @@ _LIBRARIES = frozenset("math os time json re sys np numpy random string datetime
 _METHODS = frozenset("item tolist numpy size dim numel nelement element_size strip split join lower upper".split())
 _FACTS = frozenset("shape ndim dtype device itemsize nbytes layout requires_grad is_leaf".split())
 _SETTINGS = frozenset("config cfg args hparams opt opts options settings".split())
-_COLLECTING = frozenset("append extend add insert update setdefault put appendleft push".split())
 _FLAGGING = frozenset("requires_grad requires_grad_ detach_ data".split())  # what makes a parameter better known
 
 
@@ -92,7 +92,7 @@ def _is_of_parameters(function: Function, expression: Expression, known: frozens
 
 
 def _holds_parameters(function: Function, name: str, known: frozenset[str]) -> bool:
-    if any(call.callee.rpartition(".")[0] == name and call.method in _COLLECTING for call in function.calls):
+    if any(call.callee.rpartition(".")[0] == name and call.method in CONTAINER_METHODS for call in function.calls):
         return False
     values = [*_bound(function, name)]
     if name in function.shared:

@@ -6,6 +6,8 @@ unless they are dotted.
 
 import re
 
+# What puts values into containers.
+CONTAINER_METHODS = frozenset("append extend add put insert appendleft push update setdefault".split())
 # The result is a python value, an index or a boolean: no graph goes on from here.
 READING_METHODS = frozenset(
     (

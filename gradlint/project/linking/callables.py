@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from gradlint.model.code import Constant, Evaluate, Raise, dotted
+from gradlint.model.code import Call, Constant, Evaluate, Raise, dotted
 from gradlint.project.linking.bindings import Bindings, class_handed, owner_class
 from gradlint.project.linking.choices import Choice, chosen_by_attribute, chosen_by_name
 from gradlint.project.linking.instances import Instances
@@ -200,3 +200,9 @@ def is_stub(function: FunctionNode) -> bool:
         isinstance(each, Raise) or (isinstance(each, Evaluate) and isinstance(each.value, Constant))
         for each in function.facts.body
     )
+
+
+def is_property(method: FunctionNode) -> bool:
+    """Whether a method is asked for like an attribute: ``@property``, ``@cached_property``."""
+    spelt = (d.function if isinstance(d, Call) else d for d in method.facts.decorators)
+    return any((dotted(decorator) or "").endswith("property") for decorator in spelt)

@@ -16,6 +16,7 @@ from gradlint.model.code import (
     Subscript,
     dotted,
 )
+from gradlint.model.torch_calls import CONTAINER_METHODS
 from gradlint.model.traverse import all_of, statements, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD
@@ -25,7 +26,7 @@ from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.running.flow import Flow
 from gradlint.project.running.flows import Flows
-from gradlint.project.running.growth import CONTAINER_METHODS, adds_to
+from gradlint.project.running.growth import adds_to
 from gradlint.project.running.values import COMPUTED, Origin, Value
 
 _WRITING = frozenset(

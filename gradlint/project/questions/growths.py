@@ -10,6 +10,7 @@ from gradlint.model.code import Assign, Augment, Call, Comprehension, Display, E
 from gradlint.model.inference_names import TEST_FILE
 from gradlint.model.torch_calls import (
     BACKWARD_METHODS,
+    CONTAINER_METHODS,
     GRADIENT_NAMES,
     TAKES_LOSS,
     TRAINING_NAMES,
@@ -26,13 +27,13 @@ from gradlint.project.questions.handed import Handed
 from gradlint.project.questions.reaching import Reaching
 from gradlint.project.running.flow import MOST_TARGETS, CallEvent, Flow, is_bound, matched
 from gradlint.project.running.flows import Flows
-from gradlint.project.running.growth import CONTAINER_METHODS, Growth
+from gradlint.project.running.growth import Growth
 from gradlint.project.running.values import COMPUTED, Origin, Value
 
 _LOSS = re.compile(r"(^|[._])(\w*_)?loss(_\w+)?$")
 _TARGET = re.compile(r"(^|[._])target(_(net|network|model|critic|actor|policy|q))?$")
 _ENGINES = re.compile(r"^(jac\w*|grad_and_value|linearize|functorch|captum|torchattacks|foolbox|higher|learn2learn)$")
-_COLLECTING = frozenset({"append", "extend", "add", "put", "insert", "appendleft", "push"})
+_COLLECTING = CONTAINER_METHODS - {"update", "setdefault"}
 _CONVERTING = frozenset({"item", "detach", "data", "tolist", "numpy", "no_grad", "inference_mode", "detach_"})
 
 

@@ -7,7 +7,6 @@ from gradlint.model.code import (
     Assign,
     Attribute,
     Block,
-    Call,
     Constant,
     Display,
     Expression,
@@ -16,7 +15,6 @@ from gradlint.model.code import (
     Operation,
     Return,
     With,
-    dotted,
 )
 from gradlint.model.facts import CallFact
 from gradlint.model.torch_calls import FORWARD_METHODS, MODEL_NAME, MODEL_ONLY_METHODS
@@ -24,7 +22,7 @@ from gradlint.model.torch_tensors import HARMLESS_METHODS, TENSOR_METHODS
 from gradlint.model.traverse import statements
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.bindings import Bindings, class_handed, owner_class
-from gradlint.project.linking.callables import EVERYBODYS, is_stub
+from gradlint.project.linking.callables import EVERYBODYS, is_property, is_stub
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo, Table
 from gradlint.project.linking.nodes import FunctionNode, ModuleNode
@@ -124,7 +122,7 @@ class Prospects:
         """Whether ``self.name`` is a method of the project, no property, and objects have nothing else in its place."""
         cls = owner_class(function)
         method = self._linker.find_method(cls, name) if cls is not None else None
-        if method is None or is_stub(method) or any(map(_makes_property, method.facts.decorators)):
+        if method is None or is_stub(method) or is_property(method):
             return False
         return cls is not None and not self._bindings.attribute(cls, name)
 
@@ -142,11 +140,6 @@ def _held_in(module: ModuleNode) -> frozenset[str]:
     for cls in module.classes:
         _note_block(cls.facts.body, found, everything=True)
     return frozenset(found)
-
-
-def _makes_property(decorator: Expression) -> bool:
-    spelt = decorator.function if isinstance(decorator, Call) else decorator
-    return (dotted(spelt) or "").endswith("property")
 
 
 def returns(function: FunctionNode) -> bool:

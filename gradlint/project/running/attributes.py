@@ -6,6 +6,7 @@ from gradlint.model.code import Attribute, dotted
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import MODEL_NAME, READING_ATTRIBUTES
 from gradlint.model.torch_tensors import VIEWING
+from gradlint.project.linking.callables import is_property
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, ModuleNode
 from gradlint.project.running import tensors
 from gradlint.project.running.sets import NOTHING
@@ -81,7 +82,7 @@ def _of_self(name: str, path: str | None, owner: Value, run: "Run") -> Value:
 
 def _method(method: FunctionNode, run: "Run") -> Value:
     """A method, or what a property gives: a module if that is seen, else nobody knows."""
-    if not any((dotted(decorator) or "").endswith("property") for decorator in method.facts.decorators):
+    if not is_property(method):
         return Value("callable", target=method)
     found = None if run.flows.is_running(method) else run.flows.outline(method).returns
     return replace(found, origins=NOTHING, parameter=None) if found and found.kind == "module" else UNKNOWN

@@ -16,9 +16,6 @@ from gradlint.project.running.values import COMPUTED, Origin, Value
 if TYPE_CHECKING:
     from gradlint.project.running.memory import Memory
 
-CONTAINER_METHODS = frozenset(
-    {"append", "extend", "add", "put", "insert", "appendleft", "push", "update", "setdefault"}
-)
 _ARITHMETIC = frozenset({"+", "-", "*", "/", "@"})
 _NO_GRAPH = frozenset({"number", "none", "array", "callable", "module", "parameters", "optimizer", "self"})
 

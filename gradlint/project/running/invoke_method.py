@@ -5,6 +5,7 @@ import re
 from gradlint.model.code import Attribute, Call, Name, Subscript, dotted
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import (
+    CONTAINER_METHODS,
     DETACHING_METHODS,
     DRAWING,
     INTEGER_TYPES,
@@ -96,11 +97,7 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
         return _flagged(it, owner)
     if method in VALUES_AND_INDICES and it.arguments and (owner.origins or owner.kind == "tensor"):
         return values_and_indices(it, owner)
-    if (
-        method in growth.CONTAINER_METHODS
-        and it.container_path is not None
-        and owner.kind in ("container", "unknown", "none")
-    ):
+    if method in CONTAINER_METHODS and it.container_path is not None and owner.kind in ("container", "unknown", "none"):
         return _collected(it, owner)
     if owner.is_tensor:
         return of_tensor(it, owner)
