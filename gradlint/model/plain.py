@@ -92,11 +92,11 @@ def _is_of_parameters(function: Function, expression: Expression, known: frozens
 
 
 def _holds_parameters(function: Function, name: str, known: frozenset[str]) -> bool:
+    if name in function.shared:
+        return False  # another function may have given it something else
     if any(call.callee.rpartition(".")[0] == name and call.method in CONTAINER_METHODS for call in function.calls):
         return False
     values = [*_bound(function, name)]
-    if name in function.shared:
-        return False  # another function may have given it something else
     if not values and all(parameter.name != name for parameter in function.parameters):
         return False
     return all(value is not None and _is_of_parameters(function, value, known) for value in values)

@@ -64,7 +64,6 @@ from gradlint.rule import (
     With,
     all_of,
     rule,
-    scope,
     statements,
 )
 
@@ -76,7 +75,7 @@ def await_under_no_grad(project: Project) -> Iterator[Finding]:
         regions: dict[int, Finding] = {}
         for waiting in sorted(_waits(function), key=lambda expression: expression.at):
             if project.states.disables(function, waiting.at):
-                region = _region(project, function, waiting.at)
+                region = project.states.guards.around(function, waiting.at)
                 regions.setdefault(region.at if region is not None else -1, _finding(function, waiting, region))
         yield from regions.values()
 
@@ -96,15 +95,6 @@ def _waited_for(statement: Statement) -> Iterator[Expression]:
             yield from (item.context for item in items)
         case _:
             pass
-
-
-def _region(project: Project, function: FunctionNode, at: int) -> Expression | None:
-    """The guard of the ``with`` around a place."""
-    for statement in scope.enclosing_withs(function, at):
-        for item in statement.items:
-            if project.states.guards.context(item.context, function) is not None:
-                return item.context
-    return None
 
 
 def _finding(function: FunctionNode, waiting: Expression, region: Expression | None) -> Finding:

@@ -65,6 +65,7 @@ from gradlint.rule import (
     Project,
     dotted,
     rule,
+    scope,
 )
 
 _STARTERS = (
@@ -137,8 +138,7 @@ def _served(project: Project, function: FunctionNode) -> Iterator[Finding]:
 def _handlers(project: Project, function: FunctionNode, names: set[str | None]) -> Iterator[FunctionNode]:
     """The functions that are routes of an app of one of these names; an ``async def`` runs in the server's thread."""
     for other in function.module.functions:
-        for decorator in other.facts.decorators if not other.facts.is_async else ():
-            called = decorator.function if isinstance(decorator, Call) else decorator
+        for called in scope.decorated_by(other) if not other.facts.is_async else ():
             app, _, verb = (dotted(called) or "").rpartition(".")
             made = (value for _, value in project.bindings.values(function, app) if isinstance(value, Call))
             kinds = {(dotted(value.function) or "").rpartition(".")[2] for value in made}

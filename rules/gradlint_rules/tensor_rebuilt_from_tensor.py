@@ -121,7 +121,7 @@ def _holds_losses(project: Project, function: FunctionNode, event: CallEvent) ->
 
 def _is_given_back(project: Project, function: FunctionNode, call: Call, given: Value) -> bool:
     """Whether a module's ``forward`` returns a copy of what it computes from its inputs: a loss nobody can train on."""
-    if function.facts.name != "forward" or not project.calls.modules.has_method(function):
+    if not project.calls.modules.is_forward(function):
         return False
     returned = any(isinstance(s, Return) and s.value is call for s in statements(function.facts.body))
     from_inputs = any(o.function is function and o.at < 0 for o in given.origins)

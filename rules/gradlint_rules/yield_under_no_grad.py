@@ -60,7 +60,6 @@ from gradlint.rule import (
     GRAD,
     Call,
     Edit,
-    Expression,
     Finding,
     Fix,
     FunctionNode,
@@ -101,15 +100,14 @@ def _yields(function: FunctionNode) -> Iterable[Yield]:
 
 def _hands_on(project: Project, function: FunctionNode) -> bool:
     outside = function.parent or function
-    for decorator in function.facts.decorators:
-        named = decorator.function if isinstance(decorator, Call) else decorator
+    for named in scope.decorated_by(function):
         if _HANDING_ON.search(f"{dotted(named)} {project.modes.full_name(outside, named)}"):
             return True
     return False
 
 
 def _finding(project: Project, function: FunctionNode, at: int, is_first: bool) -> Finding:
-    context = _region(project, function, at)
+    context = project.states.guards.around(function, at)
     return Finding(
         function.place(at),
         function.name,
@@ -119,15 +117,6 @@ def _finding(project: Project, function: FunctionNode, at: int, is_first: bool) 
         fix=_decorate(project, function) if is_first else None,
         severity=_severity(project, function),
     )
-
-
-def _region(project: Project, function: FunctionNode, at: int) -> Expression | None:
-    """The guard of the ``with`` around a yield."""
-    for statement in scope.enclosing_withs(function, at):
-        for item in statement.items:
-            if project.states.guards.context(item.context, function) is not None:
-                return item.context
-    return None
 
 
 def _severity(project: Project, function: FunctionNode) -> Severity | None:

@@ -42,6 +42,7 @@ from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.linking.returns import returned
+from gradlint.project.linking.scope import enclosing_withs
 
 _NOT_GRAD = (
     "autocast",
@@ -207,6 +208,14 @@ class Guards:
             return None
         effect = self._walk.effect_after(enter)
         return None if effect == IDENTITY else effect
+
+    def around(self, function: FunctionNode, at: int) -> Expression | None:
+        """The guard of the innermost ``with`` around a place that has one."""
+        for statement in enclosing_withs(function, at):
+            for item in statement.items:
+                if self.context(item.context, function) is not None:
+                    return item.context
+        return None
 
     def is_configured(self, name: str) -> bool:
         """Whether the configuration lists a name among the guards."""

@@ -30,6 +30,7 @@ from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.imports import Imports
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.linking.scope import decorated_by
 
 _OFF = NO_GRAD | INFERENCE
 # Whose work is to switch for somebody else, who calls the other half later.
@@ -238,8 +239,7 @@ def _is_entry_point(function: FunctionNode) -> bool:
     """Whether the process ends when the function does."""
     if _ENTRY_POINT.search(function.facts.name) and function.owner is None:
         return True
-    named = (d.function if isinstance(d, Call) else d for d in function.facts.decorators)
-    return any(_COMMAND.search(dotted(decorator) or "") for decorator in named)
+    return any(_COMMAND.search(dotted(decorator) or "") for decorator in decorated_by(function))
 
 
 def _last(called: Name | Attribute) -> str:

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
+from functools import cache
 from itertools import chain
 from typing import TypeVar
 
@@ -100,7 +101,7 @@ class Modes:
 
     def calls(self, function: FunctionNode, names: frozenset[str]) -> Iterator[tuple[Call, str]]:
         """The calls in a function of what has one of these full names, under whatever name, each with that."""
-        spelt = self.spellings(name.rpartition(".")[2] for name in names)
+        spelt = self.spellings(_last_parts(names))
         if spelt.isdisjoint(function.facts.words):
             return
         for call in all_of(Call, function.facts.body):
@@ -150,6 +151,11 @@ class Modes:
     def query(self, function: FunctionNode, expression: Expression) -> str | None:
         """The query of the current mode that an expression names without calling it."""
         return GRAD_QUERIES.get(self.full_name(function, expression) or "")
+
+
+@cache
+def _last_parts(names: frozenset[str]) -> frozenset[str]:
+    return frozenset(name.rpartition(".")[2] for name in names)
 
 
 def _renamed_in(module: ModuleNode) -> tuple[tuple[str, str], ...]:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from gradlint.model.code import Call, Constant, Evaluate, Raise, dotted
+from gradlint.model.code import Constant, Evaluate, Raise, dotted
 from gradlint.project.linking.bindings import Bindings, class_handed, owner_class
 from gradlint.project.linking.choices import Choice, chosen_by_attribute, chosen_by_name
 from gradlint.project.linking.instances import Instances
@@ -11,6 +11,7 @@ from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.modules import Modules
 from gradlint.project.linking.nodes import ClassNode, FunctionNode, ModuleNode
+from gradlint.project.linking.scope import decorated_by
 from gradlint.project.linking.views import View
 
 _Variable = tuple[FunctionNode | ClassNode, str]  # whose it is, and its name
@@ -204,5 +205,4 @@ def is_stub(function: FunctionNode) -> bool:
 
 def is_property(method: FunctionNode) -> bool:
     """Whether a method is asked for like an attribute: ``@property``, ``@cached_property``."""
-    spelt = (d.function if isinstance(d, Call) else d for d in method.facts.decorators)
-    return any((dotted(decorator) or "").endswith("property") for decorator in spelt)
+    return any((dotted(decorator) or "").endswith("property") for decorator in decorated_by(method))

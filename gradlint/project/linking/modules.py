@@ -52,6 +52,10 @@ class Modules:
         """Whether a function is a method of a class of modules."""
         return function.owner is not None and self.is_module_class(function.owner)
 
+    def is_forward(self, function: FunctionNode) -> bool:
+        """Whether a function is the ``forward`` of a class of modules."""
+        return function.facts.name == "forward" and self.has_method(function)
+
     def _is_module_class(self, cls: ClassNode) -> bool:
         outside = [a.name for a in self._linker.ancestors(cls) if isinstance(a, External)]
         if any(map(_is_module, outside)):
@@ -176,7 +180,7 @@ class Modules:
 
     def _is_frozen_parameter(self, method: FunctionNode, at: int) -> bool:
         """``nn.Parameter(window, requires_grad=False)``."""
-        made = next((e for e in all_of(Call, method.facts.body) if e.at == at), None)
+        made = _call_at(method, at)
         flags = [a.value for a in made.arguments if a.keyword == "requires_grad"] if made is not None else []
         defaults = {p.name: p.default for p in method.facts.parameters}
         values = [defaults.get(flag.id) if isinstance(flag, Name) else flag for flag in flags]
@@ -199,7 +203,7 @@ class Modules:
             return False
         if not self.has_parameters(cls) or self.has_parameters(cls, beside_handed=True):
             return self.has_parameters(cls)
-        made = next((e for e in all_of(Call, method.facts.body) if e.at == at), None)
+        made = _call_at(method, at)
         return made is None or self._may_take(cls, made.arguments)
 
     def _may_take(self, cls: ClassNode, arguments: tuple[Argument, ...]) -> bool:
@@ -276,6 +280,10 @@ class Modules:
         used = (e for e in all_of(Name, method.facts.body) if e.id in names)
         stored = {t.at for s in statements(method.facts.body) if isinstance(s, Assign) for t in s.targets}
         return bool(names) and all(name.at in owners or name.at in stored for name in used)
+
+
+def _call_at(method: FunctionNode, at: int) -> Call | None:
+    return next((e for e in all_of(Call, method.facts.body) if e.at == at), None)
 
 
 def _is_module(base: str) -> bool:

@@ -71,6 +71,17 @@ def decorators(function: FunctionNode) -> Iterator[Expression]:
             yield from cls.facts.decorators
 
 
+def decorated_by(function: FunctionNode) -> Iterator[Expression]:
+    """What a function is decorated with, without what that is called with: ``app.get`` of ``@app.get("/")``."""
+    for decorator in function.facts.decorators:
+        yield decorator.function if isinstance(decorator, Call) else decorator
+
+
+def is_static(method: FunctionNode) -> bool:
+    """Whether a method is given no object to be called on."""
+    return any(dotted(decorator) == "staticmethod" for decorator in method.facts.decorators)
+
+
 def with_items(function: FunctionNode) -> Iterator[Expression]:
     """The expressions that ``with`` enters as context managers."""
     for statement in statements(function.facts.body):

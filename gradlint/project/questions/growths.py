@@ -323,6 +323,6 @@ def _adds_to_what_outlives(function: FunctionNode) -> bool:
 def _collects(function: FunctionNode) -> bool:
     if not function.facts.words.isdisjoint(_COLLECTING):
         return True
-    if any(all_of(Comprehension, function.facts.body)):
+    if all_of(Comprehension, function.facts.body):
         return True
     return any(isinstance(statement, Augment) for statement in statements(function.facts.body))

@@ -25,8 +25,7 @@ class Order:
 
     def moments(self, function: FunctionNode) -> list[Moment]:
         """The steps, clips and reads of a function with the state of the gradients they meet, in order."""
-        steps = self.steps
-        if not (steps.may_step(function) or steps.may_read(function)) or not steps.may_mind(function):
+        if not self.steps.may_step(function) and not self.steps.may_read(function):
             return []
         script = self.steps.script(function)
         optimizers = sorted({a.path for a in acts(script) if a.kind == "step" and a.path is not None})
@@ -64,7 +63,7 @@ class Order:
 
         Only for optimizers of torch, which are known to leave gradients as they are.
         """
-        if not self.steps.may_step(function) or not self.steps.may_mind(function):
+        if not self.steps.may_step(function):
             return
         script = self.steps.script(function)
         seen: set[str] = set()

@@ -121,10 +121,9 @@ class Prospects:
     def _is_own_method(self, function: FunctionNode, name: str) -> bool:
         """Whether ``self.name`` is a method of the project, no property, and objects have nothing else in its place."""
         cls = owner_class(function)
-        method = self._linker.find_method(cls, name) if cls is not None else None
-        if method is None or is_stub(method) or is_property(method):
+        if cls is None or (method := self._linker.find_method(cls, name)) is None:
             return False
-        return cls is not None and not self._bindings.attribute(cls, name)
+        return not (is_stub(method) or is_property(method) or self._bindings.attribute(cls, name))
 
     def _find_held(self) -> dict[str, bool]:
         """The names under which objects, classes and modules hold values."""

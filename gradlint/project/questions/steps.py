@@ -88,8 +88,8 @@ class Steps:
         return "grad" in words or not _CLIPS.isdisjoint(words) or self._acting.of(function)
 
     def may_step(self, function: FunctionNode) -> bool:
-        """Whether a function, or one that it calls, may step with an optimizer; costs next to nothing, too."""
-        return self._stepping.of(function)
+        """Whether a function, or one that it calls, may step with an optimizer: gradients are minded there, too."""
+        return self._stepping.of(function) and self.may_mind(function)
 
     def may_read(self, function: FunctionNode) -> bool:
         """Whether a function, or one that it calls, may read a ``.grad``."""

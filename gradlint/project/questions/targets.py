@@ -9,7 +9,7 @@ from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.questions.inference import Inference
-from gradlint.project.running.flow import CallEvent, Flow
+from gradlint.project.running.flow import CallEvent, Flow, module_of
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.uses import IN_VAIN, Use
 from gradlint.project.running.values import Origin, Value
@@ -47,7 +47,7 @@ class Targets:
     def detached(self, function: FunctionNode) -> Iterator[Detached]:
         """Such forwards of a function, in order; not those that are no part of the training at all."""
         words = function.facts.words
-        inside = function.facts.name == "forward" and self._calls.modules.has_method(function)
+        inside = self._calls.modules.is_forward(function)
         if (_TRAINING.isdisjoint(words) and not inside) or words.isdisjoint(("detach", "data", "detach_")):
             return
         flow = self._flows.flow(function)
@@ -60,7 +60,7 @@ class Targets:
             uses = flow.uses.get(Origin(function, event.at), set())
             cut = sorted(use for use in uses if use.detail in _CUTTING)
             only = all(use.kind == "read" or use.detail == IN_VAIN for use in uses)
-            frozen = self._is_frozen(function, _module(event)) or (inside and self._listed(event.name))
+            frozen = self._is_frozen(function, module_of(event)) or (inside and self._listed(event.name))
             if cut and only and not frozen:
                 yield Detached(event, cut[0])
 
@@ -74,7 +74,7 @@ class Targets:
             return
         flow = self._flows.flow(function)
         for event in flow.calls.values():
-            module = _module(event)
+            module = module_of(event)
             name = event.name.removesuffix(".forward")
             if not event.forward or _TEACHER.search(name) is None or self._calls.states_at(function, event.at) != GRAD:
                 continue
@@ -135,9 +135,3 @@ def _is_trained(flow: Flow, origin: Origin, *, returned: bool) -> bool:
     kinds = ("trained", "returned") if returned else ("trained",)
     trained = any(use.kind in kinds and use.detail != IN_VAIN for use in flow.uses[origin])
     return trained and event is not None and event.forward
-
-
-def _module(event: CallEvent) -> Value:
-    if event.callee.kind == "module" or event.receiver is None:
-        return event.callee
-    return event.receiver

@@ -21,7 +21,7 @@ from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.questions.destiny import Destinies
 from gradlint.project.questions.inference import Inference
 from gradlint.project.questions.reaching import Reaching
-from gradlint.project.running.flow import CallEvent
+from gradlint.project.running.flow import CallEvent, module_of
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Value
 
@@ -304,13 +304,6 @@ class TrainingMode:
     def _is_over_evaluation_data(self, function: FunctionNode, at: int) -> bool:
         loops = (statement for statement in statements(function.facts.body) if isinstance(statement, For))
         return any(_is_over_evaluation_data(loop) and at in _places(loop) for loop in loops)
-
-
-def module_of(event: CallEvent) -> Value:
-    """The module that a forward runs."""
-    if event.callee.kind == "module" or event.receiver is None:
-        return event.callee
-    return event.receiver
 
 
 def _is_given_labels(event: CallEvent) -> bool:

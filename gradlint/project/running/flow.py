@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from gradlint.model.code import Expression
 from gradlint.model.record import dataclass as frozen
 from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.linking.scope import is_static
 from gradlint.project.running.growth import Growth
 from gradlint.project.running.sets import joined
 from gradlint.project.running.uses import Use, UseKind
@@ -147,8 +148,14 @@ def is_bound(event: CallEvent, callee: FunctionNode) -> bool:
         return False
     if callee.facts.name == "__init__":
         return event.method != "__init__" or event.name.startswith("super()")
-    static = any(getattr(d, "id", "") == "staticmethod" for d in callee.facts.decorators)
-    return not static
+    return not is_static(callee)
+
+
+def module_of(event: CallEvent) -> Value:
+    """The module that a forward runs."""
+    if event.callee.kind == "module" or event.receiver is None:
+        return event.callee
+    return event.receiver
 
 
 def matched(arguments: Iterable[Passed], callee: FunctionNode, *, bound: bool) -> dict[str, Value]:

@@ -179,8 +179,7 @@ class Flows:
 
     def _finds_handing_back(self, function: FunctionNode) -> bool:
         """A plain ``forward`` need not be run to see that it is one."""
-        plain = function.facts.name == "forward" and self.calls.modules.has_method(function)
-        if plain and not may_guard_itself(self.calls, function):
+        if self.calls.modules.is_forward(function) and not may_guard_itself(self.calls, function):
             return runs_module(self.calls, Flow(function))
         return runs_module(self.calls, self.flow(function))
 

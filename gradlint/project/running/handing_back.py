@@ -21,7 +21,7 @@ def runs_module(calls: CallGraph, flow: Flow) -> bool:
     function = flow.function
     if flow.derives or not TRAINING_WORDS.isdisjoint(function.facts.words):
         return False  # it takes its derivatives itself
-    if function.facts.name == "forward" and calls.modules.has_method(function):
+    if calls.modules.is_forward(function):
         return _records(calls, function, function.facts.at) and not _guards_all(calls, flow)
     return any(
         event.forward and _handed_back(flow, Origin(function, event.at)) and _records(calls, function, event.at)

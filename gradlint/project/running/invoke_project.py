@@ -2,10 +2,11 @@
 
 import re
 
-from gradlint.model.code import Call, dotted
+from gradlint.model.code import dotted
 from gradlint.model.record import replace
 from gradlint.project.linking.backwards import walked_parameter
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
+from gradlint.project.linking.scope import decorated_by
 from gradlint.project.running import tensors
 from gradlint.project.running.flow import MOST_TARGETS, CallEvent, Flow, SideEffects, is_bound, matched
 from gradlint.project.running.handing_back import runs_module
@@ -65,23 +66,17 @@ def _run_modules(it: Invocation, targets: tuple[FunctionNode, ...]) -> bool:
 def hands_back(it: Invocation, target: FunctionNode, module: Value | None) -> bool:
     """Whether what a module runs hands back a graph, in the mode the module is in."""
     flows = it.run.flows
-    if module is not None and module.training is False and _asks_for_mode(it, target):
+    evaluating = module is not None and module.training is False
+    if evaluating and "training" in target.facts.words and flows.calls.modules.is_forward(target):
         return runs_module(flows.calls, flows.given(target, {"self.training": False}))
     return flows.hands_back(target)
-
-
-def _asks_for_mode(it: Invocation, target: FunctionNode) -> bool:
-    """Whether a function is a ``forward`` that does something else in training mode."""
-    modules = it.run.flows.calls.modules
-    return target.facts.name == "forward" and "training" in target.facts.words and modules.has_method(target)
 
 
 def _is_transparent(callee: FunctionNode) -> bool:
     """Whether a call gives what the body returns: no generator, no decorator that might change it."""
     if callee.facts.is_generator:
         return False
-    spelt = (d.function if isinstance(d, Call) else d for d in callee.facts.decorators)
-    return all(_TRANSPARENT.search(dotted(name) or "") for name in spelt)
+    return all(_TRANSPARENT.search(dotted(name) or "") for name in decorated_by(callee))
 
 
 def _under_guard(it: Invocation, result: Value) -> Value:
