@@ -280,6 +280,30 @@ def train_step(model, criterion, optimizer, images, labels, engine):
     return loss
 ```
 
+### gradients come from a method that says it computes them
+```python
+import torch
+
+class Architect:
+    def __init__(self, model, criterion):
+        self.model, self.criterion = model, criterion
+
+    def unrolled_backward(self, images, labels):
+        weights = list(self.model.parameters())
+        gradients = torch.autograd.grad(self.criterion(self.model(images), labels), weights)
+        for weight, gradient in zip(weights, gradients):
+            weight.grad = gradient
+
+def search(model, criterion, architect, optimizer, batches):
+    for images, labels in batches:
+        optimizer.zero_grad()
+        architect.unrolled_backward(images, labels)
+        optimizer.step()
+        criterion(model(images), labels).backward()
+
+# run: search(model, criterion, Architect(model, criterion), optimizer, batches)
+```
+
 ### one step before the loop, for a scheduler
 ```python
 def train(model, criterion, optimizer, images, labels):

@@ -28,7 +28,7 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.record import replace
-from gradlint.model.torch_calls import BACKWARD_METHODS
+from gradlint.model.torch_calls import BACKWARD_METHODS, GRADIENT_NAMES, TRAINING_NAMES
 from gradlint.model.traverse import expressions, parts
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.memos import Memo
@@ -190,7 +190,7 @@ class _Writer:
             if act.kind == "step":
                 yield from self._closures(event)
             yield replace(act, options=options, used=used)
-        elif event is None or event.opaque or event.targets:
+        elif event is None or event.opaque or event.targets or _walks_by_name(event):
             yield from self._unknown(call, event)
 
     def _own_act(self, call: Call, event: CallEvent | None) -> Act | None:
@@ -251,6 +251,11 @@ class _Writer:
             return
         if handed or _MAY_ZERO.search(name.rpartition(".")[2]):
             yield Act("anything", call.at, None)
+
+
+def _walks_by_name(event: CallEvent) -> bool:
+    """``architect.unrolled_backward(images)``: what computes gradients, by its name, may put them anywhere."""
+    return any(pattern.search(event.method) for pattern in (TRAINING_NAMES, GRADIENT_NAMES))
 
 
 def named(expression: Expression) -> str | None:
