@@ -283,6 +283,37 @@ class Fit:
 
 ## Silent
 
+### zeroed by the optimizer that wraps the one that steps
+```python
+import torch
+from torch import nn
+
+class Sharp(torch.optim.Optimizer):
+    def __init__(self, params, base_optimizer):
+        super().__init__(params, {})
+        self.base_optimizer = base_optimizer(self.param_groups, lr=0.1)
+        self.param_groups = self.base_optimizer.param_groups
+
+    @torch.no_grad()
+    def second_step(self):
+        self.base_optimizer.step()
+
+class Detector(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(4, 1)
+        self.optimizer = Sharp(self.parameters(), torch.optim.SGD)
+
+    def training_step(self, images, labels):
+        for _ in range(2):
+            loss = (self.net(images) - labels).square().mean()
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.second_step()
+
+# run: Detector().training_step(*batches[0])
+```
+
 ### zeroed by another method, by hand, or by the model
 ```python
 import torch

@@ -182,6 +182,8 @@ def _may_zero(act: Act, optimizer: str, modules: Mapping[str, str], *, mixed: bo
     own = modules.get(optimizer)
     if act.kind == "zero" and (mixed or (own is not None and modules.get(act.path or "") == own)):
         return True
+    if act.kind == "zero" and act.path is not None and optimizer.startswith(f"{act.path}."):
+        return True  # by the optimizer that holds it, as those do that wrap another
     if act.kind == "zero" and own is not None and act.path != own and act.path in modules.values():
         return False
     if act.kind == "anything":
