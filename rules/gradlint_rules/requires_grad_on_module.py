@@ -122,10 +122,14 @@ def _findings(
 
 def _is_module(project: Project, function: FunctionNode, target: Attribute) -> bool:
     """Whether the owner is a module, and none that makes something of the attribute by itself."""
-    makes_something = target.name == "requires_grad" and target.name in project.linker.methods_named
-    if makes_something:
+    if target.name == "requires_grad" and _may_be_property(project, function, target):
         return False
     return project.evidence.owned_by_module(function, target, stored=True) or _is_layer(project, function, target.value)
+
+
+def _may_be_property(project: Project, function: FunctionNode, target: Attribute) -> bool:
+    """Whether a class of the project, or one that nobody here sees, may make a property of the attribute."""
+    return target.name in project.linker.methods_named or project.evidence.of_unseen_class(function, target)
 
 
 def _is_layer(project: Project, function: FunctionNode, owner: Expression) -> bool:
@@ -295,6 +299,24 @@ class Frozen(nn.Module):
 frozen = Frozen()
 frozen.requires_grad = False
 # shows: not frozen.head.weight.requires_grad
+```
+
+### a property of a class that is out of sight
+```python
+from embeddings import ContextualEmbedding
+
+class Words(ContextualEmbedding):
+    def __init__(self, vocabulary):
+        super().__init__(vocabulary)
+        self.vocabulary = vocabulary
+
+    def forward(self, words):
+        return self.dropout(super().forward(words))
+
+def thaw(vocabulary):
+    words = Words(vocabulary)
+    words.requires_grad = True
+    return words
 ```
 
 ### settings of a program

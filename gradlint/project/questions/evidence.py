@@ -1,15 +1,17 @@
 """Whether a name holds a tensor or a module, where its value is not known but what is done with it is."""
 
 import re
+import sys
 from collections.abc import Iterator
 
 from gradlint.model.code import Attribute, Augment, Call, Constant, Expression, Name, Operation, dotted
+from gradlint.model.inference_names import TORCH_PACKAGES
 from gradlint.model.torch_calls import FACTORIES, MODEL_NAME
 from gradlint.model.traverse import all_expressions, statements
 from gradlint.project.linking.bindings import Bindings, owner_class
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
-from gradlint.project.linking.nodes import External, FunctionNode
+from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Origin, Value
 
@@ -24,6 +26,7 @@ _OF_TENSORS = frozenset(
 _LOSS = re.compile(r"(^|_)(loss(es)?|kl|kld|nll)(_?\w{1,2}|_\w+)?$")
 _ARITHMETIC = frozenset({"+", "-", "*", "/", "@", "**"})
 _TENSORS = frozenset({"tensor", "parameters"})
+_SEEN = TORCH_PACKAGES | sys.stdlib_module_names
 
 
 class Evidence:
@@ -63,6 +66,14 @@ class Evidence:
         """Whether an attribute that is read or ``stored`` is a module's; a model's name is enough."""
         event = self._flows.flow(function).attributes.get((attribute.at, stored))
         return self.is_module(attribute.value, event.owner if event is not None else None)
+
+    def of_unseen_class(self, function: FunctionNode, attribute: Attribute) -> bool:
+        """Whether an attribute that is stored is that of an object whose class derives from one nobody here knows."""
+        event = self._flows.flow(function).attributes.get((attribute.at, True))
+        cls = event.owner.target if event is not None else None
+        bases = self._linker.ancestors(cls) if isinstance(cls, ClassNode) else ()
+        outside = [base.name.partition(".")[0] for base in bases if isinstance(base, External)]
+        return any(package not in _SEEN for package in outside)
 
     def is_module(self, expression: Expression, value: Value | None) -> bool:
         """Whether an expression gives a module; ``value`` is what the flow knows of it."""
