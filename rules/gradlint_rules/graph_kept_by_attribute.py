@@ -333,6 +333,33 @@ class Scale(nn.Module):
 # run: Scale()(images)
 ```
 
+### an average of what is gathered from everywhere, by settings that come in
+```python
+import torch
+from torch import nn
+
+@torch.no_grad()
+def gathered(features):
+    return torch.cat([torch.ones_like(features) for _ in range(2)])
+
+class Prototypes(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        self.register_buffer("prototypes", torch.zeros(3, 2))
+
+    def forward(self, x, args):
+        features = self.layer(x)
+        for index, feature in enumerate(gathered(features)[:3]):
+            self.prototypes[index] = self.prototypes[index] * args.momentum + (1 - args.momentum) * feature
+        return features
+
+# run: from types import SimpleNamespace
+# run: model = Prototypes()
+# run: model(images, SimpleNamespace(momentum=0.9)).sum()
+# shows: not model.prototypes.requires_grad
+```
+
 ### lists that are begun anew, or that somebody reads
 ```python
 from torch import nn

@@ -16,7 +16,7 @@ from gradlint.model.code import (
     Subscript,
     dotted,
 )
-from gradlint.model.torch_calls import CONTAINER_METHODS
+from gradlint.model.torch_calls import CONTAINER_METHODS, SETTINGS_NAME
 from gradlint.model.traverse import all_of, statements, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD
@@ -165,13 +165,20 @@ class Buffers:
         recorded = [at for at in forwards if self._records(flow, at)]
         if recorded:
             return min(recorded)
-        inputs = {origin for origin in value.origins if origin == Origin(flow.function, origin.at) and origin.at < 0}
+        inputs = {origin for origin in value.origins if _is_input(flow.function, origin)}
         if any(event.result.origins & inputs and not self._records(flow, event.at) for event in flow.calls.values()):
             return None  # it may have come through a call that records nothing
         return 0 if inputs and flow.function.facts.name == "forward" and value.kind in ("tensor", "unknown") else None
 
     def _records(self, flow: Flow, at: int) -> bool:
         return bool(self._calls.states_at(flow.function, at) & GRAD)
+
+
+def _is_input(function: FunctionNode, origin: Origin) -> bool:
+    """Whether something comes in by a parameter that is no bundle of settings: ``args.momentum`` is a number."""
+    if origin.function is not function or origin.at >= 0:
+        return False
+    return SETTINGS_NAME.search(function.facts.parameters[-origin.at - 1].name) is None
 
 
 def _registered(method: FunctionNode) -> Iterator[str]:
