@@ -336,6 +336,34 @@ def train(model, criterion, optimizer, batches):
 # run: train(model, criterion, optimizer, batches)
 ```
 
+### parts of what a `forward` gives, which derives another part itself
+```python
+import torch
+from torch import nn
+
+def forces_of(energy, positions, training):
+    return -torch.autograd.grad(energy, positions, create_graph=training, retain_graph=training)[0]
+
+class Forces(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.readouts = nn.ModuleList([nn.Linear(3, 3) for _ in range(2)])
+
+    def forward(self, positions):
+        positions.requires_grad_()
+        energies, dipoles = [], []
+        for readout in self.readouts:
+            out = readout(positions).squeeze(-1)
+            energies.append(out[:, 0])
+            dipole = out[:, 1:]
+            dipoles.append(dipole)
+        energy = torch.stack(energies, dim=-1).sum()
+        forces = forces_of(energy, positions, self.training)
+        return {"energy": energy, "forces": forces, "dipole": torch.stack(dipoles, dim=-1).sum(-1)}
+
+# run: Forces()(torch.ones(2, 3))["dipole"].sum().backward()
+```
+
 ### features of what has no graph: `numpy()` says so
 ```python
 import torch

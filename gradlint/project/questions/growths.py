@@ -161,9 +161,13 @@ class Growths:
         if destiny.trained or (growth.outlives and self._flows.may_train_on(function, growth.path)):
             return True
         if walked:
-            return False
+            return destiny.returned and self._is_forward_of_module(function)
         made_array = any(becomes_array(how) for _, how in destiny.reads)
         return made_array or not (destiny.only_read or destiny.dropped)
+
+    def _is_forward_of_module(self, function: FunctionNode) -> bool:
+        """Whether callers train on what a function gives, though it derives a part of it itself: forces of energies."""
+        return function.facts.name == "forward" and self._calls.modules.has_method(function)
 
     def _is_handed_on(self, function: FunctionNode, growth: Growth) -> bool:
         """Whether the container is given to a function that leaves it with other objects, which may train on it."""
