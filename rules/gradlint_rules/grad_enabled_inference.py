@@ -2603,7 +2603,7 @@ import torch
 from torch import nn
 from torch.distributions import Categorical
 
-Saved = namedtuple("Saved", ["log_prob", "value"])
+saveAction = namedtuple("SavedAction", ["log_prob", "value"])
 
 class Policy(nn.Module):
     def __init__(self):
@@ -2621,7 +2621,8 @@ def select_action(state):
     probabilities, value = policy(state)
     chances = Categorical(probabilities)
     action = chances.sample()
-    policy.save_actions.append(Saved(chances.log_prob(action), value))
+    log_prob = chances.log_prob(action)
+    policy.save_actions.append(saveAction(log_prob, value))
     return action.item()
 
 def finish_episode(rewards):
@@ -3382,6 +3383,39 @@ def evaluate(model, loader):
     return model.answers(loader)
 
 print(evaluate(Model(), [torch.randn(2)]))
+```
+
+### forwards for a hook, which keeps what is trained on
+```python
+import torch
+
+class Visualised:
+    def __init__(self, model):
+        self.model = model
+        self.model.eval()
+        self.output = None
+
+    def keep(self, module, given, output):
+        self.output = output[0, 0]
+
+    def visualise_layer(self, image, selected=0):
+        hook = self.model[selected].register_forward_hook(self.keep)
+        optimizer = torch.optim.Adam([image], lr=0.1)
+        for _ in range(2):
+            optimizer.zero_grad()
+            out = image
+            for index, layer in enumerate(self.model):
+                out = layer(out)
+                if index == selected:
+                    break
+            loss = -self.output.mean()
+            loss.backward()
+            optimizer.step()
+        hook.remove()
+
+# run: image = torch.ones(2, 8, requires_grad=True)
+# run: Visualised(torch.nn.Sequential(torch.nn.Linear(8, 8))).visualise_layer(image)
+# shows: image.grad is not None
 ```
 
 ### a model that hooks a gradient, loaded by a method of a library

@@ -175,6 +175,8 @@ class Inference:
             return None  # a part of a framework: what calls this one holds the guard
         if destiny.trained or destiny.meets_numpy or self._meets_numpy(function, event, module):
             return None
+        if destiny.dropped and event.result.items is None and _feeds_hooks(function):
+            return None
         if self._cues.is_frozen(function, module) or self._derives(function, module):
             return None
         if any(argument.value.requires_grad for argument in event.arguments):
@@ -299,6 +301,15 @@ class Inference:
             if self.leaves_on(edge):
                 return edge
         return None
+
+
+def _feeds_hooks(function: FunctionNode) -> bool:
+    """Whether a forward whose result nobody wants may run for a hook, which keeps what is trained on."""
+    if not function.facts.words.isdisjoint(BACKWARD_METHODS):
+        return True
+    words = [each.facts.words for each in function.module.functions]
+    hooked = any("register_forward_hook" in each for each in words)
+    return hooked and any(not each.isdisjoint(BACKWARD_METHODS) for each in words)
 
 
 def _draws(forward: Forward) -> bool:

@@ -33,12 +33,15 @@ _LIKE = frozenset(
     "to type_as expand_as view_as reshape_as expand repeat view reshape unsqueeze permute transpose narrow".split()
 )
 _CALLED = frozenset({"target", "online"})  # networks, if they are called where something is trained
+_MAKING_RECORDS = frozenset({"collections.namedtuple", "typing.NamedTuple", "dataclasses.make_dataclass"})
 _FREEZING = ("freeze", "requires_grad", "set_grad", "toggle_grad")
 
 
 def on_unknown(it: Invocation) -> Value:
     """A call of a variable, a parameter or something that is imported from nobody knows where."""
     last = it.method or it.name
+    if it.callee.kind == "unknown" and _is_class_of_records(it.callee):
+        return _record(it)
     if last in _LIKE and it.receiver is not None:
         # What it is made like gives no more than its type or its shape.
         return _converted(it, plain(it.receiver.origins))
@@ -72,6 +75,17 @@ def on_unknown(it: Invocation) -> Value:
         return loss_of(it, replace(result_of_forward(it, plain(it.carried)), kind="tensor"))
     it.opaque = True
     return _converted(it, plain(it.carried))
+
+
+def _is_class_of_records(value: Value) -> bool:
+    return isinstance(value.target, External) and value.target.name in _MAKING_RECORDS
+
+
+def _record(it: Invocation) -> Value:
+    """``SavedAction(log_prob, value)`` of ``SavedAction = namedtuple(...)``: a tuple, whatever its name sounds like."""
+    fixed = it.arguments and all(argument.keyword is None and not argument.stars for argument in it.arguments)
+    items = tuple(argument.value for argument in it.arguments) if fixed else None
+    return Value("container", origins=it.carried, memory=it.memory, items=items)
 
 
 def _converted(it: Invocation, result: Value) -> Value:
