@@ -367,6 +367,42 @@ class Distiller:
 # run: together(critic, target_critic, state)
 ```
 
+### frozen, part by part, by what holds the module that runs it
+```python
+import torch
+from torch import nn
+
+class Prompted(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.pretrained = nn.Linear(2, 4)
+        self.prompt = nn.Linear(4, 1)
+
+    def forward(self, x):
+        found = self.pretrained(x).detach()
+        return self.prompt(found)
+
+class Encoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = Prompted()
+
+    def forward(self, x):
+        return self.inner(x)
+
+class Whole(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder = Encoder()
+        for name, parameter in self.encoder.named_parameters():
+            if "prompt" not in name:
+                parameter.requires_grad = False
+
+# run: whole = Whole()
+# run: whole.encoder(state).sum().backward()
+# shows: whole.encoder.inner.pretrained.weight.grad is None
+```
+
 ### a target network that the caller has made, and frozen
 ```python
 import torch

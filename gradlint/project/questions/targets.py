@@ -60,8 +60,9 @@ class Targets:
             uses = flow.uses.get(Origin(function, event.at), set())
             cut = sorted(use for use in uses if use.detail in _CUTTING)
             only = all(use.kind == "read" or use.detail == IN_VAIN for use in uses)
-            frozen = self._is_frozen(function, module_of(event)) or (inside and self._listed(event.name))
-            if cut and only and not frozen:
+            if not (cut and only) or self._is_frozen(function, module_of(event)):
+                continue
+            if not inside or not (self._listed(event.name) or self._is_flagged_around(function)):
                 yield Detached(event, cut[0])
 
     def followed(self, function: FunctionNode) -> Iterator[CallEvent]:
@@ -110,6 +111,16 @@ class Targets:
                         return True
         return False
 
+    def _is_flagged_around(self, forward: FunctionNode) -> bool:
+        """Whether who makes the module that a ``forward`` is of, or what holds it, sets flags of all sorts of parts."""
+        level = {forward.owner.method("__init__")} if forward.owner is not None else set()
+        for _ in range(_DEEPEST):
+            makers = {edge.caller for each in level if each is not None for edge in self._calls.callers.get(each, ())}
+            if any(not _FLAGS.isdisjoint(maker.facts.words) and _lists(maker) for maker in makers):
+                return True
+            level = {maker for maker in makers if maker.facts.name == "__init__"}
+        return False
+
     def _is_frozen(self, function: FunctionNode, module: Value, depth: int = 0) -> bool:
         """Whether a module's parameters are frozen: here, or where some caller has it from."""
         if module.frozen:
@@ -128,6 +139,10 @@ def _is_more_than_copied(function: FunctionNode, called: str) -> bool:
     """Whether parameters are listed for more than to copy others into them: to step with, or to freeze."""
     words = function.facts.words
     return not called.endswith("parameters") or not _FLAGS.isdisjoint(words) or any(map(OPTIMIZER_NAME.search, words))
+
+
+def _lists(function: FunctionNode) -> bool:
+    return any(_LISTING.search(call.callee) for call in function.facts.calls)
 
 
 def _is_trained(flow: Flow, origin: Origin, *, returned: bool) -> bool:
