@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from gradlint import engine, registry, suppress
-from gradlint.engine import asking, workers
+from gradlint.engine import asking, preparing, workers
 from gradlint.engine.asking import answers
 from gradlint.engine.reading import Forgetful, extracted
 from gradlint.engine.workers import spread
@@ -114,8 +114,10 @@ with_room(lambda: spread([1, 1], do, 2, lambda done: None))
     assert process.returncode != 0
 
 
+@pytest.mark.parametrize("worth_it", [0, 10**9])
 @pytest.mark.parametrize("jobs", [2, 3])
-def test_an_outcome_is_that_of_one_process(jobs: int) -> None:
+def test_an_outcome_is_that_of_one_process(jobs: int, worth_it: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preparing, "_WORTH_IT", worth_it)
     sources = [*FIXTURES, Source("broken.py", "def (:\n"), Source("empty.py", "")]
     once = engine.run(sources, RULES)
     assert once.diagnostics

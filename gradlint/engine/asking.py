@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from gradlint.diagnostic import Failure
+from gradlint.engine.parts import parts, size
 from gradlint.engine.placing import places
+from gradlint.engine.preparing import prepare
 from gradlint.engine.reading import spelt
 from gradlint.engine.workers import can_fork, spread
 from gradlint.finding import Finding
@@ -62,15 +64,14 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class _Heard:
-    """What came of one task: what was said of its modules or of the project, and which questions that took.
+    """What came of one task: what was said of its modules or of the project.
 
-    ``views`` is what another process than this one has worked out for that.
+    ``news`` is what another process than this one has worked out for that.
     """
 
     said: Sequence[Mapping[str, Said]]
     of_all: Sequence[_Answer] | None
-    asked: Mapping[str, int]
-    views: bytes
+    news: bytes
 
 
 def answers(
@@ -102,14 +103,15 @@ def answers(
         if not holds:
             project.flows.leave(tasks[number])
         of_all = [_answer(rule, project, texts) for rule in whole] if number == len(chunks) else None
-        views = snapshot.news(project) if os.getpid() != here else b""
-        return _Heard(said, of_all, {**project.linker.dependencies.asked}, views)
+        news = snapshot.news(project) if os.getpid() != here else b""
+        return _Heard(said, of_all, news)
 
     here = os.getpid()
+    prepare(project, texts, jobs)
     first = ask(0)  # what all of them need to know is found out once, before there are several processes
     project.linker.dependencies.news()
     done(len(rules) // len(tasks))
-    sizes = [_size(task or project.modules, texts) for task in tasks[1:]]
+    sizes = [size(task or project.modules, texts) for task in tasks[1:]]
     rest = spread(
         sizes, lambda number: ask(number + 1), jobs, lambda count: done((count + 1) * len(rules) // len(tasks))
     )
@@ -117,12 +119,10 @@ def answers(
         for module, said in zip(task, heard.said, strict=True):
             known_of[module.path].update(said)
         known.of_all = heard.of_all or known.of_all
-        project.linker.dependencies.note(heard.asked)
-        if heard.views:
-            snapshot.hear(project, heard.views)
-    parts = {rule.code: [known_of[module.path][rule.code].answer for module in modules] for rule in apart}
-    parts.update(zip((rule.code for rule in whole), ([answer] for answer in known.of_all or ()), strict=True))
-    return _joined(rules, [parts[rule.code] for rule in rules])
+        snapshot.hear(project, heard.news)
+    said_by = {rule.code: [known_of[module.path][rule.code].answer for module in modules] for rule in apart}
+    said_by.update(zip((rule.code for rule in whole), ([answer] for answer in known.of_all or ()), strict=True))
+    return _joined(rules, [said_by[rule.code] for rule in rules])
 
 
 def _said(
@@ -153,26 +153,11 @@ def _joined(rules: Sequence[Rule], parts: Sequence[Sequence[_Answer]]) -> Answer
 
 
 def _chunks(modules: Sequence[ModuleNode], texts: Mapping[str, Source], jobs: int) -> Iterator[list[ModuleNode]]:
-    """Neighbouring modules, in parts of about the same size.
-
-    In several processes the first part is small, for it is done alone.
-    """
-    most = _size(modules, texts) / (jobs * _TASKS) if jobs > 1 else _LARGEST
-    chunk: list[ModuleNode] = []
-    limit = most / 8 if jobs > 1 else most
-    size = 0
-    for module in modules:
-        chunk.append(module)
-        size += _size([module], texts)
-        if size >= limit:
-            yield chunk
-            chunk, limit, size = [], most, 0
-    if chunk or not modules:
-        yield chunk
-
-
-def _size(modules: Iterable[ModuleNode], texts: Mapping[str, Source]) -> int:
-    return sum(texts[module.path].size for module in modules)
+    """In several processes the first part is small, for it is done alone."""
+    if jobs < 2:
+        return parts(modules, texts, _LARGEST)
+    most = size(modules, texts) / (jobs * _TASKS)
+    return parts(modules, texts, most, first=most / 8)
 
 
 def _answer(rule: Rule, project: Project, texts: Mapping[str, Source]) -> _Answer:

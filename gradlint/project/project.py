@@ -1,7 +1,7 @@
 """The project: every module's facts, linked, and the questions rules may ask of them."""
 
 import copy
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from gradlint.model.facts import ModuleFacts
@@ -108,6 +108,30 @@ class Project:
         project = copy.copy(self)
         project.modules = list(modules)
         return project
+
+    def is_prepared(self, module: ModuleNode) -> bool:
+        """Whether what rules need to know of each module and function is known of this one."""
+        return self.prospects.knows(module.body)
+
+    @property
+    def preparations(self) -> Sequence[Callable[[ModuleNode], None]]:
+        """What finds out what rules need to know of a module and its functions, whatever they ask.
+
+        Each of these takes what those before have found of all modules, which is part of the news for other processes
+        (:mod:`gradlint.project.snapshot`), and may be done of one module here and of another there.
+        """
+        return self._prepare_calls, self._prepare_effects
+
+    def _prepare_calls(self, module: ModuleNode) -> None:
+        self.modes.renamed(module)
+        self.prospects.held_in(module)
+        for function in module.functions:
+            self.calls.edges_of(function)
+
+    def _prepare_effects(self, module: ModuleNode) -> None:
+        for function in module.functions:
+            self.calls.decorators_of(function)
+            self.prospects.calls_like_a_module(function)
 
     def update(self, modules: Sequence[ModuleFacts]) -> int | None:
         """Go on with these modules: what results may depend on and has changed; None if that is not to be told."""

@@ -7,7 +7,7 @@ its own, so facts are no part of it.
 import dataclasses
 import io
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import IO, Any, Protocol
 
@@ -15,7 +15,7 @@ from gradlint.finding import Edit, Finding, Fix, Note, Place, Span
 from gradlint.model.facts import ModuleFacts
 from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.state import Walked
-from gradlint.project.linking.dependencies import Results
+from gradlint.project.linking.dependencies import ByName, News, Results
 from gradlint.project.linking.files import Numbering
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, ModuleNode
 from gradlint.project.project import Names, Project
@@ -66,7 +66,7 @@ def take(project: Project, besides: object, into: Sink) -> None:
     numbering = project.linker.files.numbering
     lengths = {path: bit.bit_length() for path, bit in numbering.bits.items()}
     pickle.dump((lengths, numbering.most), into, protocol=5)
-    _pack((*_portable(project), besides), into)
+    _pack((*_portable(project), besides), project, into)
 
 
 def restored(file: IO[bytes], modules: Sequence[ModuleFacts], names: Names) -> tuple[Project, Any]:
@@ -78,52 +78,61 @@ def restored(file: IO[bytes], modules: Sequence[ModuleFacts], names: Names) -> t
     try:
         lengths, most = _Unpickler(file, {}).load()
         project = Project(modules, names, Numbering({path: 1 << size - 1 for path, size in lengths.items()}, most))
-        asked, spelt, tables, memos, views, numbers, besides = _Unpickler(file, _makers(project)).load()
+        spelt, tables, found, besides = _Unpickler(file, _makers(project)).load()
         for spelling in spelt:
             project.modes.spell(spelling)
-        known, seen = ({name: _known(each, numbers) for name, each in kept} for kept in (memos, views))
-        project.linker.dependencies.go_on(Results(asked, tables, known, seen))
+        project.linker.dependencies.go_on(Results(tables, _put_together(*found)))
     except _BROKEN as error:
         raise SnapshotError(str(error)) from error
     return project, besides
 
 
 def news(project: Project) -> bytes:
-    """What views of a project have come to in this process, for one that has the same modules."""
-    numbers = Numbers()
+    """What has been worked out of a project in this process, for one that has the same modules."""
     file = io.BytesIO()
-    _pack((_columns(project.linker.dependencies.news(), numbers), numbers.all), file)
+    _pack(_taken_apart(project.linker.dependencies.news()), project, file)
     return file.getvalue()
 
 
 def hear(project: Project, data: bytes) -> None:
-    """Know what views have come to in another process of ours."""
-    views, numbers = _Unpickler(io.BytesIO(data), _makers(project)).load()
-    project.linker.dependencies.hear({name: _known(each, numbers) for name, each in views})
+    """Know what has been worked out in another process of ours, if that was in one."""
+    if not data:
+        return
+    project.linker.dependencies.hear(_put_together(*_Unpickler(io.BytesIO(data), _makers(project)).load()))
 
 
-def _pack(found: object, into: Sink) -> None:
+def _pack(found: object, project: Project, into: Sink) -> None:
     pickler = pickle.Pickler(into, protocol=5)
-    pickler.dispatch_table = _REDUCERS
+    pickler.dispatch_table = {**_REDUCERS, **_of_nodes(project)}
     try:
         pickler.dump(found)
-    except (pickle.PicklingError, TypeError, AttributeError) as error:
+    except (pickle.PicklingError, KeyError, TypeError, AttributeError) as error:
         raise SnapshotError(str(error)) from error
 
 
 def _portable(project: Project) -> tuple[object, ...]:
     """All that is worked out, such that it can be pickled quickly."""
-    results, numbers = project.linker.dependencies.results, Numbers()
-    memos, views = (_columns(kept, numbers) for kept in (results.memos, results.views))
-    return results.asked, [*project.modes.spelt], results.tables, memos, views, numbers.all
+    results = project.linker.dependencies.results
+    return [*project.modes.spelt], results.tables, _taken_apart(results.found)
 
 
-def _columns(results: Mapping[str, Mapping[object, tuple[object, int]]], numbers: Numbers) -> list[object]:
-    """Results by name, taken apart: keys, what was found, and what that depends on."""
-    return [
-        (name, ([*known], [found for found, _ in known.values()], [numbers.place(bits) for _, bits in known.values()]))
-        for name, known in results.items()
-    ]
+def _taken_apart(found: News) -> tuple[object, ...]:
+    """Results, such that they can be pickled quickly."""
+    numbers = Numbers()
+    memos, views = ([*_columns(results, numbers)] for results in (found.memos, found.views))
+    return found.asked, memos, views, numbers.all
+
+
+def _columns(results: ByName, numbers: Numbers) -> Iterator[tuple[str, object]]:
+    """Results by name: keys, what was found, and what that depends on."""
+    for name, known in results.items():
+        found, bits = zip(*known.values(), strict=True) if known else ((), ())
+        yield name, ([*known], [*found], [*map(numbers.place, bits)])
+
+
+def _put_together(asked: Mapping[str, int], memos: Sequence[Any], views: Sequence[Any], numbers: Sequence[int]) -> News:
+    """Results that were taken apart."""
+    return News(asked, *({name: _known(each, numbers) for name, each in kept} for kept in (memos, views)))
 
 
 def _known(
@@ -151,8 +160,18 @@ def _no_constant() -> object:
     return NO_CONSTANT
 
 
+def _of_nodes(project: Project) -> dict[type[Any], Callable[[Any], _Reduced]]:
+    """How nodes are kept: by the number of their module among those of the project, and their own."""
+    numbers = {module: number for number, module in enumerate(project.modules)}
+    return {
+        FunctionNode: lambda node: (_function, (numbers[node.module], node.facts.index)),
+        ClassNode: lambda node: (_class, (numbers[node.module], node.facts.index)),
+        ModuleNode: lambda node: (_module, (numbers[node],)),
+    }
+
+
 def _makers(project: Project) -> dict[tuple[str, str], object]:
-    modules = {module.bit.bit_length(): module for module in project.modules}
+    modules = project.modules
     return {
         **_MAKERS,
         (__name__, _function.__name__): lambda module, index: modules[module].functions[index],
@@ -170,9 +189,6 @@ def _reducer(kind: type[Any]) -> Callable[[Any], _Reduced]:
 
 _REDUCERS: dict[type[Any], Callable[[Any], _Reduced]] = {
     **{kind: _reducer(kind) for kind in _RECORDS},
-    FunctionNode: lambda node: (_function, (node.module.bit.bit_length(), node.facts.index)),
-    ClassNode: lambda node: (_class, (node.module.bit.bit_length(), node.facts.index)),
-    ModuleNode: lambda node: (_module, (node.bit.bit_length(),)),
     type(NO_CONSTANT): lambda _: (_no_constant, ()),
 }
 _MAKERS: dict[tuple[str, str], object] = {

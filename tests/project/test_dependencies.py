@@ -231,7 +231,7 @@ def test_what_is_left_is_not_what_other_processes_go_on_with() -> None:
     for rule in RULES:
         asked(rule, project)
     before = project.linker.dependencies.results
-    assert any(before.memos.values())
+    assert any(before.found.memos.values())
     project.leave()
     assert project.linker.dependencies.results == before
 

@@ -153,7 +153,7 @@ def test_another_process_knows_an_outline_with_all_that_it_holds() -> None:
     again, besides = restored(file, [module.facts for module in project.modules], Names())
     assert besides == ["besides"]
     hub = function(again, "hub")
-    assert hub in again.linker.dependencies.results.views["outlines"]
+    assert hub in again.linker.dependencies.results.found.views["outlines"]
     env = again.flows.outline(hub).env
     assert [env[name].constant for name in "ab"] == [..., 2j]
     assert env["loss"].constant is NO_CONSTANT

@@ -71,6 +71,10 @@ class CallGraph(Edges):
                 spread()
         return entries
 
+    def decorators_of(self, function: FunctionNode) -> Effect:
+        """What has been done to the grad mode when a function's own body begins."""
+        return self._decorators.of(function)
+
     def _find_decorators(self, function: FunctionNode) -> Effect:
         """What a function's decorators do, after what has run before it and has switched recording off for good."""
         decorators = self._states.decorators.of(function)
@@ -119,7 +123,7 @@ class CallGraph(Edges):
 
     def _calls_of_anything(self, function: FunctionNode, names: Set[str]) -> Iterator[CallFact]:
         """The calls of methods so named on objects we know nothing of."""
-        known = {edge.at for edge in self._edges_of.of(function) if edge.certain}
+        known = {edge.at for edge in self.edges_of(function) if edge.certain}
         for call in function.facts.calls:
             if call.method in names and call.method != call.callee and call.at not in known:
                 yield call

@@ -88,7 +88,11 @@ class Edges:
         """Every call of a function of the project, in a stable order."""
         for module in self._linker.modules:
             for function in module.functions:
-                yield from self._edges_of.of(function)
+                yield from self.edges_of(function)
+
+    def edges_of(self, function: FunctionNode) -> tuple[Edge, ...]:
+        """The calls that a function makes, and those of what it hands over."""
+        return self._edges_of.of(function)
 
     def _find_callers(self) -> dict[FunctionNode, list[Edge]]:
         certain: dict[FunctionNode, list[Edge]] = defaultdict(list)

@@ -60,11 +60,15 @@ class Modes:
             pending.extend(new)
         return frozenset(words)
 
+    def renamed(self, module: ModuleNode) -> Iterable[tuple[str, str]]:
+        """The last parts of names, with those that imports and assignments in a module give to them."""
+        return self._renamed.of(module)
+
     def _find_renamings(self) -> dict[str, set[str]]:
         """The names that imports and assignments anywhere in the project give to what goes by another name."""
         found: defaultdict[str, set[str]] = defaultdict(set)
         for module in self._linker.modules:
-            for name, new in self._renamed.of(module):
+            for name, new in self.renamed(module):
                 found[name].add(new)
         return dict(found)
 

@@ -26,6 +26,8 @@ _NODES = (FunctionNode, ClassNode, ModuleNode)
 
 Node = FunctionNode | ClassNode | ModuleNode
 Found = TypeVar("Found")
+# Results with what they depend on, by what they are about, by the name of what remembers them.
+ByName = Mapping[str, Mapping[Any, tuple[Any, int]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,17 +51,26 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Results:
-    """What has been worked out of a project, for another process to go on with.
+class News:
+    """What has been worked out: results with what they depend on, by the name of the memo, and those of views.
 
-    Questions asked, by the name of the table, as bits; answers by the name of the table; results with what they depend
-    on by the name of the memo, and those of views.
+    ``asked`` are all questions asked for it, by the name of the table, as bits.
     """
 
     asked: Mapping[str, int]
+    memos: ByName
+    views: ByName
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What has been worked out of a project, for another process to go on with.
+
+    Answers by the name of the table, and all ``found`` besides.
+    """
+
     tables: Mapping[str, Mapping[Any, Any]]
-    memos: Mapping[str, Mapping[Any, tuple[Any, int]]]
-    views: Mapping[str, Mapping[Any, tuple[Any, int]]]
+    found: News
 
 
 class Remembering(Protocol):
@@ -157,33 +168,40 @@ class Dependencies:
         self.remember(view)
         self.answer(view)
 
-    def news(self) -> dict[str, Mapping[Any, tuple[Any, int]]]:
-        """What views have come to since this was asked before."""
-        return {name: news for name, view in self._views.items() if (news := view.news())}
+    def news(self) -> News:
+        """What has been worked out for other processes since this was asked before."""
+        return News(
+            {**self.asked},
+            {name: news for name, memo in self._kept.items() if (news := memo.news())},
+            {name: news for name, view in self._views.items() if (news := view.news())},
+        )
 
-    def hear(self, news: Mapping[str, Mapping[Any, tuple[Any, int]]]) -> None:
-        """Know what views in another process have come to."""
-        for name, known in news.items():
-            self._views[name].hear(known)
+    def hear(self, news: News) -> None:
+        """Know what has been worked out in another process."""
+        for name, bits in news.asked.items():
+            self.asked[name] |= bits
+        for name, known in news.memos.items():
+            self._kept[name].hear(known)
+        for name, seen in news.views.items():
+            self._views[name].hear(seen)
 
     @property
     def results(self) -> Results:
         """What is worked out so far, less what nobody asked about or is quickly found again."""
         return Results(
-            {**self.asked},
             {name: {**table.all} for name, table in [*self._tables.items()] if self.asked[name]},
-            {name: memo.known for name, memo in self._kept.items()},
-            {name: view.known for name, view in self._views.items()},
+            News(
+                {**self.asked},
+                {name: memo.known for name, memo in self._kept.items()},
+                {name: view.known for name, view in self._views.items()},
+            ),
         )
 
     def go_on(self, results: Results) -> None:
         """Go on with what was worked out of the same modules in another process."""
-        self.note(results.asked)
         for name, answers in results.tables.items():
             self._tables[name].all = answers
-        for name, known in results.memos.items():
-            self._kept[name].known = known
-        self.hear(results.views)
+        self.hear(results.found)
 
     def leave(self) -> None:
         """Forget what is not kept for other processes."""
@@ -201,11 +219,6 @@ class Dependencies:
         if bit is None:
             bit = self._questions[number] = 1 << number
         return bit
-
-    def note(self, asked: Mapping[str, int]) -> None:
-        """Note questions that were asked in another process."""
-        for name, bits in asked.items():
-            self.asked[name] |= bits
 
     def same(self, bits: int) -> int:
         """An equal number that others have, too: most results depend on the same few modules."""

@@ -1,6 +1,7 @@
 """What is worked out once: a result for each key, answers that all modules have a part in, each with what it took."""
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from gradlint.project.linking.dependencies import Change, Dependencies, Node, bit_of
@@ -17,7 +18,7 @@ class Memo(Generic[Key, Found]):
     a ``name`` are kept for other processes.
     """
 
-    __slots__ = ("_dependencies", "_find", "_known", "_meanwhile")
+    __slots__ = ("_dependencies", "_find", "_known", "_meanwhile", "_told")
 
     def __init__(
         self, dependencies: Dependencies, find: Callable[[Key], Found], meanwhile: Found, name: str = ""
@@ -26,6 +27,7 @@ class Memo(Generic[Key, Found]):
         self._find = find
         self._meanwhile = meanwhile
         self._known: dict[Key, tuple[Found, int]] = {}
+        self._told = 0  # so many of them, the first, others have heard of
         dependencies.remember(self)
         if name:
             dependencies.keep(name, self)
@@ -35,9 +37,17 @@ class Memo(Generic[Key, Found]):
         """All results so far."""
         return self._known
 
-    @known.setter
-    def known(self, known: Mapping[Key, tuple[Found, int]]) -> None:
-        self._known = {**known}
+    def news(self) -> Mapping[Key, tuple[Found, int]]:
+        """What has been worked out since this was asked before."""
+        told, self._told = self._told, len(self._known)
+        return dict(islice(self._known.items(), told, None))
+
+    def hear(self, known: Mapping[Key, tuple[Found, int]]) -> None:
+        """Know results that were found in another process."""
+        self._known = {**known, **self._known}
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._known
 
     def of(self, key: Key) -> Found:
         """The result for a key, worked out or remembered."""
@@ -66,6 +76,7 @@ class Memo(Generic[Key, Found]):
     def forget(self, changed: int) -> None:
         """Forget the results that depend on one of these bits."""
         self._known = {key: known for key, known in self._known.items() if not known[1] & changed}
+        self._told = len(self._known)
 
 
 class Table(Generic[Key, Found]):

@@ -91,6 +91,10 @@ class Prospects:
         """Whether a function calls something that, by its name, may be a module or one of its methods."""
         return self._like_a_module.of(function)
 
+    def knows(self, function: FunctionNode) -> bool:
+        """Whether that has been found out already."""
+        return function in self._like_a_module
+
     def _calls_like_a_module(self, function: FunctionNode) -> bool:
         return any(self._is_like_a_module(function, call) for call in function.facts.calls)
 
@@ -125,9 +129,13 @@ class Prospects:
             return False
         return not (is_stub(method) or is_property(method) or self._bindings.attribute(cls, name))
 
+    def held_in(self, module: ModuleNode) -> frozenset[str]:
+        """The names under which objects, classes and a module itself hold values, by statements of that module."""
+        return self._held_in.of(module)
+
     def _find_held(self) -> dict[str, bool]:
         """The names under which objects, classes and modules hold values."""
-        found = frozenset().union(*map(self._held_in.of, self._linker.modules))
+        found = frozenset().union(*map(self.held_in, self._linker.modules))
         return dict.fromkeys(found, True)
 
 
