@@ -48,18 +48,22 @@ from collections.abc import Iterator
 
 from gradlint.rule import (
     GRAD,
+    Assign,
     Call,
     Expression,
     Finding,
     For,
     FunctionNode,
+    Name,
     Project,
     Statement,
     While,
     all_of,
     dotted,
     rule,
+    scope,
     statements,
+    within,
 )
 
 _TRAINS = frozenset({"backward", "manual_backward"})
@@ -105,7 +109,19 @@ def _left_on(project: Project, function: FunctionNode, loop: Statement) -> Itera
         if any(_evaluates_argument(project, function, call, target) for target in _targets(project, function, call)):
             yield call
     recorded = {n for n, c in zip(names, calls, strict=True) if project.calls.states_at(function, c.at) & GRAD}
-    yield from (call for name, call in switched.items() if name in recorded)  # it is called in the loop too
+    walked = min(c.at for n, c in zip(names, calls, strict=True) if n.rpartition(".")[2] in _TRAINS)
+    for name, call in switched.items():
+        meant = call.at < walked and scope.in_each_round(function, call.at)  # this very round trains with it
+        if name in recorded and not meant and name.partition(".")[0] not in _made_in(loop):
+            yield call  # it is called in the loop too
+
+
+def _made_in(loop: For | While) -> set[str]:
+    """The names that are given another object in each round of a loop."""
+    inside = [*statements(loop.body)]
+    assigned = [target for s in inside if isinstance(s, Assign) for target in s.targets]
+    targets = [*assigned, *(s.target for s in inside if isinstance(s, For))]
+    return {part.id for target in targets for part in within(target) if isinstance(part, Name)}
 
 
 def _evaluates_argument(project: Project, function: FunctionNode, call: Call, target: FunctionNode) -> bool:
@@ -258,6 +274,36 @@ def distill(model, teacher, optimizer, loader):
         optimizer.step()
 
 # run: distill(model, nn.Linear(8, 3), optimizer, loader)
+```
+
+### a head on features that are frozen, in evaluation mode from the start of each round
+```python
+from torch import nn
+
+def train(model, head, optimizer, loader):
+    for images, labels in loader:
+        model.eval()
+        loss = criterion(head(model(images)), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+# run: head = nn.Linear(3, 3)
+# run: train(model, head, torch.optim.SGD(head.parameters(), lr=0.1), loader)
+```
+
+### a model of its own for each round
+```python
+from torch import nn
+
+def check(classes, images):
+    for cls in classes:
+        model = cls(8, 3)
+        if images.dim() > 1:
+            model.eval()
+        model(images).sum().backward()
+
+# run: check([nn.Linear, nn.Linear], torch.ones(2, 8))
 ```
 
 ### back in training mode each time

@@ -71,7 +71,7 @@ from gradlint.rule import (
 )
 
 _REGISTERING = frozenset({"register_forward_hook", "register_module_forward_hook"})
-_TRAINING = frozenset({"backward", "manual_backward", "training_step"})
+_TRAINING = frozenset({"backward", "manual_backward", "training_step", "grad"})
 _KEEPING = frozenset({"append", "extend", "appendleft", "put", "add", "insert", "setdefault"})
 _OUTPUT = 2  # hook(module, inputs, output), ``self`` not counted
 
@@ -87,7 +87,9 @@ def graph_kept_by_hook(project: Project) -> Iterator[Finding]:
             for hook in _hooks(project, event):
                 if hook not in seen:
                     seen.add(hook)
-                    yield from (_finding(project, hook, kept) for kept in _kept(hook))
+                    found = [*_kept(hook)]
+                    if found and not _is_trained_on(project, hook):
+                        yield from (_finding(hook, kept) for kept in found)
 
 
 def _hooks(project: Project, event: CallEvent) -> Iterator[FunctionNode]:
@@ -144,14 +146,14 @@ def _is_trained_on(project: Project, hook: FunctionNode) -> bool:
     return any(not _TRAINING.isdisjoint(above.facts.words) for f in others for above in (f, *project.calls.above(f)))
 
 
-def _finding(project: Project, hook: FunctionNode, kept: Name) -> Finding:
+def _finding(hook: FunctionNode, kept: Name) -> Finding:
     fix = Fix("unsafe", "detach it", (Edit(hook.place(kept.at), "after", ".detach()"),))
     return Finding(
         hook.place(kept.at),
         hook.name,
         f"`{kept.id}` is kept with the graph of everything up to its layer",
         help=f"keep `{kept.id}.detach()`",
-        fix=None if _is_trained_on(project, hook) else fix,
+        fix=fix,
     )
 
 
@@ -205,6 +207,22 @@ class Probe:
 # run: probe = Probe(model)
 # run: model(loader[0])
 # shows: not probe.last.requires_grad
+```
+
+### the features that a loss compares
+```python
+def record(module, inputs, output):
+    module.features = output
+
+def distill(student, teacher, images):
+    for each in (student, teacher):
+        each[0].register_forward_hook(record)
+    student(images), teacher(images)
+    loss = (student[0].features - teacher[0].features.detach()).square().mean()
+    loss.backward()
+
+# run: distill(model, nn.Sequential(nn.Linear(8, 8)), loader[0])
+# shows: model[0].weight.grad is not None
 ```
 
 ### a function of that form that is no hook
