@@ -41,12 +41,15 @@ added to momentum, and the loss swings instead of settling. Nothing raises.
 Zeroing once before the loop is not enough, nor is zeroing another optimizer: in a GAN the generator's
 `backward()` leaves gradients in the discriminator too.
 
+`LBFGS` makes a loop of its own: one `step(closure)` runs the closure up to `max_iter` times, so the closure has to
+zero the gradients.
+
 Steps in every few rounds only, with `zero_grad()` behind the same `if`, are gradient accumulation, and fine.
 """
 
 from collections.abc import Iterator
 
-from gradlint.rule import Act, Finding, FunctionNode, Note, Project, rule
+from gradlint.rule import Act, Finding, FunctionNode, Note, Place, Project, rule
 
 
 @rule("GL406", severity="warning", since="0.2.0")
@@ -54,10 +57,14 @@ def unzeroed_grad(project: Project) -> Iterator[Finding]:
     """Find loops that run ``backward()`` and step with an optimizer whose gradients nothing in the loop zeroes."""
     for function in project.functions():
         if project.order.steps.acts(function):
-            for step, backward in project.order.unzeroed(function):
-                yield _finding(function, step, backward)
+            found = [*project.order.unzeroed(function)]
+            yield from (_finding(function, step, backward) for step, backward in found)
             for at, name, backward in project.order.updated_by_hand(function):
                 yield _by_hand(function, at, name, backward)
+            places = {step.at for step, _ in found}
+            for at, name, closure, backward in project.order.unzeroed_closures(function):
+                if at not in places:
+                    yield _by_closure(function, at, name, closure.place(backward.at))
 
 
 def _finding(function: FunctionNode, step: Act, backward: Act) -> Finding:
@@ -81,6 +88,16 @@ def _by_hand(function: FunctionNode, at: int, name: str, backward: Act) -> Findi
         f"`{name}` is changed by the sum of the gradients of all rounds: nothing in the loop zeroes them",
         (Note(function.place(backward.at), "`backward()` adds to the gradients"),),
         help=f"set `{name}.grad = None` after the update",
+    )
+
+
+def _by_closure(function: FunctionNode, at: int, name: str, backward: Place) -> Finding:
+    return Finding(
+        function.place(at),
+        function.name,
+        f"`{name}` runs the closure many times in one step, and goes along the sum of all gradients so far",
+        (Note(backward, "`backward()` adds to the gradients"),),
+        help=f"call `{name}.zero_grad()` in the closure, before `backward()`",
     )
 
 
@@ -281,7 +298,50 @@ class Fit:
 # shows: model.weight.grad is not None
 ```
 
+### a closure that L-BFGS runs again and again
+```python
+import torch
+
+def calibrate(temperature, logits, labels):
+    optimizer = torch.optim.LBFGS([temperature], lr=0.01, max_iter=5)
+    def closure():
+        loss = torch.nn.functional.cross_entropy(logits / temperature, labels)
+        loss.backward()
+        calls.append(temperature.grad.item())
+        return loss
+    optimizer.step(closure)  # GL406
+
+# run: calls = []
+# run: calibrate(torch.ones(1, requires_grad=True), torch.randn(4, 3), torch.tensor([0, 1, 2, 0]))
+# shows: len(calls) > 1
+```
+
 ## Silent
+
+### closures that zero, or that are run once
+```python
+import torch
+
+def calibrate(temperature, logits, labels):
+    optimizer = torch.optim.LBFGS([temperature], lr=0.01)
+    def closure():
+        optimizer.zero_grad()
+        loss = torch.nn.functional.cross_entropy(logits / temperature, labels)
+        loss.backward()
+        return loss
+    optimizer.step(closure)
+
+def calibrate_once(temperature, logits, labels):
+    optimizer = torch.optim.LBFGS([temperature], lr=0.01, max_iter=1)
+    def closure():
+        loss = torch.nn.functional.cross_entropy(logits / temperature, labels)
+        loss.backward()
+        return loss
+    optimizer.step(closure)
+
+# run: calibrate(torch.ones(1, requires_grad=True), torch.randn(4, 3), torch.tensor([0, 1, 2, 0]))
+# run: calibrate_once(torch.ones(1, requires_grad=True), torch.randn(4, 3), torch.tensor([0, 1, 2, 0]))
+```
 
 ### zeroed by the optimizer that wraps the one that steps
 ```python

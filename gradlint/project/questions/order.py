@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
-from gradlint.model.code import Attribute, Call, Expression, dotted
+from gradlint.model.code import Attribute, Call, Constant, Expression, dotted
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import OPTIMIZER_NAME
 from gradlint.model.traverse import all_expressions, parts, statements
@@ -86,6 +86,24 @@ class Order:
                 mixed = self._is_of_several(function, step.path)
                 if not any(_may_zero(act, step.path, modules, mixed=mixed) for act in inside):
                     yield step, backward[0]
+
+    def unzeroed_closures(self, function: FunctionNode) -> Iterator[tuple[int, str, FunctionNode, Act]]:
+        """The steps with an L-BFGS of torch's whose closure never zeroes gradients, though a step runs it many times.
+
+        Each with its place, the name of the optimizer, the closure and the ``backward()`` in that.
+        """
+        if "LBFGS" not in function.facts.words:
+            return
+        made = dict(scope.assigned(function))
+        for event in self._flows.flow(function).calls.values():
+            name = event.name.removesuffix(".step")
+            if event.method != "step" or not _is_lbfgs(made.get(name)):
+                continue
+            for closure in [a.value.target for a in event.arguments if isinstance(a.value.target, FunctionNode)]:
+                inside = list(acts(self.steps.script(closure)))
+                backward = next((act for act in inside if act.kind == "backward"), None)
+                if backward is not None and all(act.kind not in ("zero", "anything") for act in inside):
+                    yield event.at, name, closure, backward
 
     def early_clips(self, function: FunctionNode) -> Iterator[tuple[Act, Act]]:
         """The clips of a function without a step that come before its only ``backward()``, each with that."""
@@ -190,6 +208,14 @@ def _may_zero(act: Act, optimizer: str, modules: Mapping[str, str], *, mixed: bo
         return True
     others = act.path is not None and act.path != optimizer and (is_optimizer_name(act.path) or act.path in modules)
     return act.kind == "zero" and not others
+
+
+def _is_lbfgs(made: Expression | None) -> bool:
+    """Whether an optimizer runs its closure again and again in each step."""
+    if not isinstance(made, Call) or (dotted(made.function) or "").rpartition(".")[2] != "LBFGS":
+        return False
+    rounds = next((a.value for a in made.arguments if a.keyword == "max_iter"), None)
+    return not (isinstance(rounds, Constant) and rounds.value == 1)
 
 
 def _listed(function: FunctionNode, optimizers: Collection[str]) -> dict[str, frozenset[str]]:
