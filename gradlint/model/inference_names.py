@@ -61,5 +61,6 @@ TORCH_WORDS = frozenset(
     ).split()
 )
 TEST_FILE = re.compile(r"(^|/)(tests?/|testing/)|(^|/)(test_\w+|\w+_test|conftest)\.py$")
+TEST_FOLDER = re.compile(r"(^|/)(tests?|testing)/")
 TEST_FUNCTION = re.compile(r"^_*(test_|test[A-Z])")
 TEST_CASE = re.compile(r"TestCase\w*$")  # classes of tests, and of what tests share

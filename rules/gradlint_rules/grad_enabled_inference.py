@@ -375,6 +375,56 @@ def rollout(policy, env, steps):
 # keeps: > 0 bytes
 ```
 
+### actions drawn from a distribution that the model gives, beside something else
+```python
+import torch
+from torch import nn
+from torch.distributions import Categorical
+
+class ActorCritic(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.actor, self.critic = nn.Linear(8, 3), nn.Linear(8, 1)
+
+    def forward(self, state):
+        chances = self.actor(state).softmax(-1)
+        return Categorical(chances), self.critic(state)
+
+policy = ActorCritic()
+
+def test_env(env, steps):
+    state, total = env.reset(), 0.0
+    for _ in range(steps):
+        chances, _ = policy(torch.as_tensor(state))  # GL101
+        state, reward = env.step(chances.sample().cpu().numpy())
+        total += reward
+    return total
+
+# run: from types import SimpleNamespace as space
+# run: env = space(reset=lambda: [0.0] * 8, step=lambda action: ([float(action)] * 8, 1.0))
+# run: test_env(env, 3)
+# keeps: > 0 bytes
+```
+
+### a function that is called like a test, and is handed what it evaluates
+```python
+# file: test_patches.py
+import torch
+
+def test_single_case(net, image):
+    scores = net(image.unsqueeze(0)).softmax(1)  # GL101
+    return scores.cpu().data.numpy()
+
+# file: evaluate.py
+from test_patches import test_single_case
+
+def evaluate(net, images):
+    return [test_single_case(net, image).argmax() for image in images]
+
+# run: evaluate(model, images)
+# keeps: > 0 bytes
+```
+
 ### the greedy action of a value network
 ```python
 import random
@@ -3383,6 +3433,71 @@ def evaluate(model, loader):
     return model.answers(loader)
 
 print(evaluate(Model(), [torch.randn(2)]))
+```
+
+### a test that is handed what it needs, and asserts something
+```python
+# file: test_model.py
+def test_scores(model, images):
+    scores = model(images).argmax(1)
+    assert scores.sum().item() >= 0
+```
+
+### a helper that runs the model under a guard, unless a flag says otherwise
+```python
+import torch
+
+class Clip:
+    def __init__(self, model):
+        self.model = model
+
+    def text_features(self, texts, train=False):
+        if train:
+            features = self.model.encode_text(texts)
+        else:
+            with torch.no_grad():
+                features = self.model.encode_text(texts)
+        return features
+
+    def evaluate(self, loader, texts):
+        features = self.text_features(texts)
+        hits = 0
+        for images, labels in loader:
+            hits += (images @ features.T).argmax(1).eq(labels).sum().item()
+        return hits
+```
+
+### what an agent out of sight gives is what numpy takes
+```python
+import numpy as np
+import torch
+
+def train(agent, optimizer, batches, environment):
+    for states, targets in batches:
+        loss = (agent(states) - targets).square().mean()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(agent.parameters(), 1.0)
+        optimizer.step()
+        optimizer.zero_grad()
+        values = agent.get_qvalues([environment.reset()])
+        print(np.max(values))
+```
+
+### a text that becomes numbers of words
+```python
+import torch
+from fairseq.models.roberta import RobertaModel
+
+SAMPLE = "Hello world!"
+
+def convert(path, model):
+    roberta = RobertaModel.from_pretrained(path)
+    roberta.eval()
+    words = roberta.encode(SAMPLE).unsqueeze(0)
+    with torch.no_grad():
+        ours = model(words)[0]
+        theirs = roberta.extract_features(words)[0]
+    print(torch.allclose(ours, theirs))
 ```
 
 ### forwards for a hook, which keeps what is trained on

@@ -3,8 +3,10 @@
 from dataclasses import dataclass, field
 
 from gradlint.finding import Place
+from gradlint.model.code import Evaluate
 from gradlint.model.facts import MODULE_BODY, Class, Function, ModuleFacts
-from gradlint.model.inference_names import TEST_CASE, TEST_FILE, TEST_FUNCTION
+from gradlint.model.inference_names import TEST_CASE, TEST_FILE, TEST_FOLDER, TEST_FUNCTION
+from gradlint.model.traverse import statements
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +81,15 @@ class FunctionNode:
         in_class = owner.startswith("Test")
         if (of_tests and self.module.imports_test_framework) or TEST_CASE.search(owner):
             return True  # what its tests share
-        return (of_tests or in_class) and TEST_FUNCTION.search(self.facts.name) is not None
+        named = (of_tests or in_class) and TEST_FUNCTION.search(self.facts.name) is not None
+        return named and (in_class or TEST_FOLDER.search(self.module.path) is not None or not self._is_handed_things)
+
+    @property
+    def _is_handed_things(self) -> bool:
+        """Whether somebody has to hand it something, and it asserts nothing: ``test_model(net, loader)`` evaluates."""
+        if all(parameter.kind != "positional" or parameter.default is not None for parameter in self.facts.parameters):
+            return False
+        return not any(isinstance(s, Evaluate) and not s.discarded for s in statements(self.facts.body))
 
     def place(self, at: int) -> Place:
         """The place of a node of this function's module."""

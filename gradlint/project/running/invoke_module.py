@@ -5,6 +5,7 @@ import re
 from gradlint.model.code import Constant
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import (
+    DRAWING,
     FORWARD_METHODS,
     LOSS_LIKE,
     METRIC_LIKE,
@@ -36,6 +37,7 @@ from gradlint.project.running.values import (
     Origin,
     Value,
     elsewhere,
+    is_distribution,
     plain,
 )
 
@@ -174,6 +176,8 @@ def forward(it: Invocation, module: Value) -> Value:
         return plain(it.given)
     if module.certainty == "named" and any(argument.value.kind == "array" for argument in it.arguments):
         return Value("array")  # what takes numpy arrays is no module of torch
+    if not isinstance(module.target, ClassNode) and (first := it.argument(0)) and isinstance(first.constant, str):
+        return plain(it.given)  # ``roberta.encode("Hello")``: words become numbers
     if module.certainty != "known" and any(argument.keyword in PROCESSOR_KEYWORDS for argument in it.arguments):
         return plain(it.given)
     it.forward = True
@@ -181,10 +185,24 @@ def forward(it: Invocation, module: Value) -> Value:
         it.forward = any(hands_back(it, t, module) for t in it.targets) if it.targets else True
     if any(_is_fed_back(it, argument.value) for argument in it.arguments):
         it.run.flow.fed.add(it.at)
-    result = result_of_forward(it, it.fresh(it.given))
+    result = _with_distributions(it, result_of_forward(it, it.fresh(it.given)))
     if result.tensor & COMPUTED and recording.has_graph(it, module):
         return replace(result, kind="tensor", tensor=COMPUTED)
     return result
+
+
+def _with_distributions(it: Invocation, result: Value) -> Value:
+    """The distributions that a module of the project gives, also beside something else: draws of them have no graph."""
+    if len(it.targets) != 1 or DRAWING.isdisjoint(it.run.function.facts.words):
+        return result
+    returned = it.run.flows.outline(it.targets[0]).returns
+    if returned is None or not any(map(is_distribution, (returned, *(returned.items or ())))):
+        return result
+    if returned.items is None:
+        return replace(result, target=returned.target)
+    part = tensors.part_of(result)
+    items = (replace(part, target=item.target) if is_distribution(item) else part for item in returned.items)
+    return replace(result, items=tuple(items))
 
 
 def _is_fed_back(it: Invocation, value: Value) -> bool:
