@@ -48,10 +48,12 @@ def test_numbers_texts_and_settings_are_no_tensors(text: str) -> None:
         "x.sum()",
         "model(x)",
         "x if flag else 0",
+        "0 if flag else x",
         "torch.sqrt(x)",
         "x[0]",
         "config",
         "x.T",
+        "net(x).weight",
     ],
 )
 def test_what_may_be_a_tensor_is_not_said_to_be_none(text: str) -> None:
@@ -77,6 +79,8 @@ def is_known(text: str) -> bool:
         "z = x\nif (w := z * 2):\n    pass\nreturn w",
         "x = x + 1\nreturn x",
         "z = {}\nz['a'] = x\nreturn z",
+        "z = [x]\nz.reverse()\nreturn z",
+        "x.requires_grad_()\nreturn x.shape",
     ],
 )
 def test_of_what_callers_hand_in_nothing_is_known(text: str) -> None:
@@ -84,9 +88,29 @@ def test_of_what_callers_hand_in_nothing_is_known(text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "beside",
+    [
+        "w = net(x)",
+        "_, w = net(x)",
+        "w = 0\nw += net(x)",
+        "w = []\nw.append(net(x))",
+        "for w in net(x):\n    pass",
+        "with net(x) as w:\n    pass",
+        "with net(x):\n    pass",
+        "if (w := net(x)):\n    pass",
+        "[w for w in net(x)]",
+    ],
+)
+def test_what_other_names_are_given_says_nothing_of_what_callers_hand_in(beside: str) -> None:
+    assert not is_known(f"z = x\n{beside}\nreturn z")
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "return net(x)",
+        "return net(x)[0]",
+        "return x if y else net(x)",
         "return outer",
         "return [x, net(x)]",
         "z = x\nz = net(z)\nreturn z",
@@ -97,6 +121,8 @@ def test_of_what_callers_hand_in_nothing_is_known(text: str) -> None:
         "for x in net(x):\n    pass\nreturn x",
         "with net(x) as (z, _):\n    pass\nreturn z",
         "z, _ = net(x)\nreturn z",
+        "x, _ = net(x)\nreturn x",
+        "*x, _ = net(y)\nreturn x",
         "if (z := net(x)):\n    pass\nreturn z",
         "x.requires_grad_()\nreturn x",
         "x.detach_()\nreturn x",

@@ -158,7 +158,7 @@ class Growths:
         if growth.outlives and (walked or self._is_of_target(growth)):
             return False  # nobody walks these graphs again, or nobody should
         destiny = self._destinies.of(function, growth.at)
-        if destiny.trained or (growth.outlives and self._flows.may_train_on(function, growth.path)):
+        if destiny.trained:
             return True
         if walked:
             return destiny.returned and self._is_forward_of_module(function)

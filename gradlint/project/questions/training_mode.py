@@ -111,7 +111,7 @@ class TrainingMode:
 
     def _may_be_misset(self, function: FunctionNode) -> bool:
         """Whether modes are spoken of, or weights loaded, by a function or where it gets its modules from."""
-        if not _SPEAKING.isdisjoint(function.facts.words) or self._training.of(function):
+        if not _SPEAKING.isdisjoint(function.facts.words):
             return True
         if function.owner is not None and self._spoken.of(function.owner):
             return True
