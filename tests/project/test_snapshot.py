@@ -36,7 +36,16 @@ def results(project: Project) -> Mapping[str, Mapping[str, str]]:
     """What memos know, and what that depends on, such that it can be compared with that of another project."""
     found = project.linker.dependencies.results.found
     assert {"edges", "renamed", "held", "decorators", "like a module"} <= found.memos.keys()
-    return {name: {_told(key): repr(known) for key, known in each.items()} for name, each in found.memos.items()}
+    return {
+        name: {_told(key): repr(_ordered(known)) for key, known in each.items()} for name, each in found.memos.items()
+    }
+
+
+def _ordered(known: object) -> object:
+    """The same whatever order its sets have, which is another one in a copy that was sent."""
+    if isinstance(known, tuple):
+        return tuple(map(_ordered, known))
+    return sorted(map(repr, known)) if isinstance(known, frozenset) else known
 
 
 def _told(key: Any) -> str:
