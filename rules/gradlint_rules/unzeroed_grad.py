@@ -318,6 +318,20 @@ def calibrate(temperature, logits, labels):
 
 ## Silent
 
+### by filling the gradients with zeros
+```python
+def fit(model, criterion, batches, rate=0.1):
+    for images, labels in batches:
+        criterion(model(images), labels).backward()
+        model.weight.data -= rate * model.weight.grad
+        model.bias.data -= rate * model.bias.grad
+        model.weight.grad.fill_(0)
+        model.bias.grad[:] = 0
+
+# run: fit(model, criterion, batches)
+# shows: not model.weight.grad.any() and not model.bias.grad.any()
+```
+
 ### closures that zero, or that are run once
 ```python
 import torch

@@ -159,9 +159,11 @@ class _Writer:
                 pass
 
     def _cleared(self, targets: tuple[Expression, ...], statement: Assign) -> Iterator[Act]:
-        """``p.grad = None``: nobody knows of which optimizer."""
+        """``p.grad = None``, ``p.grad[:] = 0``: nobody knows of which optimizer."""
         for target in targets:
-            if isinstance(target, Attribute) and target.name == "grad":
+            if isinstance(target, Subscript | Attribute) and _is_grad(target.value):
+                yield Act("anything", target.at, None)
+            elif isinstance(target, Attribute) and target.name == "grad":
                 none = isinstance(statement.value, Constant) and statement.value.value is None
                 yield Act("zero" if none else "anything", target.at, None)
 
@@ -200,7 +202,7 @@ class _Writer:
         first = next((a.value for a in call.arguments if a.keyword is None and not a.stars), None)
         if method in BACKWARD_METHODS:
             return Act("backward", call.at, named(owner) if owner is not None else None)
-        if method == "zero_grad" or (method == "zero_" and _is_grad(owner)):
+        if method == "zero_grad" or (_is_grad(owner) and (method == "zero_" or _fills_with_zero(method, first))):
             whose = owner if owner is not None else first
             return Act("zero", call.at, named(whose) if whose is not None and not _is_grad(owner) else None)
         if method in _CLIPPING:
@@ -272,6 +274,11 @@ def named(expression: Expression) -> str | None:
 def is_optimizer_name(name: str) -> bool:
     """Whether a name is one that optimizers have, and schedulers have not."""
     return _OPTIMIZER.search(name) is not None and _NO_OPTIMIZER.search(name) is None
+
+
+def _fills_with_zero(method: str, given: Expression | None) -> bool:
+    """``w.grad.fill_(0)``, ``w.grad.mul_(0)``."""
+    return method in ("fill_", "mul_") and isinstance(given, Constant) and given.value == 0
 
 
 def _is_grad(owner: Expression | None) -> bool:
