@@ -46,6 +46,8 @@ from collections.abc import Iterator
 
 from gradlint.rule import Act, CallEvent, Finding, FunctionNode, Note, Origin, Project, acts_of, rule, scope
 
+_OF_ALL = frozenset("train eval parameters named_parameters zero_grad state_dict load_state_dict to".split())
+
 
 @rule("GL416", severity="advice", since="0.2.0")
 def detached_generator_loss(project: Project) -> Iterator[Finding]:
@@ -91,6 +93,8 @@ def _detached(project: Project, function: FunctionNode, backward: Act, module: s
     runs = [each for each in flow.calls.values() if each.name == module and each.at < backward.at]
     if not runs or any(Origin(function, each.at) in loss.origins for each in runs):
         return None
+    if any(each.name.startswith(f"{module}.") and each.method not in _OF_ALL for each in flow.calls.values()):
+        return None  # ``actor.evaluate(states)`` may run it as well
     uses = {each.at: flow.uses.get(Origin(function, each.at), set()) for each in runs}
     return next((each for each in runs if any(use.detail == "detach" for use in uses[each.at])), None)
 
@@ -137,6 +141,37 @@ class Gan:
 ```
 
 ## Silent
+
+### run by a method of its own, for the loss
+```python
+import torch
+from torch import nn
+
+class Actor(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    def forward(self, state):
+        return self.layer(state)
+
+    def evaluate(self, state):
+        return self(state).tanh()
+
+def learn(actor, critic, states):
+    optimizer = torch.optim.SGD(actor.parameters(), lr=0.1)
+    with torch.no_grad():
+        known = actor(states).detach()
+    actions = actor.evaluate(states)
+    loss = (critic(actions) - known.mean()).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+# run: actor = Actor()
+# run: learn(actor, nn.Linear(2, 1), torch.ones(3, 2))
+# shows: actor.layer.weight.grad is not None
+```
 
 ### detached for the discriminator alone
 ```python
