@@ -102,7 +102,7 @@ SCALER = re.compile(r"(^|[._])(\w*_)?(amp|scaler)(_\w+)?$", re.I)
 ENGINE = re.compile(r"(^|[._])(\w*_)?(accelerator|fabric|engine|deepspeed|scaler)$|^self$", re.I)
 # Modules without parameters that keep nothing to speak of: a call of one is no forward worth a guard.
 TRIVIAL_MODULES = re.compile(
-    r"^torch\.nn\.(modules\.\w+\.)?(\w*Loss|ReLU\w*|LeakyReLU|Sigmoid|Tanh|Softmax\w*|LogSoftmax|GELU|SiLU|ELU|Softplus"
+    r"^torch\.nn\.(modules\.\w+\.)?(\w*Loss(2d)?|ReLU\w*|LeakyReLU|Sigmoid|Tanh|Softmax\w*|LogSoftmax|GELU|SiLU|ELU|Softplus"
     r"|Dropout\w*|Flatten|Unflatten|Identity|\w*Pool\d?d|Upsampl\w+|PixelShuffle|ZeroPad\w*|\w*Pad\dd|Fold|Unfold"
     r"|CosineSimilarity|PairwiseDistance|Hardtanh|Threshold)$"
 )

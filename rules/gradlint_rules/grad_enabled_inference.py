@@ -3483,6 +3483,17 @@ def train(agent, optimizer, batches, environment):
         print(np.max(values))
 ```
 
+### a loss without parameters, by its old name
+```python
+import torch
+from torch import nn
+
+for _ in range(2):
+    scores, labels = torch.rand(2, 3, 4, 4), torch.randint(3, (2, 4, 4))
+    loss = nn.NLLLoss2d()(scores.log(), labels)
+    print(loss.item())
+```
+
 ### a text that becomes numbers of words
 ```python
 import torch
