@@ -16,6 +16,11 @@ INFERENCE_FUNCTION = re.compile(
     r"|accuracy|metrics|embeddings?|features|actions?|rollouts?|demo)$"
     r"|^(validation|test|predict|val|valid|eval)_(step|epoch|loop|one_epoch|model|fn|batch)",
 )
+# A class whose objects are called to do so.
+INFERENCE_CLASS = re.compile(
+    r"(Predictor|Inference|Inferencer|Pipeline|Sampler|Generator|Detector|Recogni[sz]er|Extractor|Segment[eo]r|Evaluator"
+    r"|Annotator|Captioner|Transcriber|Translator|Synthesi[sz]er|Embedder|Classifier|Upscaler|Enhancer|Denoiser)$"
+)
 # A file or folder that does.
 INFERENCE_FILE = re.compile(
     r"(^|/)(\w*_)?(eval|evaluate|evaluation|evaluator|valid|validate|val|test|predict|prediction|predictor|infer|inference|sample|sampler"

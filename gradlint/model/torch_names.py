@@ -87,6 +87,14 @@ GUARDED_HOOKS: dict[str, frozenset[str]] = {
     "BasePredictionWriter": frozenset({"write_on_batch_end", "write_on_epoch_end"}),
 }
 
+# Methods on whose result the framework runs ``backward()``: base class name -> method names.
+# Lightning: ``loops/optimization/automatic.py``; transformers: ``Trainer.training_step``, which calls ``compute_loss``.
+WALKED_HOOKS: dict[str, frozenset[str]] = {
+    "LightningModule": frozenset({"training_step"}),
+    "Trainer": frozenset({"compute_loss"}),
+    "Seq2SeqTrainer": frozenset({"compute_loss"}),
+}
+
 # Methods of objects outside the project that guard their own body.
 # transformers ``GenerationMixin.generate`` is ``@torch.no_grad()``; diffusers' pipelines' ``__call__`` too;
 # sentence_transformers' ``encode`` is ``@torch.inference_mode()``.

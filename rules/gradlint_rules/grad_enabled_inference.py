@@ -467,6 +467,47 @@ def sample(denoiser, steps, shape):
 # keeps: > 0 bytes
 ```
 
+### an object that is called to sample, with a scheduler that keeps what it was given
+```python
+import torch
+
+class NoisePipeline:
+    def __init__(self, unet, scheduler):
+        self.unet, self.scheduler = unet, scheduler
+
+    def __call__(self, shape, steps):
+        image = torch.randn(shape)
+        for step in self.scheduler.steps(steps):
+            noise = self.unet(image)  # GL101
+            image = self.scheduler.step(noise, step, image)
+        return image
+
+class Scheduler:
+    def steps(self, count):
+        return range(count)
+
+    def step(self, noise, step, image):
+        self.last = noise
+        return image - 0.1 * noise
+
+# run: image = NoisePipeline(torch.nn.Linear(4, 4), Scheduler())((2, 4), 3)
+# shows: image.grad_fn is not None
+```
+
+### by another name
+```python
+def test(model, loader):
+    f = model
+    scores = []
+    for images, labels in loader:
+        hits = f(images).argmax(1) == labels  # GL101
+        scores.append(hits.float().mean().item())
+    return scores
+
+# run: import torch; scores = test(torch.nn.Linear(4, 2), [(torch.ones(3, 4), torch.zeros(3))])
+# shows: len(scores) == 1
+```
+
 ### text sampled from a recurrent network
 ```python
 import torch
@@ -1385,6 +1426,18 @@ def predict(texts):
 
 def detect(paths):
     return [len(result.boxes) for result in model(paths)]
+```
+
+### an object that is called, of a class that says nothing of inference
+```python
+class Step:
+    def __init__(self, unet, scheduler):
+        self.unet, self.scheduler = unet, scheduler
+
+    def __call__(self, image, steps):
+        for step in self.scheduler.steps(steps):
+            image = self.scheduler.step(self.unet(image), step, image)
+        return image
 ```
 
 ### hooks of Lightning

@@ -220,7 +220,160 @@ class Agent:
 # shows: agent.target.weight.grad is not None
 ```
 
+### in a dict that is filled item by item
+```python
+def train(model, criterion, optimizer, batches):
+    history = []
+    for images, labels in batches:
+        metrics = {}
+        loss = criterion(model(images), labels)
+        metrics["loss"] = loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        history.append(metrics)  # GL103
+    return history
+
+# run: history = train(model, criterion, optimizer, batches)
+# shows: history[0]["loss"].grad_fn is not None
+```
+
+### item by item, by a method
+```python
+from collections import defaultdict
+
+class Trainer:
+    def __init__(self, model, criterion, optimizer):
+        self.model, self.criterion, self.optimizer = model, criterion, optimizer
+        self.history = defaultdict(list)
+
+    def store(self, metrics):
+        for name, value in metrics.items():
+            self.history[name].append(value)
+
+    def train(self, batches):
+        for images, labels in batches:
+            loss = self.criterion(self.model(images), labels)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            self.store({"loss": loss})  # GL103
+
+    def train_quietly(self, batches):
+        for images, labels in batches:
+            loss = self.criterion(self.model(images), labels)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            self.store({"loss": loss.item()})
+
+# run: trainer = Trainer(model, criterion, optimizer); trainer.train(batches)
+# shows: trainer.history["loss"][0].grad_fn is not None
+# run: quiet = Trainer(model, criterion, optimizer); quiet.train_quietly(batches)
+# shows: all(isinstance(loss, float) for loss in quiet.history["loss"])
+```
+
+### what a framework walks
+```python setup
+# file: pytorch_lightning.py
+import torch
+
+class LightningModule(torch.nn.Module):
+    def fit(self, batches):
+        for number, batch in enumerate(batches):
+            self.training_step(batch, number).backward()
+```
+```python
+from pytorch_lightning import LightningModule
+from torch import nn
+
+class Net(LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 1)
+        self.losses = []
+
+    def training_step(self, batch, batch_idx):
+        images, labels = batch
+        loss = nn.functional.mse_loss(self.layer(images), labels)
+        self.losses.append(loss)  # GL103
+        return loss
+
+# run: net = Net(); net.fit(batches)
+# shows: net.losses[0].grad_fn is not None
+```
+
+### what a trainer walks
+```python setup
+# file: transformers.py
+class Trainer:
+    def training_step(self, model, inputs):
+        loss = self.compute_loss(model, inputs)
+        loss.backward()
+        return loss.detach()
+```
+```python
+from transformers import Trainer
+
+class Weighted(Trainer):
+    history = []
+
+    def compute_loss(self, model, inputs, return_outputs=False):
+        outputs = model(inputs)
+        loss = outputs.square().mean()
+        self.history.append(loss)  # GL103
+        return (loss, outputs) if return_outputs else loss
+
+# run: import torch; trainer = Weighted(); trainer.training_step(torch.nn.Linear(4, 1), torch.ones(2, 4))
+# shows: trainer.history[0].grad_fn is not None
+```
+
 ## Silent
+
+### items that are replaced by numbers
+```python
+def train(model, criterion, optimizer, batches):
+    history = []
+    for images, labels in batches:
+        metrics, parts = {}, {}
+        loss = criterion(model(images), labels)
+        metrics["loss"] = loss
+        parts["loss"] = loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        metrics["loss"] = metrics["loss"].item()
+        for name, value in parts.items():
+            parts[name] = float(value)
+        history.append(metrics)
+        history.append(parts)
+    return history
+
+# run: history = train(model, criterion, optimizer, batches)
+# shows: all(isinstance(metrics["loss"], float) for metrics in history)
+```
+
+### what a framework walks, detached, or emptied after each epoch
+```python
+from pytorch_lightning import LightningModule
+from torch import nn
+
+class Net(LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 1)
+        self.losses, self.outputs = [], []
+
+    def training_step(self, batch, batch_idx):
+        images, labels = batch
+        loss = nn.functional.mse_loss(self.layer(images), labels)
+        self.losses.append(loss.detach())
+        self.outputs.append(loss)
+        return loss
+
+    def on_train_epoch_end(self):
+        self.outputs.clear()
+```
 
 ### numbers, decisions, detached
 ```python

@@ -60,9 +60,9 @@ its running statistics with it: evaluation changes the model. With a batch of on
 `ValueError: Expected more than 1 value per channel when training`.
 
 A warning needs a model that is known to have such layers, and one of four things in the same
-function: it is made and loaded there, it is put into training mode there, it is trained there
-before it is run on other data, or another model is put into evaluation mode there and this one is
-not. For a model whose layers are not known this is advice, off by default: without dropout and
+function: it is made and loaded there (or by who hands it over), it is put into training mode there,
+it is trained there before it is run on other data, or another model is put into evaluation mode
+there and this one is not. For a model whose layers are not known this is advice, off by default: without dropout and
 batch norm the mode makes no difference.
 """
 
@@ -75,12 +75,14 @@ _WHY = {
     "set": "this model is in training mode here",
     "trained": "this model is trained in the same function and not put into evaluation mode",
     "loaded": "this model was made and loaded, and never put into evaluation mode",
+    "handed": "this model was made and loaded by who hands it over, and never put into evaluation mode",
     "beside": "this model is not in evaluation mode, and another one is",
 }
 _THERE = {
     "trained": "it is trained here",
     "set": "put into training mode here",
     "loaded": "it is made here",
+    "handed": "it is handed over here",
     "beside": "the other one is put into evaluation mode here",
 }
 
@@ -326,6 +328,34 @@ class Careful:
 # shows: predictor.model.training and predictor.model.norm.num_batches_tracked == 1
 ```
 
+### made and loaded by who hands it over
+```python
+import torch
+from torch import nn
+
+class Classifier(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(8)
+
+    def forward(self, images):
+        return self.norm(images)
+
+def predict(net, images):
+    with torch.no_grad():
+        return net(images).argmax(1)  # GL601
+
+def main(path, images):
+    net = Classifier()
+    net.load_state_dict(torch.load(path))
+    predict(net, images)
+    return net
+
+# run: torch.save(Classifier().state_dict(), "handed.pt")
+# run: net = main("handed.pt", images)
+# shows: net.training and net.norm.num_batches_tracked == 1
+```
+
 ### a sequence of layers
 ```python
 import torch
@@ -396,6 +426,46 @@ def predict(path, images):
 # run: torch.save(Classifier().state_dict(), "model.pt")
 # run: first, _, third = predict("model.pt", images)
 # shows: first.equal(third)
+```
+
+### handed over in evaluation mode, or to what sees to that
+```python
+import torch
+from torch import nn
+
+class Classifier(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(8)
+
+    def forward(self, images):
+        return self.norm(images)
+
+def predict(net, images):
+    with torch.no_grad():
+        return net(images).argmax(1)
+
+def first(path, images):
+    net = Classifier()
+    net.load_state_dict(torch.load(path))
+    net.eval()
+    predict(net, images)
+    return net
+
+def ready(module):
+    for part in module.modules():
+        part.eval()
+
+def second(path, images):
+    net = Classifier()
+    net.load_state_dict(torch.load(path))
+    ready(net)
+    predict(net, images)
+    return net
+
+# run: torch.save(Classifier().state_dict(), "handed.pt")
+# run: nets = [first("handed.pt", images), second("handed.pt", images)]
+# shows: all(net.norm.num_batches_tracked == 0 for net in nets)
 ```
 
 ### loaded by a library, which does it

@@ -330,6 +330,13 @@ def innermost_loop(function: FunctionNode, at: int) -> frozenset[int] | None:
     return found
 
 
+def iterables(function: FunctionNode, at: int) -> Iterator[Expression]:
+    """What the ``for`` loops around a place go over."""
+    for statement in statements(function.facts.body):
+        if isinstance(statement, For) and at in _places(statement.body):
+            yield statement.iterable
+
+
 def loop_names(function: FunctionNode, at: int) -> frozenset[str]:
     """The variables of the ``for`` loops around a place."""
     loops = (s for s in statements(function.facts.body) if isinstance(s, For) and at in _places(s.body))

@@ -8,6 +8,7 @@ from gradlint.model.code import Call, Expression, For, dotted
 from gradlint.model.inference_names import (
     EVALUATION_DATA,
     GRADIENT_FILE,
+    INFERENCE_CLASS,
     INFERENCE_FILE,
     INFERENCE_FUNCTION,
     SERVICE_DECORATOR,
@@ -119,6 +120,8 @@ class Cues:
             yield Cue(0 if destiny.only_read or destiny.dropped or apart else -2)
         elif not function.is_module_body and INFERENCE_FUNCTION.search(name):
             yield Cue(2, f"`{name}` is called like a function that does not train")
+        elif self._is_of_inference_class(function):
+            yield Cue(2, f"`{function.name}` is that of a class called like one that does not train")
         if GRADIENT_FILE.search(function.module.path.lower()):
             yield Cue(-3)
         if INFERENCE_FILE.search(function.module.path):
@@ -218,7 +221,15 @@ class Cues:
         if function.is_module_body:
             return INFERENCE_FILE.search(function.module.path) is not None
         name = function.facts.name
-        return INFERENCE_FUNCTION.search(name) is not None and TRAINING_FUNCTION.search(name) is None
+        inference = INFERENCE_FUNCTION.search(name) is not None or self._is_of_inference_class(function)
+        return inference and TRAINING_FUNCTION.search(name) is None
+
+    def _is_of_inference_class(self, function: FunctionNode) -> bool:
+        """``__call__`` of a class whose name says what for: ``ImagePredictor``, ``DDIMPipeline``."""
+        cls = function.owner
+        if cls is None or function.facts.name != "__call__" or self._calls.modules.is_module_class(cls):
+            return False
+        return INFERENCE_CLASS.search(cls.facts.name) is not None
 
 
 def _is_loop_of_its_own(function: FunctionNode, event: CallEvent, module: Value) -> bool:

@@ -6,24 +6,36 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 
-from gradlint.model.code import Assign, Augment, Call, Comprehension, Display, Expression, Name, Subscript, dotted
+from gradlint.model.code import Assign, Call, Expression, dotted
 from gradlint.model.inference_names import TEST_FILE
 from gradlint.model.torch_calls import (
     BACKWARD_METHODS,
-    CONTAINER_METHODS,
     GRADIENT_NAMES,
     TAKES_LOSS,
     TRAINING_NAMES,
     TRAINING_WORDS,
 )
-from gradlint.model.traverse import all_of, statements
+from gradlint.model.torch_names import WALKED_HOOKS
+from gradlint.model.traverse import statements, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking import scope
-from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.linking.nodes import External, FunctionNode
+from gradlint.project.linking.returns import returned
 from gradlint.project.questions.destiny import Destinies, becomes_array
 from gradlint.project.questions.forwards import Forwards
 from gradlint.project.questions.handed import Handed
+from gradlint.project.questions.keeping import (
+    CONVERTING,
+    adds_to_what_outlives,
+    assigned_to,
+    backward_names,
+    collects,
+    has_items_replaced,
+    is_detached_before,
+    is_emptied,
+    is_rebound,
+)
 from gradlint.project.questions.reaching import Reaching
 from gradlint.project.running.flow import MOST_TARGETS, CallEvent, Flow, is_bound, matched
 from gradlint.project.running.flows import Flows
@@ -33,8 +45,6 @@ from gradlint.project.running.values import COMPUTED, Origin, Value
 _LOSS = re.compile(r"(^|[._])(\w*_)?loss(_\w+)?$")
 _TARGET = re.compile(r"(^|[._])target(_(net|network|model|critic|actor|policy|q))?$")
 _ENGINES = re.compile(r"^(jac\w*|grad_and_value|linearize|functorch|captum|torchattacks|foolbox|higher|learn2learn)$")
-_COLLECTING = CONTAINER_METHODS - {"update", "setdefault"}
-_CONVERTING = frozenset({"item", "detach", "data", "tolist", "numpy", "no_grad", "inference_mode", "detach_"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +75,8 @@ class Growths:
 
     def kept(self, function: FunctionNode) -> Iterator[Kept]:
         """The growths in a function, and in what it hands its tensors to, that keep graphs for nothing."""
-        if function.facts.words.isdisjoint(BACKWARD_METHODS) and not self._may_keep(function):
+        trains = not function.facts.words.isdisjoint(BACKWARD_METHODS) or self._is_walked_by_framework(function)
+        if not trains and not self._may_keep(function):
             return
         flow = self._flows.flow(function)
         for growth in flow.growths.values():
@@ -80,13 +91,15 @@ class Growths:
         loop = scope.innermost_loop(flow.function, at)
         if not added.tensor & COMPUTED or _is_derived_again(flow, added):
             return None
-        if _detached_before(flow.function, loop, names) or any(_has_items_set(flow.function, name) for name in names):
+        if is_detached_before(flow.function, loop, names) or any(
+            has_items_replaced(flow.function, name) for name in names
+        ):
             return None  # on one way at least, or in part
-        if any(_is_rebound(flow.function, loop, name, at) for name in names):
+        if any(is_rebound(flow.function, loop, name, at) for name in names):
             return None
         forwards = [o for o in added.origins if (loop is None or o.at in loop) and self._is_forward(flow, o)]
         made_at = min((origin.at for origin in forwards), default=None)
-        if names & backward_names(flow.function, loop):
+        if names & backward_names(flow.function, loop) or names & self._returned_to_framework(flow.function):
             return True, made_at
         if added.tensor == COMPUTED and any(self._hands_out(flow, origin) for origin in added.origins):
             return True, None
@@ -107,11 +120,24 @@ class Growths:
             return None
         return False, made_at
 
+    def _is_walked_by_framework(self, function: FunctionNode) -> bool:
+        """Whether a framework calls a method, and runs ``backward()`` on what it gives."""
+        if function.owner is None or not any(function.facts.name in hooks for hooks in WALKED_HOOKS.values()):
+            return False
+        bases = (base.name for base in self._flows.linker.ancestors(function.owner) if isinstance(base, External))
+        return any(function.facts.name in WALKED_HOOKS.get(base.rpartition(".")[2], ()) for base in bases)
+
+    def _returned_to_framework(self, function: FunctionNode) -> set[str]:
+        """The names of what a framework is given to run ``backward()`` on."""
+        if not self._is_walked_by_framework(function):
+            return set()
+        return {name for value in returned(function) for part in within(value) if (name := dotted(part)) is not None}
+
     def _may_keep(self, function: FunctionNode) -> bool:
         """Whether a function that has no ``backward()`` of its own may keep graphs; told without running it."""
         if self._only_in_training(function) and not self._training.of(function):
             return False
-        if not _collects(function) or not (self._training.of(function) or self._records(function)):
+        if not collects(function) or not (self._training.of(function) or self._records(function)):
             return False
         return self._forwards.may_run(function) or self._calls_training(function)
 
@@ -153,7 +179,7 @@ class Growths:
         return event is not None and event.forward and not self._given.gives_no_graph(flow.function, event)
 
     def _wanted(self, function: FunctionNode, growth: Growth, *, walked: bool) -> bool:
-        if growth.how == "container" and (_is_emptied(function, growth.path) or self._is_handed_on(function, growth)):
+        if growth.how == "container" and (is_emptied(function, growth.path) or self._is_handed_on(function, growth)):
             return True
         if growth.outlives and (walked or self._is_of_target(growth)):
             return False  # nobody walks these graphs again, or nobody should
@@ -183,9 +209,9 @@ class Growths:
     def _handed(self, flow: Flow, event: CallEvent) -> Iterator[Kept]:
         """``meter.update(loss)``: what the method of the project does with it."""
         for callee in event.targets if len(event.targets) <= MOST_TARGETS else ():
-            if self._flows.is_running(callee) or not callee.facts.words.isdisjoint(_CONVERTING):
+            if self._flows.is_running(callee) or not callee.facts.words.isdisjoint(CONVERTING):
                 continue
-            if not _adds_to_what_outlives(callee):
+            if not adds_to_what_outlives(callee):
                 continue
             found = (kept for growth in tuple(self._flows.flow(callee).growths.values()) if growth.outlives
                      for kept in self._handed_to(flow, event, callee, growth))  # fmt: skip
@@ -195,7 +221,7 @@ class Growths:
         passed = matched(event.arguments, callee, bound=is_bound(event, callee))
         if growth.how == "sum" and not self._calls.states_at(flow.function, event.at) & GRAD:
             return
-        for name in {name for name, _ in growth.names}.intersection(passed):
+        for name in _parameters(callee, growth).intersection(passed):
             value = passed[name]
             given = next((dotted(a.expression) for a in event.arguments if a.value is value), None)
             found = self._judged(flow, event.at, value, {given} if given else set())
@@ -229,19 +255,6 @@ def _is_derived_again(flow: Flow, added: Value) -> bool:
     return False
 
 
-def _is_rebound(function: FunctionNode, loop: frozenset[int] | None, name: str, at: int) -> bool:
-    """Whether a name gets what a call gives between ``backward()`` and a place: another value, perhaps a number."""
-    calls = (e for e in all_of(Call, function.facts.body) if loop is None or e.at in loop)
-    walks = [call.at for call in calls if (dotted(call.function) or "").rpartition(".")[2] in BACKWARD_METHODS]
-    for statement in statements(function.facts.body):
-        if isinstance(statement, Assign) and isinstance(statement.value, Call | Display):
-            place = statement.value.at
-            found = [value for target in statement.targets for value in _assigned_to(target, statement.value, name)]
-            if found and any(walk < place < at for walk in walks) and (loop is None or place in loop):
-                return True
-    return False
-
-
 def _is_computed_loss(flow: Flow, name: str) -> bool:
     """Whether what is called a loss is given by something that is handed in: ``aux_loss = aux(out)``."""
     if not _LOSS.search(name):
@@ -250,83 +263,16 @@ def _is_computed_loss(flow: Flow, name: str) -> bool:
     for statement in statements(flow.function.facts.body):
         if isinstance(statement, Assign):
             for target in statement.targets:
-                found.extend(_assigned_to(target, statement.value, name))
+                found.extend(assigned_to(target, statement.value, name))
     made = [flow.calls.get(value.at) for value in found if isinstance(value, Call)]
     return len(made) == len(found) == 1 and made[0] is not None and made[0].opaque and not made[0].targets
 
 
-def _assigned_to(target: Expression, value: Expression, name: str) -> Iterator[Expression]:
-    """The expressions that an assignment gives to a name; the whole where it is taken apart."""
-    match target, value:
-        case Display(items=targets), Display(items=values) if len(targets) == len(values):
-            for each, given in zip(targets, values, strict=True):
-                yield from _assigned_to(each, given, name)
-        case Display(items=targets), _:
-            if any(dotted(each) == name for each in targets):
-                yield target  # nobody knows of which part
-        case _ if dotted(target) == name:
-            yield value
-        case _:
-            pass
-
-
-def backward_names(function: FunctionNode, loop: frozenset[int] | None) -> set[str]:
-    """The names that ``backward()`` is called on, or that are handed to it, in a function or in one of its loops."""
-    found: set[str] = set()
-    if function.facts.words.isdisjoint(BACKWARD_METHODS):
-        return found
-    for call in all_of(Call, function.facts.body):
-        if loop is not None and call.at not in loop:
-            continue
-        if (name := dotted(call.function)) is not None:
-            owner, _, method = name.rpartition(".")
-            if method in BACKWARD_METHODS:
-                found.add(owner)
-                found.update(dotted(argument.value) or "" for argument in call.arguments)
-    for call in all_of(Call, function.facts.body):  # ``scaler.scale(loss).backward()``
-        if (dotted(call.function) or "").endswith(".scale"):
-            found.update(dotted(argument.value) or "" for argument in call.arguments)
-    return found - {""}
-
-
-def _has_items_set(function: FunctionNode, name: str) -> bool:
-    """Whether items are assigned: ``output["loss"] = output["loss"].detach()``."""
-    assigned = (t for s in statements(function.facts.body) if isinstance(s, Assign) for t in s.targets)
-    return any(isinstance(target, Subscript) and dotted(target.value) == name for target in assigned)
-
-
-def _detached_before(function: FunctionNode, loop: frozenset[int] | None, names: set[str]) -> bool:
-    """Whether one of the names is bound to what it holds without its graph: ``loss = loss.detach()``."""
-    for name, value in scope.assigned(function):
-        if name in names and isinstance(value, Call) and (loop is None or value.at in loop):
-            owner, _, method = (dotted(value.function) or "").rpartition(".")
-            if owner == name and method in _CONVERTING:
-                return True
-    return False
-
-
-def _is_emptied(function: FunctionNode, path: str) -> bool:
-    """Whether a function, or a method beside it, takes out again what is put into a container: a queue."""
-    beside = function.owner.methods if function.owner is not None else ()
-    names = {f"{path}.{method}" for method in ("get", "get_nowait", "pop", "popleft", "clear")}
-    return any(call.callee in names for f in (function, *beside) for call in f.facts.calls)
-
-
-def _adds_to_what_outlives(function: FunctionNode) -> bool:
-    """Whether a function spells that it adds to something other than its own variables."""
-    if not function.facts.words.isdisjoint(CONTAINER_METHODS):
-        return True
-    for statement in statements(function.facts.body):
-        targets = statement.targets if isinstance(statement, Assign) else ()
-        for target in (statement.target,) if isinstance(statement, Augment) else targets:
-            if not isinstance(target, Name) or target.id in function.facts.shared:
-                return True
-    return False
-
-
-def _collects(function: FunctionNode) -> bool:
-    if not function.facts.words.isdisjoint(_COLLECTING):
-        return True
-    if all_of(Comprehension, function.facts.body):
-        return True
-    return any(isinstance(statement, Augment) for statement in statements(function.facts.body))
+def _parameters(callee: FunctionNode, growth: Growth) -> set[str]:
+    """The parameters of a function that it adds, or adds the items of one by one."""
+    names = {name for name, _ in growth.names}
+    if not names or not names <= scope.loop_names(callee, growth.at):
+        return names
+    parameters = callee.facts.parameters
+    numbers = (-origin.at - 1 for origin in growth.added.origins if origin.at < 0 and origin.function is callee)
+    return {parameters[number].name for number in numbers}

@@ -44,8 +44,8 @@ _SWITCHING = re.compile(r"eval|mode|infer|prepare|freeze|load|test", re.I)
 class Misset:
     """A forward in training mode.
 
-    ``why``: the module was ``made``, ``set`` to training mode or ``trained`` in the function, or stands ``beside`` one
-    that is in evaluation mode.
+    ``why``: the module was ``made``, ``set`` to training mode or ``trained`` in the function, ``loaded`` by the
+    constructor, ``handed`` over by a caller that made it, or stands ``beside`` one that is in evaluation mode.
 
     ``place`` is where that happens; ``known`` tells whether the module has layers for which the mode matters.
     """
@@ -105,6 +105,7 @@ class TrainingMode:
                     self._made_here(function, event, module)
                     or self._beside(function, event, module)
                     or self._made_by_constructor(function, event, module)
+                    or self._made_by_caller(function, event, module)
                 )
             if found is not None and found.known is not False:
                 yield found
@@ -115,8 +116,11 @@ class TrainingMode:
             return True
         if function.owner is not None and self._spoken.of(function.owner):
             return True
-        edges = self._calls.callers.get(function, ())
-        return any(self._training.of(edge.caller) or self._holds_trained(edge.caller) for edge in edges)
+        callers = [edge.caller for edge in self._calls.callers.get(function, ())]
+        return any(
+            self._training.of(caller) or self._holds_trained(caller) or "load_state_dict" in caller.facts.words
+            for caller in callers
+        )
 
     def _holds_trained(self, function: FunctionNode) -> bool:
         """Whether a method of a function's object, or its file, puts modules into training mode."""
@@ -195,14 +199,25 @@ class TrainingMode:
 
     def _made_here(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
         """Made in the same function, as all modules are: in training mode; then loaded, and evaluated."""
-        if module.training is not None or module.born is None or module.parameter is not None:
-            return None
-        words = function.facts.words
-        if isinstance(module.target, External) and _LOADERS.search(module.target.name):
-            return None
-        if "load_state_dict" not in words or words & TRAINING_WORDS or self._is_handed_to_switch(function, event):
+        if not _is_made_and_loaded(function, module) or self._is_handed_to_switch(function, event):
             return None
         return Misset(event, "made", None, self._mode_matters(module))
+
+    def _made_by_caller(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
+        """A caller makes the module, loads it, and hands it over; neither has an ``eval`` in it."""
+        if module.parameter in (None, "self") or module.training is not None or _is_given_labels(event):
+            return None
+        if "eval" in function.facts.words or self._is_handed_to_switch(function, event):
+            return None
+        for edge in self._calls.callers.get(function, ()):
+            call = self._flows.flow(edge.caller).calls.get(edge.at)
+            given = self._flows.argument(self._flows.flow(edge.caller), edge.at, module.parameter or "", function)
+            name = next((dotted(a.expression) for a in call.arguments if a.value is given), None) if call else None
+            if name is None or given.kind != "module" or "eval" in edge.caller.facts.words:
+                continue
+            if _is_made_and_loaded(edge.caller, given) and not self._is_switched_by(edge.caller, name, edge.at):
+                return Misset(event, "handed", edge.place, self._mode_matters(given))
+        return None
 
     def _made_by_constructor(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
         """An attribute that the constructor makes and loads, and that nothing in the project ever switches."""
@@ -249,9 +264,13 @@ class TrainingMode:
 
     def _is_handed_to_switch(self, function: FunctionNode, event: CallEvent) -> bool:
         """Whether something that may switch the mode was given the module, or a module that holds it."""
-        root = event.name.partition(".")[0]
+        return self._is_switched_by(function, event.name, event.at)
+
+    def _is_switched_by(self, function: FunctionNode, name: str, at: int) -> bool:
+        """Whether a function may switch the mode of a module by another call than that at a place."""
+        root = name.partition(".")[0]
         for other in self._flows.flow(function).calls.values():
-            if other.at == event.at or root not in {dotted(a.expression) for a in other.arguments}:
+            if other.at == at or root not in {dotted(a.expression) for a in other.arguments}:
                 continue
             below = self._calls.below(other.targets)
             if _SWITCHING.search(other.method) or any("eval" in f.facts.words for f in below):
@@ -304,6 +323,15 @@ class TrainingMode:
     def _is_over_evaluation_data(self, function: FunctionNode, at: int) -> bool:
         loops = (statement for statement in statements(function.facts.body) if isinstance(statement, For))
         return any(_is_over_evaluation_data(loop) and at in _places(loop) for loop in loops)
+
+
+def _is_made_and_loaded(function: FunctionNode, module: Value) -> bool:
+    """Whether a function makes a module and loads its weights, trains nothing, and says nothing of its mode."""
+    if module.training is not None or module.born is None or module.parameter is not None:
+        return False
+    if isinstance(module.target, External) and _LOADERS.search(module.target.name):
+        return False
+    return "load_state_dict" in function.facts.words and function.facts.words.isdisjoint(TRAINING_WORDS)
 
 
 def _is_given_labels(event: CallEvent) -> bool:

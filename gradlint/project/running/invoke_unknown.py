@@ -160,7 +160,13 @@ def _looks_like_model(it: Invocation) -> bool:
     models = it.run.flows.models
     if last in _CALLED and _trains(it.run.function):
         return True
-    return bool(MODEL_NAME.search(last)) or name in models or last in models
+    return bool(MODEL_NAME.search(last)) or name in models or last in models or _stands_for_model(it, name)
+
+
+def _stands_for_model(it: Invocation, name: str) -> bool:
+    """Whether a variable is but another name of a model: ``f = model``."""
+    names = {dotted(value) for value in it.run.flows.bindings.assigned(it.run.function).get(name, ())}
+    return bool(names) and all(other is not None and MODEL_NAME.search(last_part(other)) for other in names)
 
 
 def _trains(function: FunctionNode) -> bool:

@@ -1,0 +1,123 @@
+"""What a function does with the names of what it keeps, as it is written: walks, replaces, detaches, empties."""
+
+from collections.abc import Iterator
+
+from gradlint.model.code import Assign, Augment, Call, Comprehension, Display, Expression, Name, Subscript, dotted
+from gradlint.model.torch_calls import BACKWARD_METHODS, CONTAINER_METHODS
+from gradlint.model.traverse import all_of, statements, within
+from gradlint.project.linking import scope
+from gradlint.project.linking.nodes import FunctionNode
+
+CONVERTING = frozenset({"item", "detach", "data", "tolist", "numpy", "no_grad", "inference_mode", "detach_"})
+_COLLECTING = CONTAINER_METHODS - {"update", "setdefault"}
+_EMPTY = frozenset({"dict", "OrderedDict", "defaultdict"})
+
+
+def backward_names(function: FunctionNode, loop: frozenset[int] | None) -> set[str]:
+    """The names that ``backward()`` is called on, or that are handed to it, in a function or in one of its loops."""
+    found: set[str] = set()
+    if function.facts.words.isdisjoint(BACKWARD_METHODS):
+        return found
+    for call in all_of(Call, function.facts.body):
+        if loop is not None and call.at not in loop:
+            continue
+        if (name := dotted(call.function)) is not None:
+            owner, _, method = name.rpartition(".")
+            if method in BACKWARD_METHODS:
+                found.add(owner)
+                found.update(dotted(argument.value) or "" for argument in call.arguments)
+    for call in all_of(Call, function.facts.body):  # ``scaler.scale(loss).backward()``
+        if (dotted(call.function) or "").endswith(".scale"):
+            found.update(dotted(argument.value) or "" for argument in call.arguments)
+    return found - {""}
+
+
+def is_rebound(function: FunctionNode, loop: frozenset[int] | None, name: str, at: int) -> bool:
+    """Whether a name gets what a call gives between ``backward()`` and a place: another value, perhaps a number."""
+    calls = (e for e in all_of(Call, function.facts.body) if loop is None or e.at in loop)
+    walks = [call.at for call in calls if (dotted(call.function) or "").rpartition(".")[2] in BACKWARD_METHODS]
+    for statement in statements(function.facts.body):
+        if isinstance(statement, Assign) and isinstance(statement.value, Call | Display):
+            place = statement.value.at
+            found = [value for target in statement.targets for value in assigned_to(target, statement.value, name)]
+            if found and any(walk < place < at for walk in walks) and (loop is None or place in loop):
+                return True
+    return False
+
+
+def assigned_to(target: Expression, value: Expression, name: str) -> Iterator[Expression]:
+    """The expressions that an assignment gives to a name; the whole where it is taken apart."""
+    match target, value:
+        case Display(items=targets), Display(items=values) if len(targets) == len(values):
+            for each, given in zip(targets, values, strict=True):
+                yield from assigned_to(each, given, name)
+        case Display(items=targets), _:
+            if any(dotted(each) == name for each in targets):
+                yield target  # nobody knows of which part
+        case _ if dotted(target) == name:
+            yield value
+        case _:
+            pass
+
+
+def is_detached_before(function: FunctionNode, loop: frozenset[int] | None, names: set[str]) -> bool:
+    """Whether one of the names is bound to what it holds without its graph: ``loss = loss.detach()``."""
+    for name, value in scope.assigned(function):
+        if name in names and isinstance(value, Call) and (loop is None or value.at in loop):
+            owner, _, method = (dotted(value.function) or "").rpartition(".")
+            if owner == name and method in CONVERTING:
+                return True
+    return False
+
+
+def has_items_replaced(function: FunctionNode, name: str) -> bool:
+    """Whether items may be put in the place of others: ``output["loss"] = output["loss"].detach()``."""
+    setting = [s for s in statements(function.facts.body) if isinstance(s, Assign) and _sets_item(s, name)]
+    if not setting or not _begins_empty(function, name):
+        return bool(setting)
+    of_itself = (each for s in setting for each in (s.value, *scope.iterables(function, s.value.at)))
+    return any(dotted(part) == name for each in of_itself for part in within(each))
+
+
+def _sets_item(statement: Assign, name: str) -> bool:
+    return any(isinstance(target, Subscript) and dotted(target.value) == name for target in statement.targets)
+
+
+def _begins_empty(function: FunctionNode, name: str) -> bool:
+    """Whether all that a name is ever given is a new container with nothing in it."""
+    given = [value for path, value in scope.assigned(function) if path == name]
+    return bool(given) and all(map(_is_empty, given))
+
+
+def _is_empty(value: Expression) -> bool:
+    if isinstance(value, Call):
+        return (dotted(value.function) or "").rpartition(".")[2] in _EMPTY and not any(a.stars for a in value.arguments)
+    return isinstance(value, Display) and not value.items
+
+
+def is_emptied(function: FunctionNode, path: str) -> bool:
+    """Whether a function, or a method beside it, takes out again what is put into a container: a queue."""
+    beside = function.owner.methods if function.owner is not None else ()
+    names = {f"{path}.{method}" for method in ("get", "get_nowait", "pop", "popleft", "clear")}
+    return any(call.callee in names for f in (function, *beside) for call in f.facts.calls)
+
+
+def adds_to_what_outlives(function: FunctionNode) -> bool:
+    """Whether a function spells that it adds to something other than its own variables."""
+    if not function.facts.words.isdisjoint(CONTAINER_METHODS):
+        return True
+    for statement in statements(function.facts.body):
+        targets = statement.targets if isinstance(statement, Assign) else ()
+        for target in (statement.target,) if isinstance(statement, Augment) else targets:
+            if not isinstance(target, Name) or target.id in function.facts.shared:
+                return True
+    return False
+
+
+def collects(function: FunctionNode) -> bool:
+    """Whether a function spells that it puts something into a container, or adds something up."""
+    if not function.facts.words.isdisjoint(_COLLECTING):
+        return True
+    if all_of(Comprehension, function.facts.body):
+        return True
+    return any(isinstance(statement, Augment) for statement in statements(function.facts.body))
