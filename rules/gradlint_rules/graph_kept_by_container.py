@@ -375,6 +375,24 @@ class Net(LightningModule):
         self.outputs.clear()
 ```
 
+### what is returned beside the loss that a trainer walks
+```python
+from transformers import Trainer
+
+class Weighted(Trainer):
+    history = []
+
+    def losses(self, model, inputs):
+        outputs = model(inputs)
+        loss = outputs.square().mean()
+        return loss, {"loss": loss.item(), "size": len(outputs)}
+
+    def compute_loss(self, model, inputs, return_outputs=False):
+        loss, metrics = self.losses(model, inputs)
+        self.history.append(metrics)
+        return (loss, metrics) if return_outputs else loss
+```
+
 ### numbers, decisions, detached
 ```python
 def train(model, criterion, optimizer, batches):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 
-from gradlint.model.code import Assign, Call, Expression, dotted
+from gradlint.model.code import Assign, Call, Display, Expression, dotted
 from gradlint.model.inference_names import TEST_FILE
 from gradlint.model.torch_calls import (
     BACKWARD_METHODS,
@@ -16,7 +16,7 @@ from gradlint.model.torch_calls import (
     TRAINING_WORDS,
 )
 from gradlint.model.torch_names import WALKED_HOOKS
-from gradlint.model.traverse import statements, within
+from gradlint.model.traverse import statements
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking import scope
@@ -131,7 +131,8 @@ class Growths:
         """The names of what a framework is given to run ``backward()`` on."""
         if not self._is_walked_by_framework(function):
             return set()
-        return {name for value in returned(function) for part in within(value) if (name := dotted(part)) is not None}
+        outcomes = (outcome for value in returned(function) for outcome in scope.outcomes(value))
+        return {name for outcome in outcomes if (name := dotted(_loss_in(outcome))) is not None}
 
     def _may_keep(self, function: FunctionNode) -> bool:
         """Whether a function that has no ``backward()`` of its own may keep graphs; told without running it."""
@@ -253,6 +254,18 @@ def _is_derived_again(flow: Flow, added: Value) -> bool:
             if any(value is not None and value.origins & added.origins for value in given):
                 return True
     return False
+
+
+def _loss_in(outcome: Expression) -> Expression:
+    """The loss in what is returned: itself, the first of ``(loss, outputs)``, or that of ``{"loss": loss}``."""
+    match outcome:
+        case Display(kind="tuple", items=(first, *_)):
+            return first
+        case Display(kind="dict", keys=keys, items=items):
+            named = (item for key, item in zip(keys, items, strict=True) if getattr(key, "value", None) == "loss")
+            return next(named, outcome)
+        case _:
+            return outcome
 
 
 def _is_computed_loss(flow: Flow, name: str) -> bool:
