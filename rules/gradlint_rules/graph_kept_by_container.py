@@ -281,7 +281,7 @@ import torch
 class LightningModule(torch.nn.Module):
     def fit(self, batches):
         for number, batch in enumerate(batches):
-            self.training_step(batch, number).backward()
+            self.training_step(batch, number)["loss"].backward()
 ```
 ```python
 from pytorch_lightning import LightningModule
@@ -297,7 +297,7 @@ class Net(LightningModule):
         images, labels = batch
         loss = nn.functional.mse_loss(self.layer(images), labels)
         self.losses.append(loss)  # GL103
-        return loss
+        return {"loss": loss, "size": len(images)}
 
 # run: net = Net(); net.fit(batches)
 # shows: net.losses[0].grad_fn is not None

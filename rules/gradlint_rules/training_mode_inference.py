@@ -62,8 +62,8 @@ its running statistics with it: evaluation changes the model. With a batch of on
 A warning needs a model that is known to have such layers, and one of four things in the same
 function: it is made and loaded there (or by who hands it over), it is put into training mode there,
 it is trained there before it is run on other data, or another model is put into evaluation mode
-there and this one is not. For a model whose layers are not known this is advice, off by default: without dropout and
-batch norm the mode makes no difference.
+there and this one is not. For a model whose layers are not known this is advice, off by default:
+without dropout and batch norm the mode makes no difference.
 """
 
 from collections.abc import Iterator
