@@ -238,6 +238,41 @@ def train(model, criterion, optimizer, batches):
 # shows: history[0]["loss"].grad_fn is not None
 ```
 
+### in a dict that comes back beside the loss
+```python
+class Trainer:
+    def __init__(self, model, criterion, optimizer):
+        self.model, self.criterion, self.optimizer = model, criterion, optimizer
+        self.history, self.numbers = [], []
+
+    def loss_and_metrics(self, images, labels):
+        loss = self.criterion(self.model(images), labels)
+        return loss, {"loss": loss.clone()}
+
+    def loss_and_numbers(self, images, labels):
+        loss = self.criterion(self.model(images), labels)
+        return loss, {"loss": loss.item()}
+
+    def train(self, batches):
+        for images, labels in batches:
+            loss, metrics = self.loss_and_metrics(images, labels)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            self.history.append(metrics)  # GL103
+
+    def train_quietly(self, batches):
+        for images, labels in batches:
+            loss, metrics = self.loss_and_numbers(images, labels)
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            self.numbers.append(metrics)
+
+# run: trainer = Trainer(model, criterion, optimizer); trainer.train(batches); trainer.train_quietly(batches)
+# shows: trainer.history[0]["loss"].grad_fn is not None and isinstance(trainer.numbers[0]["loss"], float)
+```
+
 ### item by item, by a method
 ```python
 from collections import defaultdict

@@ -242,5 +242,8 @@ def _returned_item(it: Invocation, item: Value, into: frozenset[Origin]) -> Valu
         return replace(item, origins=NOTHING, parameter=None)
     own = {origin for origin in item.origins if origin.at < 0}
     if own or item.origins or (item.kind == "unknown" and item.tensor != PLAIN):
-        return _with_flags(it, it.fresh(into), item)
+        fresh = it.fresh(into)
+        # ``return loss, {"loss": loss}``: what the callee has made is a dict for the caller, too.
+        made = item.kind == "container" and item.parameter is None
+        return replace(fresh, kind="container") if made else _with_flags(it, fresh, item)
     return item
