@@ -463,6 +463,12 @@ def second(path, images):
     predict(net, images)
     return net
 
+class TestPredict:
+    def test_shape(self, path, images):
+        net = Classifier()
+        net.load_state_dict(torch.load(path))
+        assert predict(net, images).shape == (64,)
+
 # run: torch.save(Classifier().state_dict(), "handed.pt")
 # run: nets = [first("handed.pt", images), second("handed.pt", images)]
 # shows: all(net.norm.num_batches_tracked == 0 for net in nets)

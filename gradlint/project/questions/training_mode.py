@@ -12,6 +12,7 @@ from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.model.torch_tensors import LABELS
 from gradlint.model.traverse import all_expressions, statements, within
 from gradlint.project.grad_states.calls import CallGraph
+from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.effects import GRAD, INFERENCE, NO_GRAD
 from gradlint.project.linking import scope
 from gradlint.project.linking.bindings import owner_class
@@ -210,14 +211,23 @@ class TrainingMode:
         if "eval" in function.facts.words or self._is_handed_to_switch(function, event):
             return None
         for edge in self._calls.callers.get(function, ()):
-            call = self._flows.flow(edge.caller).calls.get(edge.at)
-            given = self._flows.argument(self._flows.flow(edge.caller), edge.at, module.parameter or "", function)
-            name = next((dotted(a.expression) for a in call.arguments if a.value is given), None) if call else None
-            if name is None or given.kind != "module" or "eval" in edge.caller.facts.words:
-                continue
-            if _is_made_and_loaded(edge.caller, given) and not self._is_switched_by(edge.caller, name, edge.at):
+            given = self._loaded_by_caller(function, edge, module.parameter or "")
+            if given is not None:
                 return Misset(event, "handed", edge.place, self._mode_matters(given))
         return None
+
+    def _loaded_by_caller(self, function: FunctionNode, edge: Edge, parameter: str) -> Value | None:
+        """The module that a call hands over, if the caller has made and loaded it and never switches its mode."""
+        caller = edge.caller
+        if "load_state_dict" not in caller.facts.words or "eval" in caller.facts.words or caller.is_test:
+            return None
+        flow = self._flows.flow(caller)
+        given = self._flows.argument(flow, edge.at, parameter, function)
+        call = flow.calls.get(edge.at)
+        name = next((dotted(a.expression) for a in call.arguments if a.value is given), None) if call else None
+        if name is None or given.kind != "module" or not _is_made_and_loaded(caller, given):
+            return None
+        return None if self._is_switched_by(caller, name, edge.at) else given
 
     def _made_by_constructor(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
         """An attribute that the constructor makes and loads, and that nothing in the project ever switches."""
