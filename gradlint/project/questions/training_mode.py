@@ -1,7 +1,6 @@
 """Where a module is evaluated that was never put into evaluation mode."""
 
 import re
-from collections import defaultdict
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
@@ -17,11 +16,12 @@ from gradlint.project.grad_states.effects import GRAD, INFERENCE, NO_GRAD
 from gradlint.project.linking import scope
 from gradlint.project.linking.bindings import owner_class
 from gradlint.project.linking.layers import Layers
-from gradlint.project.linking.memos import Memo, Table
+from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.questions.destiny import Destinies
 from gradlint.project.questions.inference import Inference
 from gradlint.project.questions.reaching import Reaching
+from gradlint.project.questions.switches import Switches
 from gradlint.project.running.flow import CallEvent, module_of
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Value
@@ -36,9 +36,7 @@ _MEANT = re.compile(
 )
 # What comes out of these has been put into evaluation mode already, or may have been.
 _LOADERS = re.compile(r"from_pretrained|(^|\.)load(_\w+)?$")
-_SWITCHES = frozenset({"eval", "train", "training"})
 _SPEAKING = frozenset({"train", "eval", "load_state_dict"}) | TRAINING_WORDS
-_SWITCHING = re.compile(r"eval|mode|infer|prepare|freeze|load|test", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +68,7 @@ class TrainingMode:
         self._layers = layers
         self._training = Reaching("switching", flows.linker, calls, lambda words: "train" in words)
         self._spoken: Memo[ClassNode, frozenset[str]] = Memo(flows.linker.dependencies, self._find_spoken, frozenset())
-        self._switched: Table[str, list[tuple[FunctionNode, str]]] = Table(
-            flows.linker.dependencies,
-            "switched",
-            self._find_switched,
-            lambda found: (function for function, _ in found),
-        )
+        self._switches = Switches(calls, flows)
 
     def of(self, function: FunctionNode) -> Iterator[Misset]:
         """The forwards of a function that evaluate in training mode, the first of each module."""
@@ -130,11 +123,7 @@ class TrainingMode:
 
     def _find_spoken(self, cls: ClassNode) -> frozenset[str]:
         """The words of modes, and of loading weights, that the methods of a class's objects say."""
-        return frozenset[str]().union(*(method.facts.words & _SPEAKING for method in self._family(cls)))
-
-    def _family(self, cls: ClassNode) -> set[FunctionNode]:
-        """The methods of a class and of all that it derives from."""
-        return {m for c in self._flows.linker.ancestors(cls) if isinstance(c, ClassNode) for m in c.methods}
+        return frozenset[str]().union(*(method.facts.words & _SPEAKING for method in self._switches.family(cls)))
 
     def _may_evaluate(self, function: FunctionNode) -> bool:
         owner = function.owner
@@ -173,7 +162,7 @@ class TrainingMode:
         """A caller puts the module into training mode, and calls; nobody on the way has an ``eval`` in it."""
         if module.parameter in (None, "self") or module.training is not None or "eval" in function.facts.words:
             return None
-        if self._is_handed_to_switch(function, event) or not self._evaluates(function, event.at):
+        if self._switches.handed(function, event) or not self._evaluates(function, event.at):
             return None
         if _is_given_labels(event):
             return None
@@ -187,20 +176,17 @@ class TrainingMode:
         """Trained in the same function, which then runs it on data to evaluate on and has no ``eval`` in it."""
         if "eval" in function.facts.words or not self._is_over_evaluation_data(function, event.at):
             return None
-        if function.facts.words.isdisjoint(TRAINING_WORDS) or self._is_handed_to_switch(function, event):
+        if function.facts.words.isdisjoint(TRAINING_WORDS) or self._switches.handed(function, event):
             return None
         same = (e for e in self._flows.flow(function).calls.values() if e.forward and e.name == event.name)
         place = next((e.at for e in same if self._calls.states_at(function, e.at) & GRAD), None)
-        if place is None or self._is_switched_by_caller(function):
+        if place is None or self._switches.above(function):
             return None
         return Misset(event, "trained", function.place(place), self._mode_matters(module))
 
-    def _is_switched_by_caller(self, function: FunctionNode) -> bool:
-        return any("eval" in caller.facts.words for caller in self._calls.above(function))
-
     def _made_here(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
         """Made in the same function, as all modules are: in training mode; then loaded, and evaluated."""
-        if not _is_made_and_loaded(function, module) or self._is_handed_to_switch(function, event):
+        if not _is_made_and_loaded(function, module) or self._switches.handed(function, event):
             return None
         return Misset(event, "made", None, self._mode_matters(module))
 
@@ -208,7 +194,7 @@ class TrainingMode:
         """A caller makes the module, loads it, and hands it over; neither has an ``eval`` in it."""
         if module.parameter in (None, "self") or module.training is not None or _is_given_labels(event):
             return None
-        if "eval" in function.facts.words or self._is_handed_to_switch(function, event):
+        if "eval" in function.facts.words or self._switches.handed(function, event):
             return None
         for edge in self._calls.callers.get(function, ()):
             given = self._loaded_by_caller(function, edge, module.parameter or "")
@@ -227,7 +213,7 @@ class TrainingMode:
         name = next((dotted(a.expression) for a in call.arguments if a.value is given), None) if call else None
         if name is None or given.kind != "module" or not _is_made_and_loaded(caller, given):
             return None
-        return None if self._is_switched_by(caller, name, edge.at) else given
+        return None if self._switches.within(caller, name, edge.at) else given
 
     def _made_by_constructor(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
         """An attribute that the constructor makes and loads, and that nothing in the project ever switches."""
@@ -247,45 +233,10 @@ class TrainingMode:
         own = result is not None and result.result.kind == "module" and result.result.born is not None
         if not own or "load_state_dict" not in constructor.facts.words or module.training is not None:
             return None
-        if self._is_switched_anywhere(cls, name.removeprefix("self.")):
+        if self._switches.anywhere(cls, name.removeprefix("self.")):
             return None
         place = constructor.place(call.at)
         return Misset(event, "loaded", place, self._mode_matters(module))
-
-    def _is_switched_anywhere(self, cls: ClassNode, attribute: str) -> bool:
-        """Whether a method of the class switches modes, or somebody switches an attribute of that name."""
-        if any(not _SWITCHES.isdisjoint(method.facts.words) for method in self._family(cls)):
-            return True
-        for f, name in self._switched.get(attribute, ()):
-            own = f.owner is not None and f.owner is not cls
-            if not (own and name.startswith("self.")):
-                return True
-        return False
-
-    def _find_switched(self) -> dict[str, list[tuple[FunctionNode, str]]]:
-        """Where modes are switched, by each part of the name that they are switched by."""
-        found: dict[str, list[tuple[FunctionNode, str]]] = defaultdict(list)
-        for module in self._flows.linker.modules:
-            for f in module.functions:
-                for name in (c.callee for c in f.facts.calls if c.method in _SWITCHES):
-                    for part in dict.fromkeys(name.split(".")):
-                        found[part].append((f, name))
-        return found
-
-    def _is_handed_to_switch(self, function: FunctionNode, event: CallEvent) -> bool:
-        """Whether something that may switch the mode was given the module, or a module that holds it."""
-        return self._is_switched_by(function, event.name, event.at)
-
-    def _is_switched_by(self, function: FunctionNode, name: str, at: int) -> bool:
-        """Whether a function may switch the mode of a module by another call than that at a place."""
-        root = name.partition(".")[0]
-        for other in self._flows.flow(function).calls.values():
-            if other.at == at or root not in {dotted(a.expression) for a in other.arguments}:
-                continue
-            below = self._calls.below(other.targets)
-            if _SWITCHING.search(other.method) or any("eval" in f.facts.words for f in below):
-                return True
-        return f"{root}.eval" in {call.callee for call in function.facts.calls}
 
     def _beside(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
         """Another module was put into evaluation mode by this function, and nobody does it for this one."""
@@ -301,20 +252,9 @@ class TrainingMode:
             return None
         if self._is_made_of(function, name, evaluated):
             return None
-        if not self._mode_matters(module) and not self._is_switched_elsewhere(function, name, evaluated):
+        if not self._mode_matters(module) and not self._switches.together(function, name, evaluated):
             return None  # perhaps the same module under another name
         return Misset(event, "beside", function.place(min(evaluated.values())), True)
-
-    def _is_switched_elsewhere(self, function: FunctionNode, name: str, others: Collection[str]) -> bool:
-        """Whether another method puts this module and one of the others into training mode, each by its name."""
-        methods = function.owner.methods if function.owner is not None and name.startswith("self.") else ()
-        for method in methods:
-            switched = {
-                call.callee.removesuffix(".train") for call in method.facts.calls if call.callee.endswith(".train")
-            }
-            if name in switched and not switched.isdisjoint(others):
-                return True
-        return False
 
     def _is_made_of(self, function: FunctionNode, name: str, evaluated: Collection[str]) -> bool:
         """``parallel = DataParallel(model); model.eval()``: a module under two names, or one that holds the other."""
