@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from gradlint.model.code import Call, dotted
+from gradlint.model.code import dotted
 from gradlint.model.facts import CallFact
-from gradlint.model.traverse import all_of
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import FunctionNode
-from gradlint.project.linking.scope import is_static
+from gradlint.project.linking.scope import is_static, own_call_at
 
 CalledBy = Callable[[FunctionNode, str], Iterable[tuple[FunctionNode, bool]]]
 _FARTHEST = 3  # handed on from function to function
@@ -61,7 +60,7 @@ class Callbacks:
 
 def _parameter(function: FunctionNode, at: int, name: str, callee: FunctionNode) -> str | None:
     """The parameter of ``callee`` that gets the argument spelt ``name`` of the call at a place."""
-    call = next((e for e in all_of(Call, function.facts.body) if e.at == at), None)
+    call = own_call_at(function, at)
     bound = callee.owner is not None and not is_static(callee)
     positional = [p.name for p in callee.facts.parameters if p.kind == "positional"][1 if bound else 0 :]
     for index, argument in enumerate(call.arguments if call is not None else ()):

@@ -15,9 +15,10 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.facts import CallFact
-from gradlint.model.traverse import all_of, statements
+from gradlint.model.traverse import statements
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
+from gradlint.project.linking.scope import own_call_at
 
 Choice = tuple[FunctionNode, str]  # a dotted name, and the function it is looked up in
 
@@ -39,10 +40,9 @@ def chosen_by_attribute(bindings: Bindings, cls: ClassNode, name: str) -> Iterat
 
 def chosen_by_key(bindings: Bindings, function: FunctionNode, call: CallFact) -> Iterator[Choice]:
     """The names that a call takes one of out of a table, which it looks up in place."""
-    found = (e for e in all_of(Call, function.facts.body) if e.at == call.at)
-    table = next((e.function.value for e in found if isinstance(e.function, Subscript)), None)
-    if table is not None:
-        yield from _items(bindings, function, table)
+    made = own_call_at(function, call.at)
+    if made is not None and isinstance(made.function, Subscript):
+        yield from _items(bindings, function, made.function.value)
 
 
 def _names(bindings: Bindings, where: FunctionNode, value: Expression) -> Iterator[Choice]:

@@ -14,6 +14,7 @@ from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.linking.returns import returned
+from gradlint.project.linking.scope import own_call_at
 from gradlint.project.linking.views import View
 
 _PLAIN_BASES = frozenset({"object", "ABC", "Generic", "Protocol", "Function"})  # torch.autograd's has ``forward`` too
@@ -180,7 +181,7 @@ class Modules:
 
     def _is_frozen_parameter(self, method: FunctionNode, at: int) -> bool:
         """``nn.Parameter(window, requires_grad=False)``."""
-        made = _call_at(method, at)
+        made = own_call_at(method, at)
         flags = [a.value for a in made.arguments if a.keyword == "requires_grad"] if made is not None else []
         defaults = {p.name: p.default for p in method.facts.parameters}
         values = [defaults.get(flag.id) if isinstance(flag, Name) else flag for flag in flags]
@@ -203,7 +204,7 @@ class Modules:
             return False
         if not self.has_parameters(cls) or self.has_parameters(cls, beside_handed=True):
             return self.has_parameters(cls)
-        made = _call_at(method, at)
+        made = own_call_at(method, at)
         return made is None or self._may_take(cls, made.arguments)
 
     def _may_take(self, cls: ClassNode, arguments: tuple[Argument, ...]) -> bool:
@@ -280,10 +281,6 @@ class Modules:
         used = (e for e in all_of(Name, method.facts.body) if e.id in names)
         stored = {t.at for s in statements(method.facts.body) if isinstance(s, Assign) for t in s.targets}
         return bool(names) and all(name.at in owners or name.at in stored for name in used)
-
-
-def _call_at(method: FunctionNode, at: int) -> Call | None:
-    return next((e for e in all_of(Call, method.facts.body) if e.at == at), None)
 
 
 def _is_module(base: str) -> bool:

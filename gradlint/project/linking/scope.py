@@ -209,6 +209,11 @@ def call_at(function: FunctionNode, at: int) -> Call | None:
     return next(found, None)
 
 
+def own_call_at(function: FunctionNode, at: int) -> Call | None:
+    """The call at a place of a function's own body, the decorators and defaults of what it defines left out."""
+    return next((call for call in all_of(Call, function.facts.body) if call.at == at), None)
+
+
 def imports_torch(function: FunctionNode) -> bool:
     """Whether the function's module imports something of torch."""
     bodies = (function.module.body, function)
@@ -330,17 +335,17 @@ def innermost_loop(function: FunctionNode, at: int) -> frozenset[int] | None:
     return found
 
 
-def iterables(function: FunctionNode, at: int) -> Iterator[Expression]:
-    """What the ``for`` loops around a place go over."""
+def loops_around(function: FunctionNode, at: int) -> Iterator[For]:
+    """The ``for`` loops around a place."""
     for statement in statements(function.facts.body):
         if isinstance(statement, For) and at in _places(statement.body):
-            yield statement.iterable
+            yield statement
 
 
 def loop_names(function: FunctionNode, at: int) -> frozenset[str]:
     """The variables of the ``for`` loops around a place."""
-    loops = (s for s in statements(function.facts.body) if isinstance(s, For) and at in _places(s.body))
-    return frozenset(part.id for loop in loops for part in within(loop.target) if isinstance(part, Name))
+    targets = (loop.target for loop in loops_around(function, at))
+    return frozenset(part.id for target in targets for part in within(target) if isinstance(part, Name))
 
 
 def in_each_round(function: FunctionNode, at: int) -> bool:

@@ -91,9 +91,8 @@ class Growths:
         loop = scope.innermost_loop(flow.function, at)
         if not added.tensor & COMPUTED or _is_derived_again(flow, added):
             return None
-        if is_detached_before(flow.function, loop, names) or any(
-            has_items_replaced(flow.function, name) for name in names
-        ):
+        replaced = any(has_items_replaced(flow.function, name) for name in names)
+        if replaced or is_detached_before(flow.function, loop, names):
             return None  # on one way at least, or in part
         if any(is_rebound(flow.function, loop, name, at) for name in names):
             return None
@@ -187,14 +186,10 @@ class Growths:
         destiny = self._destinies.of(function, growth.at)
         if destiny.trained:
             return True
-        if walked:
-            return destiny.returned and self._is_forward_of_module(function)
+        if walked:  # callers train on what a ``forward`` gives, though it derives a part of it: forces of energies
+            return destiny.returned and self._calls.modules.is_forward(function)
         made_array = any(becomes_array(how) for _, how in destiny.reads)
         return made_array or not (destiny.only_read or destiny.dropped)
-
-    def _is_forward_of_module(self, function: FunctionNode) -> bool:
-        """Whether callers train on what a function gives, though it derives a part of it itself: forces of energies."""
-        return function.facts.name == "forward" and self._calls.modules.has_method(function)
 
     def _is_handed_on(self, function: FunctionNode, growth: Growth) -> bool:
         """Whether the container is given to a function that leaves it with other objects, which may train on it."""

@@ -75,8 +75,8 @@ def has_items_replaced(function: FunctionNode, name: str) -> bool:
     setting = [s for s in statements(function.facts.body) if isinstance(s, Assign) and _sets_item(s, name)]
     if not setting or not _begins_empty(function, name):
         return bool(setting)
-    of_itself = (each for s in setting for each in (s.value, *scope.iterables(function, s.value.at)))
-    return any(dotted(part) == name for each in of_itself for part in within(each))
+    iterables = (loop.iterable for s in setting for loop in scope.loops_around(function, s.value.at))
+    return any(dotted(part) == name for each in (*(s.value for s in setting), *iterables) for part in within(each))
 
 
 def _sets_item(statement: Assign, name: str) -> bool:
