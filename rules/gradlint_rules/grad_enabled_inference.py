@@ -1430,14 +1430,26 @@ def detect(paths):
 
 ### an object that is called, of a class that says nothing of inference
 ```python
-class Step:
+import torch
+
+class NoiseProcess:
     def __init__(self, unet, scheduler):
         self.unet, self.scheduler = unet, scheduler
 
-    def __call__(self, image, steps):
+    def __call__(self, shape, steps):
+        image = torch.randn(shape)
         for step in self.scheduler.steps(steps):
-            image = self.scheduler.step(self.unet(image), step, image)
+            noise = self.unet(image)
+            image = self.scheduler.step(noise, step, image)
         return image
+
+class Scheduler:
+    def steps(self, count):
+        return range(count)
+
+    def step(self, noise, step, image):
+        self.last = noise
+        return image - 0.1 * noise
 ```
 
 ### hooks of Lightning

@@ -357,7 +357,9 @@ class Weighted(Trainer):
         outputs = model(inputs)
         loss = outputs.square().mean()
         self.history.append(loss)  # GL103
-        return (loss, outputs) if return_outputs else loss
+        if return_outputs:
+            return loss, outputs
+        return loss.clone()
 
 # run: import torch; trainer = Weighted(); trainer.training_step(torch.nn.Linear(4, 1), torch.ones(2, 4))
 # shows: trainer.history[0].grad_fn is not None
