@@ -312,6 +312,26 @@ class Remembering(nn.Module):
 # run: Remembering()(images)
 ```
 
+### replaced, and asked only where it is
+```python
+import torch
+from torch import nn
+
+class Remembering(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        self.register_buffer("last", torch.zeros(2))
+
+    def forward(self, x):
+        x = x.to(self.last.device).reshape(-1, self.last.size(-1))
+        self.last = self.layer(x)
+        return self.last
+
+# run: module = Remembering()
+# run: module(images).sum().backward(), module(images).sum().backward()
+```
+
 ### a parameter, a number
 ```python
 import torch

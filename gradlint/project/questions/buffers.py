@@ -16,7 +16,7 @@ from gradlint.model.code import (
     Subscript,
     dotted,
 )
-from gradlint.model.torch_calls import CONTAINER_METHODS, SETTINGS_NAME
+from gradlint.model.torch_calls import CONTAINER_METHODS, LOOKING, SETTINGS_NAME
 from gradlint.model.traverse import all_of, statements, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD
@@ -206,7 +206,13 @@ def _made_of_data(method: FunctionNode) -> Iterator[str]:
 def _goes_on(function: FunctionNode, at: int, path: str) -> bool:
     """``self.mean[:] = 0.9 * self.mean + ...``: what is assigned to items is computed from what was there."""
     found = (s.value for s in statements(function.facts.body) if isinstance(s, Assign) and s.targets[0].at == at)
-    return any(dotted(part) == path for value in found for part in within(value))
+    return any(_goes_into(path, list(within(value))) for value in found)
+
+
+def _goes_into(path: str, parts: Sequence[Expression]) -> bool:
+    """Whether what a name holds is part of an expression; of ``x.to(self.mean.device)`` it is not."""
+    asked = {part.value.at for part in parts if isinstance(part, Attribute) and part.name in LOOKING}
+    return any(dotted(part) == path and part.at not in asked for part in parts)
 
 
 def _is_average(function: FunctionNode, at: int, path: str) -> bool:
@@ -256,7 +262,7 @@ def _written(
             case Assign(targets=(Attribute() as target,), value=value):
                 path = dotted(target)
                 stored = flow.attributes.get((target.at, True))
-                if path and stored and stored.stored and any(dotted(p) == path for p in _closure(bound, value)):
+                if path and stored and stored.stored and _goes_into(path, _closure(bound, value)):
                     yield target.at, path, stored.stored
             case Assign(targets=(Subscript(value=holder, at=at),), value=value):
                 path, change = dotted(_holder(holder)), flow.changes.get(at)
@@ -264,7 +270,7 @@ def _written(
                 if path is None or given is None:
                     continue
                 whole = given.kind == "tensor" or given.own_memory  # a part of a tuple may be anything
-                if whole or any(dotted(part) == path for part in within(value)):
+                if whole or _goes_into(path, list(within(value))):
                     yield at, path, given
             case Augment(target=target):
                 path = dotted(_holder(target))
