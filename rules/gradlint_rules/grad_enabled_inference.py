@@ -1241,6 +1241,30 @@ def train(net, optimizer, criterion, train_loader, val_loader, epochs):
 # keeps: > 0 bytes
 ```
 
+### data beside what is detached, in one dict
+```python
+import torch
+from torch import nn
+
+class Detector(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(8, 3)
+
+    def forward(self, inputs):
+        return {"points": inputs["points"], "scores": self.layer(inputs["points"])}
+
+def evaluate_one_epoch(net, batches):
+    net.eval()
+    for batch in batches:
+        found = net({"points": batch})  # GL101
+        scores = found["scores"].detach().cpu().numpy()
+        print(scores.max(), found["points"].cpu().numpy().shape)
+
+# run: evaluate_one_epoch(Detector(), [torch.ones(2, 8)])
+# keeps: > 0 bytes
+```
+
 ## Silent
 
 ### a guard in the caller

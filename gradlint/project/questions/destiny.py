@@ -44,8 +44,12 @@ class Destiny:
 
     @property
     def meets_numpy(self) -> bool:
-        """It becomes an array as it is, which raises for a graph: whoever runs this has none."""
-        return any(how == "numpy" for _, how in self.reads)
+        """It becomes an array as it is, which raises for a graph: whoever runs this has none.
+
+        Where other parts of it are detached before that, those have a graph, and what is not is data beside them.
+        """
+        found = {how for _, how in self.reads}
+        return "numpy" in found and "detach().numpy" not in found
 
 
 def becomes_array(how: str) -> bool:
