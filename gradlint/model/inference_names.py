@@ -49,7 +49,7 @@ SERVICE_DECORATOR = re.compile(
 )
 # Files in which torch is not what a model is made of.
 OTHER_FRAMEWORKS = frozenset(
-    {"tensorflow", "keras", "jax", "flax", "paddle", "mxnet", "mindspore", "tflearn", "onnxruntime", "haiku"}
+    "tensorflow keras jax flax paddle mxnet mindspore tflearn onnxruntime haiku caffe2".split()
 )
 TORCH_PACKAGES = frozenset(
     (

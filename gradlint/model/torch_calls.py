@@ -102,14 +102,15 @@ SCALER = re.compile(r"(^|[._])(\w*_)?(amp|scaler)(_\w+)?$", re.I)
 ENGINE = re.compile(r"(^|[._])(\w*_)?(accelerator|fabric|engine|deepspeed|scaler)$|^self$", re.I)
 # Modules without parameters that keep nothing to speak of: a call of one is no forward worth a guard.
 TRIVIAL_MODULES = re.compile(
-    r"^torch\.nn\.(modules\.\w+\.)?(\w*Loss(2d)?|ReLU\w*|LeakyReLU|Sigmoid|Tanh|Softmax\w*|LogSoftmax|GELU|SiLU|ELU|Softplus"
-    r"|Dropout\w*|Flatten|Unflatten|Identity|\w*Pool\d?d|Upsampl\w+|PixelShuffle|ZeroPad\w*|\w*Pad\dd|Fold|Unfold"
-    r"|CosineSimilarity|PairwiseDistance|Hardtanh|Threshold)$"
+    r"^torch\.nn\.(modules\.\w+\.)?(\w*Loss(2d)?|ReLU\w*|LeakyReLU|RReLU|(Log)?Sigmoid|Tanh|Softmax\w*|LogSoftmax|[A-Z]?ELU"
+    r"|SiLU|GLU|Mish|Soft(plus|sign|min)|Hard(tanh|swish|sigmoid)|\w+shrink|\w*Dropout\w*|Flatten|Unflatten|Identity"
+    r"|\w*Pool\d?d|MaxUnpool\dd|Upsampl\w+|Pixel(Uns|S)huffle|ChannelShuffle|ZeroPad\w*|\w*Pad\dd|Fold|Unfold"
+    r"|CosineSimilarity|PairwiseDistance|LocalResponseNorm|CrossMapLRN2d|Threshold)$"
 )
 # What of torch.nn has no parameters, functions included.
 PARAMETER_FREE = re.compile(
-    TRIVIAL_MODULES.pattern.removesuffix("$") + r"$|^torch\.nn\.(functional|init|utils)\.|^torch\.nn\.Module(\.\w+)?$"
-    r"|^torch(audio|vision)\.(transforms|functional)\."
+    r"(?!.*(AdaptiveLogSoftmax|LinearCrossEntropy))" + TRIVIAL_MODULES.pattern.removesuffix("$") + r"$"
+    r"|^torch\.nn\.(functional|init|utils)\.|^torch\.nn\.Module(\.\w+)?$|^torch(audio|vision)\.(transforms|functional)\."
 )
 # What only holds other modules.
 MODULE_CONTAINERS = re.compile(r"^torch\.nn\.(modules\.container\.)?(Sequential|ModuleList|ModuleDict)$")

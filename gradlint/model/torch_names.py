@@ -52,7 +52,7 @@ MODULE_CLASSES = re.compile(
 )
 LIGHTNING_ROOTS = ("pytorch_lightning", "lightning", "lightning.pytorch", "lightning_fabric")
 
-# Methods that the framework calls under no_grad or inference_mode: base class name -> method names.
+# Methods that the framework calls under no_grad or inference_mode: base class name, or its package -> method names.
 # Lightning: ``loops/evaluation_loop.py`` and ``prediction_loop.py`` (decorated with ``_no_grad_context``).
 # Transformers: ``Trainer.prediction_step`` guards itself, ``evaluation_loop`` calls what overrides it likewise.
 # MMEngine: ``runner/loops.py`` (``ValLoop.run_iter`` and ``TestLoop.run_iter`` are under ``torch.no_grad``); before it
@@ -67,8 +67,8 @@ EVALUATION_HOOKS = frozenset(
 )  # fmt: skip
 _OPENMMLAB = frozenset(
     (
-        "simple_test aug_test forward_test simple_test_bboxes simple_test_mask simple_test_rpn aug_test_bboxes "
-        "inference whole_inference slide_inference predict"
+        "simple_test aug_test forward_test simple_test_bboxes simple_test_mask simple_test_rpn simple_test_pts "
+        "simple_test_img aug_test_bboxes aug_test_pts aug_test_img inference whole_inference slide_inference predict"
     ).split()
 )
 _OPENMMLAB_BASES = (
@@ -77,6 +77,8 @@ _OPENMMLAB_BASES = (
 ).split()
 GUARDED_HOOKS: dict[str, frozenset[str]] = {
     **dict.fromkeys(_OPENMMLAB_BASES, _OPENMMLAB),
+    # Whatever derives from a class of these packages is one of their detectors, heads or classifiers.
+    **dict.fromkeys("mmdet mmdet3d mmseg mmcls mmpretrain mmpose mmaction mmocr mmrotate".split(), _OPENMMLAB),
     "LightningModule": EVALUATION_HOOKS,
     "Callback": EVALUATION_HOOKS,
     # transformers' ``generate`` (decorated with no_grad) calls these by name.

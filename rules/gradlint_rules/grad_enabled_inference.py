@@ -3115,8 +3115,16 @@ class Policy(nn.Module):
         return encode_video(self.tower, extract_stages(self.stages, frames), memory)
 ```
 
-### one of many classes, all of which guard the method
+### one of many classes, all of which guard the method but a test's double
 ```python
+# file: tests/doubles.py
+from torch import nn
+
+class Double(nn.Module):
+    def select_action(self, batch):
+        return self.layer(batch)
+
+# file: act.py
 import torch
 from torch import nn
 from policies import make_policy
@@ -3789,5 +3797,55 @@ def generate(sampler):
     return [sampler.sample(torch.randn(2)) for _ in range(2)]
 
 print(generate(Sampler()))
+```
+
+### a loss of parameters that its constructor freezes
+```python
+import torch
+from torch import nn
+
+class Hinge(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.margin = nn.Parameter(torch.ones(1))
+        self.margin.requires_grad = False
+
+    def forward(self, positive, negative):
+        return torch.max(negative - positive, -self.margin).mean()
+
+    def predict(self, positive, negative):
+        score = self.forward(positive, negative)
+        return score.cpu().data.numpy()
+
+def score_pairs(positive, negative):
+    return Hinge().predict(positive, negative)
+
+# run: score_pairs(torch.ones(3), torch.zeros(3))
+```
+
+### what a detector of OpenMMLab asks its head for, in a test
+```python
+from mmdet3d.models.detectors.mvx_two_stage import MVXTwoStageDetector
+from torch import nn
+
+class RelationHead(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(8, 3)
+
+    def forward(self, features):
+        return self.layer(features)
+
+    def get_relationship(self, features):
+        return [each for each in self.forward(features).sigmoid()]
+
+class Detector(MVXTwoStageDetector):
+    def __init__(self):
+        super().__init__()
+        self.relation_head = RelationHead()
+
+    def simple_test_pts(self, features):
+        found = self.relation_head.get_relationship(features)
+        return [each.detach().cpu().numpy() for each in found]
 ```
 """

@@ -36,6 +36,7 @@ def test_words_speak_for_their_own_module_only(build: Build) -> None:
     assert judged(build(files), ["a.py", "b.py"]) == {"a.py": False, "b.py": True}
 
 
-def test_another_framework_speaks_against_words_and_is_not_looked_through(build: Build) -> None:
-    files = {"a.py": "import tensorflow, b\ny = x.detach()\n", "b.py": "import torch\n", "c.py": "import a\n"}
+@pytest.mark.parametrize("other", ["tensorflow", "caffe2.python"])
+def test_another_framework_speaks_against_words_and_is_not_looked_through(build: Build, other: str) -> None:
+    files = {"a.py": f"import {other}, b\ny = x.detach()\n", "b.py": "import torch\n", "c.py": "import a\n"}
     assert judged(build(files), ["a.py", "b.py", "c.py"]) == {"a.py": False, "b.py": True, "c.py": False}

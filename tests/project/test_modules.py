@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from gradlint.model.torch_calls import PARAMETER_FREE
 from gradlint.model.torch_names import MODULE_CLASSES
 from gradlint.project import Project
 
@@ -25,6 +26,21 @@ def is_module(build: Build, text: str) -> bool:
 def test_the_classes_of_torch_nn_are_known_for_what_they_are(name: str) -> None:
     found = getattr(nn, name)
     assert (MODULE_CLASSES.search(f"torch.nn.{name}") is not None) == issubclass(found, nn.Module)
+
+
+_BARE = "AlphaDropout() CELU() GLU() Hardswish() LogSigmoid() Mish() PixelUnshuffle(2) RReLU() Softsign() MSELoss()"
+
+
+@pytest.mark.parametrize("call", [*_BARE.split(), "Tanhshrink()", "LocalResponseNorm(2)", "MaxUnpool2d(2)"])
+def test_the_layers_of_torch_nn_without_parameters_are_known(call: str) -> None:
+    assert not list(eval(f"nn.{call}", {"nn": nn}).parameters())
+    assert PARAMETER_FREE.search(f"torch.nn.{call.partition('(')[0]}")
+
+
+@pytest.mark.parametrize("call", ["AdaptiveLogSoftmaxWithLoss(4, 4, [2])", "PReLU()"])
+def test_losses_and_activations_with_parameters_are_told_from_those_without(call: str) -> None:
+    assert list(eval(f"nn.{call}", {"nn": nn}).parameters())
+    assert not PARAMETER_FREE.search(f"torch.nn.{call.partition('(')[0]}")
 
 
 @pytest.mark.parametrize(

@@ -589,10 +589,13 @@ def test_a_guard_inside_an_async_function_holds(modes: Modes) -> None:
         ("pl.Callback", "on_train_batch_end", GRAD),
         ("torch.nn.Module", "validation_step", GRAD),
         ("object", "test_step", GRAD),
+        ("mmdet.models.detectors.detr.DETR", "simple_test", NO_GRAD),
+        ("mmdet.models.detectors.detr.DETR", "forward_train", GRAD),
+        ("mmdetection.DETR", "simple_test", GRAD),
     ],
 )
 def test_hooks_that_a_framework_guards_are_guarded(modes: Modes, base: str, method: str, states: int) -> None:
-    text = "import lightning, torch\nimport pytorch_lightning as pl\n"
+    text = "import lightning, mmdet, mmdetection, torch\nimport pytorch_lightning as pl\n"
     text += f"class Net({base}):\n    def {method}(self, batch):\n        here()\n"
     assert modes(text) == names(states)
 

@@ -169,8 +169,14 @@ class CallGraph(Edges):
         if cls is None:
             return 0
         for ancestor in self._linker.ancestors(cls):
-            base = ancestor.name.rpartition(".")[2]
-            hooks = GUARDED_HOOKS.get(base) or (GUARDED_HOOKS["LightningModule"] if "Lightning" in base else None)
-            if hooks is not None and function.facts.name in hooks:
+            if function.facts.name in _guarded_by(ancestor.name):
                 return NO_GRAD
         return 0
+
+
+def _guarded_by(base: str) -> Set[str]:
+    """The methods of a class that the framework it comes from calls under a guard."""
+    package, last = base.partition(".")[0], base.rpartition(".")[2]
+    if "Lightning" in last:
+        return GUARDED_HOOKS["LightningModule"]
+    return GUARDED_HOOKS.get(last) or GUARDED_HOOKS.get(package, frozenset())

@@ -4,7 +4,7 @@ import re
 import sys
 from collections.abc import Iterator
 
-from gradlint.model.code import Argument, Assign, Attribute, Call, Constant, Name, dotted
+from gradlint.model.code import Argument, Assign, Attribute, Call, Constant, Expression, Name, dotted
 from gradlint.model.facts import CallFact
 from gradlint.model.torch_calls import MODULE_CONTAINERS, NEVER_MODULES, PARAMETER_FREE, WRAPPED_TENSORS
 from gradlint.model.torch_names import LIGHTNING_ROOTS, MODULE_BASES, MODULE_CLASSES
@@ -180,12 +180,18 @@ class Modules:
         return made is not None and any(isinstance(part, Name) and part.id in given for part in within(made))
 
     def _is_frozen_parameter(self, method: FunctionNode, at: int) -> bool:
-        """``nn.Parameter(window, requires_grad=False)``."""
+        """``nn.Parameter(window, requires_grad=False)``, or ``self.window.requires_grad = False`` below it."""
         made = own_call_at(method, at)
         flags = [a.value for a in made.arguments if a.keyword == "requires_grad"] if made is not None else []
         defaults = {p.name: p.default for p in method.facts.parameters}
         values = [defaults.get(flag.id) if isinstance(flag, Name) else flag for flag in flags]
-        return any(isinstance(value, Constant) and value.value is False for value in values)
+        return any(map(_is_false, values)) or self._is_frozen_after(method, at)
+
+    def _is_frozen_after(self, method: FunctionNode, at: int) -> bool:
+        assigned = self._bindings.assigned(method)
+        names = [name for name, values in assigned.items() if any(value.at == at for value in values)]
+        flags = [value for name in names for value in assigned.get(f"{name}.requires_grad", ())]
+        return bool(flags) and all(map(_is_false, flags))
 
     def _returns_parameters(self, factory: FunctionNode, depth: int = 0) -> bool:
         """Whether a function returns a module with parameters, or makes layers that have some and returns something."""
@@ -281,6 +287,10 @@ class Modules:
         used = (e for e in all_of(Name, method.facts.body) if e.id in names)
         stored = {t.at for s in statements(method.facts.body) if isinstance(s, Assign) for t in s.targets}
         return bool(names) and all(name.at in owners or name.at in stored for name in used)
+
+
+def _is_false(value: Expression | None) -> bool:
+    return isinstance(value, Constant) and value.value is False
 
 
 def _is_module(base: str) -> bool:

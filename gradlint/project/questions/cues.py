@@ -20,7 +20,7 @@ from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
 from gradlint.project.linking import scope
 from gradlint.project.linking.bindings import Bindings
-from gradlint.project.linking.nodes import External, FunctionNode
+from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.linking.returns import returns_loss
 from gradlint.project.questions.destiny import Destiny, becomes_array
 from gradlint.project.questions.handed import Handed
@@ -109,8 +109,15 @@ class Cues:
         """Whether a module is known to be frozen, here or by every caller that hands it over."""
         if module.frozen is not None:
             return module.frozen
+        if module.kind == "self" and self._has_nothing_to_train(module):
+            return True
         found = self._handed.values(function, module)
         return bool(found) and all(value.frozen is True for value in found)
+
+    def _has_nothing_to_train(self, module: Value) -> bool:
+        """Whether a module runs itself that has no parameters: a loss, say."""
+        modules, cls = self._calls.modules, module.target
+        return isinstance(cls, ClassNode) and modules.is_module_class(cls) and not modules.may_have_parameters(cls)
 
     def _name_cues(self, function: FunctionNode, destiny: Destiny, *, apart: bool) -> Iterator[Cue]:
         name = function.facts.name

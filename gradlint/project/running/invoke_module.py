@@ -3,6 +3,7 @@
 import re
 
 from gradlint.model.code import Constant
+from gradlint.model.inference_names import TEST_FOLDER
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import (
     DRAWING,
@@ -46,7 +47,7 @@ _PLAIN_LOSS = re.compile(
     r"(^|[._])(criterion|loss_?(fn|func|function|f)|(ce|bce|mse|l1|nll|cross_entropy)(_?loss)?|criteria|crit)$", re.I
 )
 _NO_MODEL = re.compile(r"(tokenizer|processor|vocab(ulary)?)\d*$", re.I)  # they encode and decode as models do
-_HOLDING = re.compile(r"Embedding|AdaptiveLogSoftmax")  # small, but with parameters
+_HOLDING = re.compile(r"Embedding|AdaptiveLogSoftmax|LinearCrossEntropy")  # small, but with parameters
 
 
 def on_module(it: Invocation) -> Value:
@@ -96,7 +97,13 @@ def guards_itself(it: Invocation) -> bool:
     calls, named = it.run.flows.calls, it.run.flows.linker.methods_named.get(it.method, ())
     if len(named) <= _MOST_CANDIDATES:
         return False  # they are followed
-    return not any(calls.own_states(method, -1) & GRAD for method in named if not is_stub(method))
+    own = [method for method in named if not is_stub(method) and not _is_double(it, method)]
+    return not any(calls.own_states(method, -1) & GRAD for method in own)
+
+
+def _is_double(it: Invocation, method: FunctionNode) -> bool:
+    """Whether a method stands in for another in tests, and the code that is run does not belong to them."""
+    return TEST_FOLDER.search(method.module.path) is not None and not TEST_FOLDER.search(it.run.function.module.path)
 
 
 def perhaps(it: Invocation, result: Value) -> Value:
