@@ -281,6 +281,30 @@ def main(state, next_state, reward):
 # shows: grad is not None
 ```
 
+### beside values that were put into a storage to be trained
+```python
+import torch
+
+class Storage:
+    def __init__(self):
+        self.kept = {}
+
+    def feed(self, values):
+        for name, value in values.items():
+            setattr(self, name, value)
+
+def step(critic, target_critic, optimizer, storage, state, next_state, reward):
+    storage.feed({"value": critic(state)})
+    target = reward + 0.99 * target_critic(next_state).detach()  # GL106
+    loss = (storage.value - target).pow(2).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+# run: step(critic, target_critic, optimizer, Storage(), state, next_state, reward)
+# keeps: > 800 bytes
+```
+
 ## Silent
 
 ### guarded, or trained on

@@ -51,12 +51,15 @@ class Targets:
         if (_TRAINING.isdisjoint(words) and not inside) or words.isdisjoint(("detach", "data", "detach_")):
             return
         flow = self._flows.flow(function)
-        if not any(_is_trained(flow, origin, returned=inside) for origin in tuple(flow.uses)):
+        trained = any(_is_trained(flow, origin, returned=inside) for origin in tuple(flow.uses))
+        if not trained and not any(_TEACHER.search(call.callee) for call in function.facts.calls):
             return
         others = {forward.event.at for forward in self._inference.wasteful_forwards(function)}
         for event in flow.calls.values():
             if not event.forward or event.at in others or self._calls.states_at(function, event.at) != GRAD:
                 continue
+            if not trained and not _TEACHER.search(event.name):
+                continue  # what is trained may come out of a storage; then the name must tell
             uses = flow.uses.get(Origin(function, event.at), set())
             cut = sorted(use for use in uses if use.detail in _CUTTING)
             only = all(use.kind == "read" or use.detail == IN_VAIN for use in uses)
