@@ -85,7 +85,8 @@ WRAPPED_TENSORS = frozenset({"torch.nn.Parameter", "torch.nn.parameter.Parameter
 # Derivatives taken by hand: whoever calls these needs the graph.
 GRADIENT_FUNCTIONS = re.compile(
     r"^torch\.(autograd\.(grad|functional\..*|backward|forward_ad\..*|gradcheck.*)|func\.(grad.*|jac.*|vjp|jvp|hessian|linearize)"
-    r"|nn\.utils\.clip_grad.*)$|^(functorch|captum|torchattacks|foolbox|advertorch|higher|learn2learn)\."
+    r"|nn\.utils\.clip_grad.*)$|^(functorch|captum|torchattacks|foolbox|advertorch|higher"
+    r"|learn2learn(?!\.(vision|data|text|gym)\.))\."
 )
 GRADIENT_NAMES = re.compile(r"^(grad|jacobian|hessian|vjp|jvp|autograd_grad)$")
 # Calls of unknown origin that train: by their name, or when they are given a loss.

@@ -1265,6 +1265,33 @@ def evaluate_one_epoch(net, batches):
 # keeps: > 0 bytes
 ```
 
+### a model under the name of the module that it was imported from
+```python
+# file: model.py
+from torch import nn
+
+class Tagger(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.layer(x)
+
+# file: pointer.py
+import torch
+import model
+
+def evaluate(batches):
+    model.eval()
+    return [model(batch).argmax(1).tolist() for batch in batches]  # GL101
+
+model = model.Tagger()
+
+# run: evaluate([torch.ones(2, 8)])
+# keeps: > 0 bytes
+```
+
 ## Silent
 
 ### a guard in the caller

@@ -40,3 +40,14 @@ def test_words_speak_for_their_own_module_only(build: Build) -> None:
 def test_another_framework_speaks_against_words_and_is_not_looked_through(build: Build, other: str) -> None:
     files = {"a.py": f"import {other}, b\ny = x.detach()\n", "b.py": "import torch\n", "c.py": "import a\n"}
     assert judged(build(files), ["a.py", "b.py", "c.py"]) == {"a.py": False, "b.py": True, "c.py": False}
+
+
+def test_a_package_that_imports_torch_is_imported_with_what_it_hands_on(build: Build) -> None:
+    files = {
+        "models/__init__.py": "from models.factory import make\nimport models.nets\n",
+        "models/factory.py": "def make(name): ...\n",
+        "models/nets.py": "import torch\n",
+        "a.py": "from models import make\n",
+    }
+    paths = ["a.py", "models/__init__.py", "models/factory.py"]
+    assert judged(build(files), paths) == {paths[0]: True, paths[1]: True, paths[2]: False}

@@ -78,3 +78,26 @@ def test_a_helper_that_a_training_step_calls_stands_in_training_code(build: Buil
 )
 def test_what_evaluates_in_the_middle_of_training_stands_in_inference_code(build: Build, text: str) -> None:
     assert [*in_training(build, text).values()] == [False]
+
+
+@pytest.mark.parametrize(
+    ("call", "silent"),
+    [
+        ("learn2learn.algorithms.MAML(model, lr=0.1)", True),
+        ("learn2learn.vision.datasets.Omniglot('.')", False),
+        ("learn2learn.data.Taskset('.')", False),
+        ("higher.patch.make_functional(model)", True),
+    ],
+)
+def test_libraries_that_take_derivatives_are_told_from_the_data_they_come_with(
+    build: Build, call: str, silent: bool
+) -> None:
+    text = f"""
+        import higher, learn2learn, torch
+
+        def evaluate(model, batches):
+            tasks = {call}
+            model.eval()
+            return [model(batch).argmax(1).tolist() for batch in batches]
+        """
+    assert in_training(build, text) == ({} if silent else {"evaluate": False})

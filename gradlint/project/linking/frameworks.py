@@ -48,6 +48,8 @@ class Frameworks:
         for function in module.functions:
             for found in function.facts.imports:
                 target = self._linker.imported(module, found)
+                if (package := self._linker.source(module, found)) is not None:
+                    inner[package] = None  # where it hands on what it imports itself
                 if isinstance(target, External):
                     roots.add(target.name.partition(".")[0])
                 elif target is not None:

@@ -112,11 +112,15 @@ class Prospects:
             if call.callee == "cls" and class_handed(function) is not None:
                 return False  # it makes one
             assigned = self._bindings.assigned(function)
-            if owner not in assigned and self._linker.resolve(function, call.callee) is not None:
+            if not self._is_assigned(function, owner) and self._linker.resolve(function, call.callee) is not None:
                 return False
             if call.callee == name or call.callee in assigned:
                 return True  # a variable
         return name in self._held or any(pattern.search(name) is not None for pattern in _NAMED)
+
+    def _is_assigned(self, function: FunctionNode, name: str) -> bool:
+        """Whether a name is a variable of a function or of its file: ``import model``, then ``model = model.Net()``."""
+        return any(name in self._bindings.assigned(scope) for scope in (function, function.module.body))
 
     def _is_of_modules(self, function: FunctionNode) -> bool:
         cls = owner_class(function)
