@@ -86,6 +86,8 @@ GUARDED_HOOKS: dict[str, frozenset[str]] = {
         "_sample _beam_search _assisted_decoding _contrastive_search _group_beam_search _greedy_search".split()
     ),
     "BaseModel": frozenset({"val_step", "test_step"}),
+    # fairseq's ``Trainer.valid_step`` calls the task's under no_grad.
+    "FairseqTask": frozenset({"valid_step"}),
     "BasePredictionWriter": frozenset({"write_on_batch_end", "write_on_epoch_end"}),
 }
 

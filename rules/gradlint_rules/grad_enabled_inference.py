@@ -3142,7 +3142,7 @@ class Policy(nn.Module):
         return encode_video(self.tower, extract_stages(self.stages, frames), memory)
 ```
 
-### one of many classes, all of which guard the method but a test's double
+### one of many classes, which guard the method but for a dummy, and a test's double
 ```python
 # file: tests/doubles.py
 from torch import nn
@@ -3222,7 +3222,11 @@ class Policy11(nn.Module):
         return self.layer(batch)
 
 class Policy12(nn.Module):
-    @torch.no_grad()
+    def select_action(self, batch):
+        with torch.no_grad():
+            return self.layer(batch)
+
+class Dummy(nn.Module):
     def select_action(self, batch):
         return self.layer(batch)
 
@@ -3874,5 +3878,41 @@ class Detector(MVXTwoStageDetector):
     def simple_test_pts(self, features):
         found = self.relation_head.get_relationship(features)
         return [each.detach().cpu().numpy() for each in found]
+```
+
+### a method of a framework that only wraps a model
+```python
+import torch
+from transformers import Trainer
+
+class RelationTrainer(Trainer):
+    def prediction_loop(self, loader):
+        model = self._wrap_model(self.model, training=False)
+        model.eval()
+        logits = None
+        for inputs in loader:
+            loss, outputs, labels = self.prediction_step(model, inputs, prediction_loss_only=False)
+            logits = outputs if logits is None else torch.cat((logits, outputs))
+        return logits.argmax(1).tolist()
+```
+
+### a kernel of another compiler, in a module
+```python
+import tilelang
+import torch
+from torch import nn
+
+class Sparse(nn.Module):
+    def __init__(self, program):
+        super().__init__()
+        self.kernel = tilelang.compile(program, target="cuda")
+
+    def forward(self, query, key):
+        return self.kernel(query, key)
+
+def compare(program, query, key):
+    sparse = Sparse(program)
+    found = sparse(query, key)
+    print((query @ key - found).abs().max().item())
 ```
 """

@@ -592,10 +592,12 @@ def test_a_guard_inside_an_async_function_holds(modes: Modes) -> None:
         ("mmdet.models.detectors.detr.DETR", "simple_test", NO_GRAD),
         ("mmdet.models.detectors.detr.DETR", "forward_train", GRAD),
         ("mmdetection.DETR", "simple_test", GRAD),
+        ("fairseq.tasks.FairseqTask", "valid_step", NO_GRAD),
+        ("fairseq.tasks.FairseqTask", "train_step", GRAD),
     ],
 )
 def test_hooks_that_a_framework_guards_are_guarded(modes: Modes, base: str, method: str, states: int) -> None:
-    text = "import lightning, mmdet, mmdetection, torch\nimport pytorch_lightning as pl\n"
+    text = "import fairseq, lightning, mmdet, mmdetection, torch\nimport pytorch_lightning as pl\n"
     text += f"class Net({base}):\n    def {method}(self, batch):\n        here()\n"
     assert modes(text) == names(states)
 

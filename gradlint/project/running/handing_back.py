@@ -47,12 +47,12 @@ def _has_guard(calls: CallGraph, function: FunctionNode) -> bool:
 def _guards_all(calls: CallGraph, flow: Flow) -> bool:
     """Whether nothing that a ``forward`` runs, called with grad on, records a graph, nor what it gives has one."""
     bare = flow.returns is not None and _has_no_graph(flow.returns)
-    if not bare and not _returns_under_guard(calls, flow.function):
+    if not bare and not returns_under_guard(calls, flow.function):
         return False
     return not any((e.forward or e.opaque) and _records(calls, flow.function, e.at) for e in flow.calls.values())
 
 
-def _returns_under_guard(calls: CallGraph, function: FunctionNode, depth: int = 0) -> bool:
+def returns_under_guard(calls: CallGraph, function: FunctionNode, depth: int = 0) -> bool:
     """Whether all that a function returns is computed under a guard of its own, or by functions of which that is so."""
     returned = [s.value for s in statements(function.facts.body) if isinstance(s, Return) and s.value is not None]
     if depth > _LONGEST_WAY_DOWN or not returned or function.facts.is_generator:
@@ -62,7 +62,7 @@ def _returns_under_guard(calls: CallGraph, function: FunctionNode, depth: int = 
         deeper = callees.get(value.at, ())
         if not _records(calls, function, value.at):
             continue
-        if not deeper or not all(_returns_under_guard(calls, each, depth + 1) for each in deeper):
+        if not deeper or not all(returns_under_guard(calls, each, depth + 1) for each in deeper):
             return False
     return True
 

@@ -22,6 +22,7 @@ from gradlint.project.linking.callables import EVERYBODYS, is_stub
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running import recording, tensors
 from gradlint.project.running.flow import MOST_TARGETS, SideEffects
+from gradlint.project.running.handing_back import returns_under_guard
 from gradlint.project.running.invocation import Invocation, is_cut_off
 from gradlint.project.running.invoke_project import hands_back, on_project
 from gradlint.project.running.sets import ALONE, joined
@@ -43,6 +44,7 @@ from gradlint.project.running.values import (
 )
 
 _MOST_CANDIDATES = 12
+_MOST = 0.75
 _PLAIN_LOSS = re.compile(
     r"(^|[._])(criterion|loss_?(fn|func|function|f)|(ce|bce|mse|l1|nll|cross_entropy)(_?loss)?|criteria|crit)$", re.I
 )
@@ -70,7 +72,7 @@ def on_module(it: Invocation) -> Value:
         return result
     if it.method == "freeze":
         it.run.mark_frozen(it.receiver_path, True)
-    if it.method in GUARDED_METHODS or guards_itself(it) or not FORWARD_METHODS.search(it.method) or not it.arguments:
+    if it.method in GUARDED_METHODS or not FORWARD_METHODS.search(it.method) or not it.arguments or guards_itself(it):
         return plain(it.given)
     return forward(it, module)
 
@@ -93,12 +95,17 @@ def named_alike(it: Invocation) -> tuple[FunctionNode, ...]:
 
 
 def guards_itself(it: Invocation) -> bool:
-    """Whether every one of the project's many methods of this name switches recording off."""
-    calls, named = it.run.flows.calls, it.run.flows.linker.methods_named.get(it.method, ())
+    """Whether the project's many methods of this name switch recording off, but for a few."""
+    named = it.run.flows.linker.methods_named.get(it.method, ())
     if len(named) <= _MOST_CANDIDATES:
         return False  # they are followed
     own = [method for method in named if not is_stub(method) and not _is_double(it, method)]
-    return not any(calls.own_states(method, -1) & GRAD for method in own)
+    return sum(_is_guarded(it, method) for method in own) > _MOST * len(own)
+
+
+def _is_guarded(it: Invocation, method: FunctionNode) -> bool:
+    calls = it.run.flows.calls
+    return not calls.own_states(method, -1) & GRAD or returns_under_guard(calls, method)
 
 
 def _is_double(it: Invocation, method: FunctionNode) -> bool:
