@@ -448,4 +448,18 @@ def main(state, next_state, reward):
 
 # run: main(state, next_state, reward)
 ```
+
+### a test that compares
+```python
+# file: tests/test_critic.py
+import pytest
+import torch
+from critics import Critic
+
+def test_what_is_updated_differs():
+    critic, inputs = Critic(4), torch.ones(2, 2)
+    before = critic(inputs).detach()
+    critic(inputs).sum().backward()
+    assert (before != critic(inputs)).any()
+```
 """

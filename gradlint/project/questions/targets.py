@@ -50,6 +50,8 @@ class Targets:
         inside = self._calls.modules.is_forward(function)
         if (_TRAINING.isdisjoint(words) and not inside) or words.isdisjoint(("detach", "data", "detach_")):
             return
+        if function.is_test:
+            return  # it compares what it computes; what that costs is nobody's concern
         flow = self._flows.flow(function)
         trained = any(_is_trained(flow, origin, returned=inside) for origin in tuple(flow.uses))
         if not trained and not any(_TEACHER.search(call.callee) for call in function.facts.calls):
