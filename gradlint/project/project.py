@@ -11,6 +11,7 @@ from gradlint.project.grad_states.modes import Modes
 from gradlint.project.grad_states.state import GradStates
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.files import Numbering
+from gradlint.project.linking.imports import Imports
 from gradlint.project.linking.layers import Layers
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import External, FunctionNode, ModuleNode
@@ -73,7 +74,8 @@ class Project:
         self.modes = Modes(self.linker, self.bindings)
         self.states = GradStates(self.linker, self.bindings, self.modes, names.guards)
         self.calls = CallGraph(self.linker, self.bindings, self.states)
-        self.leaks = Leaks(self.linker, self.bindings, self.modes, self.states, self.calls)
+        imports = Imports(self.linker)
+        self.leaks = Leaks(self.linker, self.bindings, self.modes, self.states, self.calls, imports)
         self.flows = Flows(self.linker, self.bindings, self.calls, names.models)
         self.consumers = Consumers(self.modes, self.calls, self.flows)
         self.evidence = Evidence(self.linker, self.bindings, self.flows)
@@ -101,7 +103,7 @@ class Project:
         self.inference_tensors = InferenceTensors(self.calls, self.flows, self.inference_modes)
         self.targets = Targets(self.calls, self.flows, self.inference)
         self.layers = Layers(self.linker)
-        self.training_mode = TrainingMode(self.calls, self.flows, self.destinies, self.inference, self.layers)
+        self.training_mode = TrainingMode(self.calls, self.flows, self.destinies, self.inference, self.layers, imports)
 
     def about(self, modules: Sequence[ModuleNode]) -> "Project":
         """The same project, of which only some modules are gone through; the others are known as before."""

@@ -59,11 +59,12 @@ over the same images differ, and batch norm uses the statistics of the batch it 
 its running statistics with it: evaluation changes the model. With a batch of one it raises
 `ValueError: Expected more than 1 value per channel when training`.
 
-A warning needs a model that is known to have such layers, and one of four things in the same
-function: it is made and loaded there (or by who hands it over), it is put into training mode there,
-it is trained there before it is run on other data, or another model is put into evaluation mode
-there and this one is not. For a model whose layers are not known this is advice, off by default:
-without dropout and batch norm the mode makes no difference.
+A warning needs a model that is known to have such layers, and one of these: in the same function it
+is made and loaded (or by who hands it over), put into training mode, or trained before it is run on
+other data; another model is put into evaluation mode there and this one is not; or a function that
+measures is handed a model, or finds it in its object or file, that is trained around it while nobody
+ever calls `eval()`. For a model whose layers are not known this is advice, off by default: without
+dropout and batch norm the mode makes no difference.
 """
 
 from collections.abc import Iterator
@@ -76,6 +77,8 @@ _WHY = {
     "trained": "this model is trained in the same function and not put into evaluation mode",
     "loaded": "this model was made and loaded, and never put into evaluation mode",
     "handed": "this model was made and loaded by who hands it over, and never put into evaluation mode",
+    "used": "this model was trained by who hands it over, and never put into evaluation mode",
+    "file": "this model is trained in this file, and nothing puts it into evaluation mode",
     "beside": "this model is not in evaluation mode, and another one is",
 }
 _THERE = {
@@ -83,6 +86,8 @@ _THERE = {
     "set": "put into training mode here",
     "loaded": "it is made here",
     "handed": "it is handed over here",
+    "used": "it is handed over here",
+    "file": "it is made here",
     "beside": "the other one is put into evaluation mode here",
 }
 
@@ -354,6 +359,159 @@ def main(path, images):
 # run: torch.save(Classifier().state_dict(), "handed.pt")
 # run: net = main("handed.pt", images)
 # shows: net.training and net.norm.num_batches_tracked == 1
+```
+
+### trained by another method, and never switched
+```python
+import torch
+from torch import nn
+
+class Classifier(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.out = nn.BatchNorm1d(8), nn.Linear(8, 3)
+
+    def forward(self, images):
+        return self.out(self.norm(images))
+
+class Trainer:
+    def __init__(self):
+        self.net = Classifier()
+        self.optimizer = torch.optim.SGD(self.net.parameters(), lr=0.1)
+
+    def train_epoch(self, loader):
+        self.net.train()
+        for images in loader:
+            self.optimizer.zero_grad()
+            self.net(images).square().mean().backward()
+            self.optimizer.step()
+
+    @torch.no_grad()
+    def validate(self, loader):
+        return sum(self.net(images).square().mean().item() for images in loader)  # GL601
+
+    def fit(self, train_loader, loader):
+        for _ in range(2):
+            self.train_epoch(train_loader)
+            print(self.validate(loader))
+
+# run: trainer = Trainer(); trainer.fit(loader, loader)
+# shows: trainer.net.training and trainer.net.norm.num_batches_tracked == 8
+```
+
+### trained and handed over by one caller
+```python
+import torch
+from torch import nn
+
+class Classifier(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.out = nn.BatchNorm1d(8), nn.Linear(8, 3)
+
+    def forward(self, images):
+        return self.out(self.norm(images))
+
+def train(net, loader, optimizer):
+    for images in loader:
+        optimizer.zero_grad()
+        net(images).square().mean().backward()
+        optimizer.step()
+
+def evaluate(net, loader):
+    with torch.no_grad():
+        for images in loader:
+            print(net(images).argmax(1).sum().item())  # GL601
+
+def main(loader, val_loader):
+    net = Classifier()
+    optimizer = torch.optim.SGD(net.parameters(), lr=float(eval("1e-1")))
+    train(net, loader, optimizer)
+    evaluate(net, val_loader)
+    return net
+
+# run: net = main(loader, loader)
+# shows: net.training and net.norm.num_batches_tracked == 4
+```
+
+### a script's model
+```python
+import torch
+from torch import nn
+
+class Classifier(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm, self.out = nn.BatchNorm1d(8), nn.Linear(8, 3)
+
+    def forward(self, images):
+        return self.out(self.norm(images))
+
+net = Classifier()
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+
+def train(loader):
+    for images in loader:
+        optimizer.zero_grad()
+        net(images).square().mean().backward()
+        optimizer.step()
+
+@torch.no_grad()
+def test(loader):
+    return [net(images).argmax(1) for images in loader]  # GL601
+
+def run(loader):
+    train(loader)
+    return test(loader)
+
+# run: predictions = run(loader)
+# shows: net.training and net.norm.num_batches_tracked == 4
+```
+
+### one of two that are handed over
+```python
+import torch
+from torch import nn
+
+class Encoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(8, 8)
+
+    def forward(self, images):
+        return self.linear(images)
+
+class Scores(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.dropout, self.linear = nn.Dropout(0.5), nn.Linear(8, 1)
+
+    def forward(self, first, second):
+        return self.linear(self.dropout(first * second))
+
+def train(encoder, predictor, loader, optimizer):
+    encoder.train()
+    predictor.train()
+    for images in loader:
+        optimizer.zero_grad()
+        found = encoder(images)
+        predictor(found, found).square().mean().backward()
+        optimizer.step()
+
+@torch.no_grad()
+def test(encoder, predictor, images):
+    encoder.eval()
+    found = encoder(images)
+    return predictor(found, found).squeeze()  # GL601
+
+def main(loader, images):
+    encoder, predictor = Encoder(), Scores()
+    optimizer = torch.optim.SGD([*encoder.parameters(), *predictor.parameters()], lr=0.1)
+    train(encoder, predictor, loader, optimizer)
+    return test(encoder, predictor, images), test(encoder, predictor, images)
+
+# run: first, second = main(loader, images)
+# shows: not first.equal(second)
 ```
 
 ### a sequence of layers
@@ -628,6 +786,88 @@ def main(state, images):
     predictor = Predictor(state)
     predictor.model.eval()
     return predictor.predict(images)
+```
+
+### trained by another method, and switched by who calls, or acting with the noise of training
+```python
+import torch
+from torch import nn
+
+class Policy(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.dropout, self.out = nn.Dropout(0.5), nn.Linear(8, 3)
+
+    def forward(self, images):
+        return self.out(self.dropout(images))
+
+class Agent:
+    def __init__(self):
+        self.net = Policy()
+        self.optimizer = torch.optim.SGD(self.net.parameters(), lr=0.1)
+
+    def learn(self, images):
+        self.net.train()
+        self.optimizer.zero_grad()
+        self.net(images).square().mean().backward()
+        self.optimizer.step()
+
+    @torch.no_grad()
+    def get_action(self, images):
+        return self.net(images).argmax(1)
+
+class Learner:
+    def __init__(self, net):
+        self.net = net
+        self.optimizer = torch.optim.SGD(self.net.parameters(), lr=0.1)
+
+    def learn(self, images):
+        self.net.train()
+        self.optimizer.zero_grad()
+        self.net(images).square().mean().backward()
+        self.optimizer.step()
+
+    @torch.no_grad()
+    def test(self, images):
+        return self.net(images).argmax(1)
+
+def main(images):
+    net = Policy()
+    learner = Learner(net)
+    learner.learn(images)
+    net.eval()
+    return learner.test(images).equal(learner.test(images))
+
+# run: same = main(images)
+# shows: same
+```
+
+### a script that puts its model into evaluation mode elsewhere
+```python
+import torch
+from torch import nn
+
+net = nn.Sequential(nn.Dropout(0.5), nn.Linear(8, 3))
+optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+
+def train(loader):
+    net.train()
+    for images in loader:
+        optimizer.zero_grad()
+        net(images).square().mean().backward()
+        optimizer.step()
+    net.eval()
+
+@torch.no_grad()
+def test(loader):
+    return [net(images) for images in loader]
+
+def run(loader):
+    train(loader)
+    return test(loader)[0], test(loader)[0]
+
+# run: first, second = run(loader)
+# shows: first.equal(second)
 ```
 
 ### a sequence of layers that know no modes

@@ -56,13 +56,21 @@ class Leak:
 class Leaks:
     """Finds leaks that somebody has to suffer from."""
 
-    def __init__(self, linker: Linker, bindings: Bindings, modes: Modes, states: GradStates, calls: CallGraph) -> None:
+    def __init__(
+        self,
+        linker: Linker,
+        bindings: Bindings,
+        modes: Modes,
+        states: GradStates,
+        calls: CallGraph,
+        imports: Imports,
+    ) -> None:
         self._linker = linker
         self._bindings = bindings
         self._modes = modes
         self._states = states
         self._calls = calls
-        self._imports = Imports(linker)
+        self._imports = imports
 
     def of(self, function: FunctionNode) -> Leak | None:
         """The leak of a function or module body."""

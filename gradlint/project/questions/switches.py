@@ -4,25 +4,30 @@ import re
 from collections import defaultdict
 from collections.abc import Collection
 
+from gradlint.finding import Place
 from gradlint.model.code import dotted
 from gradlint.project.grad_states.calls import CallGraph
+from gradlint.project.linking import scope
+from gradlint.project.linking.imports import Imports
 from gradlint.project.linking.memos import Table
-from gradlint.project.linking.nodes import ClassNode, FunctionNode
+from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, ModuleNode, Target
 from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.flows import Flows
 
 _SWITCHES = frozenset({"eval", "train", "training"})
 _SWITCHING = re.compile(r"eval|mode|infer|prepare|freeze|load|test", re.I)
+_PLAIN_BASES = frozenset({"builtins.object", "object", "abc.ABC"})
 
 
 class Switches:
     """Errs on the side of switching: what may do it counts."""
 
-    def __init__(self, calls: CallGraph, flows: Flows) -> None:
+    def __init__(self, calls: CallGraph, flows: Flows, imports: Imports) -> None:
         self._calls = calls
         self._flows = flows
-        self._named: Table[str, list[tuple[FunctionNode, str]]] = Table(
-            flows.linker.dependencies, "switched", self._find_named, lambda found: (function for function, _ in found)
+        self._imports = imports
+        self._named: Table[str, list[tuple[FunctionNode, str, int]]] = Table(
+            flows.linker.dependencies, "switched", self._find_named, lambda found: (function for function, *_ in found)
         )
 
     def family(self, cls: ClassNode) -> set[FunctionNode]:
@@ -31,40 +36,71 @@ class Switches:
 
     def above(self, function: FunctionNode) -> bool:
         """Whether a function, or one that calls it, says ``eval``."""
-        return any("eval" in caller.facts.words for caller in self._calls.above(function))
+        return any(map(says_eval, self._calls.above(function)))
+
+    def in_file(self, file: ModuleNode, name: str) -> bool:
+        """Whether something in a file may switch the module that one of its names stands for."""
+        if any(map(says_eval, file.functions)):
+            return True
+        return any(self.within(f, name) for f in file.functions if name in f.facts.words)
 
     def anywhere(self, cls: ClassNode, attribute: str) -> bool:
         """Whether a method of the class switches modes, or somebody switches an attribute of that name."""
         if any(not _SWITCHES.isdisjoint(method.facts.words) for method in self.family(cls)):
             return True
-        for function, name in self._named.get(attribute, ()):
+        for function, name, _ in self._named.get(attribute, ()):
             own = function.owner is not None and function.owner is not cls
             if not (own and name.startswith("self.")):
                 return True
         return False
 
-    def _find_named(self) -> dict[str, list[tuple[FunctionNode, str]]]:
+    def put_into_training(self, cls: ClassNode, attribute: str) -> Place | None:
+        """Where a method of the class puts an attribute into training mode, if one does and no class is unknown."""
+        if any(_may_switch(each) for each in self._flows.linker.ancestors(cls)):
+            return None
+        for method in self.family(cls):
+            for call in method.facts.calls:
+                if call.callee == f"self.{attribute}.train":
+                    return method.place(call.at)
+        return None
+
+    def ever_evaluated(self, cls: ClassNode, attribute: str) -> bool:
+        """Whether a method of the class speaks of evaluation mode, or somebody switches what has that name to it."""
+        if any(says_eval(method) or "training" in method.facts.words for method in self.family(cls)):
+            return True
+        return any(
+            not (name.endswith(".train") and _is_bare(function, at))
+            for function, name, at in self._named.get(attribute, ())
+            if not name.startswith(f"{attribute}.") or self._is_near(function.module, cls.module)
+        )
+
+    def _is_near(self, one: ModuleNode, other: ModuleNode) -> bool:
+        """Whether two files are the same, or one imports the other: a variable there may hold what is here."""
+        return one is other or one in self._imports.of(other) or other in self._imports.of(one)
+
+    def _find_named(self) -> dict[str, list[tuple[FunctionNode, str, int]]]:
         """Where modes are switched, by each part of the name that they are switched by."""
-        found: dict[str, list[tuple[FunctionNode, str]]] = defaultdict(list)
+        found: dict[str, list[tuple[FunctionNode, str, int]]] = defaultdict(list)
         for module in self._flows.linker.modules:
             for function in module.functions:
-                for name in (call.callee for call in function.facts.calls if call.method in _SWITCHES):
-                    for part in dict.fromkeys(name.split(".")):
-                        found[part].append((function, name))
+                for call in (call for call in function.facts.calls if call.method in _SWITCHES):
+                    for part in dict.fromkeys(call.callee.split(".")):
+                        found[part].append((function, call.callee, call.at))
         return found
 
     def handed(self, function: FunctionNode, event: CallEvent) -> bool:
         """Whether something that may switch the mode was given the module, or a module that holds it."""
         return self.within(function, event.name, event.at)
 
-    def within(self, function: FunctionNode, name: str, at: int) -> bool:
-        """Whether a function may switch the mode of a module by another call than that at a place."""
+    def within(self, function: FunctionNode, name: str, at: int | None = None) -> bool:
+        """Whether a function may switch the mode of a module by a call, other than that at a place."""
         root = name.partition(".")[0]
         for other in self._flows.flow(function).calls.values():
-            if other.at == at or root not in {dotted(a.expression) for a in other.arguments}:
+            if other.at == at or not any(_holds(dotted(a.expression), name) for a in other.arguments):
                 continue
-            below = self._calls.below(other.targets)
-            if _SWITCHING.search(other.method) or any("eval" in f.facts.words for f in below):
+            if any(map(says_eval, self._calls.below(other.targets))):
+                return True
+            if not other.targets and _SWITCHING.search(other.method):
                 return True
         return f"{root}.eval" in {call.callee for call in function.facts.calls}
 
@@ -78,3 +114,26 @@ class Switches:
             if name in switched and not switched.isdisjoint(others):
                 return True
         return False
+
+
+def _holds(given: str | None, name: str) -> bool:
+    return given is not None and (given == name or name.startswith(f"{given}."))
+
+
+def says_eval(function: FunctionNode) -> bool:
+    """Whether a function speaks of evaluation mode; Python's own ``eval(text)`` does not."""
+    if "eval" not in function.facts.words:
+        return False
+    called = {call.callee == "eval" for call in function.facts.calls if call.method == "eval"}
+    return called != {True}
+
+
+def _is_bare(function: FunctionNode, at: int) -> bool:
+    """Whether a call is given nothing: ``train()``, and not ``train(mode)``."""
+    call = scope.call_at(function, at)
+    return call is not None and not call.arguments
+
+
+def _may_switch(base: Target) -> bool:
+    """Whether methods that cannot be seen may switch modes."""
+    return isinstance(base, External) and base.name not in _PLAIN_BASES

@@ -7,6 +7,7 @@ from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import INFERENCE, NO_GRAD
 from gradlint.project.linking.bindings import owner_class
+from gradlint.project.linking.imports import Imports
 from gradlint.project.linking.layers import Layers
 from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
@@ -14,9 +15,10 @@ from gradlint.project.questions.destiny import Destinies
 from gradlint.project.questions.inference import Inference
 from gradlint.project.questions.reaching import Reaching
 from gradlint.project.questions.reasons import Misset, Reasons
-from gradlint.project.questions.switches import Switches
-from gradlint.project.running.flow import module_of
+from gradlint.project.questions.switches import Switches, says_eval
+from gradlint.project.running.flow import CallEvent, module_of
 from gradlint.project.running.flows import Flows
+from gradlint.project.running.values import Value
 
 _OFF = NO_GRAD | INFERENCE
 # Training mode is what such code is about, or no result of it is looked at.
@@ -26,22 +28,29 @@ _MEANT = re.compile(
     r"|recalibrat\w*|augment\w*|teacher|student|momentum|ema|target|pseudo)(_|$|[A-Z])",
     re.I,
 )
-_SPEAKING = frozenset({"train", "eval", "load_state_dict"}) | TRAINING_WORDS
+_TRAINING = frozenset({"train"}) | TRAINING_WORDS
+_SPEAKING = _TRAINING | {"eval", "load_state_dict"}
 
 
 class TrainingMode:
     """Answers for one project."""
 
     def __init__(
-        self, calls: CallGraph, flows: Flows, destinies: Destinies, inference: Inference, layers: Layers
+        self,
+        calls: CallGraph,
+        flows: Flows,
+        destinies: Destinies,
+        inference: Inference,
+        layers: Layers,
+        imports: Imports,
     ) -> None:
         self._calls = calls
         self._flows = flows
         self._destinies = destinies
-        self._training = Reaching("switching", flows.linker, calls, lambda words: "train" in words)
+        self._training = Reaching("switching", flows.linker, calls, lambda words: not _TRAINING.isdisjoint(words))
         self._spoken: Memo[ClassNode, frozenset[str]] = Memo(flows.linker.dependencies, self._find_spoken, frozenset())
-        self._switches = Switches(calls, flows)
-        self._reasons = Reasons(calls, flows, inference, layers, self._switches)
+        self._switches = Switches(calls, flows, imports)
+        self._reasons = Reasons(calls, flows, inference, layers, self._switches, imports)
 
     def of(self, function: FunctionNode) -> Iterator[Misset]:
         """The forwards of a function that evaluate in training mode, the first of each module."""
@@ -58,13 +67,19 @@ class TrainingMode:
             return
         for event in self._flows.flow(function).calls.values():
             module = module_of(event)
-            if not event.forward or module.kind not in ("module", "unknown") or module.training is False:
+            if not self._may_be_forward(function, event, module) or module.training is False:
                 continue
             if not self._is_off(function, event.at) or self._destinies.of(function, event.at).trained:
                 continue
             found = self._reasons.of(function, event, module)
             if found is not None and found.known is not False:
                 yield found
+
+    def _may_be_forward(self, function: FunctionNode, event: CallEvent, module: Value) -> bool:
+        """Whether a call runs a module, or what stands beside one and may be another."""
+        if not event.forward:
+            return module.kind == "unknown" and event.name == module.parameter and says_eval(function)
+        return module.kind in ("module", "unknown")
 
     def _may_be_misset(self, function: FunctionNode) -> bool:
         """Whether modes are spoken of, or weights loaded, by a function or where it gets its modules from."""
