@@ -99,13 +99,19 @@ def _setting_before(
     function: FunctionNode, start: CallEvent, flagged: Iterable[AttributeEvent]
 ) -> AttributeEvent | None:
     """``loss.requires_grad = True`` before ``loss.backward()``, with nothing assigned to the name in between."""
-    name = start.name.rpartition(".")[0]
-    for event in flagged:
+    name = _owner(start)
+    for event in flagged if name else ():
         if event.path == f"{name}.requires_grad" and event.at < start.at and not _is_data(event.owner):
             bound = (value.at for path, value in scope.assigned(function) if path == name)
             if not any(event.at < at < start.at for at in bound):
                 return event
     return None
+
+
+def _owner(start: CallEvent) -> str:
+    """The name of what ``backward()`` is called on; nothing where that is computed: no two such are the same."""
+    name = start.name.rpartition(".")[0]
+    return "" if "?" in name else name
 
 
 def _is_data(value: Value) -> bool:
@@ -131,8 +137,8 @@ def _made_a_leaf(calls: Iterable[CallEvent], start: CallEvent, value: Value) -> 
 
 def _set_by_method(calls: Iterable[CallEvent], start: CallEvent) -> int | None:
     """``loss.requires_grad_()``, where nothing has a graph that the loss was computed from, as far as labels go."""
-    name = start.name.rpartition(".")[0]
-    for event in calls:
+    name = _owner(start)
+    for event in calls if name else ():
         owner = event.receiver
         if owner is None or event.method != "requires_grad_" or event.name != f"{name}.requires_grad_":
             continue
@@ -334,5 +340,30 @@ def weights(scores):
     return found.grad
 
 # run: weights(images)
+```
+
+### a leaf for the input of something else that walks backwards
+```python
+import torch
+from torch import nn
+
+layer = nn.Linear(2, 2)
+
+class Scored:
+    def __init__(self, weight):
+        self.weight = weight
+
+    def score(self, x):
+        return (self.weight * x).sum()
+
+def compare(x):
+    output = layer(x)
+    output.sum().backward()
+    eta = output.detach().clone().requires_grad_(True)
+    Scored(eta).score(x).squeeze().backward()
+    return eta.grad
+
+# run: found = compare(torch.ones(2))
+# shows: found is not None
 ```
 """
