@@ -349,4 +349,22 @@ class Ranks(nn.Module):
 # run: module = Ranks(); module.add("a")
 # shows: not any(parameter.requires_grad for parameter in module.parameters())
 ```
+
+### a tensor that is called like a generator
+```python
+import torch
+from torch import nn
+
+energy = nn.Linear(2, 1)
+
+def refine(batch):
+    gen_x = batch.x.to(dtype=torch.float32)
+    gen_x.requires_grad = True
+    energy(gen_x).sum().backward()
+    return gen_x.grad
+
+# run: from types import SimpleNamespace
+# run: found = refine(SimpleNamespace(x=torch.ones(2)))
+# shows: found is not None
+```
 """

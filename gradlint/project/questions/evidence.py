@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gradlint.model.code import Attribute, Augment, Call, Constant, Expression, Name, Operation, dotted
 from gradlint.model.inference_names import TORCH_PACKAGES
 from gradlint.model.torch_calls import FACTORIES, MODEL_NAME
-from gradlint.model.traverse import all_expressions, statements
+from gradlint.model.traverse import all_expressions, all_of, statements
 from gradlint.project.linking.bindings import Bindings, owner_class
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
@@ -16,6 +16,7 @@ from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Origin, Value
 
 # What tensors have, and hardly anything else of which somebody asks for ``item``, ``detach`` or ``requires_grad``.
+_TENSORS_ONLY = frozenset({"data", "detach", "grad", "item", "numpy", "shape", "size"})
 _OF_TENSORS = frozenset(
     (
         "backward requires_grad_ unsqueeze squeeze permute view softmax log_softmax sigmoid contiguous numel exp "
@@ -65,7 +66,9 @@ class Evidence:
     def owned_by_module(self, function: FunctionNode, attribute: Attribute, *, stored: bool = False) -> bool:
         """Whether an attribute that is read or ``stored`` is a module's; a model's name is enough."""
         event = self._flows.flow(function).attributes.get((attribute.at, stored))
-        return self.is_module(attribute.value, event.owner if event is not None else None)
+        value = event.owner if event is not None else None
+        known = value is not None and (value.kind != "unknown" or value.target is not None)
+        return self.is_module(attribute.value, value) and (known or not _has_data(function, attribute.value))
 
     def of_unseen_class(self, function: FunctionNode, attribute: Attribute) -> bool:
         """Whether an attribute that is stored is that of an object whose class derives from one nobody here knows."""
@@ -125,6 +128,12 @@ class Evidence:
         name = dotted(called)
         target = self._linker.resolve(function, name) if name else None
         return target.name if isinstance(target, External) else ""
+
+
+def _has_data(function: FunctionNode, owner: Expression) -> bool:
+    """Whether a function asks something for what only tensors have, though it is called like a model: ``gen_x``."""
+    name = dotted(owner)
+    return any(e.name in _TENSORS_ONLY and dotted(e.value) == name for e in all_of(Attribute, function.facts.body))
 
 
 def _is_text(expression: Expression) -> bool:
