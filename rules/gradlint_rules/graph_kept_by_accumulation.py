@@ -59,6 +59,8 @@ from gradlint.rule import Edit, Finding, Fix, FunctionNode, Kept, Note, Project,
 def graph_kept_by_accumulation(project: Project) -> Iterator[Finding]:
     """Find sums, the program's own and those of its meters, that losses with a graph are added to."""
     for function in project.functions():
+        if function.is_test:
+            continue  # its rounds are few, and compared
         for kept in project.growths.kept(function):
             if kept.growth.how == "sum":
                 yield _finding(function, kept)

@@ -58,6 +58,8 @@ from gradlint.rule import Edit, Finding, Fix, FunctionNode, Kept, Note, Project,
 def graph_kept_by_container(project: Project) -> Iterator[Finding]:
     """Find containers that live longer than an iteration and are given tensors with a graph."""
     for function in project.functions():
+        if function.is_test:
+            continue  # its rounds are few, and compared
         for kept in project.growths.kept(function):
             if kept.growth.how == "container":
                 yield _finding(function, kept)
@@ -730,5 +732,24 @@ def train(model, optimizer, batches):
         output["loss"] = output["loss"].detach()
         outputs.append(output)
     return outputs
+```
+
+### losses that a test compares
+```python
+# file: tests/test_training.py
+import pytest
+import torch
+from networks import Net
+
+def test_training_lowers_the_loss():
+    net, losses = Net(), []
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for _ in range(5):
+        optimizer.zero_grad()
+        loss = net(torch.ones(2, 8)).square().mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss)
+    assert losses[-1] < losses[0]
 ```
 """
