@@ -3915,4 +3915,97 @@ def compare(program, query, key):
     found = sparse(query, key)
     print((query @ key - found).abs().max().item())
 ```
+
+### a mode by name, in which the model guards itself
+```python
+import torch
+from torch import nn
+
+class Painter(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.generator = nn.Linear(8, 3)
+
+    def forward(self, data, mode):
+        if mode == "generator":
+            return self.generator(data).square().mean()
+        elif mode == "inference":
+            with torch.no_grad():
+                return self.generator(data)
+
+def test(batches):
+    model = Painter()
+    model.eval()
+    for batch in batches:
+        generated = model(batch, mode="inference")
+        print(generated.argmax(1).tolist())
+
+# run: test([torch.ones(2, 8)])
+```
+
+### what a registry makes of a configuration, and what a buffer stored
+```python
+from torch import nn
+
+class Normalise(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Linear(2, 2)
+
+    def forward(self, batch):
+        return self.scale(batch)
+
+class ReplayBuffer:
+    def __init__(self, storage):
+        self.storage, self.transform = storage, Normalise()
+
+    def sample(self, size):
+        return self.transform(self.storage[:size])
+
+class Registry:
+    _models: dict[str, type] = {}
+
+    @classmethod
+    def get_model(cls, arch, model_config):
+        return Registry._models[arch](**model_config)
+
+def inspect_buffer(storage, arch, model_config):
+    print(Registry.get_model(arch, model_config))
+    buffer = ReplayBuffer(storage)
+    counts = buffer.sample(4).unique()
+    print(f"{counts.tolist()}")
+```
+
+### a curve that is called like a generator, of numbers
+```python
+import torch
+
+def gen_path(pos_gen, frames=4):
+    positions = []
+    for frame in range(frames):
+        position = torch.tensor(pos_gen(frame * 360.0 / frames))
+        positions.append(position.tolist())
+    return positions
+
+# run: gen_path(lambda angle: [angle, 0.0])
+```
+
+### what the cases of a test share, in a helper and in a function of their own
+```python
+# file: tests/test_acquisition.py
+import torch
+from library.testing import LibraryTestCase
+from library import make_model
+
+class TestAcquisition(LibraryTestCase):
+    def _base_test(self, inputs):
+        model = make_model()
+        model.eval()
+
+        def check(values):
+            self.assertEqual(model(values).argmax(1).tolist(), [0, 1])
+
+        check(inputs)
+        self.assertTrue(model(inputs).isfinite().all().item())
+```
 """

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from gradlint.finding import Place
-from gradlint.model.code import Evaluate
+from gradlint.model.code import Evaluate, dotted
 from gradlint.model.facts import MODULE_BODY, Class, Function, ModuleFacts
 from gradlint.model.inference_names import TEST_CASE, TEST_FILE, TEST_FOLDER, TEST_FUNCTION
 from gradlint.model.traverse import statements
@@ -74,15 +74,21 @@ class FunctionNode:
     @property
     def is_test(self) -> bool:
         """Whether pytest or unittest would run it, or a check that tests share."""
-        if self.facts.name.startswith("assert_"):
+        if self.facts.name.startswith("assert_") or (self.parent is not None and self.parent.is_test):
             return True
         of_tests = TEST_FILE.search(self.module.path) is not None
         owner = self.owner.facts.name if self.owner is not None else ""
         in_class = owner.startswith("Test")
-        if (of_tests and self.module.imports_test_framework) or TEST_CASE.search(owner):
+        if (of_tests and self.module.imports_test_framework) or TEST_CASE.search(owner) or self._is_of_test_case:
             return True  # what its tests share
         named = (of_tests or in_class) and TEST_FUNCTION.search(self.facts.name) is not None
         return named and (in_class or TEST_FOLDER.search(self.module.path) is not None or not self._is_handed_things)
+
+    @property
+    def _is_of_test_case(self) -> bool:
+        """Whether it is a method of a class that derives from one of test cases."""
+        bases = self.owner.facts.bases if self.owner is not None else ()
+        return any(TEST_CASE.search(dotted(base) or "") for base in bases)
 
     @property
     def _is_handed_things(self) -> bool:

@@ -35,6 +35,7 @@ from gradlint.project.running.values import Origin, Value
 _LONGEST_WAY_UP = 4  # callers of callers
 _OPTIMIZING = frozenset({"zero_grad", "step"})
 _SHOWN = frozenset("shape size print dtype device f-string format len dim ndim type ==".split())
+_STORAGE = re.compile(r"(buffer|storage|dataset|replay(_?memory)?)\d*$|(^|[._])rb(_\w+)?$", re.I)
 _SMOKE = re.compile(r"^_*(test|main|demo|debug|check|smoke|example)(_|$)|_test$|^test[A-Z0-9]")
 
 
@@ -174,6 +175,8 @@ class Inference:
         module = _module_of(event)
         if event.method in EVALUATION_HOOKS and event.method == function.facts.name:
             return None  # a part of a framework: what calls this one holds the guard
+        if _is_of_storage(function, event):
+            return None
         if destiny.trained or destiny.meets_numpy or self._meets_numpy(function, event, module):
             return None
         if destiny.dropped and event.result.items is None and _feeds_hooks(function):
@@ -198,7 +201,7 @@ class Inference:
         if all(states & GRAD for states in self._calls.all_own_states(target)):
             return False
         known = self._passed.constants(function, event.at, target)
-        flags: dict[str, object] = {name: value for name, value in known.items() if isinstance(value, bool)}
+        flags: dict[str, object] = {name: value for name, value in known.items() if isinstance(value, bool | str)}
         return bool(flags) and not runs_module(self._calls, self._flows.given(target, flags))
 
     def _is_in_training(self, function: FunctionNode, event: CallEvent, module: Value, caller: Edge | None) -> bool:
@@ -227,13 +230,15 @@ class Inference:
         return any(self._deriving.derives(target) for target in targets if isinstance(target, ClassNode))
 
     def _meets_numpy(self, function: FunctionNode, event: CallEvent, module: Value) -> bool:
-        """Whether a function of numpy is given the result of what may be a model of another kind.
+        """Whether a function of numpy, or ``torch.tensor``, is given the result of what may be a model of another kind.
 
         Whoever runs such code has a guard that we do not see, or no graph.
         """
         unseen = event.callee.kind != "module" and not event.targets  # a method of who knows what class
         uses = self._flows.flow(function).uses.get(Origin(function, event.at), ())
-        return (unseen or module.certainty == "named") and any(becomes_array(use.detail) for use in uses)
+        return (unseen or module.certainty == "named") and any(
+            becomes_array(use.detail) or use.detail == "torch.tensor" for use in uses
+        )
 
     # What a function must be
 
@@ -322,6 +327,13 @@ def _feeds_hooks(function: FunctionNode) -> bool:
     words = [each.facts.words for each in function.module.functions]
     hooked = any("register_forward_hook" in each for each in words)
     return hooked and any(not each.isdisjoint(BACKWARD_METHODS) for each in words)
+
+
+def _is_of_storage(function: FunctionNode, event: CallEvent) -> bool:
+    """``replay_buffer.sample(32)``: what was stored comes out, whatever it is passed through on the way."""
+    if function.facts.name == "sample" and function.owner is not None and _STORAGE.search(function.owner.name):
+        return True
+    return event.method == "sample" and _STORAGE.search(event.name.rpartition(".")[0]) is not None
 
 
 def _draws(forward: Forward) -> bool:

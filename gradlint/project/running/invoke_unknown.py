@@ -131,7 +131,9 @@ def _frozen_by_name(it: Invocation) -> None:
 def _constructs(it: Invocation, function: Expression) -> bool:
     """``model(opt)`` and ``models[name](**kwargs)``: what is called is a class, or a function that makes a model."""
     positional = [argument for argument in it.arguments if not argument.stars and argument.keyword is None]
-    if positional and all(SETTINGS_NAME.search(dotted(a.expression) or "") for a in positional):
+    registered = function is not it.node.function and len(it.arguments) == 1 and it.arguments[0].stars == 2
+    given = it.arguments if registered else positional
+    if given and all(SETTINGS_NAME.search(dotted(a.expression) or "") for a in given):
         return True
     flows, name = it.run.flows, dotted(function)
     if any(value is it.node for value in flows.bindings.assigned(it.run.function).get(name or "", ())):
