@@ -266,6 +266,28 @@ class Norm(nn.Module):
 # shows: module.stored.requires_grad
 ```
 
+### of what is passed back through a transform
+```python
+import torch
+from torch import nn
+from torch.distributions import Transform
+
+class Normalised(Transform, nn.Module):
+    def __init__(self):
+        Transform.__init__(self)
+        nn.Module.__init__(self)
+        self.register_buffer("moving_mean", torch.zeros(2))
+
+    def _inverse(self, y):
+        mean = y.mean(0)
+        if self.training:
+            self.moving_mean.mul_(0.9).add_(mean * 0.1)  # GL104
+        return y - mean
+
+# run: module = Normalised(); module._inverse(images.clone().requires_grad_())
+# shows: module.moving_mean.requires_grad
+```
+
 ## Silent
 
 ### detached, under no_grad, through data

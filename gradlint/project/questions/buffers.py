@@ -38,6 +38,7 @@ _FACTORIES = frozenset(f"torch.{name}" for name in ("zeros", "ones", "rand", "ra
 _BEGINNING = re.compile(r"^(?!__)\w*(reset|init|detach|begin|clear|start)")
 _WEIGHTS = frozenset({"weight", "weight_orig", "weight_bar", "weight_v", "weight_g"})
 _CUTTING = frozenset({"data", "detach", "detach_", "no_grad", "item"})
+_FORWARDS = frozenset({"forward", "inverse", "_call", "_inverse"})  # transforms run both ways
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +158,7 @@ class Buffers:
         return self.registered(cls) | made
 
     def _graph(self, flow: Flow, value: Value) -> int | None:
-        """Where a value's graph was recorded; 0 if it comes in with ``forward``'s input, None if there is none."""
+        """Where a value's graph was recorded; 0 if it comes in with the input of ``forward``, None if there is none."""
         if not value.origins or not value.tensor & COMPUTED or value.kind in ("number", "array", "none"):
             return None
         events = [flow.calls.get(origin.at) for origin in value.origins if origin.function is flow.function]
@@ -168,7 +169,8 @@ class Buffers:
         inputs = {origin for origin in value.origins if _is_input(flow.function, origin)}
         if any(event.result.origins & inputs and not self._records(flow, event.at) for event in flow.calls.values()):
             return None  # it may have come through a call that records nothing
-        return 0 if inputs and flow.function.facts.name == "forward" and value.kind in ("tensor", "unknown") else None
+        runs = flow.function.facts.name in _FORWARDS
+        return 0 if inputs and runs and value.kind in ("tensor", "unknown") else None
 
     def _records(self, flow: Flow, at: int) -> bool:
         return bool(self._calls.states_at(flow.function, at) & GRAD)
