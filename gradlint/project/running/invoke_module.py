@@ -1,6 +1,7 @@
 """The abstract run over calls of modules and of their methods."""
 
 import re
+from itertools import islice
 
 from gradlint.model.code import Constant
 from gradlint.model.inference_names import TEST_FOLDER
@@ -44,7 +45,8 @@ from gradlint.project.running.values import (
 )
 
 _MOST_CANDIDATES = 12
-_MOST = 0.75
+_TOO_MANY = 100
+_FEW = 0.25
 _PLAIN_LOSS = re.compile(
     r"(^|[._])(criterion|loss_?(fn|func|function|f)|(ce|bce|mse|l1|nll|cross_entropy)(_?loss)?|criteria|crit)$", re.I
 )
@@ -97,10 +99,12 @@ def named_alike(it: Invocation) -> tuple[FunctionNode, ...]:
 def guards_itself(it: Invocation) -> bool:
     """Whether the project's many methods of this name switch recording off, but for a few."""
     named = it.run.flows.linker.methods_named.get(it.method, ())
-    if len(named) <= _MOST_CANDIDATES:
-        return False  # they are followed
+    if not _MOST_CANDIDATES < len(named) <= _TOO_MANY:
+        return False  # they are followed, or everybody has one
     own = [method for method in named if not is_stub(method) and not _is_double(it, method)]
-    return sum(_is_guarded(it, method) for method in own) > _MOST * len(own)
+    unguarded = (method for method in own if not _is_guarded(it, method))
+    few = int(_FEW * len(own))
+    return next(islice(unguarded, few, None), None) is None
 
 
 def _is_guarded(it: Invocation, method: FunctionNode) -> bool:
