@@ -78,6 +78,7 @@ _WHY = {
     "loaded": "this model was made and loaded, and never put into evaluation mode",
     "handed": "this model was made and loaded by who hands it over, and never put into evaluation mode",
     "used": "this model was trained by who hands it over, and never put into evaluation mode",
+    "object": "this model is trained by other methods, and nothing puts it into evaluation mode",
     "file": "this model is trained in this file, and nothing puts it into evaluation mode",
     "beside": "this model is not in evaluation mode, and another one is",
 }
@@ -87,6 +88,7 @@ _THERE = {
     "loaded": "it is made here",
     "handed": "it is handed over here",
     "used": "it is handed over here",
+    "object": "it is made here",
     "file": "it is made here",
     "beside": "the other one is put into evaluation mode here",
 }

@@ -81,6 +81,31 @@ def test_another_method_puts_an_attribute_into_training_mode(
 
 
 @pytest.mark.parametrize(
+    ("changed", "others", "expected"),
+    [
+        ({}, "", ["object"]),
+        ({"learn": "return self.net(x)"}, "", []),
+        ({"made": "given"}, "", []),
+        ({"made": "Quiet()"}, "", []),
+        ({"made": "Net().eval()"}, "", []),
+        ({"made": "Net()\n        self.net = given"}, "", []),
+        ({"base": "(abc.ABC)"}, "", ["object"]),
+        ({"base": "(Unknown)"}, "", []),
+        ({"learn": "self.net(x).sum().backward()\n        self.net.eval()"}, "", []),
+        ({"learn": "self.net(x).sum().backward()\n        self.net.train(x)"}, "", []),
+        ({"name": "act"}, "", []),
+        ({}, "    def ready(self):\n        self.net = Quiet()\n", []),
+        ({}, "def main(trainer):\n    trainer.net.eval()\n", []),
+    ],
+)
+def test_an_object_trains_what_its_constructor_made(
+    build: Build, changed: Mapping[str, str], others: str, expected: list[str]
+) -> None:
+    told = TRAINS | {"learn": "self.net(x).sum().backward()"} | dict(changed)
+    assert whys(build, {"code.py": NET + TRAINER.format(**told) + others}, f"Trainer.{told['name']}") == expected
+
+
+@pytest.mark.parametrize(
     ("opening", "expected"),
     [
         ("", ["set"]),  # a variable of the same name in a file that has nothing to do with it

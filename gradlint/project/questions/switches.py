@@ -55,9 +55,7 @@ class Switches:
         return False
 
     def put_into_training(self, cls: ClassNode, attribute: str) -> Place | None:
-        """Where a method of the class puts an attribute into training mode, if one does and no class is unknown."""
-        if any(_may_switch(each) for each in self._flows.linker.ancestors(cls)):
-            return None
+        """Where a method of the class puts an attribute into training mode, if one does."""
         for method in self.family(cls):
             for call in method.facts.calls:
                 if call.callee == f"self.{attribute}.train":
@@ -65,7 +63,9 @@ class Switches:
         return None
 
     def ever_evaluated(self, cls: ClassNode, attribute: str) -> bool:
-        """Whether a method of the class speaks of evaluation mode, or somebody switches what has that name to it."""
+        """Whether a method of the class speaks of evaluation mode, or cannot be seen, or somebody switches the name."""
+        if any(map(_may_switch, self._flows.linker.ancestors(cls))):
+            return True
         if any(says_eval(method) or "training" in method.facts.words for method in self.family(cls)):
             return True
         return any(

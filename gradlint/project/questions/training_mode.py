@@ -12,9 +12,11 @@ from gradlint.project.linking.layers import Layers
 from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.questions.destiny import Destinies
+from gradlint.project.questions.evaluations import Evaluations, Misset
 from gradlint.project.questions.inference import Inference
+from gradlint.project.questions.never_switched import NeverSwitched
 from gradlint.project.questions.reaching import Reaching
-from gradlint.project.questions.reasons import Misset, Reasons
+from gradlint.project.questions.reasons import Reasons
 from gradlint.project.questions.switches import Switches, says_eval
 from gradlint.project.running.flow import CallEvent, module_of
 from gradlint.project.running.flows import Flows
@@ -50,7 +52,9 @@ class TrainingMode:
         self._training = Reaching("switching", flows.linker, calls, lambda words: not _TRAINING.isdisjoint(words))
         self._spoken: Memo[ClassNode, frozenset[str]] = Memo(flows.linker.dependencies, self._find_spoken, frozenset())
         self._switches = Switches(calls, flows, imports)
-        self._reasons = Reasons(calls, flows, inference, layers, self._switches, imports)
+        evaluations = Evaluations(inference, layers, self._switches)
+        never_switched = NeverSwitched(calls, flows, evaluations, self._switches, imports)
+        self._reasons = Reasons(calls, flows, evaluations, self._switches, never_switched)
 
     def of(self, function: FunctionNode) -> Iterator[Misset]:
         """The forwards of a function that evaluate in training mode, the first of each module."""
