@@ -80,6 +80,15 @@ def test_another_method_puts_an_attribute_into_training_mode(
     assert whys(build, {"code.py": NET + TRAINER.format(**told) + others}, f"Trainer.{told['name']}") == expected
 
 
+def test_the_first_of_many_places_is_told(build: Build) -> None:
+    many = "".join(f"    def learn_{number}(self):\n        self.net.train()\n" for number in range(9))
+    project = build({"code.py": NET + TRAINER.format(**TRAINS) + many})
+    (validate,) = (function for function in project.functions() if function.name == "Trainer.validate")
+    (learn,) = (function for function in project.functions() if function.name == "Trainer.learn")
+    (train,) = learn.facts.calls
+    assert [found.place for found in project.training_mode.of(validate)] == [learn.place(train.at)]
+
+
 @pytest.mark.parametrize(
     ("changed", "others", "expected"),
     [

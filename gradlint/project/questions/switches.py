@@ -30,9 +30,9 @@ class Switches:
             flows.linker.dependencies, "switched", self._find_named, lambda found: (function for function, *_ in found)
         )
 
-    def family(self, cls: ClassNode) -> set[FunctionNode]:
-        """The methods of a class and of all that it derives from."""
-        return {m for c in self._flows.linker.ancestors(cls) if isinstance(c, ClassNode) for m in c.methods}
+    def family(self, cls: ClassNode) -> list[FunctionNode]:
+        """The methods of a class and of all that it derives from, its own first."""
+        return [m for c in self._flows.linker.ancestors(cls) if isinstance(c, ClassNode) for m in c.methods]
 
     def above(self, function: FunctionNode) -> bool:
         """Whether a function, or one that calls it, says ``eval``."""
