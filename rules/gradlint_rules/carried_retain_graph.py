@@ -92,6 +92,20 @@ def train(model, batches):
 
 ## Silent
 
+### one graph, made before the loop, that is kept until the last round
+```python
+def per_task(model, image, targets):
+    output = model(image)
+    gradients = []
+    for index, target in enumerate(targets):
+        model.zero_grad()
+        (output - target).pow(2).mean().backward(retain_graph=index < len(targets) - 1)
+        gradients.append([p.grad.clone() for p in model.parameters()])
+    return gradients
+
+# run: per_task(model, images, [images] * 3)
+```
+
 ### a fresh graph in each round
 ```python
 def train(model, batches):

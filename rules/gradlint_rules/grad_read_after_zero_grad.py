@@ -120,6 +120,21 @@ print(point.grad)  # GL203
 
 ## Silent
 
+### asked in a generator expression
+```python
+import torch
+
+def train_step(model, criterion, images, labels):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer.zero_grad()
+    criterion(model(images), labels).backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+# run: train_step(model, criterion, images, labels)
+```
+
 ### asked first, kept as zeros, or read before
 ```python
 import torch

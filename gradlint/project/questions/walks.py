@@ -40,7 +40,9 @@ class Walks:
         self._flows = flows
 
     def _comes_in(self, flow: Flow, event: CallEvent, at: int) -> bool:
-        return _is_carried(flow, event, at) or self._is_hoisted(flow, event, at) or self._is_kept(flow, at)
+        if _is_carried(flow, event, at) or self._is_kept(flow, at):
+            return True
+        return not _keeps(event) and self._is_hoisted(flow, event, at)  # one graph, kept on purpose, does not grow
 
     def _is_hoisted(self, flow: Flow, event: CallEvent, at: int) -> bool:
         """Whether a place before the loop recorded a graph, once, that ``backward()`` walks in every round."""
