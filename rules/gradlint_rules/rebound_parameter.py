@@ -47,6 +47,8 @@ from gradlint.rule import (
     Attribute,
     Block,
     Call,
+    CallEvent,
+    Constant,
     Expression,
     Finding,
     For,
@@ -57,6 +59,7 @@ from gradlint.rule import (
     Optimizer,
     Project,
     Return,
+    Subscript,
     While,
     acts_of,
     all_expressions,
@@ -92,16 +95,42 @@ def _replaced(project: Project, function: FunctionNode) -> Iterator[Finding]:
     if not made or "add_param_group" in function.facts.words:
         return
     acts = list(acts_of(project.order.steps.script(function)))
-    for path, value in scope.assigned(function):
+    for path, value in _given(function):
         for optimizer in made:
             model = optimizer.parameters.value.of
             start = optimizer.event.at
             again = any(each.path == optimizer.path and each.event.at > value.at for each in made)
             steps = any(act.kind == "step" and act.path == optimizer.path and act.at > value.at for act in acts)
-            if model and path.startswith(f"{model}.") and start < value.at and steps and not again:
+            steps = steps or _other_method_steps(project, function, optimizer)
+            is_part = model and path.startswith((f"{model}.", f"{model}["))
+            if is_part and start < value.at and steps and not again:
                 loop = scope.innermost_loop(function, value.at)
                 if _has_parameters(project, function, value) and (loop is None or start not in loop):
                     yield _late(function, optimizer, path, value)
+
+
+def _given(function: FunctionNode) -> Iterator[tuple[str, Expression]]:
+    """What a function assigns to names and to items: ``model.fc = ...``, ``model.classifier[6] = ...``."""
+    yield from scope.assigned(function)
+    for statement in statements(function.facts.body):
+        match statement:
+            case Assign(targets=(Subscript(value=owner, index=Constant(value=index)),), value=value):
+                if (name := dotted(owner)) is not None:
+                    yield f"{name}[{index!r}]", value
+            case _:
+                pass
+
+
+def _other_method_steps(project: Project, function: FunctionNode, optimizer: Optimizer) -> bool:
+    """Whether an object's constructor makes an optimizer, once and for all, that another of its methods steps with."""
+    cls, path = function.owner, optimizer.path or ""
+    if cls is None or function.facts.name != "__init__" or not path.startswith("self."):
+        return False
+    others = [method for method in cls.methods if method is not function]
+    if any(path == name for method in others for name, _ in scope.assigned(method)):
+        return False
+    acts = (act for method in others for act in acts_of(project.order.steps.script(method)))
+    return any(act.kind == "step" and act.path == path for act in acts)
 
 
 def _has_parameters(project: Project, function: FunctionNode, value: Expression) -> bool:
@@ -110,8 +139,19 @@ def _has_parameters(project: Project, function: FunctionNode, value: Expression)
     if event is None or event.callee.kind != "callable":
         return False
     new = event.result.kind == "module" and event.result.born is not None and event.result.frozen is None
-    held = any(argument.value.kind == "module" for argument in event.arguments)
-    return (new and not held) or getattr(event.callee.target, "name", "") in _PARAMETERS
+    parameter = getattr(event.callee.target, "name", "") in _PARAMETERS
+    return (new and not _wraps_old(project, function, event)) or parameter
+
+
+def _wraps_old(project: Project, function: FunctionNode, made: CallEvent) -> bool:
+    """Whether a new module is given one that was there before: ``Wrapped(model.fc)``."""
+    calls = project.flow(function).calls
+    for argument in made.arguments:
+        if argument.value.kind == "module":
+            event = calls.get(argument.expression.at) if isinstance(argument.expression, Call) else None
+            if event is None or event.result.born is None or _wraps_old(project, function, event):
+                return True
+    return False
 
 
 def _late(function: FunctionNode, optimizer: Optimizer, path: str, value: Expression) -> Finding:
@@ -196,6 +236,46 @@ model(torch.ones(3, 2)).sum().backward()
 
 ## Flagged
 
+### a layer of a container
+```python
+import torch
+from torch import nn
+
+def train(images):
+    network = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 10))
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    network[2] = nn.Sequential(nn.Linear(network[2].in_features, 3), nn.ReLU())  # GL210
+    before = network[2][0].weight.clone()
+    for _ in range(3):
+        optimizer.zero_grad()
+        network(images).sum().backward()
+        optimizer.step()
+    return network, before
+
+# run: network, before = train(torch.ones(4, 2))
+# shows: network[2][0].weight.equal(before)
+```
+
+### by the constructor that has just made the optimizer
+```python
+import torch
+from torch import nn
+
+class Trainer:
+    def __init__(self, body):
+        self.body = nn.Sequential(body, nn.Linear(2, 10))
+        self.optimizer = torch.optim.SGD(self.body.parameters(), lr=0.1)
+        self.body.head = nn.Linear(10, 1)  # GL210
+
+    def step(self, images):
+        self.optimizer.zero_grad()
+        self.body(images).sum().backward()
+        self.optimizer.step()
+
+# run: trainer = Trainer(nn.Linear(2, 2)); weight = trainer.body.head.weight.clone(); trainer.step(torch.ones(4, 2))
+# shows: trainer.body.head.weight.equal(weight)
+```
+
 ### weights of one's own, recorded
 ```python
 import torch
@@ -259,6 +339,26 @@ def tune(net, images):
 ```
 
 ## Silent
+
+### a wrapper around the layer that was there, and a layer that comes before the optimizer
+```python
+import torch
+from torch import nn
+
+class Trainer:
+    def __init__(self, body):
+        self.body = nn.Sequential(body, nn.Linear(2, 10))
+        self.body[1] = nn.Linear(2, 3)
+        self.optimizer = torch.optim.SGD(self.body.parameters(), lr=0.1)
+        self.body[1] = nn.Sequential(self.body[1], nn.ReLU())
+
+    def step(self, images):
+        self.optimizer.zero_grad()
+        self.body(images).sum().backward()
+        self.optimizer.step()
+
+# run: Trainer(nn.Linear(2, 2)).step(torch.ones(4, 2))
+```
 
 ### in place, or made a leaf again
 ```python
