@@ -43,17 +43,21 @@ flags of leaf variables.`: the line is wrong in either case. Look for what cut t
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from gradlint.rule import (
     COMPUTED,
     LABELS,
     LEAF,
     PLAIN,
+    Attribute,
     AttributeEvent,
+    Call,
     CallEvent,
+    Expression,
     Finding,
     FunctionNode,
+    Name,
     Note,
     Origin,
     Passed,
@@ -62,6 +66,7 @@ from gradlint.rule import (
     dotted,
     rule,
     scope,
+    within,
 )
 
 _LOSS = re.compile(r"(^|_)(loss(es)?|kl|nll)(_|$)")
@@ -87,6 +92,7 @@ def revived_loss(project: Project) -> Iterator[Finding]:
             else:
                 made = _made_a_leaf(flow.calls.values(), start, start.receiver)
                 made = made if made is not None else _set_by_method(flow.calls.values(), start)
+                made = made if made is not None else _walked_as_made(function, flow.calls, start)
                 if made is not None or _is_revived(start.receiver):
                     yield _wrapped(function, start, made if made is not None else start.at)
 
@@ -149,6 +155,31 @@ def _set_by_method(calls: Iterable[CallEvent], start: CallEvent) -> int | None:
     return None
 
 
+def _walked_as_made(function: FunctionNode, calls: Mapping[int, CallEvent], start: CallEvent) -> int | None:
+    """``loss = torch.tensor(sum(losses), requires_grad=True)``: walked from the leaf that it is, before a step."""
+    name, value = start.name.rpartition(".")[0], start.receiver
+    if value is None or value.kind != "tensor" or value.tensor != LEAF or not _LOSS.search(name):
+        return None
+    if "step" not in function.facts.words:
+        return None
+    given = [each for path, each in scope.assigned(function) if path == name]
+    made = calls.get(given[0].at) if len(given) == 1 and given[0].at < start.at else None
+    if made is None or not _asks_for_gradient(made) or _is_off(made):
+        return None
+    return made.at if any(isinstance(part, Call | Name) for part in _numbers(given[0])) else None
+
+
+def _numbers(made: Expression) -> Iterator[Expression]:
+    """What goes into a tensor that is made of data, settings left out."""
+    match made:
+        case Call(function=Attribute(value=owner, name="requires_grad_")):
+            yield from _numbers(owner)
+        case Call(arguments=(first, *_)):
+            yield from within(first.value)
+        case _:
+            pass
+
+
 def _is_off(event: CallEvent) -> bool:
     return any(argument.value.constant is False for argument in event.arguments)
 
@@ -202,6 +233,23 @@ images, labels = torch.ones(3, 2), torch.zeros(3, 1)
 ```
 
 ## Flagged
+
+### of numbers that were gathered, or of what NumPy made of them
+```python
+import torch
+
+def train_step(model, optimizer, batches):
+    numbers = []
+    for images in batches:
+        numbers.append(model(images).mean().item())  # GL101
+    loss = torch.tensor(sum(numbers) / len(numbers), requires_grad=True)  # GL402
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+# run: net = torch.nn.Linear(2, 2); train_step(net, torch.optim.SGD(net.parameters(), lr=0.1), [torch.ones(3, 2)])
+# shows: net.weight.grad is None
+```
 
 ### made of its number
 ```python
@@ -283,6 +331,20 @@ def train_step(model, optimizer, images, labels):
 ```
 
 ## Silent
+
+### a leaf that a loss is computed from
+```python
+import torch
+
+def fit(numbers):
+    margin = torch.tensor(sum(numbers) / len(numbers), requires_grad=True)
+    optimizer = torch.optim.SGD([margin], lr=0.1)
+    loss = (margin - 1) ** 2
+    loss.backward()
+    optimizer.step()
+
+fit([1.0, 2.0])
+```
 
 ### the input is to have a gradient
 ```python
