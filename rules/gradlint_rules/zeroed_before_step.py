@@ -46,18 +46,20 @@ from collections.abc import Iterator
 
 from gradlint.rule import Finding, Fix, FunctionNode, Moment, Note, Project, rewrites, rule, scope
 
+_WALKING = frozenset({"backward", "manual_backward"})
+
 
 @rule("GL404", severity="error", since="0.2.0")
 def zeroed_before_step(project: Project) -> Iterator[Finding]:
     """Find steps that on every path come after ``backward()`` and then ``zero_grad()``."""
     for function in project.functions():
-        if function.facts.words.isdisjoint(("step", "optimizer_step")):
+        if not project.order.steps.may_step(function):
             continue
         silent = scope.expected_to_fail(function)
         for moment in project.order.moments(function):
             if (
                 moment.act.kind == "step"
-                and moment.act.inside is None
+                and (moment.act.inside is None or _zeroes_by_itself(moment))
                 and moment.act.at not in silent
                 and moment.grads == {"none"}
                 and moment.zeroed is not None
@@ -66,7 +68,16 @@ def zeroed_before_step(project: Project) -> Iterator[Finding]:
                 yield _finding(function, moment, moment.zeroed, moment.before)
 
 
+def _zeroes_by_itself(moment: Moment) -> bool:
+    """Whether the step is made by a function that zeroes before it, and of which the caller runs ``backward()``."""
+    callee = moment.act.inside[0] if moment.act.inside is not None else None
+    own = callee is not None and callee.facts.words.isdisjoint(_WALKING)
+    return own and moment.act.path == moment.optimizer and moment.zeroed == moment.act.at
+
+
 def _finding(function: FunctionNode, moment: Moment, zeroed: int, backward: int) -> Finding:
+    if moment.act.inside is not None:
+        return _by_callee(function, moment, backward)
     edits = rewrites.exchanged(function, zeroed, moment.act.at)
     return Finding(
         function.place(moment.act.at),
@@ -78,6 +89,17 @@ def _finding(function: FunctionNode, moment: Moment, zeroed: int, backward: int)
         ),
         help="zero them before `backward()`, or after the step",
         fix=Fix("unsafe", "zero them after the step", edits) if edits else None,
+    )
+
+
+def _by_callee(caller: FunctionNode, moment: Moment, backward: int) -> Finding:
+    callee, at = moment.act.inside or (caller, moment.act.at)
+    return Finding(
+        callee.place(at),
+        callee.name,
+        "this step does nothing: the gradients are zeroed right before it",
+        (Note(caller.place(backward), "`backward()` computes them here"),),
+        help="zero them before `backward()`, or after the step",
     )
 
 
@@ -95,6 +117,30 @@ batches = [(images, labels)] * 2
 ```
 
 ## Flagged
+
+### by a method of its own
+```python
+import torch
+
+class Trainer:
+    def __init__(self, model, optimizer):
+        self.model = model
+        self.optimizer = optimizer
+
+    def update(self):
+        self.optimizer.zero_grad()
+        self.optimizer.step()  # GL404
+
+    def fit(self, batches):
+        for images in batches:
+            loss = self.model(images).sum()
+            loss.backward()
+            self.update()
+
+# run: net = torch.nn.Linear(2, 2); weight = net.weight.clone()
+# run: Trainer(net, torch.optim.SGD(net.parameters(), lr=0.1)).fit([torch.ones(3, 2)] * 2)
+# shows: net.weight.equal(weight)
+```
 
 ### in a loop
 ```python
@@ -159,6 +205,29 @@ class Trainer:
 ```
 
 ## Silent
+
+### zeroed by the one method, with the step in the other
+```python
+import torch
+
+class Trainer:
+    def __init__(self, model, optimizer):
+        self.model = model
+        self.optimizer = optimizer
+
+    def update(self):
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+
+    def fit(self, batches):
+        for images in batches:
+            loss = self.model(images).sum()
+            loss.backward()
+            self.update()
+
+net = torch.nn.Linear(2, 2)
+Trainer(net, torch.optim.SGD(net.parameters(), lr=0.1)).fit([torch.ones(3, 2)] * 2)
+```
 
 ### zeroed before backward, or after the step
 ```python
