@@ -170,6 +170,30 @@ model = nn.Sequential(nn.Linear(8, 8), nn.Dropout(), nn.Linear(8, 3))
 
 ## Flagged
 
+### of a list of modules, and of the first children
+```python
+from torch import nn
+
+class Pyramid(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stages = nn.ModuleList([nn.Conv2d(1, 1, 1), nn.Conv2d(1, 1, 1)])
+        self.heads = nn.ModuleDict({"a": nn.Linear(1, 1)})
+        for each in self.stages:
+            each.requires_grad = False  # GL502
+        self.stages[0].requires_grad = False  # GL502
+        for each in self.heads.values():
+            each.requires_grad = False  # GL502
+
+def freeze(model):
+    for child in list(model.children())[:3]:
+        child.requires_grad = False  # GL502
+
+# run: net = Pyramid()
+# run: freeze(net)
+# shows: all(parameter.requires_grad for parameter in net.parameters())
+```
+
 ### part of a model, and a model named so
 ```python
 from torch import nn

@@ -68,7 +68,7 @@ def on_external(it: Invocation, name: str) -> Value:
     if name == "torch.hub.load" and first is not None and GUARDED_HUBS.search(str(first.constant)):
         return Value("callable", target=External("ultralytics.YOLO.instance"))
     if MODULE_FACTORIES.search(name):
-        parts = tuple(a.value for a in it.arguments) if MODULE_CONTAINERS.search(name) else None
+        parts = _parts(it) if MODULE_CONTAINERS.search(name) else None
         known = Value("module", target=External(name), certainty="known", born=it.run.epoch, frozen=_is_bare(it, name))
         return replace(known, items=parts)
     if name == "builtins.getattr" and first is not None and first.kind == "callable":
@@ -91,6 +91,8 @@ def on_external(it: Invocation, name: str) -> Value:
         "builtins.list",
         "builtins.iter",
     ) or last in ("tqdm", "track", "islice", "cycle", "chain", "progress_bar"):
+        if first is not None and _lists_modules(first):
+            return first
         return _all_of(it, first) if first is not None and first.kind in ("module", "parameters") else plain(it.given)
     if name in ("builtins.filter", "builtins.map") and len(it.arguments) > 1:
         second = it.arguments[1].value
@@ -104,6 +106,18 @@ def on_external(it: Invocation, name: str) -> Value:
         made = result.kind == "unknown" and result.target is None
         return replace(result, target=External(name)) if made else result
     return plain(it.given)
+
+
+def _lists_modules(value: Value) -> bool:
+    """``list(model.children())[:3]``: they stay modules."""
+    if value.kind != "container" or not value.items:
+        return False
+    return all(item.kind == "module" for item in value.items) or (len(value.items) == 1 and _names(value.items[0]))
+
+
+def _names(item: Value) -> bool:
+    """Whether it is what ``named_children()`` lists: a name and a module."""
+    return item.kind == "container" and len(item.items or ()) == 2 and (item.items or ())[1].kind == "module"
 
 
 def _all_of(it: Invocation, first: Value) -> Value:
@@ -183,6 +197,14 @@ def _side_by_side(it: Invocation, name: str) -> Value:
         items = [NUMBER, *items[:1]]
     pair = Value("container", origins=it.given, items=tuple(items))
     return Value("container", origins=it.given, items=(pair,))
+
+
+def _parts(it: Invocation) -> tuple[Value, ...] | None:
+    """What a container of modules holds; ``ModuleList([a, b])`` is given it as one list."""
+    parts = tuple(argument.value for argument in it.arguments)
+    if len(parts) == 1 and parts[0].kind == "container":
+        return parts[0].items
+    return parts
 
 
 def _is_bare(it: Invocation, name: str) -> bool | None:

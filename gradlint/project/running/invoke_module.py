@@ -51,6 +51,7 @@ _PLAIN_LOSS = re.compile(
     r"(^|[._])(criterion|loss_?(fn|func|function|f)|(ce|bce|mse|l1|nll|cross_entropy)(_?loss)?|criteria|crit)$", re.I
 )
 _NO_MODEL = re.compile(r"(tokenizer|processor|vocab(ulary)?)\d*$", re.I)  # they encode and decode as models do
+_LISTING = frozenset({"children", "modules", "named_children", "named_modules", "values", "items"})
 _HOLDING = re.compile(r"Embedding|AdaptiveLogSoftmax|LinearCrossEntropy")  # small, but with parameters
 
 
@@ -58,6 +59,8 @@ def on_module(it: Invocation) -> Value:
     """A method of a module."""
     module = it.receiver
     assert module is not None
+    if it.method in ("values", "items") and _is_dict(module):
+        return module_method(it, module)
     if it.method in SELF_RETURNING_MODULE_METHODS or it.method in MODULE_METHODS:
         return module_method(it, module)
     if isinstance(module.target, ClassNode):
@@ -77,6 +80,10 @@ def on_module(it: Invocation) -> Value:
     if it.method in GUARDED_METHODS or not FORWARD_METHODS.search(it.method) or not it.arguments or guards_itself(it):
         return plain(it.given)
     return forward(it, module)
+
+
+def _is_dict(module: Value) -> bool:
+    return isinstance(module.target, External) and module.target.name.endswith(".ModuleDict")
 
 
 def is_loaded(module: Value) -> bool:
@@ -136,10 +143,10 @@ def module_method(it: Invocation, module: Value) -> Value:
     elif method in ("parameters", "named_parameters", "buffers"):
         flags = PLAIN if method == "buffers" else LEAF if recording.is_trainable(it, module) else PLAIN | LEAF
         return Value("parameters", of=it.receiver_path, target=None, tensor=flags, born=module.born)
-    elif method in ("children", "modules", "named_children", "named_modules"):
-        part = replace(module, target=None, constant=NO_CONSTANT)
+    elif method in _LISTING:
+        part = replace(module, target=None, items=None, constant=NO_CONSTANT)
         named = Value("container", items=(NUMBER, part))
-        return Value("container", items=(named if method.startswith("named_") else part,))
+        return Value("container", items=(part if method in ("children", "modules", "values") else named,))
     elif method not in SELF_RETURNING_MODULE_METHODS:
         return UNKNOWN
     if changed is not module:
