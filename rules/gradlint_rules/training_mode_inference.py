@@ -111,6 +111,13 @@ def training_mode_inference(project: Project) -> Iterator[Finding]:
 
 CASES = r"""
 ```python setup
+# file: torchvision/__init__.py
+# file: torchvision/models.py
+from torch import nn
+
+def resnet18(weights):
+    return nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Linear(8, 3))
+# file: example.py
 import torch
 from torch import nn
 
@@ -119,6 +126,20 @@ loader = [images[:32], images[32:]]
 ```
 
 ## Flagged
+
+### of a library, with its weights
+```python
+import torch
+from torchvision import models
+
+def serve(images):
+    network = models.resnet18(weights="DEFAULT")
+    with torch.no_grad():
+        return network(images).argmax(1).tolist(), network.training  # GL601
+
+# run: found = serve(images)
+# shows: found[1]
+```
 
 ### batch norm learns from what is evaluated
 ```python
@@ -533,6 +554,22 @@ def predict(path, images):
 ```
 
 ## Silent
+
+### a pretrained model in evaluation mode, and one that is not asked for its weights
+```python
+import torch
+import torchvision
+
+def serve(images):
+    network = torchvision.models.resnet18(weights="DEFAULT").eval()
+    with torch.no_grad():
+        return network(images).argmax(1).tolist()
+
+def shape(images):
+    network = torchvision.models.resnet18(weights=None)
+    with torch.no_grad():
+        return network(images).shape
+```
 
 ### layers for which the mode makes no difference
 ```python

@@ -10,6 +10,7 @@ from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.questions.evaluations import Evaluations, Misset, is_given_labels, is_made, is_made_and_loaded
 from gradlint.project.questions.never_switched import NeverSwitched
+from gradlint.project.questions.pretrained import is_pretrained
 from gradlint.project.questions.switches import Switches, says_eval
 from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.flows import Flows
@@ -86,7 +87,8 @@ class Reasons:
 
     def _made_here(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
         """Made in the same function, as all modules are: in training mode; then loaded, and evaluated."""
-        if not is_made_and_loaded(function, module) or self._switches.handed(function, event):
+        made = is_made_and_loaded(function, module) or is_pretrained(self._flows, function, event, module)
+        if not made or self._switches.handed(function, event):
             return None
         return Misset(event, "made", None, self._evaluations.mode_matters(module))
 

@@ -15,6 +15,7 @@ from gradlint.project.questions.destiny import Destinies
 from gradlint.project.questions.evaluations import Evaluations, Misset
 from gradlint.project.questions.inference import Inference
 from gradlint.project.questions.never_switched import NeverSwitched
+from gradlint.project.questions.pretrained import imports_models
 from gradlint.project.questions.reaching import Reaching
 from gradlint.project.questions.reasons import Reasons
 from gradlint.project.questions.switches import Switches, says_eval
@@ -87,7 +88,7 @@ class TrainingMode:
 
     def _may_be_misset(self, function: FunctionNode) -> bool:
         """Whether modes are spoken of, or weights loaded, by a function or where it gets its modules from."""
-        if not _SPEAKING.isdisjoint(function.facts.words):
+        if not _SPEAKING.isdisjoint(function.facts.words) or imports_models(function):
             return True
         if function.owner is not None and self._spoken.of(function.owner):
             return True

@@ -1,0 +1,40 @@
+"""Models that libraries make with their weights."""
+
+import re
+
+from gradlint.model.torch_calls import TRAINING_WORDS
+from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.running.flow import CallEvent, Passed
+from gradlint.project.running.flows import Flows
+from gradlint.project.running.values import Value
+
+# Their models come in training mode, whatever their weights are.
+_MAKING = re.compile(r"^(torchvision\.models\.(\w+\.)*[a-z]\w*|timm\.(models\.)?create_model)$")
+_SPEAKING = frozenset({"train", "eval", "load_state_dict"}) | TRAINING_WORDS
+_LIBRARIES = frozenset({"torchvision", "timm"})
+
+
+def imports_models(function: FunctionNode) -> bool:
+    """Whether a function, or its file, imports a library that makes such models."""
+    imports = (*function.module.body.facts.imports, *function.facts.imports)
+    return any(found.module.partition(".")[0] in _LIBRARIES for found in imports)
+
+
+def is_pretrained(flows: Flows, function: FunctionNode, event: CallEvent, module: Value) -> bool:
+    """Whether a function makes what it runs with its weights, as libraries do, and says nothing of its mode."""
+    if module.training is not None or module.born is None or not function.facts.words.isdisjoint(_SPEAKING):
+        return False
+    made = [value for _, value in flows.bindings.values(function, event.name)]
+    call = flows.flow(function).calls.get(made[0].at) if len(made) == 1 else None
+    return call is not None and _gives_pretrained(call)
+
+
+def _gives_pretrained(call: CallEvent) -> bool:
+    name = getattr(call.callee.target, "name", "")
+    return _MAKING.search(name) is not None and any(map(_asks_for_weights, call.arguments))
+
+
+def _asks_for_weights(argument: Passed) -> bool:
+    """``weights="DEFAULT"``, ``pretrained=True``."""
+    given = argument.value.constant
+    return argument.keyword in ("weights", "pretrained") and given is not None and given is not False
