@@ -182,8 +182,6 @@ def _parameters_of(node: Display, items: tuple[Value, ...]) -> Value | None:
 
 
 def _operation(node: Operation, run: "Run") -> Value:
-    if node.operator in ("is", "is not"):
-        run.reads.question(node)  # of ``all(p.grad is None for p in parameters)``, too
     values = _alternatives(node, run) if node.operator in ("and", "or") else [
         value_of(operand, run) for operand in node.operands
     ]  # fmt: skip

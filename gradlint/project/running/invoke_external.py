@@ -117,7 +117,7 @@ def _lists_modules(value: Value) -> bool:
 
 def _names(item: Value) -> bool:
     """Whether it is what ``named_children()`` lists: a name and a module."""
-    return item.kind == "container" and len(item.items or ()) == 2 and (item.items or ())[1].kind == "module"
+    return item.kind == "container" and [part.kind for part in item.items or ()] == ["number", "module"]
 
 
 def _all_of(it: Invocation, first: Value) -> Value:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from gradlint.model.code import Attribute, Call, Constant, Expression, Name, Operation, dotted
+from gradlint.model.code import Argument, Attribute, Call, Comprehension, Constant, Expression, Name, Operation, dotted
 from gradlint.model.record import replace
 from gradlint.model.traverse import all_of
 from gradlint.project.linking.nodes import FunctionNode
@@ -123,6 +123,8 @@ def tested_against_none(test: Expression) -> Iterator[Expression]:
                 yield from tested_against_none(operand)
         case Call(function=function, arguments=(first, *_)) if dotted(function) in _ASKING:
             yield from tested_against_none(first.value)
+        case Call(function=Name(id="all" | "any"), arguments=(Argument(value=Comprehension(element=element)),)):
+            yield from tested_against_none(element)
         case Name() | Attribute():
             yield test
         case _:
