@@ -2,15 +2,14 @@
 
 import re
 
-from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.questions.switches import SPEAKING
 from gradlint.project.running.flow import CallEvent, Passed
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Value
 
 # Their models come in training mode, whatever their weights are.
 _MAKING = re.compile(r"^(torchvision\.models\.(\w+\.)*[a-z]\w*|timm\.(models\.)?create_model)$")
-_SPEAKING = frozenset({"train", "eval", "load_state_dict"}) | TRAINING_WORDS
 _LIBRARIES = frozenset({"torchvision", "timm"})
 
 
@@ -22,10 +21,12 @@ def imports_models(function: FunctionNode) -> bool:
 
 def is_pretrained(flows: Flows, function: FunctionNode, event: CallEvent, module: Value) -> bool:
     """Whether a function makes what it runs with its weights, as libraries do, and says nothing of its mode."""
-    if module.training is not None or module.born is None or not function.facts.words.isdisjoint(_SPEAKING):
+    if module.training is not None or module.born is None or not function.facts.words.isdisjoint(SPEAKING):
         return False
-    made = [value for _, value in flows.bindings.values(function, event.name)]
-    call = flows.flow(function).calls.get(made[0].at) if len(made) == 1 else None
+    made = flows.bindings.values(function, event.name)
+    if len(made) != 1 or made[0][0] is not function:
+        return False
+    call = flows.flow(function).calls.get(made[0][1].at)
     return call is not None and _gives_pretrained(call)
 
 

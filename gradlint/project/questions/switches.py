@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from gradlint.finding import Place
 from gradlint.model.code import dotted
+from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking import scope
 from gradlint.project.linking.imports import Imports
@@ -14,6 +15,8 @@ from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, Mo
 from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.flows import Flows
 
+TRAINING = frozenset({"train"}) | TRAINING_WORDS
+SPEAKING = TRAINING | {"eval", "load_state_dict"}  # words of modes, or of weights
 _SWITCHES = frozenset({"eval", "train", "training"})
 _SWITCHING = re.compile(r"eval|mode|infer|prepare|freeze|load|test", re.I)
 _PLAIN_BASES = frozenset({"builtins.object", "object", "abc.ABC"})

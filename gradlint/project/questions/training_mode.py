@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 
-from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import INFERENCE, NO_GRAD
 from gradlint.project.linking.bindings import owner_class
@@ -18,7 +17,7 @@ from gradlint.project.questions.never_switched import NeverSwitched
 from gradlint.project.questions.pretrained import imports_models
 from gradlint.project.questions.reaching import Reaching
 from gradlint.project.questions.reasons import Reasons
-from gradlint.project.questions.switches import Switches, says_eval
+from gradlint.project.questions.switches import SPEAKING, TRAINING, Switches, says_eval
 from gradlint.project.running.flow import CallEvent, module_of
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Value
@@ -31,8 +30,6 @@ _MEANT = re.compile(
     r"|recalibrat\w*|augment\w*|teacher|student|momentum|ema|target|pseudo)(_|$|[A-Z])",
     re.I,
 )
-_TRAINING = frozenset({"train"}) | TRAINING_WORDS
-_SPEAKING = _TRAINING | {"eval", "load_state_dict"}
 
 
 class TrainingMode:
@@ -50,7 +47,7 @@ class TrainingMode:
         self._calls = calls
         self._flows = flows
         self._destinies = destinies
-        self._training = Reaching("switching", flows.linker, calls, lambda words: not _TRAINING.isdisjoint(words))
+        self._training = Reaching("switching", flows.linker, calls, lambda words: not TRAINING.isdisjoint(words))
         self._spoken: Memo[ClassNode, frozenset[str]] = Memo(flows.linker.dependencies, self._find_spoken, frozenset())
         self._switches = Switches(calls, flows, imports)
         evaluations = Evaluations(inference, layers, self._switches)
@@ -88,7 +85,7 @@ class TrainingMode:
 
     def _may_be_misset(self, function: FunctionNode) -> bool:
         """Whether modes are spoken of, or weights loaded, by a function or where it gets its modules from."""
-        if not _SPEAKING.isdisjoint(function.facts.words) or imports_models(function):
+        if not SPEAKING.isdisjoint(function.facts.words) or imports_models(function):
             return True
         if function.owner is not None and self._spoken.of(function.owner):
             return True
@@ -105,7 +102,7 @@ class TrainingMode:
 
     def _find_spoken(self, cls: ClassNode) -> frozenset[str]:
         """The words of modes, and of loading weights, that the methods of a class's objects say."""
-        return frozenset[str]().union(*(method.facts.words & _SPEAKING for method in self._switches.family(cls)))
+        return frozenset[str]().union(*(method.facts.words & SPEAKING for method in self._switches.family(cls)))
 
     def _may_evaluate(self, function: FunctionNode) -> bool:
         owner = function.owner
