@@ -72,15 +72,21 @@ def _is_early(event: AttributeEvent) -> bool:
 def _finding(function: FunctionNode, event: AttributeEvent) -> Finding:
     name = (event.path or "").removesuffix(".grad")
     made = event.owner.made_at
-    what, raises = (f"`{name}.grad`" if name else "`.grad`"), " and using it raises" if event.dereferenced else ""
+    what, since = (f"`{name}.grad`", f"`{name}`") if name else ("`.grad`", "the tensor")
+    then = f"{_when(function, event)}{' and using it raises' if event.dereferenced else ''}"
     return Finding(
         function.place(event.at),
         function.name,
-        f"{what} is None here{raises}: no `backward()` can have run since `{name or 'the tensor'}` was made",
+        f"{what} is None {then}: no `backward()` can have run since {since} was made",
         (Note(function.place(made), "it is made here"),) if made is not None else (),
         help=f"read it after `backward()`, or ask `if {name or 'x'}.grad is not None`",
         severity="error" if event.dereferenced else None,
     )
+
+
+def _when(function: FunctionNode, event: AttributeEvent) -> str:
+    loop = scope.innermost_loop(function, event.at)
+    return "here" if loop is None or event.owner.made_at in loop else "here in the first round"
 
 
 CASES = r"""

@@ -88,10 +88,11 @@ def _finding(project: Project, function: FunctionNode, event: AttributeEvent) ->
     name = (event.path or "").removesuffix(".grad")
     what = f"`{name}.grad`" if name else "`.grad` of a computed tensor"
     made = event.owner.made_at
+    when = "None from the second round on" if scope.is_carried_over(function, made, event.at) else "always None"
     return Finding(
         function.place(event.at),
         function.name,
-        f"{what} is always None: it was computed, and `backward()` fills the `.grad` of leaves only",
+        f"{what} is {when}: it was computed, and `backward()` fills the `.grad` of leaves only",
         (Note(function.place(made), "it is computed here"),) if made is not None else (),
         help=f"call `{name or 'y'}.retain_grad()` before `backward()`, or read the leaf it was computed from",
         fix=_retained(project, function, event, name),

@@ -335,6 +335,15 @@ def innermost_loop(function: FunctionNode, at: int) -> frozenset[int] | None:
     return found
 
 
+def is_carried_over(function: FunctionNode, made: int | None, at: int) -> bool:
+    """Whether what is made at a place of a loop reaches another one only in the round after: it is made no sooner."""
+    loop = innermost_loop(function, at)
+    if made is None or loop is None or made not in loop:
+        return False
+    begun = [statement.at for statement in statements(function.facts.body) if statement.at in loop]
+    return max(start for start in begun if start <= made) >= max(start for start in begun if start <= at)
+
+
 def loops_around(function: FunctionNode, at: int) -> Iterator[For]:
     """The ``for`` loops around a place."""
     for statement in statements(function.facts.body):
