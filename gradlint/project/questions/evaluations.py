@@ -8,7 +8,6 @@ from gradlint.model.code import For, dotted
 from gradlint.model.inference_names import EVALUATION_DATA
 from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.model.torch_tensors import LABELS
-from gradlint.model.traverse import all_expressions, statements
 from gradlint.project.linking import scope
 from gradlint.project.linking.layers import Layers
 from gradlint.project.linking.nodes import External, FunctionNode
@@ -74,8 +73,7 @@ class Evaluations:
 
     def is_over_evaluation_data(self, function: FunctionNode, at: int) -> bool:
         """Whether a place stands in a loop over data to evaluate on."""
-        loops = (statement for statement in statements(function.facts.body) if isinstance(statement, For))
-        return any(_is_over_evaluation_data(loop) and at in _places(loop) for loop in loops)
+        return any(map(_is_over_evaluation_data, scope.loops_around(function, at)))
 
 
 def is_made_and_loaded(function: FunctionNode, module: Value) -> bool:
@@ -96,10 +94,6 @@ def is_made(module: Value) -> bool:
 def is_given_labels(event: CallEvent) -> bool:
     """Whether a forward computes a loss itself: a detector does so in training mode alone."""
     return any(LABELS.search(dotted(argument.expression) or "") for argument in event.arguments[1:])
-
-
-def _places(loop: For) -> frozenset[int]:
-    return frozenset(expression.at for expression in all_expressions(loop.body))
 
 
 def _is_over_evaluation_data(loop: For) -> bool:
