@@ -461,5 +461,11 @@ def test_what_is_updated_differs():
     before = critic(inputs).detach()
     critic(inputs).sum().backward()
     assert (before != critic(inputs)).any()
+
+def test_it_learns_from_a_teacher():
+    pupil, teacher, inputs = torch.nn.Linear(2, 4), torch.nn.Linear(2, 4), torch.ones(3, 2)
+    expected = teacher(inputs).detach()
+    (pupil(inputs) - expected).square().mean().backward()
+    assert pupil.weight.grad is not None
 ```
 """
