@@ -47,7 +47,7 @@ mode belongs to the thread, and other tasks run in it meanwhile.
 
 from collections.abc import Iterator
 
-from gradlint.rule import Finding, Project, rule
+from gradlint.rule import Finding, FunctionNode, Note, Project, rule
 
 
 @rule("GL307", severity="error", since="0.1.0")
@@ -59,14 +59,20 @@ def grad_mode_on_async_function(project: Project) -> Iterator[Finding]:
         scope = function.parent or function
         for decorator in reversed(function.facts.decorators):
             mode = project.modes.decorating(scope, decorator)
-            if mode is None:
+            wrapper = project.states.decorators.starts_under(decorator, scope) if mode is None else None
+            if mode is None and wrapper is None:
                 break  # what another decorator makes of the function may well be called like one
             yield Finding(
                 function.place(decorator.at),
                 function.name,
-                f"`{mode}` holds while the coroutine is made, not while its body runs",
+                f"{_called(mode, wrapper)} holds while the coroutine is made, not while its body runs",
+                notes=() if wrapper is None else (Note(wrapper.place(wrapper.facts.at), "it is called here"),),
                 help="use `with` in the body, around what does not await",
             )
+
+
+def _called(mode: str | None, wrapper: FunctionNode | None) -> str:
+    return f"`{mode}`" if wrapper is None else f"the grad mode of `{wrapper.facts.name}`"
 
 
 CASES = r"""
@@ -132,7 +138,70 @@ async def mode():
 # shows: is_on and not inspect.iscoroutinefunction(mode)
 ```
 
+### wrappers of the project
+```python
+# file: guards.py
+import functools
+import torch
+
+def quiet(function):
+    return torch.no_grad()(function)
+
+def evaluated(function):
+    @functools.wraps(function)
+    def wrapper(*args):
+        with torch.inference_mode():
+            return function(*args)
+    return wrapper
+
+# file: main.py
+from guards import evaluated, quiet
+
+@quiet  # GL307
+async def score(model, request):
+    return model(await request)
+
+@evaluated  # GL307
+async def rank(model, request):
+    return model(await request)
+
+# run: scores = [asyncio.run(score(model, request())), asyncio.run(rank(model, request()))]
+# shows: all(each.requires_grad for each in scores)
+```
+
 ## Silent
+
+### wrappers that wait
+```python
+import asyncio
+import functools
+import torch
+
+def evaluated(function):
+    @functools.wraps(function)
+    async def wrapper(*args):
+        images = await args[1]
+        with torch.no_grad():
+            return await function(args[0], images)  # GL310
+    return wrapper
+
+def synchronous(function):
+    def wrapper(*args):
+        with torch.no_grad():
+            return asyncio.run(function(*args))
+    return wrapper
+
+@evaluated
+async def score(model, images):
+    return model(images)
+
+@synchronous
+async def rank(model, request):
+    return model(await request)
+
+# run: scores = [asyncio.run(score(model, request())), rank(model, request())]
+# shows: not any(each.requires_grad for each in scores)
+```
 
 ### around what does not await
 ```python

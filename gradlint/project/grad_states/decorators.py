@@ -12,6 +12,9 @@ from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, Target
 from gradlint.project.linking.returns import returned
 
+# Words of a wrapper that knows coroutines, or runs them to their end.
+_WAITING = frozenset("iscoroutinefunction iscoroutine isawaitable run run_until_complete run_coroutine_threadsafe".split())
+
 
 class Decorators:
     """Says what decorators do to the functions below them."""
@@ -26,6 +29,18 @@ class Decorators:
     def of(self, function: FunctionNode) -> Effect:
         """What all decorators of a function do to the state its body runs in."""
         return self._circles.answer(lambda: self._decorated(function)) or IDENTITY
+
+    def starts_under(self, decorator: Expression, scope: FunctionNode) -> FunctionNode | None:
+        """The project's wrapper that switches recording off while it calls what it wraps, and does not wait for it."""
+        name = dotted(decorator.function if isinstance(decorator, Call) else decorator)
+        wrapper = self._linker.resolve(scope, name) if name else None
+        if not isinstance(wrapper, FunctionNode) or is_context_manager(wrapper):
+            return None
+        inner = (f for f in wrapper.module.functions if _stands_in(f, wrapper))
+        if any(f.facts.is_async or not _WAITING.isdisjoint(f.facts.words) for f in inner):
+            return None
+        effect = self._circles.answer(lambda: self._decorator(decorator, scope))
+        return wrapper if effect in (DISABLE, TO_INFERENCE) else None
 
     def _decorated(self, function: FunctionNode) -> Effect | None:
         return self._circles.once(("decorated", function), lambda: self._all_decorators(function))
@@ -127,3 +142,10 @@ class Decorators:
         calls = [call.at for call in inner.facts.calls if call.callee == wrapped or wrapped in call.handed]
         found = {then(outside, self._walk.effect_at(inner, at)) for at in calls}
         return either(None if effect == IDENTITY else effect for effect in found)
+
+
+def _stands_in(function: FunctionNode | None, outer: FunctionNode) -> bool:
+    """Whether a function is another, or nested in it."""
+    while function is not None and function is not outer:
+        function = function.parent
+    return function is outer
