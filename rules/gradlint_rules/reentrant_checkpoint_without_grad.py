@@ -58,24 +58,37 @@ inputs have requires_grad=True. Gradients will be None``. With nothing trainable
 2.13 still takes the reentrant kind.
 """
 
+import re
 from collections.abc import Iterator
 
 from gradlint.rule import (
     PLAIN,
     Argument,
+    Attribute,
     Call,
     CallEvent,
     Constant,
     Edit,
+    Expression,
     Finding,
     Fix,
+    For,
     FunctionNode,
+    Name,
+    Passed,
     Project,
     Value,
+    dotted,
     rule,
+    statements,
+    within,
 )
 
-_CHECKPOINT = frozenset({"torch.utils.checkpoint.checkpoint"})
+_CHECKPOINT = frozenset({"torch.utils.checkpoint.checkpoint", "torch.utils.checkpoint.checkpoint_sequential"})
+_BEFORE_INPUTS = {"checkpoint": 1, "checkpoint_sequential": 2}  # what to run; and in how many pieces
+_BATCHES = re.compile(r"(^|_)((data)?_?loaders?|dl|batches|data(set)?)$", re.I)
+_MOVING = frozenset({"to", "cuda", "cpu", "float", "half"})
+_UNSEEN = Passed(None, 1, Value(), Constant(0, None))
 _SETTINGS = frozenset({"use_reentrant", "preserve_rng_state", "context_fn", "determinism_check", "debug", "early_stop"})
 
 
@@ -83,9 +96,9 @@ _SETTINGS = frozenset({"use_reentrant", "preserve_rng_state", "context_fn", "det
 def reentrant_checkpoint_without_grad(project: Project) -> Iterator[Finding]:
     """Find reentrant checkpoints all of whose tensors are known to require no grad."""
     for function in project.functions():
-        for call, _ in project.modes.calls(function, _CHECKPOINT):
+        for call, name in project.modes.calls(function, _CHECKPOINT):
             event = project.flow(function).calls.get(call.at)
-            if event is not None and _is_reentrant(call) and _gets_no_grad(event):
+            if event is not None and _is_reentrant(call) and _gets_no_grad(project, function, _inputs(event, name)):
                 yield _finding(function, call)
 
 
@@ -100,12 +113,51 @@ def _is_reentrant(call: Call) -> bool:
     return setting is None or (isinstance(setting.value, Constant) and setting.value.value is True)
 
 
-def _gets_no_grad(event: CallEvent) -> bool:
+def _inputs(event: CallEvent, name: str) -> list[Passed]:
+    start = _BEFORE_INPUTS[name.rpartition(".")[2]]
+    return [argument for argument in event.arguments[start:] if argument.keyword not in _SETTINGS]
+
+
+def _gets_no_grad(project: Project, function: FunctionNode, given: list[Passed]) -> bool:
     """Whether there are tensors among the inputs, and all of them are known to require no grad."""
-    given = [a for a in event.arguments[1:] if a.keyword not in _SETTINGS]
-    if not given or any(argument.stars for argument in given):
+    if any(argument.stars for argument in given):
         return False
-    return all(_is_plain(a.value) or _is_none(a.value) for a in given) and any(_is_plain(a.value) for a in given)
+    tensors = [argument.value for argument in given if not _is_none(argument.value)]
+    return bool(tensors) and all(_is_plain(value) or _is_data(project, function, value) for value in tensors)
+
+
+def _is_data(project: Project, function: FunctionNode, value: Value) -> bool:
+    """Whether it is what a ``forward`` is called with, and all its callers call it with data."""
+    if value.parameter is None or not project.calls.modules.is_forward(function):
+        return False
+    given = [*_handed_over(project, function, value.parameter)]
+    return bool(given) and all(_is_plain(passed.value) or _is_batch(caller, passed) for caller, passed in given)
+
+
+def _handed_over(project: Project, function: FunctionNode, name: str) -> Iterator[tuple[FunctionNode, Passed]]:
+    """The callers of a ``forward``, each with what it hands over for one of its inputs."""
+    index = [p.name for p in function.facts.parameters].index(name) - 1
+    for edge in project.calls.callers.get(function, ()):
+        event = project.flow(edge.caller).calls.get(edge.at)
+        passed = [] if event is None else [a for i, a in enumerate(event.arguments) if name == a.keyword or i == index]
+        yield edge.caller, passed[0] if passed else _UNSEEN
+
+
+def _is_batch(caller: FunctionNode, passed: Passed) -> bool:
+    """``for images, labels in loader``: what comes out of a loader requires no grad."""
+    name = passed.expression
+    while isinstance(name, Call) and isinstance(name.function, Attribute) and name.function.name in _MOVING:
+        name = name.function.value
+    if passed.value.tensor & PLAIN == 0 or not isinstance(name, Name):
+        return False
+    loops = (s for s in statements(caller.facts.body) if isinstance(s, For) and _gives_batches(s.iterable))
+    return any(isinstance(part, Name) and part.id == name.id for loop in loops for part in within(loop.target))
+
+
+def _gives_batches(iterable: Expression) -> bool:
+    while isinstance(iterable, Call) and iterable.arguments:  # ``enumerate(loader)``, ``tqdm(loader)``
+        iterable = iterable.arguments[0].value
+    return _BATCHES.search(dotted(iterable) or "") is not None
 
 
 def _is_plain(value: Value) -> bool:
@@ -162,7 +214,79 @@ def loss(backbone, block, head, images):
 # warns: UserWarning: None of the inputs have requires_grad=True. Gradients will be None
 ```
 
+### a sequence of layers
+```python
+import torch
+from torch.utils.checkpoint import checkpoint_sequential
+
+def loss(layers, head):
+    return head(checkpoint_sequential(layers, 2, torch.ones(4, 8), use_reentrant=True)).sum()  # GL412
+
+# run: layers = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8))
+# run: loss(layers, head).backward()
+# shows: layers[0].weight.grad is None and layers[1].weight.grad is not None
+```
+
+### the first block of a model
+```python
+import torch
+from torch.utils.checkpoint import checkpoint
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.head = nn.Linear(8, 8), nn.Linear(8, 3)
+
+    def forward(self, x):
+        return self.head(checkpoint(self.stem, x, use_reentrant=True))  # GL412
+
+def train(loader):
+    net = Net()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for images, labels in loader:
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(images.cpu().to(torch.float)), labels).backward()
+        optimizer.step()
+    return net
+
+# run: net = train([(images, labels)])
+# shows: net.stem.weight.grad is None and net.head.weight.grad is not None
+```
+
 ## Silent
+
+### a block in the middle of a model, and inputs that are told to require grad
+```python
+import torch
+from torch.utils.checkpoint import checkpoint, checkpoint_sequential
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Linear(8, 8)
+
+    def forward(self, x):
+        return checkpoint(self.inner, x, use_reentrant=True)
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.block = nn.Linear(8, 8), Block()
+
+    def forward(self, x):
+        return self.block(self.stem(x))
+
+def train(loader, layers):
+    net, block = Net(), Block()
+    for images, labels in loader:
+        images.requires_grad_()
+        loss = net(images).sum() + block(images).sum() + checkpoint_sequential(layers, 2, images).sum()
+        loss.backward()
+    return net
+
+# run: net = train([(images.clone(), labels)], nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 8)))
+# shows: net.block.inner.weight.grad is not None
+```
 
 ### inputs that require grad
 ```python
