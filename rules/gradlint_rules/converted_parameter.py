@@ -86,7 +86,7 @@ from gradlint.rule import (
 _COPYING = frozenset("double half bfloat16 clone view reshape unsqueeze squeeze t expand repeat".split())
 _CONVERTING = frozenset("to cuda cpu type type_as".split())  # not where there is nothing to convert
 _ARITHMETIC = frozenset({"+", "-", "*", "/"})
-_READ_ONCE = 2  # where it is bound, and where it is read
+_ASKED = frozenset("data shape device dtype size numel requires_grad uniform_ normal_ zero_ fill_ requires_grad_".split())
 _PARAMETERS = frozenset({"torch.nn.Parameter", "torch.nn.parameter.Parameter"})
 
 
@@ -111,7 +111,7 @@ def _converted(project: Project, function: FunctionNode, value: Expression) -> s
     if _is_calculated(project, function, value):
         return "*"
     methods: list[str] = []
-    value = _only_use(function, value)
+    value = _only_use(project, function, value)
     while isinstance(value, Call) and isinstance(value.function, Attribute):
         if value.function.name not in _COPYING | _CONVERTING | {"float", "contiguous"}:
             break
@@ -133,17 +133,25 @@ def _is_calculated(project: Project, function: FunctionNode, value: Expression) 
     )
 
 
-def _only_use(function: FunctionNode, value: Expression) -> Expression:
-    """A chain of methods, with the parameter put in place of the name that it has for this line alone."""
-    names = [part for part in within(value) if isinstance(part, Name)]
+def _only_use(project: Project, function: FunctionNode, value: Expression) -> Expression:
+    """A chain of methods, with the parameter put in place of a name that is given to nothing else that keeps it."""
     chain = value
     while isinstance(chain, Call) and isinstance(chain.function, Attribute):
         chain = chain.function.value
-    if not isinstance(chain, Name) or chain is value or chain not in names:
+    if not isinstance(chain, Name) or chain is value:
         return value
-    reads = [e for e in all_of(Name, function.facts.body) if e.id == chain.id]
+    reads = {e.at for e in all_of(Name, function.facts.body) if e.id == chain.id}
     made = [each for name, each in scope.assigned(function) if name == chain.id]
-    return _with_root(value, made[0]) if len(made) == 1 and len(reads) == _READ_ONCE else value
+    elsewhere = reads - {part.at for part in within(value)} - {*_harmless(project, function)}
+    return _with_root(value, made[0]) if len(made) == 1 and len(elsewhere) == 1 else value  # where it is bound
+
+
+def _harmless(project: Project, function: FunctionNode) -> Iterator[int]:
+    """The places where something is only filled or asked: ``nn.init.zeros_(weight)``, ``weight.data.zero_()``."""
+    for call in all_of(Call, function.facts.body):
+        if (project.name_of(function, dotted(call.function) or "?") or "").startswith("torch.nn.init."):
+            yield from (argument.value.at for argument in call.arguments)
+    yield from (e.value.at for e in all_of(Attribute, function.facts.body) if e.name in _ASKED)
 
 
 def _with_root(chain: Expression, root: Expression) -> Expression:
@@ -219,7 +227,47 @@ class Scale(nn.Module):
 # shows: len(list(module.parameters())) == 0
 ```
 
+### filled before it is converted
+```python
+import torch
+from torch import nn
+
+class Head(nn.Module):
+    def __init__(self):
+        super().__init__()
+        weight = nn.Parameter(torch.empty(3, 3))
+        nn.init.xavier_uniform_(weight)
+        bias = nn.Parameter(torch.empty(3))
+        bias.data.uniform_(-0.1, 0.1)
+        self.weight = weight.half()  # GL207
+        self.bias = bias.unsqueeze(0)  # GL207
+
+# run: head = Head()
+# shows: list(head.parameters()) == []
+```
+
 ## Silent
+
+### filled, and registered under another name
+```python
+import torch
+from torch import nn
+
+class Head(nn.Module):
+    def __init__(self):
+        super().__init__()
+        weight = nn.Parameter(torch.empty(3, 3))
+        nn.init.xavier_uniform_(weight)
+        self.register_parameter("raw", weight)
+        self.weight = weight.half()
+        bias = nn.Parameter(torch.empty(3))
+        nn.init.zeros_(bias)
+        self.all = nn.ParameterList([bias])
+        self.bias = bias.unsqueeze(0)
+
+# run: head = Head()
+# shows: len(list(head.parameters())) == 2
+```
 
 ### converted inside
 ```python

@@ -53,7 +53,10 @@ from collections.abc import Iterator
 from gradlint.rule import (
     GRAD,
     Assign,
+    Attribute,
+    Call,
     CallEvent,
+    Expression,
     Finding,
     FunctionNode,
     Name,
@@ -62,11 +65,14 @@ from gradlint.rule import (
     Project,
     Return,
     Value,
+    all_of,
     rule,
     scope,
     statements,
+    within,
 )
 
+_SWITCHING_OFF = ("no_grad", "inference_mode")
 _EXPORTING = frozenset({"save", "eval", "onnx", "freeze", "optimize_for_inference", "coremltools", "convert"})
 _EXPORT = re.compile(r"export|convert|deploy|infer|save|test|eval|predict", re.I)
 
@@ -128,16 +134,41 @@ def _reaches_backward(project: Project, function: FunctionNode, call: CallEvent)
     """Whether ``backward()`` is called on what a call gives, or on what is computed from it."""
     events = project.flow(function).calls.values()
     backward = [e for e in events if e.method == "backward" and e.receiver is not None]
-    return any(call.result.origins & e.receiver.origins for e in backward if e.receiver is not None)
+    if any(call.result.origins & e.receiver.origins for e in backward if e.receiver is not None):
+        return True
+    return any(call.at in _made_of(function, walked) for walked in _walked(function))
+
+
+def _walked(function: FunctionNode) -> Iterator[Expression]:
+    """What ``backward()`` is called on."""
+    for call in all_of(Call, function.facts.body):
+        if isinstance(call.function, Attribute) and call.function.name == "backward":
+            yield call.function.value
+
+
+def _made_of(function: FunctionNode, expression: Expression) -> set[int]:
+    """The places of all that goes into an expression, by the names of what a function assigns as well."""
+    assigned = [*scope.assigned(function)]
+    pending, seen = [expression], set[int]()
+    while pending:
+        new = [part for part in within(pending.pop()) if part.at not in seen]
+        seen.update(part.at for part in new)
+        names = {part.id for part in new if isinstance(part, Name)}
+        pending.extend(value for name, value in assigned if name in names)
+    return seen
 
 
 def _guard(project: Project, traced: Value) -> Place | None:
     """A region that switches grad off in the code that is traced."""
     start = _code(project, traced)
     for function in project.calls.below(start):
+        outside = function.parent or function
+        for decorator in function.facts.decorators:
+            if project.modes.decorating(outside, decorator) in _SWITCHING_OFF:
+                return function.place(decorator.at)
         for context in scope.with_items(function):
             inside = project.modes.held(function, context)
-            if inside in ("no_grad", "inference_mode") and project.calls.own_states(function, -1) & GRAD:
+            if inside in _SWITCHING_OFF and project.calls.own_states(function, -1) & GRAD:
                 return function.place(context.at)
     return None
 
@@ -202,7 +233,65 @@ def build(x):
 # shows: x.grad.item() == 3
 ```
 
+### a decorated method of a part, and a script
+```python
+import torch
+from torch import nn
+from torch.jit import trace
+
+class Weighted(nn.Module):
+    @torch.no_grad()
+    def mean(self, x):
+        return x.mean()
+
+    def forward(self, x):
+        return x * self.mean(x)
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer, self.weighted = nn.Linear(2, 2), Weighted()
+
+    def forward(self, x):
+        return self.weighted(self.layer(x))
+
+def rounded(weight):
+    with torch.no_grad():
+        change = weight * 2
+    return weight + change
+
+traced = trace(rounded, (torch.zeros(3),))  # GL319
+weight = torch.ones(3, requires_grad=True)
+loss = traced(weight).sum()
+loss.backward()
+net, images = Net(), torch.randn(4, 2)
+traced_net = torch.jit.trace(net, images)  # GL319
+traced_net(images).sum().backward()
+
+# shows: weight.grad.tolist() == [3, 3, 3]
+# run: traced_grad = net.layer.weight.grad.clone(); net.zero_grad(); net(images).sum().backward()
+# shows: not torch.allclose(traced_grad, net.layer.weight.grad)
+```
+
 ## Silent
+
+### a script that traces one thing and trains another
+```python
+import torch
+
+def rounded(weight):
+    with torch.no_grad():
+        change = weight.round() - weight
+    return weight + change
+
+example = torch.ones(3)
+traced = torch.jit.trace(rounded, (example,))
+weight = torch.ones(3, requires_grad=True)
+rounded(weight).sum().backward()
+print(traced(example).sum())
+
+# shows: weight.grad.tolist() == [1, 1, 1]
+```
 
 ### exported
 ```python

@@ -141,7 +141,7 @@ def element_of(value: Value, iterable: Expression, run: "Run") -> Value:
         return _part_of_module(value)
     run.reads.dereferenced(value)
     run.take_apart(value)
-    return tensors.part_of(value)
+    return tensors.viewed(value, iterable.at, run) if value.kind == "tensor" else tensors.part_of(value)
 
 
 def _part_of_module(owner: Value) -> Value:
