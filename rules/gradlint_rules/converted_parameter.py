@@ -86,7 +86,9 @@ from gradlint.rule import (
 _COPYING = frozenset("double half bfloat16 clone view reshape unsqueeze squeeze t expand repeat".split())
 _CONVERTING = frozenset("to cuda cpu type type_as".split())  # not where there is nothing to convert
 _ARITHMETIC = frozenset({"+", "-", "*", "/"})
-_ASKED = frozenset("data shape device dtype size numel requires_grad uniform_ normal_ zero_ fill_ requires_grad_".split())
+_ASKED = frozenset(
+    "data shape device dtype size numel requires_grad uniform_ normal_ zero_ fill_ requires_grad_".split()
+)
 _PARAMETERS = frozenset({"torch.nn.Parameter", "torch.nn.parameter.Parameter"})
 
 

@@ -257,6 +257,38 @@ class Critics:
 # keeps: > 0 bytes
 ```
 
+### a copy of what the module is made of
+```python
+import copy
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+class Siamese(nn.Module):
+    def __init__(self, online):
+        super().__init__()
+        self.online = online
+        self.slow = copy.deepcopy(online)
+
+    def forward(self, one, other):
+        wanted = self.slow(other)  # GL106
+        return F.mse_loss(self.online(one), wanted.detach())
+
+class Augmented(nn.Module):
+    def __init__(self, fast: nn.Module, slow: nn.Module):
+        super().__init__()
+        self.fast, self.slow = fast, slow
+
+    def forward(self, one, other):
+        wanted = self.slow(other).detach()  # GL106
+        return F.mse_loss(self.fast(one), wanted)
+
+# run: siamese, augmented = Siamese(nn.Linear(2, 4)), Augmented(nn.Linear(2, 4), nn.Linear(2, 4))
+# run: (siamese(state, state) + augmented(state, state)).backward()
+# shows: siamese.slow(state).requires_grad and augmented.slow(state).requires_grad
+# shows: siamese.slow.weight.grad is None and augmented.slow.weight.grad is None
+```
+
 ### a target network that the caller has made
 ```python
 import torch
@@ -306,6 +338,41 @@ def step(critic, target_critic, optimizer, storage, state, next_state, reward):
 ```
 
 ## Silent
+
+### copies that are frozen, or are no modules
+```python
+import copy
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+class Siamese(nn.Module):
+    def __init__(self, online, change):
+        super().__init__()
+        self.online = online
+        self.slow = copy.deepcopy(online)
+        self.slow.requires_grad_(False)
+
+    def forward(self, one, other):
+        wanted = self.slow(other).detach()
+        return F.mse_loss(self.online(one), wanted)
+
+class Pairs:
+    def __init__(self, model, change):
+        self.model = model
+        self.change = copy.deepcopy(change)
+
+    def loss(self, one, other):
+        other = self.change(other).detach()
+        loss = F.mse_loss(self.model(one), other)
+        loss.backward()
+        return loss
+
+# run: siamese = Siamese(nn.Linear(2, 4), None)
+# run: siamese(state, state).backward()
+# run: Pairs(nn.Linear(2, 2), torch.neg).loss(state, state)
+# shows: not siamese.slow(state).requires_grad
+```
 
 ### guarded, or trained on
 ```python

@@ -238,6 +238,22 @@ def evaluate():
 # shows: net.training
 ```
 
+### a module by its annotation
+```python
+from typing import Optional
+from torch import nn
+
+class Detector(nn.Module):
+    def __init__(self, body: nn.Module, neck: Optional[nn.Linear] = None):
+        super().__init__()
+        self.body, self.neck = body, neck
+        self.body.requires_grad = False  # GL502
+        neck.requires_grad = False  # GL502
+
+# run: detector = Detector(nn.Linear(2, 2), nn.Linear(2, 2))
+# shows: detector.body.weight.requires_grad and detector.neck.weight.requires_grad
+```
+
 ### a part of a model, by the name that layers have
 ```python
 from torch import nn
@@ -257,6 +273,19 @@ def freeze(model):
 ```
 
 ## Silent
+
+### tensors and settings by their annotation
+```python
+import torch
+from torch import nn
+
+def mark(scale: torch.Tensor, weight: nn.Parameter, settings: dict):
+    scale.requires_grad = True
+    weight.requires_grad = False
+
+# run: weight = nn.Parameter(torch.ones(2)); mark(torch.ones(2), weight, {})
+# shows: not weight.requires_grad
+```
 
 ### a parameter of a model
 ```python

@@ -13,7 +13,7 @@ from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, Ta
 from gradlint.project.linking.returns import returned
 
 # Words of a wrapper that knows coroutines, or runs them to their end.
-_WAITING = frozenset("iscoroutinefunction iscoroutine isawaitable run run_until_complete run_coroutine_threadsafe".split())
+_WAITING = frozenset("iscoroutinefunction iscoroutine isawaitable run run_until_complete".split())
 
 
 class Decorators:

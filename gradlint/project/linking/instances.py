@@ -8,7 +8,7 @@ from gradlint.model.torch_names import MODULE_WRAPPERS, SELF_RETURNING
 from gradlint.project.linking.bindings import Bindings, class_handed, owner_class
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
-from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
+from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, Target
 from gradlint.project.linking.returns import returned
 
 
@@ -43,11 +43,20 @@ class Instances:
         for where, value in self._bindings.values(function, name):
             if (cls := self._constructed(where, value)) is not None:
                 return cls
+        cls = self._annotated(function, name)
+        return cls if isinstance(cls, ClassNode) else None
+
+    def annotated_outside(self, function: FunctionNode, name: str) -> External | None:
+        """The class outside the project that a parameter is annotated with."""
+        cls = self._annotated(function, name)
+        return cls if isinstance(cls, External) else None
+
+    def _annotated(self, function: FunctionNode, name: str) -> Target | None:
         scope: FunctionNode | None = function
         while scope is not None:
             for parameter in scope.facts.parameters:
                 if parameter.name == name and parameter.annotation is not None:
-                    return self._annotated(scope, parameter.annotation)
+                    return self._named_by(scope, parameter.annotation)
             scope = scope.parent
         return None
 
@@ -92,11 +101,10 @@ class Instances:
         found = (self._constructed(factory, value) for value in returned(factory))
         return next((cls for cls in found if cls is not None), None)
 
-    def _annotated(self, scope: FunctionNode, annotation: Expression) -> ClassNode | None:
+    def _named_by(self, scope: FunctionNode, annotation: Expression) -> Target | None:
         """The class that an annotation names, alone or with None."""
         names = {name for part in _alternatives(annotation) if (name := _spelt(part)) != "None"}
-        target = self._linker.resolve(scope.parent or scope, names.pop() or "") if len(names) == 1 else None
-        return target if isinstance(target, ClassNode) else None
+        return self._linker.resolve(scope.parent or scope, names.pop() or "") if len(names) == 1 else None
 
 
 def _alternatives(annotation: Expression) -> Iterator[Expression]:

@@ -49,6 +49,10 @@ class Modules:
         """Whether instances are ``torch.nn.Module``: by a base, or by having ``forward`` under an unknown base."""
         return self._modules.of(cls)
 
+    def is_outside_module_class(self, cls: External) -> bool:
+        """Whether a class outside the project is one of modules."""
+        return _is_module(cls.name)
+
     def has_method(self, function: FunctionNode) -> bool:
         """Whether a function is a method of a class of modules."""
         return function.owner is not None and self.is_module_class(function.owner)

@@ -27,6 +27,7 @@ from gradlint.model.code import (
     With,
     dotted,
 )
+from gradlint.model.torch_names import MODULE_BASES
 from gradlint.project.running import assignments, evaluate
 from gradlint.project.running.conditions import decided
 from gradlint.project.running.flow import TRAINABLE, Flow
@@ -73,6 +74,10 @@ class Run(Memory):
                 frozen = None if calls.modules.may_have_parameters(cls) else True
                 return Value("module", target=cls, certainty="known", parameter=name, frozen=frozen)
             return Value(origins=origins, target=cls, parameter=name)
+        outside = calls.instances.annotated_outside(self.function, name)
+        if outside is not None and calls.modules.is_outside_module_class(outside):
+            target = None if outside.name in MODULE_BASES else outside
+            return Value("module", target=target, certainty="used", parameter=name)
         return Value(origins=origins, parameter=name, constant=self.flow.known.get(name, NO_CONSTANT))
 
     def bind(self, target: Expression, value: Value) -> None:

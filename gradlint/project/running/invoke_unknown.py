@@ -1,6 +1,6 @@
 """The abstract run over calls of what cannot be resolved: only names speak."""
 
-from gradlint.model.code import Expression, Subscript, dotted
+from gradlint.model.code import Call, Constant, Expression, Subscript, dotted
 from gradlint.model.inference_names import TORCH_PACKAGES
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import (
@@ -15,7 +15,7 @@ from gradlint.model.torch_calls import (
     TAKES_LOSS,
     TRAINING_NAMES,
 )
-from gradlint.model.traverse import parts
+from gradlint.model.traverse import all_of, parts
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running.invocation import Invocation, last_part
 from gradlint.project.running.invoke_module import (
@@ -162,13 +162,44 @@ def _looks_like_model(it: Invocation) -> bool:
     models = it.run.flows.models
     if last in _CALLED and _trains(it.run.function):
         return True
-    return bool(MODEL_NAME.search(last)) or name in models or last in models or _stands_for_model(it, name)
+    if bool(MODEL_NAME.search(last)) or name in models or last in models:
+        return True
+    return _stands_for_model(it, name) or _is_copied_part(it, name)
 
 
 def _stands_for_model(it: Invocation, name: str) -> bool:
     """Whether a variable is but another name of a model: ``f = model``."""
     names = {dotted(value) for value in it.run.flows.bindings.assigned(it.run.function).get(name, ())}
     return bool(names) and all(other is not None and MODEL_NAME.search(last_part(other)) for other in names)
+
+
+def _is_copied_part(it: Invocation, name: str) -> bool:
+    """``self.fast, self.slow = fast, deepcopy(fast)`` in a module, which calls them: they are modules as well."""
+    function, flows = it.run.function, it.run.flows
+    if not name.startswith("self.") or not flows.calls.modules.has_method(function):
+        return False
+    made = [(where, value) for where, value in flows.bindings.values(function, name) if not _is_none(value)]
+    return bool(made) and all(_is_copied(it, where, value) for where, value in made)
+
+
+def _is_copied(it: Invocation, where: FunctionNode, value: Expression) -> bool:
+    """Whether a value is what a constructor is given and makes a copy of, or that copy."""
+    if "deepcopy" not in where.facts.words:
+        return False
+    copies = [c for c in all_of(Call, where.facts.body) if _copies(it, where, c)]
+    given = {dotted(copy.arguments[0].value) for copy in copies} & {p.name for p in where.facts.parameters}
+    if dotted(value) is not None:
+        return dotted(value) in given
+    return any(copy is value and dotted(copy.arguments[0].value) in given for copy in copies)
+
+
+def _copies(it: Invocation, where: FunctionNode, call: Call) -> bool:
+    target = it.run.flows.linker.resolve(where, dotted(call.function) or "?")
+    return target == External("copy.deepcopy") and len(call.arguments) == 1
+
+
+def _is_none(value: Expression) -> bool:
+    return isinstance(value, Constant) and value.value is None
 
 
 def _trains(function: FunctionNode) -> bool:
