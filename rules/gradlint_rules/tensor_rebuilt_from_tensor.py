@@ -84,7 +84,8 @@ def tensor_rebuilt_from_tensor(project: Project) -> Iterator[Finding]:
 
 def _finding(project: Project, function: FunctionNode, call: Call, event: CallEvent, name: str) -> Iterator[Finding]:
     given = event.arguments[0].value
-    loses = any(_has_graph(item) for item in given.items or ()) or _holds_losses(project, function, event)
+    trained = _in_training(project, function, call)
+    loses = any(map(_has_graph, (*_held(given), *_held(trained)))) or _holds_losses(project, function, event)
     if loses:
         yield Finding(
             function.place(call.at),
@@ -101,6 +102,20 @@ def _finding(project: Project, function: FunctionNode, call: Call, event: CallEv
             fix=_clone(function, call),
             severity=None if _has_graph(given) or _is_given_back(project, function, call, given) else "advice",
         )
+
+
+def _in_training(project: Project, function: FunctionNode, call: Call) -> Value:
+    """What goes into it in a ``forward`` while the module's own parameters are trained."""
+    flow = project.gradients.trained(function)
+    event = flow.calls.get(call.at) if flow is not None else None
+    return event.arguments[0].value if event is not None else Value()
+
+
+def _held(value: Value) -> Iterator[Value]:
+    """What lists hold, and lists in them."""
+    for item in value.items or ():
+        yield item
+        yield from _held(item)
 
 
 def _holds_losses(project: Project, function: FunctionNode, event: CallEvent) -> bool:
@@ -214,7 +229,66 @@ class Weighted(nn.Module):
 # shows: not loss.requires_grad
 ```
 
+### of parameters, and of what layers compute
+```python
+import torch
+from torch import nn
+
+class Rotation(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.angle = nn.Parameter(torch.zeros(()))
+        self.value, self.policy = nn.Linear(2, 1), nn.Linear(2, 1)
+
+    def forward(self, x):
+        cosine, sine = torch.cos(self.angle), self.angle.sin()
+        turned = x @ torch.tensor([[cosine, -sine], [sine, cosine]])  # GL211
+        return turned, torch.FloatTensor([self.value(x).mean(), self.policy(x).mean()]).sum()  # GL211
+
+# run: turned, total = Rotation()(torch.ones(3, 2))
+# shows: not turned.requires_grad and not total.requires_grad
+```
+
 ## Silent
+
+### of parameters that are no longer to be trained, or never were
+```python
+import torch
+from torch import nn
+
+class Frozen(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.angle = nn.Parameter(torch.zeros(()), requires_grad=False)
+        self.size = torch.ones(())
+
+    def forward(self, x):
+        return x @ torch.tensor([[torch.cos(self.angle), torch.sin(self.size)]])
+
+class Thawing(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.angle = nn.Parameter(torch.zeros(()))
+        self.requires_grad_(False)
+
+    def forward(self, x):
+        return x @ torch.tensor([[torch.cos(self.angle), torch.sin(self.angle)]])
+
+class Shown(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.angle = nn.Parameter(torch.zeros(()))
+
+    def forward(self, x):
+        angle = self.angle.detach()
+        with torch.no_grad():
+            self.shown = torch.tensor([torch.cos(self.angle), torch.sin(self.angle)])
+        return x * self.angle, torch.tensor([torch.cos(angle), torch.sin(angle)])
+
+# run: Frozen()(torch.ones(1, 1)), Thawing()(torch.ones(1, 1))
+# run: turned, angles = Shown()(torch.ones(2))
+# shows: turned.requires_grad
+```
 
 ### python numbers
 ```python

@@ -26,6 +26,7 @@ _OF_NO_MODULE = frozenset(
 )
 _OPERATOR_NAME = re.compile(r"^[A-Z](_\w+)?$")  # of mathematics: ``self.A(x)``, ``self.A_adjoint(y)``
 _OPERATORS = re.compile(r"^__[ir]?(add|sub|mul|matmul|truediv|floordiv|mod|pow|and|or|xor|neg|invert|concat)__$")
+_FLAGS = frozenset({"requires_grad", "requires_grad_"})
 _DEEPEST = 2  # factories of factories
 
 
@@ -190,6 +191,21 @@ class Modules:
         defaults = {p.name: p.default for p in method.facts.parameters}
         values = [defaults.get(flag.id) if isinstance(flag, Name) else flag for flag in flags]
         return any(map(_is_false, values)) or self._is_frozen_after(method, at)
+
+    def sets_flags(self, cls: ClassNode) -> bool:
+        """Whether a class, or one it derives from, has to do with flags of its own parameters."""
+        family = (a for a in self._linker.ancestors(cls) if isinstance(a, ClassNode))
+        return any(not _FLAGS.isdisjoint(method.facts.words) for a in family for method in a.methods)
+
+    def is_trained_parameter(self, cls: ClassNode, name: str) -> bool:
+        """Whether an attribute of a module is a parameter wherever it is assigned, and none that is made frozen."""
+        made = [*self._bindings.attribute(cls, name)]
+        return bool(made) and all(self._is_parameter(method, value) for method, value in made)
+
+    def _is_parameter(self, method: FunctionNode, value: Expression) -> bool:
+        full = self._linker.resolve(method, dotted(value.function) or "?") if isinstance(value, Call) else None
+        known = isinstance(full, External) and full.name in WRAPPED_TENSORS and not full.name.endswith("Variable")
+        return known and not self._is_frozen_parameter(method, value.at)
 
     def _is_frozen_after(self, method: FunctionNode, at: int) -> bool:
         assigned = self._bindings.assigned(method)

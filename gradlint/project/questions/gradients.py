@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from gradlint.model.torch_calls import ENGINE
 from gradlint.project.linking.nodes import External, FunctionNode
-from gradlint.project.running.flow import AttributeEvent, CallEvent
+from gradlint.project.running.flow import TRAINABLE, AttributeEvent, CallEvent, Flow
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.reads import mentions_grad
 from gradlint.project.running.values import Value
@@ -27,6 +27,15 @@ class Gradients:
             return []
         events = self._flows.flow(function).attributes.values()
         return sorted((e for e in events if e.name == "grad" and e.stored is None), key=lambda event: event.at)
+
+    def trained(self, function: FunctionNode) -> Flow | None:
+        """What running a module's ``forward`` shows when nobody has frozen its parameters; None for other functions."""
+        modules = self._flows.calls.modules
+        if function.owner is None or not modules.is_forward(function):
+            return None
+        if function.facts.is_generator or function.facts.decorators or modules.sets_flags(function.owner):
+            return None
+        return self._flows.given(function, {TRAINABLE: True})
 
     def walks(self, function: FunctionNode) -> Iterator[tuple[CallEvent, Value]]:
         """The calls in a function that walk a graph back, each with a value it starts from."""

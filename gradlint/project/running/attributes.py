@@ -77,6 +77,8 @@ def _of_self(name: str, path: str | None, owner: Value, run: "Run") -> Value:
     value = _inherit(value, owner)
     if path is not None and value.kind == "module":
         run.env[path] = value
+    if owner.frozen is False and value.kind == "tensor" and run.flows.calls.modules.is_trained_parameter(cls, name):
+        return replace(value, tensor=LEAF)
     return value
 
 

@@ -17,7 +17,6 @@ _ASKING = frozenset(
     "numpy asarray array grad requires_grad requires_grad_ deepcopy save tensor Tensor FloatTensor as_tensor float "
     "sqrt retain_grad backward".split()
 )
-_FLAGS = frozenset({"requires_grad", "requires_grad_"})
 _FREEZING = re.compile(r"freez|froz|trainable|lora|adapter|quantiz|prepare", re.I)
 
 
@@ -55,8 +54,7 @@ def is_trainable(it: Invocation, module: Value) -> bool:
 def _gives_graph(it: Invocation, cls: ClassNode, forward: FunctionNode) -> bool:
     """Whether a ``forward`` gives a tensor with a graph when nobody froze anything of the module."""
     flows = it.run.flows
-    family = [a for a in flows.linker.ancestors(cls) if isinstance(a, ClassNode)]
-    if any(not _FLAGS.isdisjoint(method.facts.words) for a in family for method in a.methods):
+    if flows.calls.modules.sets_flags(cls):
         return False
     if forward.facts.is_generator or forward.facts.decorators or flows.is_running(forward):
         return False
