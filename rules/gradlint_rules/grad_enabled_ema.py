@@ -48,7 +48,7 @@ that is advice, shown when the rule is selected. `state_dict()` gives detached t
 `torch.optim.swa_utils.AveragedModel` guards itself.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from gradlint.rule import (
     GRAD,
@@ -57,10 +57,14 @@ from gradlint.rule import (
     Attribute,
     Call,
     CallEvent,
+    Comprehension,
+    Display,
     Expression,
     Finding,
     Fix,
     FunctionNode,
+    Iteration,
+    Name,
     Operation,
     Project,
     Subscript,
@@ -124,7 +128,8 @@ def _is_live(function: FunctionNode, event: CallEvent) -> bool:
 
 
 def _summed(project: Project, function: FunctionNode) -> Iterator[int]:
-    """``kept[name] = decay * kept[name] + (1 - decay) * parameter``."""
+    """``kept[name] = decay * kept[name] + (1 - decay) * parameter``, and the same of all the items of a list."""
+    yield from _summed_lists(project, function)
     loops = frozenset(scope.looped_parameters(function))
     for statement in statements(function.facts.body) if loops else ():
         match statement:
@@ -138,6 +143,32 @@ def _summed(project: Project, function: FunctionNode) -> Iterator[int]:
                     yield target.at
             case _:
                 pass
+
+
+def _summed_lists(project: Project, function: FunctionNode) -> Iterator[int]:
+    """``kept = [decay * k + (1 - decay) * p for k, p in zip(kept, model.parameters())]``."""
+    for statement in statements(function.facts.body):
+        match statement:
+            case Assign(
+                targets=(target,), value=Comprehension(kind="list", element=Operation() as element, loops=loops)
+            ):
+                names = {*scope.operands(element)}
+                own = any(names & _given_by(loop, lambda part: dotted(part) == dotted(target)) for loop in loops)
+                live = any(names & _given_by(loop, scope.lists_parameters) for loop in loops)
+                if own and live and project.calls.states_at(function, statement.value.at) == GRAD:
+                    yield statement.value.at
+            case _:
+                pass
+
+
+def _given_by(loop: Iteration, wanted: Callable[[Expression], bool]) -> set[str]:
+    """The names that a loop side by side over several gives to the items of the wanted one."""
+    match loop:
+        case Iteration(target=Display(items=targets), iterable=Call(function=Name(id="zip"), arguments=arguments)):
+            pairs = zip(targets, arguments, strict=False)
+            return {target.id for target, a in pairs if isinstance(target, Name) and wanted(a.value)}
+        case _:
+            return set()
 
 
 def _same(part: Expression, target: Subscript) -> bool:
@@ -203,6 +234,19 @@ def update(kept, model, decay=0.9):
 # shows: kept["weight"].requires_grad
 ```
 
+### in a list, as advice
+```python
+class Average:
+    def __init__(self, model):
+        self.kept = [parameter.detach().clone() for parameter in model.parameters()]
+
+    def update(self, model):
+        self.kept = [0.9 * kept + 0.1 * live for kept, live in zip(self.kept, model.parameters())]  # GL107
+
+# run: average = Average(model); average.update(model); average.update(model)
+# shows: average.kept[0].grad_fn is not None
+```
+
 ### copied from an expression
 ```python
 def update(target, source, tau):
@@ -232,6 +276,21 @@ def update(average, model, decay=0.9):
 
 # run: update(average, model)
 # shows: not average.weight.requires_grad
+```
+
+### lists of new values, and of detached ones
+```python
+import torch
+
+def step(model, grads, kept):
+    fast = [live - 0.1 * grad for live, grad in zip(model.parameters(), grads)]
+    kept = [0.9 * k + 0.1 * live.detach() for k, live in zip(kept, model.parameters())]
+    with torch.no_grad():
+        kept = [0.9 * k + 0.1 * live for k, live in zip(kept, model.parameters())]
+    return fast, kept
+
+# run: fast, kept = step(model, [torch.ones(2, 2), torch.ones(2)], [torch.ones(2, 2), torch.ones(2)])
+# shows: fast[0].requires_grad and not kept[0].requires_grad
 ```
 
 ### guarded by the caller

@@ -3047,6 +3047,24 @@ class Strategy:
         return self.model.predict_step(*arguments)
 ```
 
+### a step that is handed on by its name
+```python
+import torch
+
+class Redirection:
+    def __call__(self, wrapper: torch.nn.Module, method, *arguments):
+        wrapper.method = method
+        return wrapper(*arguments)
+
+class Strategy:
+    def __init__(self, model):
+        self.redirect = Redirection()
+        self.model = model
+
+    def predict_step(self, *arguments):
+        return self.redirect(self.model, "predict_step", *arguments)
+```
+
 ### a mixin's step, which a framework's hook calls through the task that has it
 ```python
 from typing import Optional

@@ -328,16 +328,18 @@ class Net(LightningModule):
     def __init__(self):
         super().__init__()
         self.layer = nn.Linear(4, 1)
-        self.losses = []
+        self.losses, self.outputs = [], []
 
     def training_step(self, batch, batch_idx):
         images, labels = batch
-        loss = nn.functional.mse_loss(self.layer(images), labels)
+        out = self.layer(images)
+        loss = nn.functional.mse_loss(out, labels)
         self.losses.append(loss)  # GL103
+        self.outputs.append(out)  # GL103
         return {"loss": loss, "size": len(images)}
 
 # run: net = Net(); net.fit(batches)
-# shows: net.losses[0].grad_fn is not None
+# shows: net.losses[0].grad_fn is not None and net.outputs[0].grad_fn is not None
 ```
 
 ### what a trainer walks
@@ -400,14 +402,15 @@ from torch import nn
 class Net(LightningModule):
     def __init__(self):
         super().__init__()
-        self.layer = nn.Linear(4, 1)
-        self.losses, self.outputs = [], []
+        self.layer, self.probe = nn.Linear(4, 1), nn.Linear(4, 1)
+        self.losses, self.outputs, self.features = [], [], []
 
     def training_step(self, batch, batch_idx):
         images, labels = batch
         loss = nn.functional.mse_loss(self.layer(images), labels)
         self.losses.append(loss.detach())
         self.outputs.append(loss)
+        self.features.append(self.probe(images))
         return loss
 
     def on_train_epoch_end(self):

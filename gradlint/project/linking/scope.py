@@ -308,11 +308,12 @@ def assigned(function: FunctionNode) -> Iterator[tuple[str, Expression]]:
 def looped_parameters(function: FunctionNode) -> Iterator[str]:
     """The names that loops over ``model.parameters()`` and ``named_parameters()`` give to parameters."""
     for statement in statements(function.facts.body):
-        if isinstance(statement, For) and any(map(_lists_parameters, within(statement.iterable))):
+        if isinstance(statement, For) and any(map(lists_parameters, within(statement.iterable))):
             yield from (part.id for part in within(statement.target) if isinstance(part, Name))
 
 
-def _lists_parameters(expression: Expression) -> bool:
+def lists_parameters(expression: Expression) -> bool:
+    """Whether an expression is ``model.parameters()`` or ``model.named_parameters()``."""
     called = expression.function if isinstance(expression, Call) else None
     return isinstance(called, Attribute) and called.name in ("parameters", "named_parameters")
 

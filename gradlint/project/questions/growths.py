@@ -109,7 +109,7 @@ class Growths:
             added.kind in ("tensor", "container") or (added.is_tensor and added.made_at in {o.at for o in forwards})
         ):
             return None
-        if trained:
+        if trained or self._goes_to_framework(flow, forwards):
             return True, made_at
         if self._only_in_training(flow.function) and not self._evaluates(flow, forwards):
             return None
@@ -132,6 +132,11 @@ class Growths:
             return set()
         outcomes = (outcome for value in returned(function) for outcome in scope.outcomes(value))
         return {name for outcome in outcomes if (name := dotted(_loss_in(outcome))) is not None}
+
+    def _goes_to_framework(self, flow: Flow, forwards: list[Origin]) -> bool:
+        """Whether forwards go into what a framework is given, and it runs ``backward()`` on that."""
+        returned_ = flow.returns.origins if flow.returns is not None else frozenset[Origin]()
+        return not returned_.isdisjoint(forwards) and self._is_walked_by_framework(flow.function)
 
     def _may_keep(self, function: FunctionNode) -> bool:
         """Whether a function that has no ``backward()`` of its own may keep graphs; told without running it."""

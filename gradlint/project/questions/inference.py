@@ -173,7 +173,7 @@ class Inference:
         self, function: FunctionNode, event: CallEvent, destiny: Destiny, chosen: Edge | None = None
     ) -> Forward | None:
         module = _module_of(event)
-        if event.method in EVALUATION_HOOKS and event.method == function.facts.name:
+        if _hands_on_hook(function, event):
             return None  # a part of a framework: what calls this one holds the guard
         if _is_of_storage(function, event):
             return None
@@ -327,6 +327,13 @@ def _feeds_hooks(function: FunctionNode) -> bool:
     words = [each.facts.words for each in function.module.functions]
     hooked = any("register_forward_hook" in each for each in words)
     return hooked and any(not each.isdisjoint(BACKWARD_METHODS) for each in words)
+
+
+def _hands_on_hook(function: FunctionNode, event: CallEvent) -> bool:
+    """Whether a method calls what is named like it, or has somebody else call it: ``redirect(model, "test_step")``."""
+    name = function.facts.name
+    named = event.method == name or any(argument.value.constant == name for argument in event.arguments)
+    return named and name in EVALUATION_HOOKS
 
 
 def _is_of_storage(function: FunctionNode, event: CallEvent) -> bool:
