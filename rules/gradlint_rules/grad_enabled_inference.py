@@ -3059,10 +3059,12 @@ class Redirection:
 class Strategy:
     def __init__(self, model):
         self.redirect = Redirection()
-        self.model = model
+        self.model, self.wrapped = model, Redirection()
 
     def predict_step(self, *arguments):
-        return self.redirect(self.model, "predict_step", *arguments)
+        if self.model is not self.wrapped:
+            return self.redirect(self.model, "predict_step", *arguments)
+        return self.wrapped.predict_step(*arguments)
 ```
 
 ### a mixin's step, which a framework's hook calls through the task that has it
