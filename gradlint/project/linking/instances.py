@@ -43,13 +43,13 @@ class Instances:
         for where, value in self._bindings.values(function, name):
             if (cls := self._constructed(where, value)) is not None:
                 return cls
-        cls = self._annotated(function, name)
-        return cls if isinstance(cls, ClassNode) else None
+        named = self._annotated(function, name)
+        return named if isinstance(named, ClassNode) else None
 
     def annotated_outside(self, function: FunctionNode, name: str) -> External | None:
         """The class outside the project that a parameter is annotated with."""
-        cls = self._annotated(function, name)
-        return cls if isinstance(cls, External) else None
+        named = self._annotated(function, name)
+        return named if isinstance(named, External) else None
 
     def _annotated(self, function: FunctionNode, name: str) -> Target | None:
         scope: FunctionNode | None = function
