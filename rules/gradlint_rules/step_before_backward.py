@@ -132,6 +132,18 @@ batches = [(images, labels)] * 2
 
 ## Flagged
 
+### a step that is given no closure
+```python
+def train_step(model, criterion, optimizer, images, labels):
+    optimizer.zero_grad()
+    loss = criterion(model(images), labels)
+    optimizer.step(None)  # GL405
+    loss.backward()
+
+# run: train_step(model, criterion, optimizer, images, labels)
+# shows: model.weight.tolist() == [[1.0, 1.0]]
+```
+
 ### in one round
 ```python
 def train_step(model, criterion, optimizer, images, labels):
@@ -205,6 +217,42 @@ loss.backward()
 ```
 
 ## Silent
+
+### an optimizer of the project, which computes the gradients of what it is given
+```python
+import torch
+
+class Newton(torch.optim.Optimizer):
+    def __init__(self, parameters, lr=0.1):
+        super().__init__(parameters, {"lr": lr})
+
+    def step(self, images, labels):
+        weights = self.param_groups[0]["params"]
+        loss = (images @ weights[0].T - labels).square().mean()
+        gradients = torch.autograd.grad(loss, weights)
+        with torch.no_grad():
+            for weight, gradient in zip(weights, gradients):
+                weight -= self.defaults["lr"] * gradient
+        return loss
+
+def make(model, name):
+    made = {"newton": Newton, "sgd": torch.optim.SGD}[name]
+    return made(model.parameters(), lr=0.1)
+
+def train(model, criterion, name, batches):
+    optimizer = make(model, name)
+    for images, labels in batches:
+        optimizer.zero_grad()
+        if isinstance(optimizer, Newton):
+            optimizer.step(images, labels)
+        else:
+            criterion(model(images), labels).backward()
+            optimizer.step()
+
+# run: before = model.weight.tolist()
+# run: train(model, criterion, "newton", batches)
+# shows: model.weight.tolist() != before
+```
 
 ### the step of the round before
 ```python

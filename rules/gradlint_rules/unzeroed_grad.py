@@ -114,6 +114,25 @@ batches = [(torch.randn(2, 4), torch.randn(2, 1)) for _ in range(3)]
 
 ## Flagged
 
+### whose step is given nothing to compute
+```python
+import torch
+
+def train(model, criterion, batches):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for images, labels in batches:
+        criterion(model(images), labels).backward()
+        optimizer.step(closure=None)  # GL406
+
+# run: train(model, criterion, batches[:1])
+# run: first = model.weight.grad.clone()
+# run: train(model, criterion, batches[1:2])
+# run: both = model.weight.grad.clone()
+# run: model.zero_grad()
+# run: criterion(model(batches[1][0]), batches[1][1]).backward()
+# shows: not torch.allclose(both, model.weight.grad)
+```
+
 ### zeroed once, before the loop
 ```python
 import torch
@@ -317,6 +336,27 @@ def calibrate(temperature, logits, labels):
 ```
 
 ## Silent
+
+### a step that is given the loss, or the context in which gradients are gathered
+```python
+import torch
+from torch.distributed import autograd as distributed
+from torch.distributed.optim import DistributedOptimizer
+
+def adapt(model, criterion, functional, batches):
+    inner = torch.optim.SGD(model.parameters(), lr=0.1)
+    with functional.loop(model, inner) as (copied, inner_optimizer):
+        for images, labels in batches:
+            inner_optimizer.step(criterion(copied(images), labels))
+            criterion(copied(images), labels).backward()
+
+def train(model, criterion, remote, batches):
+    optimizer = DistributedOptimizer(torch.optim.SGD, remote, lr=0.1)
+    for images, labels in batches:
+        with distributed.context() as context:
+            distributed.backward(context, [criterion(model(images), labels)])
+            optimizer.step(context)
+```
 
 ### by filling the gradients with zeros
 ```python

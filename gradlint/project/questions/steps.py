@@ -47,7 +47,7 @@ from gradlint.project.questions.scripts import (
     repeated,
     size,
 )
-from gradlint.project.running.flow import MOST_TARGETS, CallEvent, Flow, is_bound
+from gradlint.project.running.flow import MOST_TARGETS, CallEvent, Flow, Passed, passes_object
 from gradlint.project.running.flows import Flows
 
 _DEEPEST = 4  # calls of calls of calls
@@ -189,8 +189,8 @@ class _Writer:
             options = tuple(
                 (a.keyword, a.value.value) for a in call.arguments if a.keyword and isinstance(a.value, Constant)
             )
-            if act.kind == "step":
-                yield from self._closures(event)
+            if act.kind == "step" and event is not None:
+                yield from self._closures(act, event)
             yield replace(act, options=options, used=used)
         elif event is None or event.opaque or event.targets or _walks_by_name(event):
             yield from self._unknown(call, event)
@@ -218,13 +218,17 @@ class _Writer:
             return True
         return is_optimizer_name(named(expression) or "")
 
-    def _closures(self, event: CallEvent | None) -> Iterator["Act | Branch | Repeat | Leave"]:
-        """``optimizer.step(closure)`` runs the closure first."""
-        if event is None:
-            return
+    def _closures(self, act: Act, event: CallEvent) -> Iterator["Act | Branch | Repeat | Leave"]:
+        """``optimizer.step(closure)`` runs the closure first; given anything else, it is no optimizer of torch's.
+
+        ``diffopt.step(loss)`` and ``newton.step(images, labels)`` compute gradients themselves, and
+        ``step(context_id)`` takes those of a context.
+        """
         for argument in event.arguments:
             if isinstance(argument.value.target, FunctionNode):
                 yield from moved(self._steps.script(argument.value.target), event.at, argument.value.target, {}, "")
+            elif not (argument.stars or argument.keyword or _is_none_or(argument, act.path)):
+                yield Act("anything", event.at, None)
 
     def _inlined(self, call: Call, event: CallEvent) -> Script | None:
         """What the functions of the project do that a call runs; None if they do nothing to gradients."""
@@ -238,7 +242,7 @@ class _Writer:
             if size(script) > _LONGEST:
                 return (Act("anything", call.at, None),)
             names: dict[str, str | None] = {p.name: None for p in target.facts.parameters}
-            names |= _handed(call, target, bound=is_bound(event, target) and event.receiver is not None)
+            names |= _handed(call, target, bound=passes_object(event, target))
             owner = event.receiver.kind == "self" if event.receiver is not None else False
             prefix = "self." if owner else f"{event.name.rpartition('.')[0]}."
             scripts.append(moved(ended(script), call.at, target, names, prefix))
@@ -253,6 +257,10 @@ class _Writer:
             return
         if handed or _MAY_ZERO.search(name.rpartition(".")[2]):
             yield Act("anything", call.at, None)
+
+
+def _is_none_or(argument: Passed, path: str | None) -> bool:
+    return argument.value.kind == "none" or named(argument.expression) == path
 
 
 def _walks_by_name(event: CallEvent) -> bool:

@@ -151,6 +151,11 @@ def is_bound(event: CallEvent, callee: FunctionNode) -> bool:
     return not is_static(callee)
 
 
+def passes_object(event: CallEvent, callee: FunctionNode) -> bool:
+    """Whether a call passes ``self`` by itself: to a method, or to an object that is called, ``criterion(x, y)``."""
+    return is_bound(event, callee) and (event.receiver is not None or not isinstance(event.callee.target, FunctionNode))
+
+
 def module_of(event: CallEvent) -> Value:
     """The module that a forward runs."""
     if event.callee.kind == "module" or event.receiver is None:
