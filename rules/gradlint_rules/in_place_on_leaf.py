@@ -154,6 +154,30 @@ def _guarded(function: FunctionNode, event: ChangeEvent) -> Fix | None:
 CASES = r"""
 ## Flagged
 
+### one of several modules that a function does not freeze
+```python
+import torch
+from torch import nn
+
+def set_requires_grad(flag, *models):
+    for model in models:
+        if isinstance(model, nn.Module):
+            for parameter in model.parameters():
+                parameter.requires_grad = flag
+        elif isinstance(model, (nn.Parameter, torch.Tensor)):
+            model.requires_grad = flag
+
+def make():
+    first, second = nn.Linear(2, 2), nn.Linear(2, 2)
+    set_requires_grad(False, first)
+    set_requires_grad(True, second)
+    first.bias[...] = 0
+    second.bias[...] = 0  # GL208
+
+# run: make()
+# raises: RuntimeError: a leaf Variable that requires grad is being used in an in-place operation
+```
+
 ### items, operators and methods
 ```python
 import torch
@@ -224,6 +248,28 @@ for parameter in model.parameters():
 ```
 
 ## Silent
+
+### all of several modules that a function freezes
+```python
+import torch
+from torch import nn
+
+class Maker:
+    def freeze(self, *models):
+        for model in models:
+            for parameter in model.parameters():
+                parameter.requires_grad = False
+
+    def make(self, mean):
+        first, second = nn.Linear(2, 2), nn.Linear(2, 2)
+        self.freeze(first, second)
+        first.bias[...] = mean
+        second.weight[...] = torch.eye(2)
+        return first, second
+
+# run: first, second = Maker().make(1.0)
+# shows: second.weight.tolist() == [[1.0, 0.0], [0.0, 1.0]]
+```
 
 ### under no_grad, by nn.init, through data
 ```python

@@ -170,6 +170,19 @@ model = nn.Sequential(nn.Linear(8, 8), nn.Dropout(), nn.Linear(8, 3))
 
 ## Flagged
 
+### a module, if it is one
+```python
+from torch import nn
+
+def freeze(models):
+    for model in models:
+        if isinstance(model, nn.Sequential):
+            model.requires_grad = False  # GL502
+
+# run: freeze([model])
+# shows: all(parameter.requires_grad for parameter in model.parameters())
+```
+
 ### of a list of modules, and of the first children
 ```python
 from torch import nn
@@ -285,6 +298,23 @@ def mark(scale: torch.Tensor, weight: nn.Parameter, settings: dict):
 
 # run: weight = nn.Parameter(torch.ones(2)); mark(torch.ones(2), weight, {})
 # shows: not weight.requires_grad
+```
+
+### a tensor, if it is one
+```python
+import torch
+from torch import nn
+
+def freeze(*models):
+    for model in models:
+        if isinstance(model, nn.Module):
+            model.requires_grad_(False)
+        elif isinstance(model, (nn.Parameter, torch.Tensor)):
+            model.requires_grad = False
+
+# run: weight, layer = torch.ones(2, requires_grad=True), nn.Linear(2, 2)
+# run: freeze(layer, weight)
+# shows: not weight.requires_grad and not layer.weight.requires_grad
 ```
 
 ### a parameter of a model

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from gradlint.model.code import Attribute, Augment, Call, Constant, Expression, Name, Operation, dotted
 from gradlint.model.inference_names import TORCH_PACKAGES
 from gradlint.model.torch_calls import FACTORIES, MODEL_NAME
-from gradlint.model.traverse import all_expressions, all_of, statements
+from gradlint.model.traverse import all_expressions, all_of, statements, within
 from gradlint.project.linking.bindings import Bindings, owner_class
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
@@ -27,6 +27,7 @@ _OF_TENSORS = frozenset(
 _LOSS = re.compile(r"(^|_)(loss(es)?|kl|kld|nll)(_?\w{1,2}|_\w+)?$")
 _ARITHMETIC = frozenset({"+", "-", "*", "/", "@", "**"})
 _TENSORS = frozenset({"tensor", "parameters"})
+_TENSOR_CLASSES = frozenset({"Parameter", "Tensor"})
 _SEEN = TORCH_PACKAGES | sys.stdlib_module_names
 
 
@@ -131,9 +132,21 @@ class Evidence:
 
 
 def _has_data(function: FunctionNode, owner: Expression) -> bool:
-    """Whether a function asks something for what only tensors have, though it is called like a model: ``gen_x``."""
+    """Whether a function asks something for what only tensors have, though it is called like a model: ``gen_x``.
+
+    Or whether it is one: ``isinstance(model, torch.Tensor)``.
+    """
     name = dotted(owner)
-    return any(e.name in _TENSORS_ONLY and dotted(e.value) == name for e in all_of(Attribute, function.facts.body))
+    if any(e.name in _TENSORS_ONLY and dotted(e.value) == name for e in all_of(Attribute, function.facts.body)):
+        return True
+    asking = (e for e in all_of(Call, function.facts.body) if dotted(e.function) == "isinstance")
+    return any(len(e.arguments) == 2 and dotted(e.arguments[0].value) == name and _names_tensors(e) for e in asking)
+
+
+def _names_tensors(asking: Call) -> bool:
+    """Whether a tensor is among the classes that ``isinstance`` asks for."""
+    names = (dotted(part) or "" for part in within(asking.arguments[1].value))
+    return any(name.rpartition(".")[2] in _TENSOR_CLASSES for name in names)
 
 
 def _is_text(expression: Expression) -> bool:

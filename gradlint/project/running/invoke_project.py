@@ -2,13 +2,14 @@
 
 import re
 
-from gradlint.model.code import dotted
+from gradlint.model.code import For, Name, dotted
 from gradlint.model.record import replace
+from gradlint.model.traverse import statements
 from gradlint.project.linking.backwards import walked_parameter
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.linking.scope import decorated_by
 from gradlint.project.running import tensors
-from gradlint.project.running.flow import MOST_TARGETS, CallEvent, Flow, SideEffects, is_bound, matched
+from gradlint.project.running.flow import MOST_TARGETS, CallEvent, Flow, SideEffects, matched, passes_object
 from gradlint.project.running.handing_back import runs_module
 from gradlint.project.running.invocation import Invocation
 from gradlint.project.running.sets import ALONE, NOTHING
@@ -93,7 +94,7 @@ def _summary(it: Invocation, callee: FunctionNode) -> Value:
     if flow.gradient_at is not None:
         it.run.flow.used(it.given, "trained", it.at, callee.facts.name)
     event = CallEvent(it.at, it.name, it.receiver, it.callee, it.arguments, (), UNKNOWN, False, False)
-    passed = matched(it.arguments, callee, bound=is_bound(event, callee) and it.receiver is not None)
+    passed = matched(it.arguments, callee, bound=passes_object(event, callee))
     running = it.run.flows.is_running(callee)
     # An object made from a graph (a distribution, a batch) may give it back from any of its methods.
     into = it.receiver.origins if it.receiver is not None else NOTHING
@@ -117,7 +118,9 @@ def _summary(it: Invocation, callee: FunctionNode) -> Value:
                 it.run.flow.used(value.origins, "kept", it.at, f"{callee.name}: {use.detail}")
             elif use.kind not in ("returned", "yielded"):
                 it.run.flow.used(value.origins, use.kind, it.at, use.detail or callee.facts.name)
-        _change_argument(it, parameter.name, value, called)
+        _change_argument(it, value, called.env.get(parameter.name))
+        if parameter.kind == "args":
+            _change_each(it, event, parameter.name, called)
     _change_self(it, flow)
     if any(argument.stars for argument in it.arguments) or (running and callee is not it.run.function):
         into |= it.given
@@ -126,7 +129,8 @@ def _summary(it: Invocation, callee: FunctionNode) -> Value:
 
 def _as_called(it: Invocation, callee: FunctionNode, flow: Flow, passed: dict[str, Value]) -> Flow:
     """The flow of ``set_requires_grad(net, False)`` with the flag that it is given."""
-    if not any(value.frozen is not None for value in flow.env.values()):
+    speaks = "requires_grad" in callee.facts.words  # on one of its ways, for all we know
+    if not speaks and not any(value.frozen is not None for value in flow.env.values()):
         return flow
     flags: dict[str, object] = {
         name: value.constant for name, value in passed.items() if isinstance(value.constant, bool)
@@ -134,9 +138,22 @@ def _as_called(it: Invocation, callee: FunctionNode, flow: Flow, passed: dict[st
     return it.run.flows.given(callee, flags) if flags else flow
 
 
-def _change_argument(it: Invocation, name: str, value: Value, flow: Flow) -> None:
+def _change_each(it: Invocation, event: CallEvent, name: str, flow: Flow) -> None:
+    """``def freeze(*models)`` does with each of them what its loop over them does."""
+    facts = flow.function.facts
+    named = sum(parameter.kind == "positional" for parameter in facts.parameters) - passes_object(event, flow.function)
+    given = [argument.value for argument in it.arguments if argument.keyword is None]
+    for loop in statements(facts.body):
+        match loop:
+            case For(target=Name(id=each), iterable=Name(id=iterated)) if iterated == name:
+                for value in given[named:]:
+                    _change_argument(it, value, flow.env.get(each))
+            case _:
+                pass
+
+
+def _change_argument(it: Invocation, value: Value, after: Value | None) -> None:
     """A callee that puts its argument into evaluation mode, or freezes it, does so for the caller."""
-    after = flow.env.get(name)
     if after is None or after.kind != "module" or (after.training is None and after.frozen is None):
         return
     argument = next((a for a in it.arguments if a.value is value), None)
