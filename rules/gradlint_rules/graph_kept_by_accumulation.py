@@ -105,6 +105,46 @@ batches = [(torch.randn(2, 4), torch.randn(2, 1)) for _ in range(3)]
 
 ## Flagged
 
+### what an object of the project makes of a forward
+```python
+import torch
+
+class Relative:
+    def __call__(self, outputs, labels):
+        return self.compare(outputs, labels)
+
+    def compare(self, outputs, labels):
+        return torch.mean((outputs - labels) ** 2) / (1 + torch.mean(labels ** 2))
+
+def train(model, optimizer, batches):
+    relative, total = Relative(), 0.0
+    for images, labels in batches:
+        part = relative(model(images), labels)
+        optimizer.zero_grad()
+        loss = part + part.square()
+        loss.backward()
+        optimizer.step()
+        total += part  # GL102
+    return total
+
+# run: total = train(model, optimizer, batches)
+# shows: total.requires_grad
+```
+
+### a sum spelt out, which no layer is given
+```python
+def losses_of(model, criterion, batches):
+    model.eval()
+    total = 0
+    for images, labels in batches:
+        outputs = model(images)  # GL101
+        total = total + criterion(outputs, labels)  # GL102
+    print(total.item() / len(batches))
+
+# run: losses_of(model, criterion, batches)
+# keeps: > 0 bytes
+```
+
 ### the whole activations where backward never runs
 ```python
 def losses_of(model, criterion, batches):
@@ -227,6 +267,29 @@ net = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
 ```
 
 ## Silent
+
+### a sum that a framework is given, and one that goes through layers
+```python
+import torch
+from torch import nn
+from transformers import Trainer
+
+class PairTrainer(Trainer):
+    def compute_loss(self, model, inputs, return_outputs=False):
+        rewards = model(**inputs)[0]
+        loss = -nn.functional.logsigmoid(rewards[0] - rewards[1]).mean()
+        for i in range(2, len(rewards)):
+            loss = loss + -nn.functional.logsigmoid(rewards[0] - rewards[i]).mean()
+        if return_outputs:
+            return loss, {"rewards": rewards}
+        return loss
+
+def describe(layers, images):
+    hidden = layers[0](images)
+    for layer in layers[1:]:
+        hidden += layer(hidden)
+    print(hidden.shape)
+```
 
 ### a number, or without a graph
 ```python

@@ -80,7 +80,7 @@ class Growths:
             return
         flow = self._flows.flow(function)
         for growth in flow.growths.values():
-            found = self._judged(flow, growth.at, growth.added, {name for name, _ in growth.names})
+            found = self._judged(flow, growth.at, growth.added, {n for n, _ in growth.names if n != growth.path})
             if found is not None and not self._wanted(function, growth, walked=found[0]):
                 yield Kept(growth.at, growth, function, *found)
         for event in flow.calls.values():

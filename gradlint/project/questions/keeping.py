@@ -2,11 +2,23 @@
 
 from collections.abc import Iterator
 
-from gradlint.model.code import Assign, Augment, Call, Comprehension, Display, Expression, Name, Subscript, dotted
+from gradlint.model.code import (
+    Assign,
+    Augment,
+    Call,
+    Comprehension,
+    Display,
+    Expression,
+    Name,
+    Statement,
+    Subscript,
+    dotted,
+)
 from gradlint.model.torch_calls import BACKWARD_METHODS, CONTAINER_METHODS
 from gradlint.model.traverse import all_of, statements, within
 from gradlint.project.linking import scope
 from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.running.growth import adds_to
 
 CONVERTING = frozenset({"item", "detach", "data", "tolist", "numpy", "no_grad", "inference_mode", "detach_"})
 _COLLECTING = CONTAINER_METHODS - {"update", "setdefault"}
@@ -120,4 +132,13 @@ def collects(function: FunctionNode) -> bool:
         return True
     if all_of(Comprehension, function.facts.body):
         return True
-    return any(isinstance(statement, Augment) for statement in statements(function.facts.body))
+    return any(isinstance(each, Augment) or _adds_to_itself(each) for each in statements(function.facts.body))
+
+
+def _adds_to_itself(statement: Statement) -> bool:
+    """``total = total + loss``."""
+    match statement:
+        case Assign(targets=(target,), value=value):
+            return adds_to(target, value) is not None
+        case _:
+            return False

@@ -8,7 +8,7 @@ from gradlint.model.traverse import within
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running import evaluate, growth, tensors
 from gradlint.project.running.flow import AttributeEvent
-from gradlint.project.running.sets import joined
+from gradlint.project.running.sets import joined, together
 from gradlint.project.running.values import NUMBER, UNKNOWN, Value, elsewhere, plain
 
 if TYPE_CHECKING:
@@ -171,8 +171,28 @@ def added_to(run: "Run", target: Expression, value: Expression, found: Value, at
     if path is None or growth.adds_to(target, value) is None:
         return found
     held = run.env.get(path, UNKNOWN)
-    own = growth.grown(run, "sum", path, held, found, value, at)
+    added = _summand(run, path, value)
+    own = growth.grown(run, "sum", path, held, added or found, value, at, whole=added is None)
     return replace(found, origins=found.origins | own) if own else found
+
+
+def _summand(run: "Run", path: str, value: Expression) -> Value | None:
+    """What is added in ``total = total + loss``: of the sum nobody knows whether it still is the number it began as."""
+    match value:
+        case Operation(operands=(one, other)) if path in (dotted(one), dotted(other)):
+            return _known(run, other if dotted(one) == path else one)
+        case _:
+            return None
+
+
+def _known(run: "Run", expression: Expression) -> Value | None:
+    """What the run has found of an expression: of arithmetic, its first operand with a graph, and what all go into."""
+    if isinstance(expression, Operation):
+        found = [known for known in (_known(run, each) for each in expression.operands) if known is not None]
+        first = next((known for known in found if known.origins), None)
+        return replace(first, origins=together(known.origins for known in found)) if first is not None else None
+    event = run.flow.calls.get(expression.at)
+    return event.result if event is not None else run.env.get(dotted(expression) or "")
 
 
 def rebound_by_others(function: FunctionNode) -> frozenset[str]:

@@ -44,8 +44,13 @@ def grown(
     added: Value,
     expression: Expression,
     at: int,
+    *,
+    whole: bool = False,
 ) -> frozenset[Origin]:
-    """Note that something is added to what ``path`` holds; gives the origin that the whole has from here on."""
+    """Note that something is added to what ``path`` holds; gives the origin that the whole has from here on.
+
+    ``whole`` tells that ``added`` is the whole sum.
+    """
     if added.kind in _NO_GRAPH or not added.origins or not added.tensor & COMPUTED:
         return frozenset()
     if how == "sum" and run.records(expression.at) is False:
@@ -54,7 +59,8 @@ def grown(
         return frozenset()  # ``{**metrics}``: numbers, for all we know
     own = Origin(run.function, at)
     local = "." not in path and path in run.function.facts.local - run.function.facts.shared
-    if own in held.origins or not local:
+    feeds = how == "sum" and own in added.origins and not whole  # ``x = x + layer(x)``: as the layers of a network do
+    if (own in held.origins and not feeds) or not local:
         run.flow.growths[at] = Growth(at, how, path, added, tuple(_names(expression)), not local)
     if not local:
         run.flow.used((own,), "stored", at, path)
