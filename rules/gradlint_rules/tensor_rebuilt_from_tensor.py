@@ -86,6 +86,8 @@ def _finding(project: Project, function: FunctionNode, call: Call, event: CallEv
     given = event.arguments[0].value
     trained = _in_training(project, function, call)
     loses = any(map(_has_graph, (*_held(given), *_held(trained)))) or _holds_losses(project, function, event)
+    if loses and _was_walked(project, function, event):
+        return
     if loses:
         yield Finding(
             function.place(call.at),
@@ -116,6 +118,14 @@ def _held(value: Value) -> Iterator[Value]:
     for item in value.items or ():
         yield item
         yield from _held(item)
+
+
+def _was_walked(project: Project, function: FunctionNode, event: CallEvent) -> bool:
+    """Whether ``backward()`` has run on the graph before its numbers are taken: to be written down, as a rule."""
+    given = event.arguments[0].value
+    origins = frozenset().union(given.origins, *(item.origins for item in given.items or ()))
+    walks = (e.receiver for e in project.flow(function).calls.values() if e.method in _TRAINING and e.at < event.at)
+    return any(walked is not None and walked.origins & origins for walked in walks)
 
 
 def _holds_losses(project: Project, function: FunctionNode, event: CallEvent) -> bool:
@@ -163,6 +173,21 @@ weight = torch.ones(3, requires_grad=True)
 ```
 
 ## Flagged
+
+### losses that nobody has trained on yet
+```python
+import torch
+
+def losses():
+    weight = torch.ones(3, requires_grad=True)
+    first, second = weight.exp().sum(), weight.log().sum()
+    both = torch.tensor([first, second])  # GL211
+    first.backward()
+    return both
+
+# run: both = losses()
+# shows: not both.requires_grad
+```
 
 ### other constructors of lists
 ```python
@@ -250,6 +275,27 @@ class Rotation(nn.Module):
 ```
 
 ## Silent
+
+### losses that are written down once they were trained on
+```python
+import torch
+from torch import nn
+
+def train(images, labels):
+    model, totals = nn.Linear(2, 2), torch.zeros(2)
+    optimizer = torch.optim.SGD(model.parameters())
+    for _ in range(3):
+        outputs = model(images)
+        first, second = nn.functional.mse_loss(outputs, labels), outputs.square().mean()
+        optimizer.zero_grad()
+        (first + second).backward()
+        optimizer.step()
+        totals += torch.tensor([first, second])
+    return totals
+
+# run: totals = train(torch.ones(3, 2), torch.ones(3, 2))
+# shows: not totals.requires_grad
+```
 
 ### of parameters that are no longer to be trained, or never were
 ```python
