@@ -38,14 +38,19 @@ TRAINING_FUNCTION = re.compile(
 GRADIENT_FILE = re.compile(
     r"attack|adversar|saliency|grad_?cam|gradcam|attribution|explain|interpret|fgsm|pgd|maml|meta_?learn|deep_?dream|inversion|influence"
 )
-# A loop over data that is not trained on.
+# A loop over data that is not trained on: no `device`, and no `values`. What is predicted is data only if it is loaded.
+_DATA = (
+    r"(loader|dataloader|dl|data|set|dataset|iter|iterator|gen|generator|batch|batches|ds|x|images?|imgs?|samples?"
+    r"|queue)\w*"
+)
 EVALUATION_DATA = re.compile(
-    r"(^|_|\.)(val|valid|validation|test|eval|dev|query|gallery|inference|holdout|predict|pred)(_?(loader|dataloader|dl|data|set|dataset|iter|iterator"
-    r"|gen|generator|batches|ds|x|images?|imgs?|samples?|queue))?\w*$"
+    r"(^|_|\.)((val|valid|validation|test|testing|eval|evaluation|dev|query|queries|gallery|inference|holdout)"
+    rf"(s|\d*|_\w*|{_DATA})|pred(ict)?_?(loader|dataloader|dl|set|dataset|iter|iterator|batches)\w*)$"
 )
 # Decorators that make a function answer requests.
 SERVICE_DECORATOR = re.compile(
-    r"\.(route|get|post|put|websocket|api_route|on|task|event|command|message_handler|callback)$|^(spaces\.GPU|st\.cache\w*)$"
+    r"\.(route|get|post|put|websocket|api_route|on|task|event|message_handler|callback)$|^(spaces\.GPU|st\.cache\w*)$"
+    r"|(bot|client|tree)\.command$"
 )
 # Files in which torch is not what a model is made of.
 OTHER_FRAMEWORKS = frozenset(

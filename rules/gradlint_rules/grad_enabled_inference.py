@@ -159,6 +159,64 @@ images, labels = loader[0]
 
 ## Flagged
 
+### a parameter of a class whose method is named
+```python
+import torch
+from torch import nn
+
+class Policy(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(2, 2)
+
+    def forward(self, observation):
+        return torch.distributions.Categorical(logits=self.net(observation))
+
+    def get_action(self, observation):
+        return self(observation).logits  # GL101
+
+def sample_trajectory(env, policy: Policy, steps):
+    observation = env.reset()
+    for _ in range(steps):
+        observation = env.step(policy.get_action(observation))
+    return observation.argmax()
+
+class Env:
+    def reset(self):
+        return torch.zeros(2)
+
+    def step(self, action):
+        return action
+
+# run: sample_trajectory(Env(), Policy(), 2)
+# keeps: > 0 bytes
+```
+
+### an object that walks no graph
+```python
+import torch
+
+class Sorter:
+    def __init__(self, model):
+        self.model = model
+
+    def forward(self, images):
+        return self.model(images).softmax(dim=1).sort(dim=1, descending=True)
+
+    def close(self):
+        self.model = None
+
+def demo(model, images):
+    model.eval()
+    sorter = Sorter(model)
+    probabilities, ids = sorter.forward(images)  # GL101
+    sorter.close()
+    print(ids[0, 0].item(), probabilities[0, 0].item())
+
+# run: demo(torch.nn.Linear(2, 3), torch.ones(1, 2))
+# keeps: > 0 bytes
+```
+
 ### a script at module level
 ```python
 import torch
@@ -1293,6 +1351,63 @@ model = model.Tagger()
 ```
 
 ## Silent
+
+### a parameter that is said to be of a class which has no such method
+```python
+import torch
+from torch import nn
+
+class Policy(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(2, 2)
+
+    def forward(self, observation):
+        return torch.distributions.Categorical(logits=self.net(observation))
+
+class Agent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.actor = Policy()
+
+    def get_action(self, observation):
+        with torch.no_grad():
+            return self.actor(observation).sample()
+
+def sample_trajectory(env, policy: Policy, steps):
+    observation = env.reset()
+    for _ in range(steps):
+        observation = env.step(policy.get_action(observation))
+    return observation.tolist()
+```
+
+### an object that keeps the graph it walks later
+```python
+import torch
+
+class Saliency:
+    def __init__(self, model):
+        self.model = model
+
+    def forward(self, images):
+        self.images = images.requires_grad_()
+        self.logits = self.model(self.images)
+        return self.logits.softmax(dim=1).sort(dim=1, descending=True)
+
+    def backward(self, ids):
+        self.logits.backward(gradient=torch.zeros_like(self.logits).scatter_(1, ids, 1.0), retain_graph=True)
+
+    def generate(self):
+        return self.images.grad.clone()
+
+def demo(model, images):
+    model.eval()
+    saliency = Saliency(model)
+    probabilities, ids = saliency.forward(images)
+    saliency.backward(ids[:, [0]])
+    print(ids[0, 0].item(), probabilities[0, 0].item())
+    return saliency.generate()
+```
 
 ### a guard in the caller
 ```python

@@ -143,6 +143,36 @@ state, next_state, reward = torch.ones(3, 2), torch.ones(3, 2), torch.ones(3, 1)
 
 ## Flagged
 
+### a copy of a class nobody names
+```python
+class Learner:
+    def __init__(self):
+        self.network, self.old_network = None, None
+
+class Distilling(Learner):
+    def after_task(self):
+        self.old_network = self.network.copy()
+
+    def train(self, batches, criterion, optimizer):
+        for images, labels in batches:
+            outputs = self.network(images)
+            loss = criterion(outputs, labels)
+            if self.old_network is not None:
+                loss = loss + criterion(outputs, self.old_network(images).detach())  # GL106
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+# run: from torch import nn
+# run: Distilling.after_task = lambda self: setattr(self, "old_network", nn.Linear(4, 1))
+# run: learner = Distilling()
+# run: learner.network = nn.Linear(4, 1)
+# run: learner.after_task()
+# run: sgd = torch.optim.SGD(learner.network.parameters())
+# run: learner.train([(torch.ones(2, 4), torch.ones(2, 1))], nn.MSELoss(), sgd)
+# keeps: > 0 bytes
+```
+
 ### a teacher
 ```python
 from torch.nn import functional as F
@@ -372,6 +402,27 @@ class Pairs:
 # run: siamese(state, state).backward()
 # run: Pairs(nn.Linear(2, 2), torch.neg).loss(state, state)
 # shows: not siamese.slow(state).requires_grad
+```
+
+### a copy that is frozen as it is made, of a class nobody names
+```python
+class Learner:
+    def __init__(self):
+        self.network, self.old_network = None, None
+
+class Distilling(Learner):
+    def after_task(self):
+        self.old_network = self.network.copy().freeze()
+
+    def train(self, batches, criterion, optimizer):
+        for images, labels in batches:
+            outputs = self.network(images)
+            loss = criterion(outputs, labels)
+            if self.old_network is not None:
+                loss = loss + criterion(outputs, self.old_network(images).detach())
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
 ```
 
 ### guarded, or trained on

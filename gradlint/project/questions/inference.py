@@ -183,6 +183,8 @@ class Inference:
             return None
         if self._cues.is_frozen(function, module) or self._derives(function, module):
             return None
+        if event.targets and self._is_walked_by_owner(function, event):
+            return None
         if any(argument.value.requires_grad for argument in event.arguments):
             return None
         if self._is_smoke_test(function, module, destiny) or self._handed.gives_no_graph(function, event):
@@ -228,6 +230,14 @@ class Inference:
         if None in targets and self._deriving.some_derive:
             return True  # it may be any of them
         return any(self._deriving.derives(target) for target in targets if isinstance(target, ClassNode))
+
+    def _is_walked_by_owner(self, function: FunctionNode, event: CallEvent) -> bool:
+        """``cam.forward(image)``, then ``cam.backward(label)``: the object keeps the graph, and walks it itself."""
+        owner = event.name.rpartition(".")[0]
+        if owner in ("", "self"):
+            return False
+        calls = self._flows.flow(function).calls.values()
+        return any(other.method in BACKWARD_METHODS and other.name == f"{owner}.{other.method}" for other in calls)
 
     def _meets_numpy(self, function: FunctionNode, event: CallEvent, module: Value) -> bool:
         """Whether a function of numpy, or ``torch.tensor``, is given the result of what may be a model of another kind.

@@ -70,7 +70,7 @@ def on_module(it: Invocation) -> Value:
             return on_project(it, targets)
     if it.callee.kind == "module":
         return forward(it, it.callee)
-    if (module.target is None or is_loaded(module)) and (targets := named_alike(it)):
+    if (module.target is None or is_loaded(module) or _is_other_than_said(it, module)) and (targets := named_alike(it)):
         it.targets = targets
         result = perhaps(it, elsewhere(on_project(it, targets)))
         it.effects = SideEffects()  # or another method of that name
@@ -80,6 +80,14 @@ def on_module(it: Invocation) -> Value:
     if it.method in GUARDED_METHODS or not FORWARD_METHODS.search(it.method) or not it.arguments or guards_itself(it):
         return plain(it.given)
     return forward(it, module)
+
+
+def _is_other_than_said(it: Invocation, module: Value) -> bool:
+    """Whether a parameter's class, as the function says it, has no such method: callers hand over something else."""
+    if not isinstance(module.target, ClassNode) or module.parameter is None:
+        return False
+    bases = [base.name for base in it.run.flows.linker.ancestors(module.target) if isinstance(base, External)]
+    return all(base.startswith("torch.nn.") for base in bases)
 
 
 def _is_dict(module: Value) -> bool:

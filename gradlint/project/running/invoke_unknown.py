@@ -74,6 +74,8 @@ def on_unknown(it: Invocation) -> Value:
     if it.callee.kind == "unknown" and it.arguments and LOSS_LIKE.search(it.name):
         return loss_of(it, replace(result_of_forward(it, plain(it.carried)), kind="tensor"))
     it.opaque = True
+    if last == "freeze" and it.receiver is not None and it.receiver_path is None and not it.arguments:
+        return Value("module", frozen=True, certainty="named")  # ``old = net.copy().freeze()``
     return _converted(it, plain(it.carried))
 
 
