@@ -61,6 +61,7 @@ from gradlint.rule import (
     With,
     all_expressions,
     all_of,
+    dotted,
     rule,
     statements,
     within,
@@ -122,6 +123,8 @@ def _outliving(project: Project, function: FunctionNode) -> Iterator[tuple[Expre
                         case Assign(targets=(Name(id=name),), value=value):
                             if _only_used_after(function, statement, name):
                                 yield from _lazy(project, function, value)
+                        case Assign(targets=(Attribute() as kept,), value=value) if _is_kept(statement, kept):
+                            yield from _lazy(project, function, value)
                         case DefineFunction(name=name) if _only_used_after(function, statement, name):
                             if (used := _called_unguarded(project, function, statement, name)) is not None:
                                 yield from _lazy(project, function, used)
@@ -193,6 +196,12 @@ def _only_used_after(function: FunctionNode, region: With, name: str) -> bool:
     last = max((e.at for e in all_expressions(region.body)), default=region.at)
     after = any(e.at > last for e in all_of(Name, function.facts.body) if e.id == name)
     return after and inside <= targets
+
+
+def _is_kept(region: With, kept: Attribute) -> bool:
+    """Whether an object keeps what a region puts there, and the region itself makes no use of it."""
+    path = dotted(kept)
+    return path is not None and not any(dotted(e) == path and e.at != kept.at for e in all_of(Attribute, region.body))
 
 
 def _called_unguarded(project: Project, function: FunctionNode, region: With, name: str) -> Expression | None:
@@ -294,6 +303,20 @@ def scorer(encoder):
 # shows: found[0].requires_grad and found[1].requires_grad
 ```
 
+### kept by an object
+```python
+import torch
+
+class Scorer:
+    def __init__(self, encoder):
+        self.encoder = encoder
+        with torch.no_grad():
+            self.score = lambda images: self.encoder(images).norm()  # GL313
+
+# run: found = Scorer(encoder).score(images)
+# shows: found.requires_grad
+```
+
 ### a decorated function that returns them
 ```python
 import torch
@@ -362,6 +385,22 @@ def norms(encoder, loader):
 
 # run: found = norms(encoder, [images])
 # shows: not found[0][0].requires_grad and not found[1].requires_grad
+```
+
+### kept by an object that takes it in the region
+```python
+import torch
+
+class Scorer:
+    def __init__(self, encoder, loader):
+        self.encoder = encoder
+        with torch.no_grad():
+            self.lazy = (self.encoder(images) for images in loader)
+            self.found = list(self.lazy)
+            self.sizes = lambda images: len(images)
+
+# run: scorer = Scorer(encoder, [images])
+# shows: not scorer.found[0].requires_grad
 ```
 
 ### a decorated generator function

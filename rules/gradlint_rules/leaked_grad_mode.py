@@ -201,6 +201,22 @@ class Predictor:
 # shows: not torch.is_grad_enabled()
 ```
 
+### entered by a method, and left by none
+```python
+import torch
+
+class Engine:
+    def start(self):
+        self.guard = torch.no_grad()
+        self.guard.__enter__()  # GL311
+
+    def run(self, model, images):
+        return model(images)
+
+# run: engine = Engine(); engine.start()
+# shows: not torch.is_grad_enabled()
+```
+
 ### a program that trains again afterwards
 ```python
 import torch
@@ -384,6 +400,27 @@ def count(model, images):
         guard.__exit__(None, None, None)
 
 # run: count(model, images)
+# shows: torch.is_grad_enabled()
+```
+
+### entered by a method, and left by who made the object
+```python
+import torch
+
+class Engine:
+    def start(self):
+        self.guard = torch.no_grad()
+        self.guard.__enter__()
+
+def run(model, images):
+    engine = Engine()
+    engine.start()
+    try:
+        return model(images)
+    finally:
+        engine.guard.__exit__(None, None, None)
+
+# run: run(model, images)
 # shows: torch.is_grad_enabled()
 ```
 

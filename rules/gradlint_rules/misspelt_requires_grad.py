@@ -189,6 +189,18 @@ def add_noise(batch, noise):
 # shows: not out.requires_grad
 ```
 
+### on a part of a model, in a file that has no need of torch itself
+```python
+def freeze_all_but_the_head(model):
+    for parameter in model.parameters():
+        parameter.requires_grad = False
+    model.fc.weight.required_grad = True  # GL501
+
+# run: net = torch.nn.Sequential(); net.fc = torch.nn.Linear(2, 2)
+# run: freeze_all_but_the_head(net)
+# shows: not net.fc.weight.requires_grad
+```
+
 ### as a keyword of a tensor factory
 ```python
 import torch

@@ -44,6 +44,7 @@ parameters of its own: `backward()` fills their gradients, the step looks at tho
 wrapping it keeps its parameters.
 """
 
+import re
 from collections.abc import Iterator
 
 from gradlint.rule import (
@@ -62,6 +63,10 @@ from gradlint.rule import (
     scope,
     within,
 )
+
+_LAYER = re.compile(r"torch\.nn\.(?!(parallel|utils)\.)")
+# What is done to begin again, and not to load what was trained.
+_RESETTING = re.compile(r"(^|_)re_?(set|init\w*|build|create|start|new|make)(_|$)", re.I)
 
 
 @rule("GL215", severity="warning", since="0.2.0")
@@ -84,11 +89,12 @@ def orphaned_optimizer(project: Project) -> Iterator[Finding]:
 def _replaced_in_method(project: Project, method: FunctionNode) -> Iterator[Finding]:
     """``self.model = copy.deepcopy(self.model)`` in another method than the one that makes the optimizer."""
     cls = method.owner
-    if cls is None or "deepcopy" not in method.facts.words:
+    resets = _RESETTING.search(method.facts.name) is not None
+    if cls is None or not (resets or "deepcopy" in method.facts.words):
         return
     for path, value in scope.assigned(method):
         copied = isinstance(value, Call) and value.arguments and dotted(value.arguments[0].value) == path
-        if not (path.startswith("self.") and copied and _is_new(project, method, value)):
+        if not (path.startswith("self.") and (copied or resets) and _is_new(project, method, value)):
             continue
         makers = [other for other in cls.methods for made in project.optimizers.made(other)
                   if made.path is not None and made.parameters.value.of == path]  # fmt: skip
@@ -97,8 +103,18 @@ def _replaced_in_method(project: Project, method: FunctionNode) -> Iterator[Find
         (optimizer,) = (o for o in project.optimizers.made(makers[0]) if o.parameters.value.of == path)
         steps = (act for m in cls.methods for act in acts_of(project.order.steps.script(m)) if m is not method)
         name = optimizer.path or ""
-        if any(act.kind == "step" and act.path == name for act in steps) and name not in dict(scope.assigned(method)):
+        stepped = any(act.kind == "step" and act.path == name for act in steps)
+        if stepped and not _is_made_anew(project, method, name, makers[0]):
             yield _finding(method, optimizer, path, value, makers[0])
+
+
+def _is_made_anew(project: Project, method: FunctionNode, optimizer: str, constructor: FunctionNode) -> bool:
+    """Whether a method, or what calls it or is called by it, makes the optimizer again, or the constructor calls it."""
+    callers = {edge.caller for edge in project.calls.callers.get(method, ())}
+    attribute = optimizer.rpartition(".")[2]
+    near = callers.union(project.calls.below((method,)))
+    assigned = {path.rpartition(".")[2] for each in near for path, _ in scope.assigned(each)}
+    return constructor in callers or attribute in assigned
 
 
 def _is_new(project: Project, function: FunctionNode, value: Expression) -> bool:
@@ -106,10 +122,11 @@ def _is_new(project: Project, function: FunctionNode, value: Expression) -> bool
     if event is None or event.callee.kind != "callable":
         return False
     target = event.callee.target
+    given = any(argument.value.kind == "module" for argument in event.arguments)
     if isinstance(target, ClassNode):
-        return project.calls.modules.is_module_class(target) and not any(
-            argument.value.kind == "module" for argument in event.arguments
-        )
+        return project.calls.modules.is_module_class(target) and not given
+    if isinstance(target, External) and _LAYER.match(target.name):
+        return event.result.kind == "module" and not given
     return target == External("copy.deepcopy")
 
 
@@ -205,6 +222,41 @@ class Trainer:
 # shows: trainer.model.weight.tolist() == before
 ```
 
+### by a method that begins again
+```python
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 1)
+
+    def forward(self, x):
+        return self.layer(x)
+
+class Trainer:
+    def __init__(self):
+        self.model, self.head = Net(), nn.Linear(2, 1)
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1)
+        self.head_optimizer = torch.optim.SGD(self.head.parameters(), lr=0.1)
+
+    def reset(self):
+        self.model = Net()  # GL215
+        self.head = nn.Linear(2, 1)  # GL215
+
+    def step(self, images):
+        self.optimizer.zero_grad()
+        self.head_optimizer.zero_grad()
+        (self.model(images) + self.head(images)).sum().backward()
+        self.optimizer.step()
+        self.head_optimizer.step()
+
+# run: trainer = Trainer(); trainer.reset()
+# run: before = trainer.model.layer.weight.tolist(), trainer.head.weight.tolist(); trainer.step(images)
+# shows: (trainer.model.layer.weight.tolist(), trainer.head.weight.tolist()) == before
+```
+
 ### made anew for each fold, by whoever calls
 ```python
 import torch
@@ -275,6 +327,47 @@ def train(model, images):
         model = copy.deepcopy(model)
 
 # run: train(model, images)
+```
+
+### by a method that begins again, optimizer and all, or begins
+```python
+import torch
+from torch import nn
+
+class Trainer:
+    def __init__(self):
+        self.model = nn.Linear(2, 1)
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1)
+
+    def reset(self):
+        self.model = nn.Linear(2, 1)
+        self.prepare()
+
+    def prepare(self):
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1)
+
+    def step(self, images):
+        self.optimizer.zero_grad()
+        self.model(images).sum().backward()
+        self.optimizer.step()
+
+class Beginner:
+    def __init__(self):
+        self.reset_model()
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1)
+
+    def reset_model(self):
+        self.model = nn.Linear(2, 1)
+
+    def step(self, images):
+        self.optimizer.zero_grad()
+        self.model(images).sum().backward()
+        self.optimizer.step()
+
+# run: trainer, beginner = Trainer(), Beginner(); trainer.reset()
+# run: before = trainer.model.weight.tolist(), beginner.model.weight.tolist()
+# run: trainer.step(images); beginner.step(images)
+# shows: trainer.model.weight.tolist() != before[0] and beginner.model.weight.tolist() != before[1]
 ```
 
 ### by a method that makes the optimizer anew

@@ -160,10 +160,17 @@ class Leaks:
 
     def _only_sets(self, function: FunctionNode) -> bool:
         """Whether switching is all that a function does: it is told to, and its caller is to blame."""
-        if function.facts.name == "__init__":
+        if function.facts.name == "__init__" or self._enters_for_good(function):
             return False
         calls = all_of(Call, function.facts.body)
         return all(self._sets(function, call) for call in calls)
+
+    def _enters_for_good(self, function: FunctionNode) -> bool:
+        """``self.guard.__enter__()``, where nobody in the project ever leaves anything by hand."""
+        if function.owner is None or "__enter__" not in function.facts.words:
+            return False
+        entered = (call for call in function.facts.calls if call.method == "__enter__")
+        return any(call.callee.startswith("self.") for call in entered) and not self._linker.mentions.of("__exit__")
 
     def _sets(self, function: FunctionNode, call: Call) -> bool:
         if self._modes.mode(function, call.function) is not None:

@@ -36,6 +36,7 @@ _TAIL = re.compile(r"(gradients?|grads?|gradd|gard|grda|grd|gad|gra)$")
 _TENSORS: tuple[Kind, ...] = ("tensor", "parameters")
 # What such an object holds are settings of the program's own.
 _SETTINGS = re.compile(r"(args?|opts?|options?|flags|cfg|conf|config\w*|h?params|settings|kwargs)$", re.I)
+_LISTING = frozenset({"parameters", "named_parameters"})
 _METHODS = frozenset({"new_tensor", "new_zeros", "new_ones", "new_full", "new_empty", _METHOD})
 _TAKING = FACTORIES | WRAPPED_TENSORS
 
@@ -127,7 +128,7 @@ class Flags:
             return False
         if owner.kind in ("module", "self"):
             return owner.kind == "module" or self._is_module(owner)
-        return owner.kind == "unknown" and name not in self._kept.value and _imports_torch(function)
+        return owner.kind == "unknown" and name not in self._kept.value and _is_about_torch(function)
 
     def _is_module(self, owner: Value) -> bool:
         return isinstance(owner.target, ClassNode) and self._calls.modules.is_module_class(owner.target)
@@ -265,5 +266,7 @@ def _text(expression: Expression) -> str:
     return expression.value if isinstance(expression, Constant) and isinstance(expression.value, str) else ""
 
 
-def _imports_torch(function: FunctionNode) -> bool:
-    return any(found.module.partition(".")[0] == "torch" for found in function.module.body.facts.imports)
+def _is_about_torch(function: FunctionNode) -> bool:
+    """Whether a function's file imports torch, or the function goes through parameters of what it is handed."""
+    imported = any(found.module.partition(".")[0] == "torch" for found in function.module.body.facts.imports)
+    return imported or not _LISTING.isdisjoint(call.method for call in function.facts.calls)
