@@ -104,17 +104,17 @@ def _replaced_in_method(project: Project, method: FunctionNode) -> Iterator[Find
         steps = (act for m in cls.methods for act in acts_of(project.order.steps.script(m)) if m is not method)
         name = optimizer.path or ""
         stepped = any(act.kind == "step" and act.path == name for act in steps)
-        if stepped and not _is_made_anew(project, method, name, makers[0]):
+        if stepped and not _is_made_anew(project, method, name):
             yield _finding(method, optimizer, path, value, makers[0])
 
 
-def _is_made_anew(project: Project, method: FunctionNode, optimizer: str, constructor: FunctionNode) -> bool:
-    """Whether a method, or what calls it or is called by it, makes the optimizer again, or the constructor calls it."""
+def _is_made_anew(project: Project, method: FunctionNode, optimizer: str) -> bool:
+    """Whether a method, or what calls it (the constructor, too) or is called by it, makes the optimizer."""
     callers = {edge.caller for edge in project.calls.callers.get(method, ())}
     attribute = optimizer.rpartition(".")[2]
     near = callers.union(project.calls.below((method,)))
     assigned = {path.rpartition(".")[2] for each in near for path, _ in scope.assigned(each)}
-    return constructor in callers or attribute in assigned
+    return attribute in assigned
 
 
 def _is_new(project: Project, function: FunctionNode, value: Expression) -> bool:
@@ -334,6 +334,9 @@ def train(model, images):
 import torch
 from torch import nn
 
+def slow(model):
+    return torch.optim.SGD(model.parameters(), lr=0.1)
+
 class Trainer:
     def __init__(self):
         self.model = nn.Linear(2, 1)
@@ -344,7 +347,7 @@ class Trainer:
         self.prepare()
 
     def prepare(self):
-        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1)
+        self.optimizer = slow(self.model)
 
     def step(self, images):
         self.optimizer.zero_grad()
