@@ -128,6 +128,8 @@ NEVER_MODULES = frozenset(
         "sklearn",
         "pandas",
         "einops",
+        "opt_einsum",
+        "tensorly",
         "tqdm",
         "matplotlib",
         "tilelang",

@@ -51,6 +51,7 @@ and under `no_grad()` there is none.
 from collections.abc import Iterator
 
 from gradlint.rule import (
+    GRAD,
     Assign,
     Attribute,
     Call,
@@ -81,7 +82,7 @@ def graph_kept_by_hook(project: Project) -> Iterator[Finding]:
     """Find what forward hooks store of their output as it is."""
     seen: set[FunctionNode] = set()
     for function in project.functions():
-        if _REGISTERING.isdisjoint(function.facts.words):
+        if _REGISTERING.isdisjoint(function.facts.words) or _runs_guarded(project, function):
             continue
         for event in project.flow(function).calls.values():
             for hook in _hooks(project, event):
@@ -90,6 +91,12 @@ def graph_kept_by_hook(project: Project) -> Iterator[Finding]:
                     found = [*_kept(hook)]
                     if found and not _is_trained_on(project, hook):
                         yield from (_finding(hook, kept) for kept in found)
+
+
+def _runs_guarded(project: Project, function: FunctionNode) -> bool:
+    """Whether a function runs modules itself, and where it does nothing is recorded."""
+    forwards = [event.at for event in project.flow(function).calls.values() if event.forward]
+    return bool(forwards) and not any(project.calls.states_at(function, at) & GRAD for at in forwards)
 
 
 def _hooks(project: Project, event: CallEvent) -> Iterator[FunctionNode]:
@@ -189,7 +196,37 @@ class Probe:
 # shows: probe.last.requires_grad and probe.seen["last"].requires_grad
 ```
 
+### what a training step is looked at by
+```python
+def gradients(model, batch):
+    kept = []
+    handle = model[0].register_forward_hook(lambda module, inputs, output: kept.append(output))  # GL110
+    loss = model(batch).sum()
+    handle.remove()
+    return loss, kept
+
+# run: _, kept = gradients(model, loader[0])
+# shows: kept[0].requires_grad
+```
+
 ## Silent
+
+### under a guard
+```python
+import torch
+
+def features(model, loader):
+    kept = []
+    handle = model[0].register_forward_hook(lambda module, inputs, output: kept.append(output))
+    with torch.no_grad():
+        for images in loader:
+            model(images)
+    handle.remove()
+    return kept
+
+# run: kept = features(model, loader)
+# shows: not kept[0].requires_grad
+```
 
 ### detached, or only looked at
 ```python

@@ -197,6 +197,27 @@ def fit(train_loader, val_loader):
 # shows: seen == 4
 ```
 
+### trained and measured by one script
+```python
+import torch
+from torch import nn
+
+model = nn.Sequential(nn.Linear(8, 64), nn.Dropout(0.5), nn.Linear(64, 3))
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+found = []
+for epoch in range(2):
+    for batch in torch.randn(3, 4, 8):
+        optimizer.zero_grad()
+        model(batch).square().mean().backward()
+        optimizer.step()
+    with torch.no_grad():
+        found.append((model(images).argmax(1), model[2].bias.sum()))  # GL601
+
+# shows: model.training
+# run: first, second = model(images), model(images)
+# shows: not first.equal(second)
+```
+
 ### one of two
 ```python
 import torch
@@ -744,6 +765,57 @@ def train(model, teacher, loader, optimizer):
 
 # run: model, teacher = Classifier(), Classifier()
 # run: train(model, teacher, loader, torch.optim.SGD(model.parameters(), lr=0.1))
+```
+
+### trained by one script, which acts, draws and keeps the noise, or has no layers that make any
+```python
+import torch
+from torch import nn
+
+policy = nn.Sequential(nn.Linear(8, 8), nn.Dropout(0.5), nn.Linear(8, 3))
+generator = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Linear(8, 8))
+plain = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3))
+parameters = [*policy.parameters(), *generator.parameters(), *plain.parameters()]
+optimizer = torch.optim.SGD(parameters, lr=0.1)
+for batch in torch.randn(3, 4, 8):
+    with torch.no_grad():
+        action = policy(batch).argmax(1).tolist()
+    optimizer.zero_grad()
+    loss = policy(batch).square().mean() + generator(batch).square().mean() + plain(batch).square().mean()
+    loss.backward()
+    optimizer.step()
+    with torch.no_grad():
+        print(generator(batch).abs().max())
+        print(plain(batch).argmax(1))
+
+# shows: plain(images).equal(plain(images))
+```
+
+### kept by an object that switches it
+```python
+import torch
+from torch import nn
+
+class Explainer:
+    def __init__(self, model):
+        self.model = model
+
+    def fit(self, images):
+        self.model.eval()
+        return self.model(images)
+
+def explain(path, images):
+    model = nn.Sequential(nn.Linear(8, 64), nn.Dropout(0.5), nn.Linear(64, 3))
+    model.load_state_dict(torch.load(path))
+    explainer = Explainer(model)
+    explainer.fit(images)
+    with torch.no_grad():
+        return model(images)
+
+# run: net = nn.Sequential(nn.Linear(8, 64), nn.Dropout(0.5), nn.Linear(64, 3))
+# run: torch.save(net.state_dict(), "net.pt")
+# run: first, second = explain("net.pt", images), explain("net.pt", images)
+# shows: first.equal(second)
 ```
 
 ### statistics and samples that need training mode

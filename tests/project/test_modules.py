@@ -101,10 +101,14 @@ def test_a_layer_without_parameters_makes_no_class_that_has_any(build: Build) ->
         ("self.MSELoss = nn.MSELoss(); self.MSELoss(name)", False),
         ("self.Layer = nn.Linear(2, 2); self.Layer(name)", True),
         ("self.MakeLayer(name)", True),
+        ("self.table = [P(name) for P in polynomials]", False),
+        ("self.table = [Block(name) for Block in blocks]", True),
+        ("self.table = P(name)", True),
+        ("self.core = tensorly.tenalg.multi_mode_dot(name)", False),
     ],
 )
 def test_what_is_kept_of_other_libraries_may_have_parameters(build: Build, line: str, found: bool) -> None:
-    text = f"import pywt\nclass Net(nn.Module):\n    def __init__(self, name):\n        {line}\n"
+    text = f"import pywt, tensorly\nclass Net(nn.Module):\n    def __init__(self, name):\n        {line}\n"
     project = build({"main.py": HEAD + text})
     net = next(cls for module in project.modules for cls in module.classes)
     assert project.calls.modules.has_parameters(net) is found

@@ -4,7 +4,18 @@ import re
 import sys
 from collections.abc import Iterator
 
-from gradlint.model.code import Argument, Assign, Attribute, Call, Constant, Expression, Name, dotted
+from gradlint.model.code import (
+    Argument,
+    Assign,
+    Attribute,
+    Call,
+    Comprehension,
+    Constant,
+    Expression,
+    For,
+    Name,
+    dotted,
+)
 from gradlint.model.facts import CallFact
 from gradlint.model.torch_calls import MODULE_CONTAINERS, NEVER_MODULES, PARAMETER_FREE, WRAPPED_TENSORS
 from gradlint.model.torch_names import LIGHTNING_ROOTS, MODULE_BASES, MODULE_CLASSES
@@ -292,7 +303,8 @@ class Modules:
                 return False  # it is looked at where it is made
             case _:
                 last = name.rpartition(".")[2]
-                return last[:1].isupper() and not (name.startswith("self.") and _OPERATOR_NAME.search(last))
+                own = name.startswith("self.") or _is_looped(method, name)
+                return last[:1].isupper() and not (own and _OPERATOR_NAME.search(last))
 
     def _is_only_asked(self, method: FunctionNode, at: int) -> bool:
         """Whether what is made stays in a variable that is only asked for attributes: ``wavelet = Wavelet(name)``."""
@@ -307,6 +319,13 @@ class Modules:
         used = (e for e in all_of(Name, method.facts.body) if e.id in names)
         stored = {t.at for s in statements(method.facts.body) if isinstance(s, Assign) for t in s.targets}
         return bool(names) and all(name.at in owners or name.at in stored for name in used)
+
+
+def _is_looped(method: FunctionNode, name: str) -> bool:
+    """Whether a loop or a comprehension gives a name its values: ``[P(grid) for P in polynomials]``."""
+    loops = [s.target for s in statements(method.facts.body) if isinstance(s, For)]
+    loops.extend(loop.target for made in all_of(Comprehension, method.facts.body) for loop in made.loops)
+    return any(isinstance(part, Name) and part.id == name for target in loops for part in within(target))
 
 
 def _is_false(value: Expression | None) -> bool:

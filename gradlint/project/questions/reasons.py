@@ -8,6 +8,7 @@ from gradlint.model.traverse import statements, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.questions.destiny import Destiny
 from gradlint.project.questions.evaluations import Evaluations, Misset, is_given_labels, is_made, is_made_and_loaded
 from gradlint.project.questions.never_switched import NeverSwitched
 from gradlint.project.questions.pretrained import is_pretrained
@@ -15,6 +16,8 @@ from gradlint.project.questions.switches import Switches, says_eval
 from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Value
+
+_CHOOSING = frozenset({"argmax", "indices", "topk"})
 
 
 class Reasons:
@@ -34,13 +37,13 @@ class Reasons:
         self._switches = switches
         self._never_switched = never_switched
 
-    def of(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
+    def of(self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny) -> Misset | None:
         """The first that is known, if there is any."""
         found = (
             self._set_here(function, event, module)
             or self._set_by_caller(function, event, module)
             or self._never_switched.set_by_object(function, event, module)
-            or self._trained_here(function, event, module)
+            or self._trained_here(function, event, module, destiny)
         )
         if found is not None or (module.kind != "module" and module.parameter != event.name):
             return found
@@ -73,15 +76,16 @@ class Reasons:
                 return Misset(event, "set", place, self._evaluations.depends(event, given))
         return None
 
-    def _trained_here(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
-        """Trained in the same function, which then runs it on data to evaluate on and has no ``eval`` in it."""
-        if says_eval(function) or not self._evaluations.is_over_evaluation_data(function, event.at):
-            return None
-        if function.facts.words.isdisjoint(TRAINING_WORDS) or self._switches.handed(function, event):
+    def _trained_here(self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny) -> Misset | None:
+        """Trained in the same function, which then evaluates it and has no ``eval`` in it."""
+        if says_eval(function) or function.facts.words.isdisjoint(TRAINING_WORDS):
             return None
         same = (e for e in self._flows.flow(function).calls.values() if e.forward and e.name == event.name)
         place = next((e.at for e in same if self._calls.states_at(function, e.at) & GRAD), None)
-        if place is None or self._switches.above(function):
+        if place is None or self._switches.handed(function, event) or self._switches.above(function):
+            return None
+        classifies = place < event.at and self._evaluations.mode_matters(module) and _classifies(module, destiny)
+        if not (classifies or self._evaluations.is_over_evaluation_data(function, event.at)):
             return None
         return Misset(event, "trained", function.place(place), self._evaluations.mode_matters(module))
 
@@ -134,6 +138,11 @@ class Reasons:
         """``for model in models: model.eval()``."""
         loops = (s for s in statements(function.facts.body) if isinstance(s, For))
         return any(name in names for loop in loops for name in _names(loop.target))
+
+
+def _classifies(module: Value, destiny: Destiny) -> bool:
+    """Whether a module was made in sight, and nothing but a choice is taken from what it gives."""
+    return is_made(module) and destiny.only_read and any(how in _CHOOSING for _, how in destiny.reads)
 
 
 def _is_part(name: str, whole: str) -> bool:

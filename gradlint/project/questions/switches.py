@@ -101,11 +101,16 @@ class Switches:
         for other in self._flows.flow(function).calls.values():
             if other.at == at or not any(_holds(dotted(a.expression), name) for a in other.arguments):
                 continue
-            if any(map(says_eval, self._calls.below(other.targets))):
+            if any(map(says_eval, (*self._calls.below(other.targets), *self._kept_by(other)))):
                 return True
             if not other.targets and _SWITCHING.search(other.method):
                 return True
         return f"{root}.eval" in {call.callee for call in function.facts.calls}
+
+    def _kept_by(self, event: CallEvent) -> list[FunctionNode]:
+        """The methods of an object that is made, and keeps what it is given."""
+        owners = (target.owner for target in event.targets if target.facts.name == "__init__")
+        return [method for owner in owners if owner is not None for method in self.family(owner)]
 
     def together(self, function: FunctionNode, name: str, others: Collection[str]) -> bool:
         """Whether another method puts a module and one of the others into training mode, each by its name."""

@@ -71,9 +71,10 @@ class TrainingMode:
             module = module_of(event)
             if not self._may_be_forward(function, event, module) or module.training is False:
                 continue
-            if not self._is_off(function, event.at) or self._destinies.of(function, event.at).trained:
+            destiny = self._destinies.of(function, event.at)
+            if not self._is_off(function, event.at) or destiny.trained:
                 continue
-            found = self._reasons.of(function, event, module)
+            found = self._reasons.of(function, event, module, destiny)
             if found is not None and found.known is not False:
                 yield found
 
