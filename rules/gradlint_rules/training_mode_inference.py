@@ -197,6 +197,32 @@ def fit(train_loader, val_loader):
 # shows: seen == 4
 ```
 
+### kept by an object that is not asked to switch it
+```python
+import torch
+from torch import nn
+
+class Explainer:
+    def __init__(self, model):
+        self.model = model
+
+    def explain(self, images):
+        self.model.eval()
+        return self.model(images)
+
+def explained(path, images):
+    model = nn.Sequential(nn.Linear(8, 64), nn.Dropout(0.5), nn.Linear(64, 3))
+    model.load_state_dict(torch.load(path))
+    explainer = Explainer(model)
+    with torch.no_grad():
+        return explainer, model(images)  # GL601
+
+# run: net = nn.Sequential(nn.Linear(8, 64), nn.Dropout(0.5), nn.Linear(64, 3))
+# run: torch.save(net.state_dict(), "net.pt")
+# run: (_, first), (_, second) = explained("net.pt", images), explained("net.pt", images)
+# shows: not first.equal(second)
+```
+
 ### trained and measured by one script
 ```python
 import torch
@@ -791,31 +817,38 @@ for batch in torch.randn(3, 4, 8):
 # shows: plain(images).equal(plain(images))
 ```
 
-### kept by an object that switches it
+### kept by a module that switches it, and a module that switches its parts
 ```python
 import torch
 from torch import nn
 
-class Explainer:
+class Explainer(nn.Module):
     def __init__(self, model):
+        super().__init__()
         self.model = model
+        self.dropout = nn.Dropout(0.5)
 
-    def fit(self, images):
+    def explain(self, images):
         self.model.eval()
         return self.model(images)
 
-def explain(path, images):
+    def forward(self, images):
+        self.eval()
+        return self.dropout(self.model(images))
+
+def explained(path, images):
     model = nn.Sequential(nn.Linear(8, 64), nn.Dropout(0.5), nn.Linear(64, 3))
     model.load_state_dict(torch.load(path))
     explainer = Explainer(model)
-    explainer.fit(images)
+    if len(images):
+        explainer.explain(images)
     with torch.no_grad():
-        return model(images)
+        return model(images), explainer(images)
 
 # run: net = nn.Sequential(nn.Linear(8, 64), nn.Dropout(0.5), nn.Linear(64, 3))
 # run: torch.save(net.state_dict(), "net.pt")
-# run: first, second = explain("net.pt", images), explain("net.pt", images)
-# shows: first.equal(second)
+# run: first, second = explained("net.pt", images), explained("net.pt", images)
+# shows: first[0].equal(second[0]) and first[1].equal(second[1])
 ```
 
 ### statistics and samples that need training mode

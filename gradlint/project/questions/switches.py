@@ -92,8 +92,8 @@ class Switches:
         return found
 
     def handed(self, function: FunctionNode, event: CallEvent) -> bool:
-        """Whether something that may switch the mode was given the module, or a module that holds it."""
-        return self.within(function, event.name, event.at)
+        """Whether the module switches modes itself, or what may do that was given it, or a module that holds it."""
+        return any(map(says_eval, event.targets)) or self.within(function, event.name, event.at)
 
     def within(self, function: FunctionNode, name: str, at: int | None = None) -> bool:
         """Whether a function may switch the mode of a module by a call, other than that at a place."""
@@ -101,16 +101,17 @@ class Switches:
         for other in self._flows.flow(function).calls.values():
             if other.at == at or not any(_holds(dotted(a.expression), name) for a in other.arguments):
                 continue
-            if any(map(says_eval, (*self._calls.below(other.targets), *self._kept_by(other)))):
+            if any(map(says_eval, (*self._calls.below(other.targets), *self._kept_by(function, other)))):
                 return True
             if not other.targets and _SWITCHING.search(other.method):
                 return True
         return f"{root}.eval" in {call.callee for call in function.facts.calls}
 
-    def _kept_by(self, event: CallEvent) -> list[FunctionNode]:
-        """The methods of an object that is made, and keeps what it is given."""
+    def _kept_by(self, function: FunctionNode, event: CallEvent) -> list[FunctionNode]:
+        """The methods that a function speaks of, of an object that it makes and that keeps what it is given."""
         owners = (target.owner for target in event.targets if target.facts.name == "__init__")
-        return [method for owner in owners if owner is not None for method in self.family(owner)]
+        methods = (method for owner in owners if owner is not None for method in self.family(owner))
+        return [method for method in methods if method.facts.name in function.facts.words]
 
     def together(self, function: FunctionNode, name: str, others: Collection[str]) -> bool:
         """Whether another method puts a module and one of the others into training mode, each by its name."""
