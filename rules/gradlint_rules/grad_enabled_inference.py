@@ -231,6 +231,44 @@ print(scores.argmax().item())
 # keeps: > 0 bytes
 ```
 
+### a dict of modules, all in evaluation mode
+```python
+import torch
+
+class Ensemble:
+    def __init__(self, members):
+        self.members = dict(members)
+
+    def chances(self, images):
+        for each in self.members.values():
+            each.eval()
+        found = [m(images).softmax(-1) for m in self.members.values()]  # GL101
+        return torch.stack(found).mean(0).detach().cpu().numpy()
+
+# run: net = torch.nn.Linear(8, 3); net.register_forward_hook(lambda m, i, o: kept.append(o)); kept = []
+# run: Ensemble({"one": net}).chances(torch.ones(2, 8))
+# shows: kept[0].requires_grad
+```
+
+### put into evaluation mode if it is not in it
+```python
+from torch import nn
+
+class Embedder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(8, 3)
+
+    def features(self, images):
+        if self.training:
+            self.eval()
+        out = self.net(images)  # GL101
+        return out
+
+# run: import torch; embedder = Embedder(); features = embedder.features(torch.ones(2, 8))
+# shows: features.requires_grad and not embedder.training
+```
+
 ### the validation block inside train()
 ```python
 def train(model, criterion, optimizer, train_loader, val_loader, epochs=1):
@@ -3160,6 +3198,24 @@ class Strategy:
     def predict_step(self, *arguments):
         assert self.model is not None
         return self.model.predict_step(*arguments)
+```
+
+### in another mode on one way only, and a dict of what is called like functions
+```python
+from torch import nn
+
+class Embedder(nn.Module):
+    def __init__(self, changes):
+        super().__init__()
+        self.net, self.changes = nn.Linear(8, 3), changes
+
+    def features(self, images):
+        if self.training:
+            images = images + 1
+        for each in self.changes.values():
+            each.prepare()
+        changed = [change(images) for change in self.changes.values()]
+        return self.net(sum(changed, images))
 ```
 
 ### a step that is handed on by its name

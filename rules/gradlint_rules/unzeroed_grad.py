@@ -335,6 +335,28 @@ def calibrate(temperature, logits, labels):
 # shows: len(calls) > 1
 ```
 
+### a closure of an object, and an L-BFGS that its constructor makes
+```python
+import torch
+
+class Solver:
+    def __init__(self, net, points):
+        self.net, self.points, self.losses = net, points, []
+        self.optimizer = torch.optim.LBFGS(self.net.parameters(), max_iter=5)
+
+    def loss(self):
+        loss = self.net(self.points).square().mean()
+        loss.backward()
+        self.losses.append(loss.item())
+        return loss
+
+    def solve(self):
+        self.optimizer.step(self.loss)  # GL406
+
+# run: solver = Solver(torch.nn.Linear(2, 1), torch.randn(4, 2)); solver.solve()
+# shows: len(solver.losses) > 1
+```
+
 ## Silent
 
 ### a step that is given the loss, or the context in which gradients are gathered
@@ -356,6 +378,35 @@ def train(model, criterion, remote, batches):
         with distributed.context() as context:
             distributed.backward(context, [criterion(model(images), labels)])
             optimizer.step(context)
+```
+
+### a closure of an object that zeroes, or that another optimizer runs once
+```python
+import torch
+
+class Solver:
+    def __init__(self, net, points, quick):
+        self.net, self.points, self.losses = net, points, []
+        self.optimizer = torch.optim.LBFGS(self.net.parameters(), max_iter=5)
+        if quick:
+            self.either = torch.optim.SGD(self.net.parameters(), lr=0.1)
+        else:
+            self.either = torch.optim.LBFGS(self.net.parameters())
+
+    def loss(self):
+        self.optimizer.zero_grad()
+        return self.plain_loss()
+
+    def plain_loss(self):
+        loss = self.net(self.points).square().mean()
+        loss.backward()
+        return loss
+
+    def solve(self):
+        self.optimizer.step(self.loss)
+        self.either.step(self.plain_loss)
+
+# run: Solver(torch.nn.Linear(2, 1), torch.randn(4, 2), True).solve()
 ```
 
 ### by filling the gradients with zeros

@@ -92,12 +92,15 @@ class Order:
 
         Each with its place, the name of the optimizer, the closure and the ``backward()`` in that.
         """
-        if "LBFGS" not in function.facts.words:
+        if "step" not in function.facts.words or not self._flows.linker.mentions.of("LBFGS"):
             return
-        made = dict(scope.assigned(function))
+        stepping = {call.callee.removesuffix(".step") for call in function.facts.calls if call.method == "step"}
+        made = {name: [value for _, value in self._flows.bindings.values(function, name)] for name in stepping}
+        if not any(map(_is_lbfgs, (value for values in made.values() for value in values))):
+            return
         for event in self._flows.flow(function).calls.values():
             name = event.name.removesuffix(".step")
-            if event.method != "step" or not _is_lbfgs(made.get(name)):
+            if event.method != "step" or not made.get(name) or not all(map(_is_lbfgs, made[name])):
                 continue
             for closure in [a.value.target for a in event.arguments if isinstance(a.value.target, FunctionNode)]:
                 inside = list(acts(self.steps.script(closure)))
@@ -210,7 +213,7 @@ def _may_zero(act: Act, optimizer: str, modules: Mapping[str, str], *, mixed: bo
     return act.kind == "zero" and not others
 
 
-def _is_lbfgs(made: Expression | None) -> bool:
+def _is_lbfgs(made: Expression) -> bool:
     """Whether an optimizer runs its closure again and again in each step."""
     if not isinstance(made, Call) or (dotted(made.function) or "").rpartition(".")[2] != "LBFGS":
         return False

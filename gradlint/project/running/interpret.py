@@ -27,14 +27,16 @@ from gradlint.model.code import (
     With,
     dotted,
 )
+from gradlint.model.record import replace
 from gradlint.model.torch_names import MODULE_BASES
 from gradlint.project.running import assignments, evaluate
 from gradlint.project.running.conditions import decided
 from gradlint.project.running.flow import TRAINABLE, Flow
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.growth import counters
+from gradlint.project.running.idioms import ends_in_evaluation_mode, evaluated_items
 from gradlint.project.running.memory import Env, Memory, Point, meet_envs
-from gradlint.project.running.values import NO_CONSTANT, Origin, Value, elsewhere, meet, plain
+from gradlint.project.running.values import NO_CONSTANT, UNKNOWN, Origin, Value, elsewhere, meet, plain
 
 _MOST_ROUNDS = 3  # of a loop; what then still changes is given up
 _DEEPEST_LOOP = 6  # loops in loops: further in all is given up, for each level takes several times as long
@@ -130,6 +132,8 @@ class Run(Memory):
                 self.test(test)
                 if self.flow.known and (holds := decided(test, self.flow.known)) is not None:
                     return self.block(then if holds else otherwise)
+                if ends_in_evaluation_mode(statement):
+                    return self.block(then)
                 return self._fork([then, otherwise])
             case For():
                 return self._for(statement)
@@ -201,7 +205,17 @@ class Run(Memory):
         # A module has parameters: a loop over them runs.
         runs = element.kind == "parameters"
         jumps = self._loop(lambda: self.bind(statement.target, element), statement.body, runs=runs)
-        return self._leave(jumps, statement.otherwise)
+        reached = self._leave(jumps, statement.otherwise)
+        if (switched := evaluated_items(statement)) is not None:
+            self._note_modules(*switched)
+        return reached
+
+    def _note_modules(self, path: str, at: int) -> None:
+        """A list or dict that nothing was known of holds modules, all in evaluation mode."""
+        held = self.env.get(path, UNKNOWN)
+        if held.kind == "unknown" and held.target is None:
+            module = Value("module", certainty="used", training=False, mode_at=(self.function, at))
+            self.env[path] = replace(held, kind="container", items=(module,))
 
     def _while(self, statement: While) -> bool:
         forever = isinstance(statement.test, Constant) and bool(statement.test.value)

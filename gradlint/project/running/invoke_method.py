@@ -87,6 +87,9 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
         _switch_all(it)
     if method in MODULE_METHODS and _may_be_a_modules(it, owner):
         return _becomes_module(it, owner)
+    if method in ("values", "items") and owner.items and all(item.kind == "module" for item in owner.items):
+        named = Value("container", items=(NUMBER, owner.items[0]))
+        return owner if method == "values" else replace(owner, items=(named,))
     if is_distribution(owner):
         return _of_distribution(it, owner)
     if method in READING_METHODS or _to_integers(it):

@@ -1,0 +1,45 @@
+"""Ways of putting modules into evaluation mode that take more than one statement, told by how they are written."""
+
+from gradlint.model.code import Attribute, Block, Call, Evaluate, Expression, For, If, Name, dotted
+
+_LISTING = frozenset({"values"})
+
+
+def ends_in_evaluation_mode(statement: If) -> bool:
+    """``if model.training: model.eval()``: whichever way it goes, the model is in evaluation mode afterwards."""
+    match statement:
+        case If(test=Attribute(value=owner, name="training"), then=then, otherwise=()):
+            return dotted(owner) is not None and _evaluates(then, dotted(owner)) is not None
+        case _:
+            return False
+
+
+def evaluated_items(statement: For) -> tuple[str, int] | None:
+    """``for net in self.nets.values(): net.eval()``: what holds the modules, and where they are switched."""
+    match statement:
+        case For(target=Name(id=name), iterable=iterable, body=body):
+            holder, at = _holder(iterable), _evaluates(body, name)
+            return None if holder is None or at is None else (holder, at)
+        case _:
+            return None
+
+
+def _holder(iterable: Expression) -> str | None:
+    """What a loop goes through, or takes the values of."""
+    match iterable:
+        case Call(function=Attribute(value=owner, name=name), arguments=()) if name in _LISTING:
+            return dotted(owner)
+        case _:
+            return dotted(iterable)
+
+
+def _evaluates(block: Block, name: str | None) -> int | None:
+    """Where a block, whatever happens, calls ``eval()`` of what has a name."""
+    for statement in block:
+        match statement:
+            case Evaluate(value=Call(at=at, function=Attribute(value=owner, name="eval"), arguments=())):
+                if dotted(owner) == name:
+                    return at
+            case _:
+                pass
+    return None
