@@ -65,7 +65,7 @@ from gradlint.project.questions.scripts import Act
 from gradlint.project.questions.scripts import acts as acts_of
 from gradlint.project.questions.targets import Detached
 from gradlint.project.questions.walks import SecondWalk
-from gradlint.project.running.flow import AttributeEvent, CallEvent, ChangeEvent, Passed
+from gradlint.project.running.flow import AttributeEvent, CallEvent, ChangeEvent, Flow, Passed
 from gradlint.project.running.uses import Use
 from gradlint.project.running.values import COMPUTED, LEAF, PLAIN, Loss, Origin, Value
 from gradlint.quick.packs import BUILTIN
@@ -179,6 +179,7 @@ __all__ = [
     "External",
     "Finding",
     "Fix",
+    "Flow",
     "For",
     "Formatted",
     "Forward",

@@ -42,12 +42,17 @@ from gradlint.rule import (
     CallEvent,
     ChangeEvent,
     Finding,
+    Flow,
     FunctionNode,
+    Name,
     Note,
     Project,
+    Return,
     dotted,
     rule,
     scope,
+    statements,
+    within,
 )
 
 _SAVING = frozenset("sigmoid tanh exp softmax log_softmax sqrt rsqrt relu reciprocal expm1 exp2 tan elu selu".split())
@@ -57,18 +62,45 @@ _SAVING = frozenset("sigmoid tanh exp softmax log_softmax sqrt rsqrt relu recipr
 def in_place_on_saved(project: Project) -> Iterator[Finding]:
     """Find changes in place of results that their own operation saved, with a ``backward()`` to come."""
     for function in project.functions():
-        words = function.facts.words
-        if "backward" not in words or words.isdisjoint(_SAVING):
+        if function.facts.words.isdisjoint(_SAVING):
             continue
-        flow = project.flow(function)
-        silent = scope.expected_to_fail(function) | scope.tried(function)
-        walks = [event for event in flow.calls.values() if event.method == "backward"]
-        for change in flow.changes.values():
-            made = _saved(flow.calls, function, change)
-            if made is None or change.at in silent or (change.path or "").endswith(".data"):
-                continue
-            if any(walk.at > change.at and _reaches(walk, made) for walk in walks):
-                yield _finding(function, change, made)
+        if "backward" in function.facts.words:
+            yield from _walked_here(project, function)
+        elif scope.may_change_in_place(function) and (flow := project.gradients.trained(function)) is not None:
+            yield from _walked_later(function, flow)
+
+
+def _walked_here(project: Project, function: FunctionNode) -> Iterator[Finding]:
+    flow = project.flow(function)
+    silent = scope.expected_to_fail(function) | scope.tried(function)
+    walks = [event for event in flow.calls.values() if event.method == "backward"]
+    for change in flow.changes.values():
+        made = _saved(flow.calls, function, change)
+        if made is None or change.at in silent or (change.path or "").endswith(".data"):
+            continue
+        if any(walk.at > change.at and _reaches(walk, made) for walk in walks):
+            yield _finding(function, change, made)
+
+
+def _walked_later(forward: FunctionNode, flow: Flow) -> Iterator[Finding]:
+    """What a ``forward`` changes, with a graph that leads on to what it gives back."""
+    returned = _returned_names(forward)
+    for change in flow.changes.values():
+        made = _saved(flow.calls, forward, change)
+        if made is not None and made.result.tensor == COMPUTED and change.path in returned:
+            yield _finding(forward, change, made)
+
+
+def _returned_names(function: FunctionNode) -> set[str]:
+    """The names of what a function returns, and of what goes into that."""
+    assigned = [*scope.assigned(function)]
+    pending = [s.value for s in statements(function.facts.body) if isinstance(s, Return) and s.value is not None]
+    found: set[str] = set()
+    while pending:
+        new = {part.id for part in within(pending.pop()) if isinstance(part, Name)} - found
+        found |= new
+        pending.extend(value for name, value in assigned if name in new)
+    return found
 
 
 def _saved(calls: dict[int, CallEvent], function: FunctionNode, change: ChangeEvent) -> CallEvent | None:
@@ -146,7 +178,54 @@ def shifted(model, images):
 # raises: RuntimeError: one of the variables needed for gradient computation has been modified by an inplace operation
 ```
 
+### in the forward of a module
+```python
+import torch
+from torch import nn
+
+class Gate(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner, self.outer = nn.Linear(3, 3), nn.Linear(3, 3)
+        self.scale = nn.Parameter(torch.ones(3))
+
+    def forward(self, x):
+        h = torch.exp(self.inner(x))
+        h += 1  # GL217
+        gate = (self.scale * x).sigmoid()
+        gate.mul_(2)  # GL217
+        return self.outer(h) * gate
+
+# run: Gate()(torch.ones(2, 3)).sum().backward()
+# raises: RuntimeError: one of the variables needed for gradient computation has been modified by an inplace operation
+```
+
 ## Silent
+
+### in the forward of a module, of what is data, only looked at, or saved by nobody
+```python
+import torch
+from torch import nn
+
+class Gate(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner, self.outer = nn.Linear(3, 3), nn.Linear(3, 3)
+        self.scale = nn.Parameter(torch.ones(3))
+
+    def forward(self, x):
+        weights = torch.softmax(x, -1)
+        weights *= 2
+        h = self.inner(x)
+        h += 1
+        shown = torch.exp(self.scale * x)
+        shown *= 2
+        self.shown = shown.detach()
+        return self.outer(h) * weights
+
+# run: gate = Gate(); gate(torch.ones(2, 3)).sum().backward()
+# shows: gate.inner.weight.grad is not None
+```
 
 ### operations that keep nothing of their result
 ```python
