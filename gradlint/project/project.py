@@ -11,6 +11,7 @@ from gradlint.project.grad_states.modes import Modes
 from gradlint.project.grad_states.state import GradStates
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.files import Numbering
+from gradlint.project.linking.frameworks import Frameworks
 from gradlint.project.linking.imports import Imports
 from gradlint.project.linking.layers import Layers
 from gradlint.project.linking.link import Linker
@@ -85,7 +86,8 @@ class Project:
         self.optimizers = Optimizers(self.flows)
         self.prospects = Prospects(self.linker, self.bindings, self.calls, names.models)
         self.forwards = Forwards(self.calls, self.flows, self.prospects)
-        self.growths = Growths(self.calls, self.flows, self.destinies, self.forwards)
+        frameworks = Frameworks(self.linker)
+        self.growths = Growths(self.calls, self.flows, self.destinies, self.forwards, frameworks)
         self.order = Order(self.flows, Steps(self.calls, self.flows))
         self.inference = Inference(
             self.linker,
@@ -94,6 +96,7 @@ class Project:
             self.flows,
             self.destinies,
             self.forwards,
+            frameworks,
             names.inference_functions,
         )
         self.guarded_training = GuardedTraining(self.calls, self.flows, self.order)

@@ -159,6 +159,33 @@ images, labels = loader[0]
 
 ## Flagged
 
+### a module that is handed on
+```python
+import torch
+from torch import nn
+
+class Recognizer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    def forward(self, recordings, batch_size):
+        return self.layer(recordings)
+
+def transcribe(asr_model, recordings):
+    texts = []
+    for found in asr_model(recordings, batch_size=4):  # GL101
+        texts.append(found)
+    return texts
+
+def evaluate(recordings):
+    texts = transcribe(Recognizer(), recordings)
+    print([text.argmax().item() for text in texts])
+
+# run: evaluate(torch.ones(3, 2))
+# shows: transcribe(Recognizer(), torch.ones(3, 2))[0].requires_grad
+```
+
 ### a parameter of a class whose method is named
 ```python
 import torch
@@ -1389,6 +1416,21 @@ model = model.Tagger()
 ```
 
 ## Silent
+
+### a pipeline of a library that is handed on
+```python
+from transformers import pipeline
+
+def transcribe(asr_model, recordings):
+    texts = []
+    for found in asr_model(recordings, batch_size=4):
+        texts.append(found["text"])
+    return texts
+
+def evaluate(recordings):
+    texts = transcribe(pipeline("automatic-speech-recognition"), recordings)
+    print(f"{texts}")
+```
 
 ### a parameter that is said to be of a class which has no such method
 ```python

@@ -103,6 +103,27 @@ batches = [(torch.randn(2, 4), torch.randn(2, 1)) for _ in range(3)]
 
 ## Flagged
 
+### what an engine walks
+```python
+class Engine:
+    def __init__(self, optimizer):
+        self.optimizer = optimizer
+
+    def backward(self, loss):
+        loss.backward()
+
+def train(engine, model, criterion, batches):
+    losses = []
+    for images, labels in batches:
+        loss = criterion(model(images), labels)
+        engine.backward(loss)
+        losses.append(loss)  # GL103
+    return losses
+
+# run: losses = train(Engine(optimizer), model, criterion, batches)
+# shows: losses[0].requires_grad
+```
+
 ### the activations where backward never runs
 ```python
 import torch
@@ -370,6 +391,57 @@ class Weighted(Trainer):
 ```
 
 ## Silent
+
+### what a layer written by hand gives, and is given to go backwards
+```python
+import torch
+from layers import Downsample
+
+def compare(factors, batches):
+    forwards, backwards = [], []
+    for factor, images in zip(factors, batches):
+        layer = Downsample(factor)
+        forward = layer.forward(images)
+        backward = layer.backward(forward)
+        forwards.append(forward)
+        backwards.append(backward)
+    return forwards, backwards
+```
+
+### trained on by a closure that another method makes
+```python
+import torch
+
+class Inversion:
+    def __init__(self, model, generator):
+        self.model, self.generator = model, generator
+
+    def draw(self, z):
+        return self.generator(z)
+
+    def reconstruct(self, labels, rounds):
+        self.model.eval()
+        starts = [torch.randn(1, 4, requires_grad=True) for _ in range(2)]
+        images = [None for _ in range(2)]
+        optimizers = [torch.optim.SGD([z], lr=0.1) for z in starts]
+        for _ in range(rounds):
+            for trial in range(2):
+                images[trial] = self.draw(starts[trial])
+                loss = optimizers[trial].step(self.closure(optimizers[trial], images[trial], labels))
+                print(loss.item())
+        return images[0].detach()
+
+    def closure(self, optimizer, image, labels):
+        def walk():
+            optimizer.zero_grad()
+            loss = (self.model(image) - labels).square().sum()
+            loss.backward()
+            return loss
+        return walk
+
+# run: found = Inversion(torch.nn.Linear(3, 2), torch.nn.Linear(4, 3)).reconstruct(torch.ones(1, 2), 2)
+# shows: not found.requires_grad
+```
 
 ### items that are replaced by numbers
 ```python

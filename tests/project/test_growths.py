@@ -9,6 +9,16 @@ from gradlint.project.running.values import COMPUTED, LEAF, PLAIN
 
 Build = Callable[[Mapping[str, str]], Project]
 
+AGENT = """\
+import {imported}
+
+class Agent:
+    def setup(self, optimizer):
+        made = self.policy(self.session, self.space)
+        self.operations = [made]
+        values_loss = {imported}.stop_gradient(made.loss(self.observations))
+        self.operations += [optimizer.minimize(values_loss), values_loss]
+"""
 HEAD = "import torch\nfrom torch import nn\nmodel = nn.Linear(2, 2)\n"
 
 
@@ -24,6 +34,8 @@ def paths(build: Build, text: str) -> list[str]:
         ("total = 0\nfor x in xs:\n    total = total + model(x)", ["total"]),
         ("total = 0\ntotal += model(x)", []),
         ("for x in xs:\n    total = 0\n    total += model(x)", []),
+        ("x = xs[0]\nfor layer in layers:\n    x += layer(model(x))", []),
+        ("x = xs[0]\nfor step in range(9):\n    noise = model(x)\n    x = x - noise / step", []),
         ("for x in xs:\n    total = 0\n    for y in x:\n        total += model(y)", ["total"]),
         ("total = 0\nfor x in xs:\n    total += model(x).item()", []),
         ("total = 0\nfor x in xs:\n    total += model(x).detach()", []),
@@ -70,3 +82,10 @@ def test_a_list_of_products_keeps_its_items(build: Build) -> None:
     project = build({"code.py": "import torch\nw = torch.ones(3, requires_grad=True)\nkept = [w * 2, w]\n"})
     value = project.flow(project.modules[0].body).env["kept"]
     assert [item.tensor for item in value.items or ()] == [COMPUTED, LEAF]
+
+
+@pytest.mark.parametrize(("imported", "found"), [("tensorflow", 0), ("torch", 1)])
+def test_graphs_of_another_framework_are_not_ours(build: Build, imported: str, found: int) -> None:
+    project = build({"agent.py": AGENT.format(imported=imported)})
+    function = next(f for f in project.functions() if f.facts.name == "setup")
+    assert len(list(project.growths.kept(function))) == found

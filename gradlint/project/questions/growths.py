@@ -20,6 +20,7 @@ from gradlint.model.traverse import statements
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking import scope
+from gradlint.project.linking.frameworks import Frameworks
 from gradlint.project.linking.nodes import External, FunctionNode
 from gradlint.project.linking.returns import returned
 from gradlint.project.questions.destiny import Destinies, becomes_array
@@ -65,7 +66,10 @@ class Kept:
 class Growths:
     """Judges what flows have noted."""
 
-    def __init__(self, calls: CallGraph, flows: Flows, destinies: Destinies, forwards: Forwards) -> None:
+    def __init__(
+        self, calls: CallGraph, flows: Flows, destinies: Destinies, forwards: Forwards, frameworks: Frameworks
+    ) -> None:
+        self._frameworks = frameworks
         self._calls = calls
         self._flows = flows
         self._destinies = destinies
@@ -75,6 +79,8 @@ class Growths:
 
     def kept(self, function: FunctionNode) -> Iterator[Kept]:
         """The growths in a function, and in what it hands its tensors to, that keep graphs for nothing."""
+        if not self._frameworks.is_torch(function.module):
+            return
         trains = not function.facts.words.isdisjoint(BACKWARD_METHODS) or self._is_walked_by_framework(function)
         if not trains and not self._may_keep(function):
             return

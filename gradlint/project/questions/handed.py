@@ -2,7 +2,7 @@
 
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
-from gradlint.project.linking.nodes import ClassNode, FunctionNode
+from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import UNKNOWN, Value
@@ -45,6 +45,11 @@ class Handed:
         owners = self._given(function, event.receiver)
         return bool(owners) and all(self._is_bare(value, event.method) for value in owners)
 
+    def runs_no_module(self, function: FunctionNode) -> bool:
+        """Whether all that a function takes for modules came as arguments, and is none."""
+        forwards = [event for event in self._flows.flow(function).calls.values() if event.forward]
+        return bool(forwards) and all(self.gives_no_graph(function, event) for event in forwards)
+
     def _given(self, function: FunctionNode, value: Value | None) -> list[Value]:
         return self.values(function, value) if value is not None and value.parameter != "self" else []
 
@@ -54,6 +59,8 @@ class Handed:
             found = self._calls.callables.methods(value.target, method)
         elif value.kind == "callable" and isinstance(value.target, FunctionNode):
             found = (value.target,)
+        elif isinstance(value.target, External):
+            return value.target.name.endswith(".instance")  # of what is no module: ``pipeline("text-generation")``
         else:
             return False
         return bool(found) and not any(map(self._flows.hands_back, found))

@@ -67,6 +67,7 @@ class Inference:
         flows: Flows,
         destinies: Destinies,
         forwards: Forwards,
+        frameworks: Frameworks,
         configured: frozenset[str],
     ) -> None:
         self._linker = linker
@@ -78,7 +79,7 @@ class Inference:
         self._cues = Cues(bindings, calls, flows, self._handed, configured)
         self._passed = Passed(flows, bindings)
         dependencies = linker.dependencies
-        self._frameworks = Frameworks(linker)
+        self._frameworks = frameworks
         self._wasteful: Memo[FunctionNode, tuple[Forward, ...]] = Memo(
             dependencies, lambda function: tuple(self._wasteful_forwards(function)), ()
         )
@@ -190,6 +191,8 @@ class Inference:
         if self._is_smoke_test(function, module, destiny) or self._handed.gives_no_graph(function, event):
             return None
         if event.targets and all(self._is_guarded_as_called(function, event, target) for target in event.targets):
+            return None
+        if event.targets and all(map(self._handed.runs_no_module, event.targets)):
             return None
         cues = tuple(self._cues.of(function, event, module, destiny, chosen))
         if sum(cue.points for cue in cues) < ENOUGH:

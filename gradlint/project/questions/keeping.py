@@ -30,6 +30,7 @@ def backward_names(function: FunctionNode, loop: frozenset[int] | None) -> set[s
     found: set[str] = set()
     if function.facts.words.isdisjoint(BACKWARD_METHODS):
         return found
+    called = {dotted(call.function) or "" for call in all_of(Call, function.facts.body)}
     for call in all_of(Call, function.facts.body):
         if loop is not None and call.at not in loop:
             continue
@@ -37,7 +38,8 @@ def backward_names(function: FunctionNode, loop: frozenset[int] | None) -> set[s
             owner, _, method = name.rpartition(".")
             if method in BACKWARD_METHODS:
                 found.add(owner)
-                found.update(dotted(argument.value) or "" for argument in call.arguments)
+                if f"{owner}.forward" not in called:  # a layer written by hand, which is given gradients
+                    found.update(dotted(argument.value) or "" for argument in call.arguments)
     for call in all_of(Call, function.facts.body):  # ``scaler.scale(loss).backward()``
         if (dotted(call.function) or "").endswith(".scale"):
             found.update(dotted(argument.value) or "" for argument in call.arguments)

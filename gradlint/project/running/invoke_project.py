@@ -4,6 +4,7 @@ import re
 
 from gradlint.model.code import For, Name, dotted
 from gradlint.model.record import replace
+from gradlint.model.torch_calls import BACKWARD_METHODS
 from gradlint.model.traverse import statements
 from gradlint.project.linking.backwards import walked_parameter
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
@@ -121,10 +122,21 @@ def _summary(it: Invocation, callee: FunctionNode) -> Value:
         _change_argument(it, value, called.env.get(parameter.name))
         if parameter.kind == "args":
             _change_each(it, event, parameter.name, called)
+    _train_in_closure(it, flow, passed)
     _change_self(it, flow)
     if any(argument.stars for argument in it.arguments) or (running and callee is not it.run.function):
         into |= it.given
     return _returned(it, flow, passed, into)
+
+
+def _train_in_closure(it: Invocation, flow: Flow, passed: dict[str, Value]) -> None:
+    """``optimizer.step(make_closure(x))``: the function that is made and given back trains on what it sees."""
+    closure = flow.returns.target if flow.returns is not None else None
+    if not isinstance(closure, FunctionNode) or closure.parent is not flow.function:
+        return
+    if not closure.facts.words.isdisjoint(BACKWARD_METHODS):
+        for name in closure.facts.words & passed.keys():
+            it.run.flow.used(passed[name].origins, "trained", it.at, closure.facts.name)
 
 
 def _as_called(it: Invocation, callee: FunctionNode, flow: Flow, passed: dict[str, Value]) -> Flow:
