@@ -168,6 +168,8 @@ def _change_argument(it: Invocation, value: Value, after: Value | None) -> None:
     """A callee that puts its argument into evaluation mode, or freezes it, does so for the caller."""
     if after is None or after.kind != "module" or (after.training is None and after.frozen is None):
         return
+    if value.kind not in ("module", "self", "unknown"):  # of several callees another is meant
+        return
     argument = next((a for a in it.arguments if a.value is value), None)
     path = dotted(argument.expression) if argument is not None else None
     if path is None:
