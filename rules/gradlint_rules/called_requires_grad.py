@@ -83,6 +83,7 @@ from gradlint.rule import (
 
 _FLAG, _METHOD = "requires_grad", "requires_grad_"
 _HOLDERS = frozenset({"tensor", "parameters", "module"})
+_OF_LAYERS = (".weight", ".bias")
 _PARAMETER_NAMES = frozenset({"param", "params", "parameter", "p"})
 
 
@@ -117,7 +118,11 @@ def _holds(project: Project, function: FunctionNode, named: Attribute, owner: Ex
     """Whether the flag's owner is a tensor, parameter or module."""
     event = project.flow(function).attributes.get((named.at, False))
     kind = event.owner.kind if event is not None else "unknown"
-    return kind in _HOLDERS or (kind == "unknown" and dotted(owner) in _PARAMETER_NAMES)
+    if kind == "self":
+        return project.calls.modules.has_method(function)
+    name = dotted(owner) or ""
+    known = name in _PARAMETER_NAMES or name.endswith(_OF_LAYERS)
+    return kind in _HOLDERS or (kind == "unknown" and known)
 
 
 def _tested(project: Project, function: FunctionNode) -> Iterator[Finding]:
@@ -188,6 +193,34 @@ def frozen():
 # raises: AttributeError: 'Linear' object has no attribute 'requires_grad'
 ```
 
+### on a part that a module was given
+```python
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self, body):
+        super().__init__()
+        self.body = body
+
+    def freeze(self):
+        self.body.weight.requires_grad(False)  # GL503
+
+# run: Net(nn.Linear(3, 1)).freeze()
+# raises: TypeError: 'bool' object is not callable
+```
+
+### by a module, on itself
+```python
+from torch import nn
+
+class Net(nn.Module):
+    def freeze(self):
+        self.requires_grad(False)  # GL503
+
+# run: Net().freeze()
+# raises: AttributeError: 'Net' object has no attribute 'requires_grad'
+```
+
 ### asked by a call that sets
 ```python
 import torch
@@ -238,6 +271,19 @@ def requires_grad(model, flag=True):
 
 requires_grad(model, False)
 # shows: not model.weight.requires_grad
+```
+
+### of an object that makes its own
+```python
+class Settings:
+    def __init__(self, requires_grad):
+        self.requires_grad = requires_grad
+
+    def ask(self, name):
+        return self.requires_grad(name)
+
+# run: found = Settings(str.isupper).ask("A")
+# shows: found
 ```
 
 ### of an object that is not known

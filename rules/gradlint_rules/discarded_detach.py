@@ -46,6 +46,7 @@ from collections.abc import Iterator
 from gradlint.rule import (
     Attribute,
     Call,
+    Display,
     Evaluate,
     Expression,
     Finding,
@@ -72,7 +73,14 @@ def discarded_detach(project: Project) -> Iterator[Finding]:
         silent = scope.tried(function) | scope.expected_to_fail(function)
         for statement in statements(function.facts.body):
             if isinstance(statement, Evaluate) and statement.discarded and statement.value.at not in silent:
-                yield from _findings(project, function, statement.value)
+                for value in _dropped(statement.value):
+                    yield from _findings(project, function, value)
+
+
+def _dropped(value: Expression) -> tuple[Expression, ...]:
+    """What a statement evaluates for nothing: all parts of ``h.detach(), c.detach()``, or of such a list."""
+    listed = isinstance(value, Display) and value.kind in ("tuple", "list")
+    return value.items if isinstance(value, Display) and listed else (value,)
 
 
 def _findings(project: Project, function: FunctionNode, value: Expression) -> Iterator[Finding]:
@@ -125,6 +133,22 @@ def noisy(x):
 # shows: x[0] == 1
 ```
 
+### two states at once
+```python
+import torch
+from torch import nn
+
+def unroll(cell, inputs):
+    hidden, memory = torch.zeros(4, 5), torch.zeros(4, 5)
+    for x in inputs:
+        hidden, memory = cell(x, (hidden, memory))
+        hidden.detach(), memory.detach()  # GL415 GL415
+    return hidden
+
+# run: hidden = unroll(nn.LSTMCell(3, 5), inputs)
+# shows: hidden.requires_grad
+```
+
 ### before the next use of the hidden state
 ```python
 import torch
@@ -164,6 +188,17 @@ def carry(hidden):
 
 # run: out = carry(torch.ones(2, requires_grad=True))
 # shows: not out.requires_grad
+```
+
+### two states at once, assigned, or changed in place
+```python
+def cut(hidden, memory):
+    hidden, memory = hidden.detach(), memory.detach()
+    hidden.detach_(), memory.detach_()
+    return hidden, memory
+
+# run: import torch; hidden, memory = cut(torch.ones(2, requires_grad=True), torch.ones(2, requires_grad=True))
+# shows: not hidden.requires_grad and not memory.requires_grad
 ```
 
 ### in place
