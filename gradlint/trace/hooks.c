@@ -9,11 +9,12 @@
 #include <stddef.h>
 
 static PyObject *name_state, *name_compiling, *name_nbytes, *name_is_cpu, *name_grad_fn, *name_register_prehook;
-static PyObject *name_register_hook_dict, *name_backward_hooks, *name_locked, *name_live;
+static PyObject *name_register_hook_dict, *name_backward_hooks, *name_locked, *name_live, *name_discover;
 
 /* Where slots are in instances of ThreadState, Row, Open, Records, Log. */
 static struct {
     Py_ssize_t busy, mode, internal, stack, root, start, made, statements, suspending, lane, task, last_site;
+    Py_ssize_t watched, mode_before;
     Py_ssize_t words, left, site;
     Py_ssize_t key, number, place, before, in_task, read, suspends, drives, inherited, parked, ran_under;
     Py_ssize_t alone, more, log, lock;
@@ -83,6 +84,7 @@ static int visit_fields(PyObject *self, const struct field *fields, visitproc vi
 
 #include "tracing.c"
 #include "modes.c"
+#include "watch.c"
 #include "tokens.c"
 #include "forwards.c"
 
@@ -91,7 +93,7 @@ static int names_made(void) {
         {&name_state, "state"}, {&name_compiling, "_is_compiling_flag"}, {&name_nbytes, "nbytes"},
         {&name_is_cpu, "is_cpu"}, {&name_grad_fn, "grad_fn"}, {&name_register_prehook, "register_prehook"},
         {&name_register_hook_dict, "_register_hook_dict"}, {&name_backward_hooks, "_backward_hooks"},
-        {&name_locked, "locked"}, {&name_live, "live"}};
+        {&name_locked, "locked"}, {&name_live, "live"}, {&name_discover, "discover"}};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (!*all[i].name && !(*all[i].name = PyUnicode_InternFromString(all[i].text))) return 0;
     return 1;
@@ -104,8 +106,9 @@ PyObject *gradlint_prepare(PyObject *state, PyObject *row, PyObject *open, PyObj
         {state, "busy", &at.busy}, {state, "mode", &at.mode}, {state, "internal", &at.internal}, {state, "stack", &at.stack},
         {state, "root", &at.root}, {state, "start", &at.start}, {state, "made", &at.made},
         {state, "statements", &at.statements}, {state, "suspending", &at.suspending}, {state, "lane", &at.lane},
-        {state, "task", &at.task}, {state, "site", &at.last_site}, {row, "words", &at.words}, {row, "left", &at.left},
-        {row, "site", &at.site}, {open, "key", &at.key}, {open, "number", &at.number}, {open, "site", &at.place},
+        {state, "task", &at.task}, {state, "site", &at.last_site}, {state, "watched", &at.watched},
+        {state, "before", &at.mode_before}, {row, "words", &at.words}, {row, "left", &at.left}, {row, "site", &at.site},
+        {open, "key", &at.key}, {open, "number", &at.number}, {open, "site", &at.place},
         {open, "before", &at.before}, {open, "task", &at.in_task}, {open, "read", &at.read},
         {open, "suspends", &at.suspends}, {open, "drives", &at.drives}, {open, "inherited", &at.inherited},
         {open, "parked", &at.parked}, {open, "ran_under", &at.ran_under}, {log, "swift", &at.swift}};

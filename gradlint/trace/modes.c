@@ -1,6 +1,7 @@
-/* The methods of grad modes, in C: see hooks.c, which includes this, and patches.py. */
+/* The methods of grad modes, in C: see hooks.c, which includes this, and patches.py. Where Python itself tells when they
+   run (watch.c) they are not replaced, and `original` is a method's code. */
 
-enum { ENTER, EXIT, MAKE };
+enum { ENTER, EXIT, MAKE, DECORATE };
 enum { SITES = 64, GENERATORS = CO_GENERATOR | CO_ASYNC_GENERATOR };
 struct site { PyObject *code; int instruction; uint32_t number; };  /* codes that have places are kept alive */
 
@@ -38,16 +39,20 @@ static int opened(PyObject *stack, PyObject *object) {
     return 0;
 }
 
+/* Torch has changed the mode for itself. */
+static void count_internal(Tracing *t, PyObject *state) {
+    int mode = mode_now(t);
+    if (mode < 0) PyErr_Clear();
+    else put(&SLOT(state, mode), PyLong_FromLong(mode));
+    put(&SLOT(state, internal), PyLong_FromLongLong(number(SLOT(state, internal)) + 1));
+}
+
 /* Torch changes the mode for itself. What no_grad does through set_grad_enabled is told but once. */
 static PyObject *changed_by_torch(Method *m, PyObject *state, PyObject *const *args, size_t flags, PyObject *names) {
     if (m->nests) put(&SLOT(state, busy), Py_NewRef(Py_True));
     PyObject *result = PyObject_Vectorcall(m->original, args, flags & ~PY_VECTORCALL_ARGUMENTS_OFFSET, names);
     if (m->nests) put(&SLOT(state, busy), Py_NewRef(Py_False));
-    if (!result) return NULL;
-    int mode = mode_now((Tracing *)m->tracing);
-    if (mode < 0) PyErr_Clear();
-    else put(&SLOT(state, mode), PyLong_FromLong(mode));
-    put(&SLOT(state, internal), PyLong_FromLongLong(number(SLOT(state, internal)) + 1));
+    if (result) count_internal((Tracing *)m->tracing, state);
     return result;
 }
 
@@ -94,7 +99,8 @@ static int entered(Method *m, PyObject *state, PyObject *object, int before, PyF
     int after = mode_now(t);
     if (!site || after < 0 || !settled(state, before)) return 0;
     PyObject *region = new_open(object, 0, site, before);  /* this first: whatever it sets off comes before the record */
-    struct log *log = region && may_record(t, state) ? quick(t) : NULL;
+    struct log *log = region ? quick(t) : NULL;
+    if (log && !may_record(t, state)) log = NULL;
     int64_t *words = log ? log->words.buf : NULL;
     int done = log && !PyList_Append(SLOT(state, stack), region);
     if (done && !append(log, site, (uint16_t)number(SLOT(state, lane)), (uint8_t)(after | before << 2), KIND_ENTER)) {
@@ -118,24 +124,33 @@ static int left(Method *m, PyObject *state, PyObject *object, int before) {
     if (top < 0 || !settled(state, before)) return 0;
     PyObject *region = PyList_GET_ITEM(stack, top);
     int after = mode_now(t);
-    if (PyLong_AsVoidPtr(SLOT(region, key)) != object || after != number(SLOT(region, before)) ||
-        !may_record(t, state)) return 0;
+    if (PyLong_AsVoidPtr(SLOT(region, key)) != object || after != number(SLOT(region, before))) return 0;
     struct log *log = quick(t);
     uint32_t entry = (uint32_t)number(SLOT(region, number));
-    if (!log || !append(log, entry, (uint16_t)number(SLOT(state, lane)), (uint8_t)(after | before << 2), KIND_EXIT)) return 0;
+    if (!log || !may_record(t, state)) return 0;
+    if (!append(log, entry, (uint16_t)number(SLOT(state, lane)), (uint8_t)(after | before << 2), KIND_EXIT)) return 0;
     put(&SLOT(state, mode), PyLong_FromLong(after)), put(&SLOT(state, last_site), Py_NewRef(SLOT(region, place)));
     PyList_SetSlice(stack, top, top + 1, NULL);
     return 1;
 }
 
-/* Have Python tell it: Tracer.enter, exit or statement. */
-static void told(Method *m, PyObject *state, PyObject *object, int before, PyFrameObject *frame) {
+/* Have Python tell it: Tracer.enter, exit, statement or undo. */
+static void tell_python(Method *m, PyObject *state, PyObject *object, int before, PyFrameObject *frame) {
     PyObject *key = PyLong_FromVoidPtr(object), *mode = PyLong_FromLong(before), *done = NULL;
     PyObject *frames = frame ? (PyObject *)frame : Py_None;
     PyObject *args[] = {state, key, mode, frames, m->what};
-    if (key && mode) done = PyObject_Vectorcall(m->tell, args, m->which == EXIT ? 3 : m->which == MAKE ? 4 : 5, NULL);
+    if (key && mode && m->which == DECORATE) done = PyObject_CallOneArg(m->tell, key);
+    else if (key && mode) done = PyObject_Vectorcall(m->tell, args, m->which == EXIT ? 3 : m->which == MAKE ? 4 : 5, NULL);
     Py_XDECREF(key), Py_XDECREF(mode), Py_XDECREF(done);
     if (!done) fault((Tracing *)m->tracing);
+}
+
+/* The program has changed the mode, in this frame. */
+static void tell(Method *m, PyObject *state, PyObject *object, int before, PyFrameObject *frame) {
+    int done = m->which == ENTER ? entered(m, state, object, before, frame)
+             : m->which == EXIT  ? left(m, state, object, before) : 0;
+    if (PyErr_Occurred()) fault((Tracing *)m->tracing);
+    else if (!done) tell_python(m, state, object, before, frame);
 }
 
 /* The program changes the mode, in this frame. */
@@ -144,12 +159,7 @@ static PyObject *changed(Method *m, PyObject *state, PyFrameObject *frame, PyObj
     put(&SLOT(state, busy), Py_NewRef(Py_True));
     int before = mode_now((Tracing *)m->tracing);
     PyObject *result = PyObject_Vectorcall(m->original, args, flags & ~PY_VECTORCALL_ARGUMENTS_OFFSET, names);
-    if (result) {
-        int done = m->which == ENTER ? entered(m, state, args[0], before, frame)
-                 : m->which == EXIT  ? left(m, state, args[0], before) : 0;
-        if (PyErr_Occurred()) fault((Tracing *)m->tracing);
-        else if (!done) told(m, state, args[0], before, frame);
-    }
+    if (result) tell(m, state, args[0], before, frame);
     put(&SLOT(state, busy), Py_NewRef(Py_False));
     return result;
 }
@@ -201,7 +211,7 @@ static PyTypeObject MethodType = {
     .tp_traverse = method_visit, .tp_clear = method_clear, .tp_dealloc = method_free,
     .tp_getset = method_attributes, .tp_dictoffset = offsetof(Method, attributes)};
 
-/* A method of a grad mode (0 its `__enter__`, 1 `__exit__`, 2 `__init__`), given what it works with. */
+/* A method of a grad mode (ENTER its `__enter__`, EXIT `__exit__`, MAKE `__init__`), given what it works with. */
 PyObject *gradlint_method(PyObject *given, int which, int nests) {
     Method *made = (Method *)filled(&MethodType, method_fields, given);
     if (made) made->call = method_call, made->which = which, made->nests = nests;

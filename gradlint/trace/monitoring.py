@@ -4,6 +4,7 @@ Python itself tells when the methods of torch's grad modes start and return. Whe
 of its places are taken, `patches` wraps the methods instead.
 """
 
+import functools
 import sys
 from collections.abc import Callable
 from types import CodeType, FrameType
@@ -12,13 +13,14 @@ from typing import Any
 import torch
 
 from gradlint.trace.places import INTERNAL, THROUGH, Places
+from gradlint.trace.swift import DECORATE, ENTER, EXIT, MAKE
 from gradlint.trace.torch_api import mode
 from gradlint.trace.tracer import Tracer
 
 Undo = Callable[[], None]
 monitoring: Any = getattr(sys, "monitoring", None)
 PLACES = (3, 4)  # those of its six that no kind of tool is meant to have
-_ENTER, _EXIT, _MAKE, _DECORATE = range(4)
+_Callback = Callable[..., None]
 
 
 def watch(tracer: Tracer) -> Undo | None:
@@ -27,11 +29,11 @@ def watch(tracer: Tracer) -> Undo | None:
     if place is None:
         return None
     codes, events = list(_codes()), monitoring.events
-    roles = {id(code): (role, what) for code, role, what in codes}
-    monitoring.register_callback(place, events.PY_START, _started(tracer, roles))
-    monitoring.register_callback(place, events.PY_RETURN, _returned(tracer, roles))
+    started, returned = _callbacks(tracer, codes)
+    monitoring.register_callback(place, events.PY_START, started)
+    monitoring.register_callback(place, events.PY_RETURN, returned)
     for code, role, _ in codes:
-        both = events.PY_RETURN if role == _DECORATE else events.PY_START | events.PY_RETURN
+        both = events.PY_RETURN if role == DECORATE else events.PY_START | events.PY_RETURN
         monitoring.set_local_events(place, code, both)
 
     def undo() -> None:
@@ -58,11 +60,22 @@ def _codes() -> list[tuple[CodeType, int, str]]:
     """The methods' code, what is to be done at their return, and whose they are."""
     found = []
     for owner in (torch.no_grad, torch.enable_grad, torch.set_grad_enabled, torch.inference_mode):
-        found.append((owner.__enter__.__code__, _ENTER, owner.__name__))
-        found.append((owner.__exit__.__code__, _EXIT, owner.__name__))
-    found.append((torch.set_grad_enabled.__init__.__code__, _MAKE, ""))
-    found.append((torch.set_grad_enabled.__call__.__code__, _DECORATE, ""))
+        found.append((owner.__enter__.__code__, ENTER, owner.__name__))
+        found.append((owner.__exit__.__code__, EXIT, owner.__name__))
+    found.append((torch.set_grad_enabled.__init__.__code__, MAKE, ""))
+    found.append((torch.set_grad_enabled.__call__.__code__, DECORATE, ""))
     return found
+
+
+def _callbacks(tracer: Tracer, codes: list[tuple[CodeType, int, str]]) -> tuple[_Callback, _Callback]:
+    """What is called when one of them starts and returns: of C where that could be compiled."""
+    swift = tracer.records.swift
+    if swift is None:
+        roles = {id(code): (role, what) for code, role, what in codes}
+        return _started(tracer, roles), _returned(tracer, roles)
+    tell = {ENTER: tracer.enter, EXIT: tracer.exit, MAKE: tracer.statement, DECORATE: tracer.undo}
+    method = functools.partial(swift.method, swift.tracing(tracer), nests=False)
+    return swift.watch([method(role, original=code, what=what, tell=tell[role]) for code, role, what in codes])
 
 
 def _started(tracer: Tracer, roles: dict[int, tuple[int, str]]) -> Callable[[CodeType, int], None]:
@@ -77,7 +90,7 @@ def _started(tracer: Tracer, roles: dict[int, tuple[int, str]]) -> Callable[[Cod
         if caller is None or (state.watched is not None and _called_by(caller, state.watched, tracer.places)):
             return  # one that is watched but did not call this one has raised: it is passed over
         state.watched = code
-        if roles[id(code)][0] == _EXIT:
+        if roles[id(code)][0] == EXIT:
             state.before = mode() if state.stack else -1
         elif kinds.get(id(caller.f_code)) == INTERNAL and caller.f_code.co_name != "clone":
             state.before = -1
@@ -110,7 +123,7 @@ def _returned(tracer: Tracer, roles: dict[int, tuple[int, str]]) -> Callable[[Co
                 state.internal += 1
                 state.mode = mode()
                 return
-        elif role != _DECORATE:
+        elif role != DECORATE:
             return
         state.busy = True
         try:
@@ -122,11 +135,11 @@ def _returned(tracer: Tracer, roles: dict[int, tuple[int, str]]) -> Callable[[Co
 
     def _tell(role: int, what: str, frame: FrameType) -> None:
         state, key, caller = threads.state, id(frame.f_locals["self"]), frame.f_back
-        if role == _EXIT:
+        if role == EXIT:
             tracer.exit(state, key, state.before)
-        elif role == _DECORATE:
+        elif role == DECORATE:
             tracer.undo(key)
-        elif caller is not None and role == _ENTER:
+        elif caller is not None and role == ENTER:
             tracer.enter(state, key, state.before, caller, what)
         elif caller is not None:
             tracer.statement(state, key, state.before, caller)

@@ -35,7 +35,7 @@ ANSWERS = (  # whether gradients are recorded, whether inference mode is on, how
 )
 _SOURCE = Path(__file__).parent / "counter.c"
 _SOURCES = (
-    *("counter.c", "hooks.c", "tracing.c", "modes.c", "tokens.c", "forwards.c"),
+    *("counter.c", "hooks.c", "tracing.c", "modes.c", "watch.c", "tokens.c", "forwards.c"),
     *("native.py", "elf.py", "trial.py"),
 )  # another version is tried anew
 _TRIAL_SECONDS = 120

@@ -92,6 +92,12 @@ class Records:
         if quiet > LONG or (quiet > PAUSE and (self._others or self.sources[0].most() > words[MOST])):
             self.write(state, site, _mode() * 5, _FORWARD)
 
+    def discover(self) -> None:
+        """See whether the program has begun to use devices, as every record does that is not made in C."""
+        with self.lock:
+            if self.more is not None:
+                self._add(self.more())
+
     def live_and_peaks(self) -> tuple[dict[str, int], dict[str, int]]:
         """Bytes in use now, and the most in any record, by device."""
         live = {source.name: source.live() for source in self.sources}
@@ -111,7 +117,7 @@ class Records:
 
     def _write(self, state: ThreadState, site: int, modes: int, kind: int, read: bool) -> None:
         if self.more is not None:
-            self._discover(self.more)
+            self._add(self.more())
         lane = state.lane
         if lane < 0 or ((state.task or _loop() is not None) and current_task() != state.task):
             lane = self.lane(state)
@@ -128,9 +134,8 @@ class Records:
         if peak > log.words[MOST]:
             log.words[MOST] = peak
 
-    def _discover(self, more: Callable[[], list[Source]]) -> None:
+    def _add(self, found: Sequence[Source]) -> None:
         """Measure devices too that the program has begun to use; devices are found all at once."""
-        found = more()
         if not found:
             return
         self.more = None

@@ -4,7 +4,7 @@ Each of these does the ordinary case and leaves all others to the Python functio
 """
 
 import ctypes
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,7 +17,7 @@ from gradlint.trace.threads import Open, ThreadState
 if TYPE_CHECKING:
     from gradlint.trace.tracer import Tracer
 
-ENTER, EXIT, MAKE = range(3)
+ENTER, EXIT, MAKE, DECORATE = range(4)
 
 
 class Watch(Protocol):
@@ -37,6 +37,7 @@ class Swift:
     def __init__(self, library: ctypes.PyDLL) -> None:
         self._tracing = _function(library, "tracing", ctypes.py_object)
         self._method = _function(library, "method", ctypes.py_object, ctypes.c_int, ctypes.c_int)
+        self._library = library
         self._forwards = _function(library, "forwards", ctypes.py_object, ctypes.c_int)
 
     @classmethod
@@ -66,6 +67,12 @@ class Swift:
         """A method of a grad mode."""
         made: Callable[..., Any] = self._method(SimpleNamespace(tracing=tracing, **given), which, nests)
         return made
+
+    def watch(self, methods: Sequence[Callable[..., Any]]) -> tuple[Callable[..., None], Callable[..., None]]:
+        """What `sys.monitoring` is to call when the code of one of them starts, and when it returns."""
+        watch = _function(self._library, "watch", ctypes.py_object)  # from Python 3.12 on
+        started, returned = watch(tuple(methods))
+        return started, returned
 
     def forwards(self, tracer: "Tracer", *, counted: bool, **given: object) -> Watch:
         """A watch over forwards of root modules."""

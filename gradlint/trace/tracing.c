@@ -58,9 +58,14 @@ static int kind_of(Tracing *t, PyObject *code) {
     return found;
 }
 
-/* The log that records are made for here, if nothing but the CPU is measured. */
+/* The log that records are made for here, if nothing but the CPU is measured. Other threads may run meanwhile. */
 static struct log *quick(Tracing *t) {
-    if (SLOT(t->records, alone) != Py_True || SLOT(t->records, more) != Py_None) return NULL;
+    if (SLOT(t->records, more) != Py_None) {
+        PyObject *done = PyObject_CallMethodNoArgs(t->records, name_discover);
+        if (!done) return NULL;
+        Py_DECREF(done);
+    }
+    if (SLOT(t->records, alone) != Py_True) return NULL;
     PyObject *swift = SLOT(SLOT(t->records, log), swift);
     if (!PyCFunction_Check(swift) || PyCFunction_GET_FUNCTION(swift) != record_definition.ml_meth) return NULL;
     return PyCapsule_GetPointer(PyCFunction_GET_SELF(swift), NULL);

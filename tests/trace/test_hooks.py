@@ -22,6 +22,7 @@ from torch import nn
 from torch.nn.modules import module as modules
 
 from gradlint.trace import Trace, hooked, native, runners, session, torch_api, trace
+from gradlint.trace.accelerator import LiveOnly
 from gradlint.trace.events import Mode, Process, Region
 from gradlint.trace.memory import Unavailable
 from gradlint.trace.swift import Swift
@@ -407,6 +408,32 @@ def test_both_ways_tell_the_same(situation: Callable[[], None], deep: bool, monk
         found.append(told(t))
         monkeypatch.setattr(native.Counter, "swift", lambda counter: None)
     assert found[0] == found[1]
+
+
+def test_c_goes_on_while_devices_are_looked_for_and_leaves_their_memory_to_python(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alone(monkeypatch)
+    in_python: list[int] = []
+    enter = Tracer.enter
+
+    def counted(self: Tracer, *given: Any) -> None:
+        in_python.append(given[1])
+        enter(self, *given)
+
+    monkeypatch.setattr(Tracer, "enter", counted)
+    found: list[LiveOnly] = []
+    with trace() as t:
+        running = session.active()
+        assert running is not None
+        running.tracer.records.more = lambda: list(found)
+        for number in range(6):
+            if number == 4:
+                found.append(LiveOnly("mps", lambda: 7))
+            with torch.no_grad():
+                pass
+    assert len(in_python) == 3  # of a place that C has not met, and from the device on
+    assert [region.peak.get("mps") for region in t.regions] == [None] * 4 + [7, 7]
 
 
 def test_a_hook_table_of_the_programs_own_is_left_alone() -> None:
