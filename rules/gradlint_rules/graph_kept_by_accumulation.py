@@ -240,6 +240,34 @@ class Trainer:
 # shows: trainer.total.requires_grad
 ```
 
+### by an attribute that is spelt out, of a part of the loss
+```python
+import torch
+from torch import nn
+
+class Trainer:
+    def __init__(self, vae, optimizer):
+        self.vae, self.optimizer = vae, optimizer
+        self.kl_sum = torch.zeros(())
+
+    def step(self, images):
+        recovered, mean, log_variance = self.vae(images)
+        kl = -0.5 * (1 + log_variance - mean**2 - log_variance.exp()).sum()
+        self.optimizer.zero_grad()
+        (nn.functional.mse_loss(recovered, images) + kl).backward()
+        self.optimizer.step()
+        self.kl_sum = self.kl_sum + kl  # GL102
+
+class Vae(nn.Linear):
+    def forward(self, images):
+        return [super(Vae, self).forward(images)] * 3
+
+vae = Vae(4, 4)
+# run: trainer = Trainer(vae, torch.optim.SGD(vae.parameters(), lr=0.1))
+# run: trainer.step(batches[0][0])
+# shows: trainer.kl_sum.requires_grad
+```
+
 ### in the validation loop of a function that trains
 ```python
 import torch
@@ -289,6 +317,34 @@ def describe(layers, images):
     for layer in layers[1:]:
         hidden += layer(hidden)
     print(hidden.shape)
+```
+
+### denoised from round to round
+```python
+import torch
+from torch import nn
+
+class Denoiser(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(3, 32), nn.SiLU(), nn.Linear(32, 2))
+
+    def forward(self, x, t):
+        return self.layers(torch.cat([x, t[:, None]], 1))
+
+def sample(model, count, steps, betas):
+    kept = (1 - betas).cumprod(0)
+    x = torch.randn(count, 2)
+    for i in reversed(range(steps)):
+        noise = model(x, torch.full((count,), i / steps))  # GL101
+        x = (x - betas[i] / (1 - kept[i]).sqrt() * noise) / (1 - betas[i]).sqrt()
+        if i:
+            x = x + betas[i].sqrt() * torch.randn_like(x)
+    return x
+
+model = Denoiser()
+model.load_state_dict(torch.load("denoiser.pt"))
+torch.save(sample(model, 8, 4, torch.linspace(1e-4, 0.02, 4)).detach(), "points.pt")
 ```
 
 ### a number, or without a graph

@@ -172,27 +172,26 @@ def added_to(run: "Run", target: Expression, value: Expression, found: Value, at
         return found
     held = run.env.get(path, UNKNOWN)
     added = _summand(run, path, value)
+    if added is not None and found.kind == "tensor":
+        added = replace(added, kind="tensor")  # by what it is added to
     own = growth.grown(run, "sum", path, held, added or found, value, at, whole=added is None)
     return replace(found, origins=found.origins | own) if own else found
 
 
-def _summand(run: "Run", path: str, value: Expression) -> Value | None:
-    """What is added in ``total = total + loss``: of the sum nobody knows whether it still is the number it began as."""
-    match value:
-        case Operation(operands=(one, other)) if path in (dotted(one), dotted(other)):
-            return _known(run, other if dotted(one) == path else one)
-        case _:
-            return None
+def _summand(run: "Run", path: str, expression: Expression) -> Value | None:
+    """What is added in ``total = total + loss``: of the sum nobody knows whether it still is the number it began as.
 
-
-def _known(run: "Run", expression: Expression) -> Value | None:
-    """What the run has found of an expression: of arithmetic, its first operand with a graph, and what all go into."""
+    Of arithmetic that is the first operand with a graph, with what all go into.
+    """
     if isinstance(expression, Operation):
-        found = [known for known in (_known(run, each) for each in expression.operands) if known is not None]
+        found = [known for each in expression.operands if (known := _summand(run, path, each)) is not None]
         first = next((known for known in found if known.origins), None)
         return replace(first, origins=together(known.origins for known in found)) if first is not None else None
     event = run.flow.calls.get(expression.at)
-    return event.result if event is not None else run.env.get(dotted(expression) or "")
+    if event is not None:
+        return event.result
+    name = dotted(expression) or ""
+    return run.env.get(name) if name != path else None
 
 
 def rebound_by_others(function: FunctionNode) -> frozenset[str]:
