@@ -3844,6 +3844,65 @@ def train(agent, optimizer, batches, environment):
         print(np.max(values))
 ```
 
+### a transformer of data, which is a function
+```python
+# file: audio.py
+import torch
+from torch.utils.data import Dataset
+
+class Clips(Dataset):
+    def __init__(self, clips, transformer=None):
+        self.clips, self.transformer = clips, transformer
+
+    def __getitem__(self, index):
+        clip = self.clips[index]
+        if self.transformer:
+            clip = self.transformer(clip)
+        return torch.FloatTensor(clip)
+
+# file: main.py
+from audio import Clips
+
+# run: clip = Clips([[1, -2]], lambda clip: [abs(each) for each in clip])[0]
+# shows: clip.tolist() == [1.0, 2.0]
+```
+
+### a method called as everybody's are, on what is handed over, under a guard
+```python
+import torch
+from torch import nn
+
+class Stylist(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.decoder = nn.Linear(8, 4), nn.Linear(4, 8)
+
+    def transform(self, image):
+        code = self.encoder(image).data
+        return self.decoder(code)
+
+def stylized(stylist, image):
+    with torch.no_grad():
+        return stylist.transform(image).numpy()
+
+# run: array = stylized(Stylist(), torch.ones(2, 8))
+# shows: array.shape == (2, 8)
+```
+
+### a function of models, imported with whatever there is
+```python
+# file: main.py
+import torch
+from rounding import *
+
+def test(model, images):
+    model.eval()
+    with torch.no_grad():
+        labels = model(images).argmax(1)
+    rounded = round_model(model, images)
+    print(rounded.weight.lt(0).sum().item(), labels)
+```
+
 ### a loss without parameters, by its old name
 ```python
 import torch

@@ -392,6 +392,38 @@ class Weighted(Trainer):
 
 ## Silent
 
+### summed up for Lightning, which trains on what it is given
+```python setup
+# file: pytorch_lightning.py
+import torch
+
+class LightningModule(torch.nn.Module):
+    def fit(self, batches):
+        for number, batch in enumerate(batches):
+            self.training_step(batch, number)["loss"].backward()
+```
+```python
+from pytorch_lightning import LightningModule
+from torch import nn
+
+class Net(LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 1)
+
+    def training_step(self, batch, batch_idx):
+        images, labels = batch
+        losses = []
+        for image, label in zip(images, labels):
+            loss = nn.functional.mse_loss(self.layer(image), label)
+            losses.append(loss)
+        loss = sum(losses)
+        return {"loss": loss}
+
+# run: net = Net(); net.fit(batches)
+# shows: net.layer.weight.grad is not None
+```
+
 ### what a layer written by hand gives, and is given to go backwards
 ```python
 import torch

@@ -672,6 +672,36 @@ def predict(path, images):
 # shows: first.equal(third)
 ```
 
+### told by an argument, as is training, and handed over
+```python
+import torch
+from torch import nn
+
+class Classifier(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(8)
+
+    def forward(self, images, evaluating=False):
+        if evaluating:
+            self.eval()
+        return self.norm(images)
+
+def predict(net, images):
+    with torch.no_grad():
+        return net(images, evaluating=True).argmax(1)
+
+def main(path, images):
+    net = Classifier()
+    net.load_state_dict(torch.load(path))
+    predict(net, images)
+    return net
+
+# run: torch.save(Classifier().state_dict(), "told.pt")
+# run: net = main("told.pt", images)
+# shows: not net.training and net.norm.num_batches_tracked == 0
+```
+
 ### handed over in evaluation mode, or to what sees to that
 ```python
 import torch

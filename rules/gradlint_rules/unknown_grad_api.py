@@ -68,6 +68,7 @@ from collections.abc import Iterator
 from functools import cache
 
 from gradlint.rule import (
+    GRAD,
     Attribute,
     Call,
     Constant,
@@ -195,11 +196,12 @@ def _volatile(project: Project, function: FunctionNode) -> Iterator[Finding]:
         for event in project.flow(function).attributes.values():
             is_tensor = event.owner.kind == "tensor" or _is_variable(project, function, event.path or "")
             if event.name == "volatile" and event.stored is not None and is_tensor:
-                yield _without_effect(function, event.at)
+                yield _without_effect(function, event.at, recorded=_is_recorded(project, function, event.at))
     if "Variable" in function.facts.words | function.module.body.facts.words:
         for call in scope.evaluated(function):
             if isinstance(call, Call) and project.modes.full_name(function, call.function) in _VARIABLES:
-                yield from (_without_effect(function, at) for at in _volatile_arguments(call))
+                for at in _volatile_arguments(call):
+                    yield _without_effect(function, at, recorded=_is_recorded(project, function, call.at))
 
 
 def _is_variable(project: Project, function: FunctionNode, path: str) -> bool:
@@ -217,13 +219,17 @@ def _volatile_arguments(call: Call) -> Iterator[int]:
             yield argument.value.at if argument.keyword_at is None else argument.keyword_at
 
 
-def _without_effect(function: FunctionNode, at: int) -> Finding:
-    return Finding(
-        function.place(at),
-        function.name,
-        "`volatile` has no effect since PyTorch 0.4: the forward records a graph",
-        help="put the forward under `with torch.no_grad():`",
-    )
+def _is_recorded(project: Project, function: FunctionNode, at: int) -> bool:
+    return bool(project.calls.states_at(function, at) & GRAD)
+
+
+def _without_effect(function: FunctionNode, at: int, *, recorded: bool) -> Finding:
+    if recorded:
+        outcome, mending = "the forward records a graph", "put the forward under `with torch.no_grad():`"
+    else:
+        outcome, mending = "it only warns", "take it out: recording is off here"
+    message = f"`volatile` has no effect since PyTorch 0.4: {outcome}"
+    return Finding(function.place(at), function.name, message, help=mending)
 
 
 CASES = r"""

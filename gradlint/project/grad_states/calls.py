@@ -14,6 +14,7 @@ from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo, Table
 from gradlint.project.linking.nodes import FunctionNode
 
+_DOING = frozenset({"apply", "call", "fit", "run", "start", "transform"})  # everybody's, but also a module's own
 _ANEW: Effect = (GRAD, GRAD, GRAD, GRAD)  # in another thread or process, whatever it was called in
 
 
@@ -111,14 +112,17 @@ class CallGraph(Edges):
         return apply(self._states.effect_after(constructor), states)
 
     def _find_guarded_names(self) -> dict[str, bool]:
-        """The methods of which there are too many to tell which is called, mostly called under a guard."""
-        common = {name for name, found in self._linker.methods_named.all.items() if len(found) > MOST_CANDIDATES}
+        """The methods of which nobody can tell which is called, mostly called under a guard."""
+        named = self._linker.methods_named.all
+        common = {name for name, found in named.items() if len(found) > MOST_CANDIDATES} - EVERYBODYS
+        wanted = common | (_DOING & set(named))
         counted: Counter[str] = Counter()
         for module in self._linker.modules:
             for function in module.functions:
-                if not function.is_test and not common.isdisjoint(function.facts.words):
-                    for call in self._calls_of_anything(function, common - EVERYBODYS):
-                        counted[call.method] += -1 if self.own_states(function, call.at) & GRAD else 1
+                if not function.is_test and not wanted.isdisjoint(function.facts.words):
+                    for call in self._calls_of_anything(function, wanted):
+                        if call.method in common or _is_of_argument(function, call):
+                            counted[call.method] += -1 if self.own_states(function, call.at) & GRAD else 1
         return dict.fromkeys((name for name, count in counted.items() if count >= 0), True)
 
     def _calls_of_anything(self, function: FunctionNode, names: Set[str]) -> Iterator[CallFact]:
@@ -172,6 +176,12 @@ class CallGraph(Edges):
             if function.facts.name in _guarded_by(ancestor.name):
                 return NO_GRAD
         return 0
+
+
+def _is_of_argument(function: FunctionNode, call: CallFact) -> bool:
+    """Whether a method is called on what the function is given, its own object aside."""
+    given = {parameter.name for parameter in function.facts.parameters}
+    return call.callee.removesuffix(f".{call.method}") in given - {"self", "cls"}
 
 
 def _guarded_by(base: str) -> Set[str]:

@@ -198,9 +198,13 @@ class Growths:
         if destiny.trained:
             return True
         if walked:  # callers train on what a ``forward`` gives, though it derives a part of it: forces of energies
-            return destiny.returned and self._calls.modules.is_forward(function)
+            return destiny.returned and self._is_trained_by_caller(function)
         made_array = any(becomes_array(how) for _, how in destiny.reads)
         return made_array or not (destiny.only_read or destiny.dropped)
+
+    def _is_trained_by_caller(self, function: FunctionNode) -> bool:
+        """Whether ``backward()`` runs on what a function returns, such as the sum of a list."""
+        return self._calls.modules.is_forward(function) or self._is_walked_by_framework(function)
 
     def _is_handed_on(self, function: FunctionNode, growth: Growth) -> bool:
         """Whether the container is given to a function that leaves it with other objects, which may train on it."""

@@ -109,7 +109,9 @@ class NeverSwitched:
         given = self._flows.argument(flow, edge.at, parameter, function)
         call = flow.calls.get(edge.at)
         name = next((dotted(a.expression) for a in call.arguments if a.value is given), None) if call else None
-        return None if name is None or self._switches.within(edge.caller, name, edge.at) else given
+        if name is None or given is None or self._switches.itself(given):
+            return None
+        return None if self._switches.within(edge.caller, name, edge.at) else given
 
     def _trained_by_caller(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
         """A caller makes the module, has it trained, and hands it over to be evaluated; nobody has an ``eval``."""
@@ -139,6 +141,8 @@ class NeverSwitched:
             return None
         file, call = made[0][0].module, self._flows.flow(made[0][0]).calls.get(made[0][1].at)
         if call is None or not is_made(call.result) or self._imports.of(file):
+            return None
+        if self._switches.itself(call.result):
             return None
         if all(TRAINING_WORDS.isdisjoint(each.facts.words) for each in file.functions):
             return None

@@ -14,6 +14,7 @@ from gradlint.project.linking.memos import Table
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, ModuleNode, Target
 from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.flows import Flows
+from gradlint.project.running.values import Value
 
 TRAINING = frozenset({"train"}) | TRAINING_WORDS
 SPEAKING = TRAINING | {"eval", "load_state_dict"}  # words of modes, or of weights
@@ -94,6 +95,12 @@ class Switches:
     def handed(self, function: FunctionNode, event: CallEvent) -> bool:
         """Whether the module switches modes itself, or what may do that was given it, or a module that holds it."""
         return any(map(says_eval, event.targets)) or self.within(function, event.name, event.at)
+
+    def itself(self, module: Value) -> bool:
+        """Whether the forward of a module speaks of evaluation mode: ``model(images, evaluating=True)``."""
+        cls = module.target
+        forward = self._flows.linker.find_method(cls, "forward") if isinstance(cls, ClassNode) else None
+        return forward is not None and says_eval(forward)
 
     def within(self, function: FunctionNode, name: str, at: int | None = None) -> bool:
         """Whether a function may switch the mode of a module by a call, other than that at a place."""

@@ -159,7 +159,7 @@ def _looks_like_model(it: Invocation) -> bool:
         return False  # ``requests.head(url)``, of a list, of a table
     if function is not it.node.function:
         last = last.removesuffix("s")
-    if _constructs(it, function):
+    if _constructs(it, function) or _prepares_data(it, last) or _works_on_models(it, name):
         return False
     models = it.run.flows.models
     if last in _CALLED and _trains(it.run.function):
@@ -167,6 +167,23 @@ def _looks_like_model(it: Invocation) -> bool:
     if bool(MODEL_NAME.search(last)) or name in models or last in models:
         return True
     return _stands_for_model(it, name) or _is_copied_part(it, name)
+
+
+def _prepares_data(it: Invocation, last: str) -> bool:
+    """``self.transformer(image)`` in a data set, of which nothing shows that it holds a network."""
+    owner = it.run.function.owner
+    if owner is None or not last.lower().endswith("transformer"):
+        return False
+    bases = (base.name for base in it.run.flows.linker.ancestors(owner) if isinstance(base, External))
+    return any(base.endswith("Dataset") for base in bases)
+
+
+def _works_on_models(it: Invocation, name: str) -> bool:
+    """``round_model(model, loader)``: a name that nothing in sight is assigned to, of what is given a model."""
+    if "." in name or it.callee.parameter is not None or it.run.flows.bindings.values(it.run.function, name):
+        return False
+    given = ((argument.value, dotted(argument.expression) or "") for argument in it.arguments)
+    return any(value.is_module or MODEL_NAME.search(last_part(path)) for value, path in given)
 
 
 def _stands_for_model(it: Invocation, name: str) -> bool:
