@@ -198,7 +198,9 @@ MODEL_NAME = re.compile(
 )
 # What constructors are called with, and forwards are not.
 SETTINGS_NAME = re.compile(
-    r"^(\w+\.)*((\w*_)?(opts?|options?|args?|cfg|conf|config|hparams?|hyp|params|settings|flags)|FLAGS)$", re.I
+    r"^(\w+\.)*((\w*_)?(opts?|options?|args?|cfg|conf|config|hparams?|hyp|params|settings|flags)|FLAGS|envs?"
+    r"|(\w*_)?(observation|obs|action|act|state)_(space|spec|shape|dim|size)s?)$",
+    re.I,
 )
 # Methods that only models have, whatever they are called on.
 MODEL_ONLY_METHODS = re.compile(

@@ -3889,6 +3889,26 @@ def stylized(stylist, image):
 # shows: array.shape == (2, 8)
 ```
 
+### what makes a policy for a space
+```python
+from torch import nn
+
+class Space:
+    shape = (8,)
+
+class Env:
+    observation_space = Space()
+
+def policy_for(space):
+    return nn.Linear(space.shape[0], 2)
+
+def run(policy_fn, env):
+    policy = policy_fn(env.observation_space)
+    print(policy)
+
+# run: run(policy_for, Env())
+```
+
 ### a function of models, imported with whatever there is
 ```python
 # file: main.py
