@@ -47,6 +47,9 @@ are added twice.
 Add the losses and walk once; `.detach()` what is carried over, so that each round has a graph of its own; or
 make a fresh forward. `retain_graph=True` keeps the graph for a second walk that is really wanted; if the
 weights change in between, it raises all the same.
+
+Where the two walks are no two statements of one block, or one meets what the round or the call before has left,
+this is advice, off by default: what lies between them may have begun anew.
 """
 
 from collections.abc import Iterator
@@ -64,6 +67,7 @@ from gradlint.rule import (
     Note,
     Project,
     SecondWalk,
+    Severity,
     acts_of,
     blocks,
     dotted,
@@ -75,7 +79,7 @@ from gradlint.rule import (
 )
 
 
-@rule("GL403", severity="advice", since="0.2.0")
+@rule("GL403", severity="warning", since="0.2.0")
 def repeated_backward(project: Project) -> Iterator[Finding]:
     """Find ``backward()`` on what holds a part of a graph that was walked and freed before."""
     for function in project.functions():
@@ -145,7 +149,9 @@ def _finding(project: Project, function: FunctionNode, walk: SecondWalk) -> Find
         help_ = "add the losses and call `backward()` once, or detach what they share"
         note = Note(function.place(walk.first.at), "it is walked here")
         fix = _mended(project, function, walk.first, walk.event)
-    return Finding(function.place(walk.event.at), function.name, text, (note,), help=help_, fix=fix)
+    surely = walk.first is not None and _follow(function, walk.first.at, walk.event.at)
+    severity: Severity | None = None if surely else "advice"
+    return Finding(function.place(walk.event.at), function.name, text, (note,), severity=severity, help=help_, fix=fix)
 
 
 def _mended(project: Project, function: FunctionNode, first: CallEvent, second: CallEvent) -> Fix | None:
@@ -497,6 +503,22 @@ def train(rnn, batches):
         loss.backward()
 
 # run: train(rnn, [images] * 2)
+```
+
+### a list that is made anew in each round
+```python
+import torch
+from torch import nn
+
+def train(batches):
+    model = nn.Linear(8, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for images in batches:
+        optimizer.zero_grad()
+        torch.stack([model(images).mean() for _ in range(4)]).sum().backward()
+        losses = [model(images).mean() for _ in range(4)]
+        sum(losses).backward()
+        optimizer.step()
 ```
 
 ### one of two

@@ -13,6 +13,7 @@ from gradlint.project.linking.bindings import owner_class
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running.flow import AttributeEvent, CallEvent, Flow
 from gradlint.project.running.flows import Flows
+from gradlint.project.running.growth import COMPREHENSION
 from gradlint.project.running.values import COMPUTED, Value
 
 _SAVING = frozenset("exp sqrt sigmoid tanh softmax pow square matmul mm norm prod sin cos log".split())
@@ -187,6 +188,8 @@ def _is_carried(flow: Flow, event: CallEvent, at: int) -> bool:
 
 def _begins_anew(function: FunctionNode, path: str, loop: frozenset[int]) -> bool:
     """Whether a loop gives a sum another value on some way: nobody knows that all ways do."""
+    if path == COMPREHENSION:
+        return True
     for name, value in scope.assigned(function):
         if name == path and value.at in loop and all(dotted(part) != path for part in within(value)):
             return True

@@ -26,7 +26,7 @@ from gradlint.model.torch_calls import FORCE_LIKE, READING_ATTRIBUTES
 from gradlint.model.torch_tensors import VIEWING
 from gradlint.project.linking.nodes import External
 from gradlint.project.running import attributes, invoke, tensors
-from gradlint.project.running.growth import Growth
+from gradlint.project.running.growth import COMPREHENSION, Growth
 from gradlint.project.running.sets import together
 from gradlint.project.running.values import (
     COMPUTED,
@@ -277,7 +277,7 @@ def _comprehension(node: Comprehension, run: "Run") -> Value:
         return element
     origins = element.origins
     if node.kind == "list" and element.tensor == COMPUTED and isinstance(node.element, Call):
-        added = Growth(node.at, "container", "the list", element, (), False)
+        added = Growth(node.at, "container", COMPREHENSION, element, (), False)
         run.flow.growths[node.at] = added
         origins |= {Origin(run.function, node.at)}
     return Value("container", origins=origins, memory=element.memory)

@@ -16,6 +16,7 @@ from gradlint.project.running.values import COMPUTED, Origin, Value
 if TYPE_CHECKING:
     from gradlint.project.running.memory import Memory
 
+COMPREHENSION = "the list"  # stands for the name of what a comprehension makes, and begins anew each time
 _ARITHMETIC = frozenset({"+", "-", "*", "/", "@"})
 _NO_GRAPH = frozenset({"number", "none", "array", "callable", "module", "parameters", "optimizer", "self"})
 

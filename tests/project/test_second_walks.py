@@ -1,0 +1,55 @@
+"""GL403: which second walks are sure enough to be told by default, and which are advice."""
+
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from gradlint import registry
+from gradlint.project import Project
+
+Build = Callable[[Mapping[str, str]], Project]
+HEAD = """\
+import torch
+from torch import nn
+model, head, critic = nn.Linear(2, 2), nn.Linear(2, 1), nn.Linear(2, 1)
+"""
+IN_ONE_BLOCK = """\
+def step(x):
+    y = model(x)
+    head(y).sum().backward()
+    critic(y).sum().backward()
+"""
+STEPPED_BETWEEN = """\
+def step(x):
+    critic = nn.Sequential(nn.Linear(2, 2), nn.Tanh(), nn.Linear(2, 1))
+    optimizer = torch.optim.SGD(critic.parameters(), lr=0.1)
+    value = critic(x)
+    value.pow(2).mean().backward(retain_graph=True)
+    optimizer.step()
+    (model(x) * value).mean().backward()
+"""
+ON_A_WAY = """\
+def step(x, twice):
+    y = model(x)
+    if twice:
+        head(y).sum().backward()
+    critic(y).sum().backward()
+"""
+CARRIED = """\
+def step(rows):
+    h = torch.zeros(1, 2)
+    for row in rows:
+        h = model(row + h)
+        h.sum().backward()
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "severity"),
+    [(IN_ONE_BLOCK, None), (STEPPED_BETWEEN, None), (ON_A_WAY, "advice"), (CARRIED, "advice")],
+    ids=["in one block", "stepped between", "on a way", "carried"],
+)
+def test_only_what_follows_in_one_block_is_sure(build: Build, text: str, severity: str | None) -> None:
+    (rule,) = (rule for rule in registry.load() if rule.code == "GL403")
+    (found,) = rule.check(build({"code.py": HEAD + text}))
+    assert (rule.severity, found.severity) == ("warning", severity)
