@@ -69,11 +69,16 @@ def misplaced_clip(project: Project) -> Iterator[Finding]:
             act = moment.act
             own = act.inside is None or act.path is not None
             if act.kind == "clip" and own and not act.used and act.at not in silent:
-                if moment.grads == {"none"} and moment.after is not None:
+                if moment.grads == {"none"} and moment.after is not None and not moment.walks:
                     yield _too_early(function, moment, moment.after)
-                elif moment.grads == {"stale"}:
+                elif moment.grads == {"stale"} and not _is_callees(moment):
                     yield _too_late(function, moment)
         yield from (_too_early_for(function, clip, backward) for clip, backward in project.order.early_clips(function))
+
+
+def _is_callees(moment: Moment) -> bool:
+    """Whether a callee makes the step and clips: it is found there."""
+    return moment.act.inside is not None and moment.stepped == moment.act.at
 
 
 def _too_early(function: FunctionNode, moment: Moment, backward: int) -> Finding:
@@ -102,7 +107,7 @@ def _too_late(function: FunctionNode, moment: Moment) -> Finding:
     return Finding(
         function.place(moment.act.at),
         function.name,
-        f"the clipping comes too late: `{moment.optimizer}` has made its step with the full gradients",
+        f"the clipping comes too late: `{moment.name}` has made its step with the full gradients",
         (Note(function.place(moment.stepped), "the step"),) if moment.stepped is not None else (),
         help="clip between `backward()` and the step",
         fix=_exchanged(rewrites.exchanged(function, moment.stepped, moment.act.at)) if moment.stepped else None,
@@ -179,6 +184,43 @@ class Weighting:
 # run: parameter = torch.ones(2, requires_grad=True)
 # run: Weighting(0.001).backward(1000 * parameter, [parameter])
 # shows: parameter.grad.norm() > 1
+```
+
+### once, whoever calls it in a loop, and twice in a round
+```python
+import torch
+from torch import nn
+
+def late(model, optimizer, batches):
+    for images in batches:
+        optimizer.zero_grad()
+        model(images).sum().backward()
+        optimizer.step()
+        nn.utils.clip_grad_norm_(model.parameters(), 0.001)  # GL407
+
+def early(model, optimizer, images):
+    loss = model(images).sum()
+    optimizer.zero_grad()
+    nn.utils.clip_grad_norm_(model.parameters(), 0.001)  # GL407
+    loss.backward()
+    optimizer.step()
+
+def fit(batches):
+    model = nn.Linear(2, 1, bias=False)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(2):
+        late(model, optimizer, batches)
+        early(model, optimizer, batches[0])
+        early(model, optimizer, batches[0])
+    return model
+
+def main(batches):
+    for _ in range(2):
+        model = fit(batches)
+    return model
+
+# run: model = main([torch.ones(3, 2)] * 2)
+# shows: model.weight.grad.norm() > 1
 ```
 
 ## Silent

@@ -62,7 +62,7 @@ def step_before_backward(project: Project) -> Iterator[Finding]:
         for moment in project.order.moments(function):
             if (
                 moment.act.kind == "step"
-                and (moment.act.inside is None or moment.act.path == moment.optimizer)
+                and (moment.act.inside is None or (moment.act.path == moment.optimizer and not moment.walks))
                 and moment.act.at not in silent
                 and moment.grads == {"none"}
                 and moment.before is None
@@ -97,7 +97,7 @@ def _without(function: FunctionNode, moment: Moment, zeroed: int) -> Finding:
     return Finding(
         function.place(moment.act.at),
         function.name,
-        f"`{moment.optimizer}.step()` does nothing: no `backward()` has run since the gradients were zeroed",
+        f"`{moment.name}.step()` does nothing: no `backward()` has run since the gradients were zeroed",
         (Note(function.place(zeroed), "the gradients are set to None here"),),
         help="call `backward()` on the loss before the step",
     )
@@ -110,7 +110,7 @@ def _finding(function: FunctionNode, moment: Moment, backward: int) -> Finding:
     return Finding(
         function.place(moment.act.at),
         function.name,
-        f"`{moment.optimizer}.step()` does nothing: no `backward()` has run since the gradients were zeroed",
+        f"`{moment.name}.step()` does nothing: no `backward()` has run since the gradients were zeroed",
         tuple(notes),
         help="call `backward()` before the step",
         fix=Fix("unsafe", "step after `backward()`", edits) if edits else None,
@@ -214,6 +214,26 @@ loss = criterion(net(images), labels)
 sgd.step()  # GL405
 loss.backward()
 # shows: torch.equal(net.weight, before)
+```
+
+### once, though it is called twice in a round
+```python
+import torch
+
+def step(model, optimizer, images):
+    loss = model(images).sum()
+    optimizer.zero_grad()
+    optimizer.step()  # GL405
+    loss.backward()
+
+def fit(model, batches):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for images in batches:
+        step(model, optimizer, images)
+        step(model, optimizer, -images)
+
+# run: fit(model, [images])
+# shows: model.weight.tolist() == [[1.0, 1.0]]
 ```
 
 ## Silent

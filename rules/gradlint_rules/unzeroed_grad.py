@@ -357,6 +357,41 @@ class Solver:
 # shows: len(solver.losses) > 1
 ```
 
+### once, though its caller has a loop as well
+```python
+import torch
+
+def epoch(model, optimizer, batches):
+    for images, labels in batches:
+        model(images).sum().backward()
+        optimizer.step()  # GL406
+
+def train(model, batches):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(2):
+        epoch(model, optimizer, batches)
+
+# run: train(model, batches)
+# shows: model.weight.grad is not None
+```
+
+### by a method that has no loop, in the loop of its caller
+```python
+import torch
+
+def step(model, optimizer, images):
+    model(images).sum().backward()
+    optimizer.step()
+
+def train(model, batches):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for images, labels in batches:
+        step(model, optimizer, images)  # GL406
+
+# run: train(model, batches)
+# shows: model.weight.grad is not None
+```
+
 ## Silent
 
 ### a step that is given the loss, or the context in which gradients are gathered

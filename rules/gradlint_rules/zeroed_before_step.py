@@ -59,7 +59,7 @@ def zeroed_before_step(project: Project) -> Iterator[Finding]:
         for moment in project.order.moments(function):
             if (
                 moment.act.kind == "step"
-                and (moment.act.inside is None or _zeroes_by_itself(moment))
+                and (moment.act.inside is None or _zeroes_by_itself(moment) or _is_told_to_step(moment))
                 and moment.act.at not in silent
                 and moment.grads == {"none"}
                 and moment.zeroed is not None
@@ -75,14 +75,19 @@ def _zeroes_by_itself(moment: Moment) -> bool:
     return own and moment.act.path == moment.optimizer and moment.zeroed == moment.act.at
 
 
+def _is_told_to_step(moment: Moment) -> bool:
+    """Whether a callee makes the step with the gradients that its caller has zeroed, or had zeroed."""
+    return moment.act.path == moment.optimizer and moment.zeroed != moment.act.at and not moment.walks
+
+
 def _finding(function: FunctionNode, moment: Moment, zeroed: int, backward: int) -> Finding:
-    if moment.act.inside is not None:
+    if moment.act.inside is not None and moment.zeroed == moment.act.at:
         return _by_callee(function, moment, backward)
     edits = rewrites.exchanged(function, zeroed, moment.act.at)
     return Finding(
         function.place(moment.act.at),
         function.name,
-        f"`{moment.optimizer}.step()` does nothing: the gradients were zeroed after `backward()`",
+        f"`{moment.name}.step()` does nothing: the gradients were zeroed after `backward()`",
         (
             Note(function.place(backward), "`backward()` computes them here"),
             Note(function.place(zeroed), "they are set to None here"),
@@ -204,6 +209,36 @@ class Trainer:
 # shows: model.weight.tolist() == [[1.0, 1.0]]
 ```
 
+### by one method, with the step in another
+```python
+import torch
+from torch import nn
+
+class Loop:
+    def __init__(self, model):
+        self.model = model
+        self.optimizer = torch.optim.Adam(model.parameters(), 0.1)
+
+    def clear(self):
+        self.optimizer.zero_grad()
+
+    def apply(self):
+        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+
+    def step(self, images):
+        self.model(images).sum().backward()
+        self.clear()
+        self.apply()  # GL404
+
+    def fit(self, batches):
+        for images, labels in batches:
+            self.step(images)
+
+# run: Loop(model).fit(batches)
+# shows: model.weight.tolist() == [[1.0, 1.0]]
+```
+
 ## Silent
 
 ### zeroed by the one method, with the step in the other
@@ -291,5 +326,42 @@ def train_step(model, criterion, optimizer, images, labels, engine):
     criterion(model(images), labels).backward()
     optimizer.zero_grad(set_to_none=False)
     optimizer.step()
+```
+
+### by a method that runs backward before the step, or before that
+```python
+import torch
+
+class Loop:
+    def __init__(self, model):
+        self.model = model
+        self.optimizer = torch.optim.SGD(model.parameters(), 0.1)
+
+    def clear(self):
+        self.optimizer.zero_grad()
+
+    def apply(self, loss=None):
+        if loss is not None:
+            loss.backward()
+        self.optimizer.step()
+
+    def walk(self, images):
+        self.model(images).sum().backward()
+        self.optimizer.step()
+
+    def step(self, images):
+        self.clear()
+        self.model(images).sum().backward()
+        self.apply()
+        self.clear()
+        self.walk(images)
+
+    def other(self, images):
+        self.model(images).sum().backward()
+        self.clear()
+        self.apply(self.model(images).sum())
+
+# run: Loop(model).step(images)
+# run: Loop(model).other(images)
 ```
 """

@@ -18,7 +18,8 @@ class Moment:
     """An act, and what the gradients of the optimizer it concerns may hold just before.
 
     ``zeroed`` and ``stepped`` are where that was done last; ``before`` and ``after`` the nearest ``backward()`` before
-    and after it, in the innermost loop around it if that has one, else in the function.
+    and after it, in the innermost loop around it if that has one, else in the function. ``walks`` tells that the call
+    in which a callee acts runs ``backward()`` as well: what it does in which order is seen in the callee.
     """
 
     act: Act
@@ -28,6 +29,12 @@ class Moment:
     stepped: int | None = None
     before: int | None = None
     after: int | None = None
+    walks: bool = False
+
+    @property
+    def name(self) -> str:
+        """The optimizer as the code calls it where it is made."""
+        return self.optimizer.rpartition(":")[2]
 
 
 @dataclass(slots=True)

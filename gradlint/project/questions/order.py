@@ -56,6 +56,7 @@ class Order:
             moment,
             before=max((at for at in inside if at <= start and at < moment.act.at), default=None),
             after=min((at for at in inside if at > moment.act.at), default=None),
+            walks=moment.act.inside is not None and moment.act.at in backward,
         )
 
     def unzeroed(self, function: FunctionNode) -> Iterator[tuple[Act, Act]]:
@@ -74,7 +75,10 @@ class Order:
             inside = list(acts(loop.body))
             backward = [act for act in inside if act.kind == "backward"]
             for step in inside:
-                if step.kind != "step" or step.path is None or step.path in seen or not backward or not loop.own:
+                if step.kind != "step" or step.path is None or step.path in seen or not backward:
+                    continue
+                if not loop.own:
+                    seen.add(step.path)  # a callee's loop, which is looked at there
                     continue
                 if ":" in step.path:
                     continue  # a callee's own, made anew in each round: the model may be, too
