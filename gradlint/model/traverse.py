@@ -13,6 +13,7 @@ from gradlint.model.code import (
     Call,
     Comprehension,
     Conditional,
+    Constant,
     DefineClass,
     Delete,
     Display,
@@ -32,6 +33,7 @@ from gradlint.model.code import (
     While,
     With,
     Yield,
+    dotted,
 )
 
 Found = TypeVar("Found")
@@ -203,3 +205,14 @@ class _Remembered(Generic[Found]):
 _statements: _Remembered[tuple[Statement, ...]] = _Remembered(_statements_of)
 _expressions: _Remembered[tuple[Expression, ...]] = _Remembered(_expressions_of)
 _kinds: _Remembered[dict[type[Expression], tuple[Expression, ...]]] = _Remembered(_kinds_of)
+
+
+def named(expression: Expression) -> str | None:
+    """A dotted name, subscripts with literals included: ``self.optimizers['G']``."""
+    if isinstance(expression, Subscript):
+        base = named(expression.value)
+        return f"{base}[{expression.index.value!r}]" if base and isinstance(expression.index, Constant) else None
+    if isinstance(expression, Attribute):
+        base = named(expression.value)
+        return f"{base}.{expression.name}" if base else None
+    return dotted(expression)

@@ -58,11 +58,12 @@ def grad_read_after_zero_grad(project: Project) -> Iterator[Finding]:
 
 
 def _finding(function: FunctionNode, event: AttributeEvent, moment: Moment) -> Finding:
+    path = event.path or (f"{moment.act.path}.grad" if moment.act.option("one") else ".grad")
     raises = ", and what is done with it raises" if event.dereferenced else ""
     return Finding(
         function.place(event.at),
         function.name,
-        f"`{event.path or '.grad'}` is None here{raises}: the gradients were zeroed, and no `backward()` has run since",
+        f"`{path}` is None here{raises}: the gradients were zeroed, and no `backward()` has run since",
         (Note(function.place(moment.zeroed), "they are set to None here"),) if moment.zeroed is not None else (),
         help="read it before `zero_grad()`",
         severity="error" if event.dereferenced else None,
@@ -115,6 +116,23 @@ descent.zero_grad()
 print(point.grad)  # GL203
 # shows: point.grad is None
 # run: first_layer(model, images)
+# raises: AttributeError: 'NoneType' object has no attribute 'norm'
+```
+
+### of a layer of a container
+```python
+import torch
+from torch import nn
+
+def last_norm(images):
+    net = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 1))
+    optimizer = torch.optim.Adam(net.parameters())
+    net(images).sum().backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    return net[0].weight.grad.norm()  # GL203
+
+# run: last_norm(images)
 # raises: AttributeError: 'NoneType' object has no attribute 'norm'
 ```
 
@@ -203,5 +221,24 @@ def sensitivity(model, images):
     return images.grad.abs()
 
 # run: sensitivity(model, images)
+```
+
+### of a layer of a container, asked first, or before it is zeroed
+```python
+import torch
+from torch import nn
+
+def norms(images):
+    net = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 1))
+    optimizer = torch.optim.Adam(net.parameters())
+    if net[0].weight.grad is not None:
+        net[0].weight.grad.zero_()
+    net(images).sum().backward()
+    optimizer.step()
+    norm = net[2].weight.grad.norm()
+    optimizer.zero_grad()
+    return norm if net[0].weight.grad is None else net[0].weight.grad.norm()
+
+# run: norms(images)
 ```
 """

@@ -230,6 +230,21 @@ print(x.grad)  # GL202
 # shows: x.grad is None
 ```
 
+### a copy of an argument, in the first round and at once
+```python
+import torch.nn.functional as F
+
+def attack(model, x, y):
+    x = x.clone().requires_grad_()
+    logits = model(x)
+    x.grad.zero_()  # GL202
+    F.mse_loss(logits, y).backward()
+    return x.grad
+
+# run: attack(torch.nn.Linear(4, 1), rows, targets[:, None])
+# raises: AttributeError: 'NoneType' object has no attribute 'zero_'
+```
+
 ## Silent
 
 ### after backward, also of something else
@@ -525,5 +540,34 @@ def start(rows):
     return net
 
 # run: start(rows)
+```
+
+### a copy of an argument, after backward, and a copy that only looks like a tensor's
+```python
+import torch
+
+class Batch:
+    def __init__(self, rows):
+        self.rows, self.grad = rows, torch.zeros(4)
+
+    def clone(self):
+        return Batch(self.rows.clone())
+
+    def requires_grad_(self):
+        self.rows.requires_grad_()
+        return self
+
+def attack(model, x):
+    x = x.clone().requires_grad_()
+    model(x).sum().backward()
+    x.grad.zero_()
+    return x
+
+def perturb(batch):
+    batch = batch.clone().requires_grad_()
+    batch.grad.zero_()
+    return batch
+
+# run: attack(torch.nn.Linear(4, 1), rows), perturb(Batch(rows))
 ```
 """

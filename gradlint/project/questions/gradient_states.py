@@ -155,7 +155,8 @@ class Walker:
     def _holds(self, name: str, path: str) -> bool:
         """Whether a tensor is one that an optimizer steps with, or a module's own parameter."""
         module = self._modules.get(name)
-        return path in self._listed.get(name, ()) or (module is not None and path.startswith(f"{module}."))
+        own = module is not None and path.startswith((f"{module}.", f"{module}["))
+        return own or path in self._listed.get(name, ())
 
     def _note(self, act: Act, name: str, walk: _Walk) -> None:
         key = (act.at, name, act.kind)

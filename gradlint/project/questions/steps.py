@@ -29,7 +29,7 @@ from gradlint.model.code import (
 )
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import BACKWARD_METHODS, GRADIENT_NAMES, TRAINING_NAMES
-from gradlint.model.traverse import expressions, parts
+from gradlint.model.traverse import expressions, named, parts
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import FunctionNode
@@ -172,8 +172,8 @@ class _Writer:
             event = self._flow.attributes.get((expression.at, False))
             if event is not None and event.owner.kind == "parameters":
                 yield Act("read", expression.at, event.owner.of)
-            elif event is not None and event.owner.kind == "tensor" and event.path is not None:
-                yield Act("read", expression.at, event.path.removesuffix(".grad"), options=(("one", True),))
+            elif event is not None and event.owner.kind == "tensor" and (name := named(expression.value)) is not None:
+                yield Act("read", expression.at, name, options=(("one", True),))
         for part in parts(expression):
             yield from self._expression(part)
         if isinstance(expression, Call):
@@ -266,17 +266,6 @@ def _is_none_or(argument: Passed, path: str | None) -> bool:
 def _walks_by_name(event: CallEvent) -> bool:
     """``architect.unrolled_backward(images)``: what computes gradients, by its name, may put them anywhere."""
     return any(pattern.search(event.method) for pattern in (TRAINING_NAMES, GRADIENT_NAMES))
-
-
-def named(expression: Expression) -> str | None:
-    """A dotted name, subscripts with literals included: ``self.optimizers['G']``."""
-    if isinstance(expression, Subscript):
-        base = named(expression.value)
-        return f"{base}[{expression.index.value!r}]" if base and isinstance(expression.index, Constant) else None
-    if isinstance(expression, Attribute):
-        base = named(expression.value)
-        return f"{base}.{expression.name}" if base else None
-    return dotted(expression)
 
 
 def is_optimizer_name(name: str) -> bool:

@@ -6,6 +6,7 @@ from gradlint.model.code import Attribute, dotted
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import MODEL_NAME, READING_ATTRIBUTES
 from gradlint.model.torch_tensors import VIEWING
+from gradlint.model.traverse import named
 from gradlint.project.linking.callables import is_property
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, ModuleNode
 from gradlint.project.running import tensors
@@ -36,7 +37,7 @@ def attribute_of(node: Attribute, owner: Value, run: "Run") -> Value:
     if path is not None and path in run.env:
         run.reads.withdraw(node.at)
         return _inherit(run.env[path], owner)
-    run.reads.note(node.at, node.name, owner, path)
+    run.reads.note(node.at, node.name, owner, path, spelt=path or named(node))
     if owner.kind == "callable":
         return _of_target(node, owner, run)
     if owner.kind == "self":

@@ -253,9 +253,21 @@ def _flagged(it: Invocation, owner: Value) -> Value:
         wanted = True if flag is None else flag.constant if isinstance(flag.constant, bool) else None
         if wanted is not False:
             it.run.note_leaf(it.at)
-        changed = tensors.flagged(owner, wanted)
+        changed = tensors.flagged(_new_copy(it, owner), wanted)
     it.run.change(it.receiver_path, owner, changed)
     return changed
+
+
+def _new_copy(it: Invocation, owner: Value) -> Value:
+    """What ``image.clone().requires_grad_()`` is called on: a tensor that is new, if no class of the project clones."""
+    if it.run.flows.linker.methods_named.get("clone", ()):
+        return owner
+    match it.node.function:
+        case Attribute(value=Call(function=Attribute(name="clone"), at=at)) if owner.born is None:
+            new = tensors.made("tensor", owner.tensor, at, it.run, origins=owner.origins)
+            return replace(owner, kind="tensor", born=new.born, made_at=at, memory=new.memory, own_memory=True)
+        case _:
+            return owner
 
 
 def _collected(it: Invocation, owner: Value) -> Value:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from gradlint.model.code import Argument, Attribute, Call, Comprehension, Constant, Expression, Name, Operation, dotted
 from gradlint.model.record import replace
-from gradlint.model.traverse import all_of
+from gradlint.model.traverse import all_of, named
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.flow import AttributeEvent
 from gradlint.project.running.values import NEVER, Value, meet
@@ -35,7 +35,7 @@ class Reads:
 
     def __init__(self, run: "Memory") -> None:
         self._run = run
-        self._asked: set[str] = set()  # dotted names
+        self._asked: set[str] = set()  # names, dotted and with subscripts
         self._testing: set[int] = set()  # reads that are themselves the question
         self._asserted: set[int] = set()
         self._questioned: set[int] = set()  # reads whose result was tested later, by another name
@@ -45,7 +45,7 @@ class Reads:
     def question(self, test: Expression, *, asserted: bool = False) -> None:
         """A condition is about to be evaluated; whatever it asks about is asked from here on."""
         for tested in tested_against_none(test):
-            name = dotted(tested)
+            name = named(tested)
             self._testing.add(tested.at)
             if asserted:
                 self._asserted.add(tested.at)
@@ -55,8 +55,17 @@ class Reads:
                 if value is not None and value.read_at is not None:
                     self._questioned.add(value.read_at)
 
-    def note(self, at: int, name: str, owner: Value, path: str | None, *, tested: bool = False) -> None:
-        """An attribute is read."""
+    def note(
+        self,
+        at: int,
+        name: str,
+        owner: Value,
+        path: str | None,
+        *,
+        tested: bool = False,
+        spelt: str | None = None,
+    ) -> None:
+        """An attribute is read; ``spelt`` is how it may have been asked for before, subscripts included."""
         if at in self._settled:
             return
         run = self._run
@@ -69,7 +78,7 @@ class Reads:
             fresh=fresh,
             unretained=owner.retained == NEVER or (owner.retained == run.epoch and not fresh),
             tested=tested or at in self._testing,
-            guarded=at in self._asserted or self._is_asked(path, at),
+            guarded=at in self._asserted or self._is_asked(spelt or path, at),
         )
         if run.loops and not run.branches:
             if fresh and run.round == 0:

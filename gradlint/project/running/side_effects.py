@@ -9,7 +9,7 @@ from gradlint.project.running.values import PLAIN, Value
 
 _INERT = frozenset({"number", "array", "none", "parameters", "container"})
 _OF_MODULES = MODULE_METHODS | SELF_RETURNING_MODULE_METHODS
-_OF_VALUES = HARMLESS_METHODS | TENSOR_METHODS
+_OF_VALUES = HARMLESS_METHODS | TENSOR_METHODS | {"requires_grad_"}
 
 
 def suffer(it: Invocation, result: Value) -> Value:
