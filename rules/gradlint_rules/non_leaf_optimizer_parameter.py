@@ -33,7 +33,6 @@ from collections.abc import Iterator
 from gradlint.rule import (
     COMPUTED,
     Assign,
-    Block,
     Call,
     Comprehension,
     Evaluate,
@@ -45,12 +44,14 @@ from gradlint.rule import (
     Note,
     Optimizer,
     Project,
+    Return,
     Statement,
     Value,
     dotted,
     expressions,
     rule,
     scope,
+    statements,
     within,
 )
 
@@ -66,7 +67,7 @@ def non_leaf_optimizer_parameter(project: Project) -> Iterator[Finding]:
             if optimizer.event.at in scope.expected_to_fail(function) | scope.tried(function):
                 continue
             computed = [value for value in _items(optimizer.parameters.value) if _is_computed(value)]
-            used = _used_up(function.facts.body, optimizer)
+            used = _used_up(project, function, optimizer)
             if computed:
                 yield _refused(function, optimizer, computed[0])
             elif used is not None:
@@ -83,21 +84,38 @@ def _is_computed(value: Value) -> bool:
     return value.kind == "tensor" and value.tensor == COMPUTED
 
 
-def _used_up(block: Block, optimizer: Optimizer) -> int | None:
-    """Where a generator of this very block was run through, before the optimizer of this block got it."""
+def _used_up(project: Project, function: FunctionNode, optimizer: Optimizer) -> int | None:
+    """Where a generator of the function's own block was run through, before the optimizer of this block got it."""
     name = dotted(optimizer.parameters.expression)
     fresh, used = False, None
-    for statement in block:
+    for statement in function.facts.body:
         if any(part.at == optimizer.event.at for e in expressions(statement) for part in within(e)):
             return used if fresh else None
         if isinstance(statement, Assign) and any(isinstance(t, Name) and t.id == name for t in statement.targets):
-            fresh, used = _is_generator(statement.value), None
+            fresh, used = _gives_generator(project, function, statement.value), None
         elif fresh and used is None:
             used = _consumed(statement, name)
     return None
 
 
+def _gives_generator(project: Project, function: FunctionNode, value: Expression) -> bool:
+    """Whether an expression is a generator, or the call of a function of the project that gives one."""
+    event = project.flow(function).calls.get(value.at) if isinstance(value, Call) else None
+    if event is None or not event.targets:
+        return _is_generator(value)
+    return all(map(_makes_generator, event.targets))
+
+
+def _makes_generator(function: FunctionNode) -> bool:
+    if function.facts.is_generator or function.facts.decorators:
+        return not function.facts.decorators
+    returned = [statement.value for statement in statements(function.facts.body) if isinstance(statement, Return)]
+    return bool(returned) and all(value is not None and _is_generator(value) for value in returned)
+
+
 def _is_generator(value: Expression) -> bool:
+    if isinstance(value, Comprehension):
+        return value.kind == "generator"
     if not isinstance(value, Call):
         return False
     name = dotted(value.function) or ""
@@ -209,6 +227,40 @@ def optimize():
 # raises: ValueError: can't optimize a non-leaf Tensor
 ```
 
+### a generator expression, made here or by a function
+```python
+import torch
+from torch import nn
+
+def weights(model):
+    return (p for name, p in model.named_parameters() if name.endswith("weight"))
+
+def biases(model):
+    for name, p in model.named_parameters():
+        if name.endswith("bias"):
+            yield p
+
+def a(model):
+    params = (p for p in model.parameters())
+    print(sum(p.numel() for p in params))
+    return torch.optim.SGD(params, 0.1)  # GL205
+
+def b(model):
+    params = weights(model)
+    print("trained:", sum(p.numel() for p in params))
+    return torch.optim.SGD(params, 0.1)  # GL205
+
+def c(model):
+    params = biases(model)
+    names = [p.shape for p in params]
+    return names, torch.optim.SGD(params, 0.1)  # GL205
+
+# run: a(nn.Linear(2, 2))
+# run: b(nn.Linear(2, 2))
+# run: c(nn.Linear(2, 2))
+# raises: ValueError: optimizer got an empty parameter list
+```
+
 ## Silent
 
 ### leaves
@@ -288,5 +340,36 @@ class Tuned:
         return torch.optim.AdamW([{"params": text + image}])
 
 print(Tuned().optimizer(), Tuned().other())
+```
+
+### a list that a function gives, a generator made anew, and one of which only the first is taken
+```python
+import torch
+from torch import nn
+
+def weights(model):
+    return [p for name, p in model.named_parameters() if name.endswith("weight")]
+
+def listed(generator):
+    return lambda model: list(generator(model))
+
+@listed
+def biases(model):
+    yield from (p for name, p in model.named_parameters() if name.endswith("bias"))
+
+def make(model):
+    params = weights(model)
+    print(sum(p.numel() for p in params))
+    others = (p for p in model.parameters())
+    print(next(others).numel())
+    third = biases(model)
+    print(sum(p.numel() for p in third))
+    fourth = (p for p in model.parameters())
+    print(sum(p.numel() for p in fourth))
+    fourth = (p for p in model.parameters())
+    first, second = torch.optim.SGD(params, 0.1), torch.optim.SGD(others, 0.1)
+    return first, second, torch.optim.SGD(third, 0.1), torch.optim.SGD(fourth, 0.1)
+
+# run: make(nn.Linear(2, 2))
 ```
 """

@@ -14,7 +14,7 @@ from gradlint.model.inference_names import (
     SERVICE_DECORATOR,
     TRAINING_FUNCTION,
 )
-from gradlint.model.torch_calls import LOOKING, TRAINING_WORDS
+from gradlint.model.torch_calls import DETACHING_METHODS, LOOKING, READING_ATTRIBUTES, READING_METHODS, TRAINING_WORDS
 from gradlint.model.traverse import statements
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
@@ -30,6 +30,8 @@ from gradlint.project.running.values import Origin, Value
 
 ENOUGH = 3
 _DETACHING = frozenset({"detach", "detach_", "data", "shape", "size", "dtype", "device"})
+_DETACHED = frozenset({"detach", "detach_", "data"})
+_ON_TENSORS = DETACHING_METHODS | READING_METHODS | READING_ATTRIBUTES | _DETACHED
 _SIZES = frozenset({"shape", "size", "ndim", "dim", "numel", "stride"})
 
 
@@ -172,7 +174,7 @@ class Cues:
             values = [read for read in values if not becomes_array(read[1])]
         if destiny.only_read and values:
             where, how = values[-1]
-            yield Cue(3, f"only numbers are taken from the result ({_how(how)})", where)
+            yield Cue(3, f"{_taken(how)} ({_how(how)})", where)
             return
         if destiny.dropped and event.result.items is not None:
             yield Cue(
@@ -254,7 +256,18 @@ def _is_of_loop(function: FunctionNode, event: CallEvent) -> bool:
     return "[" in event.name or name in scope.loop_names(function, event.at)
 
 
+def _taken(detail: str) -> str:
+    if detail in _DETACHED:
+        return "only a tensor without the graph is taken from the result"
+    return "the result is only read" if _is_function(detail) else "only numbers are taken from the result"
+
+
+def _is_function(name: str) -> bool:
+    """``save_image``, ``imwrite``: what only reads a tensor by its name, and is no method of one."""
+    return name.isidentifier() and name not in _ON_TENSORS
+
+
 def _how(detail: str) -> str:
     name, *guarded = detail.split(" ", 1) if " under " in detail else (detail,)
-    spelt = f"`.{name}`" if name.isidentifier() else f"`{name}`"
+    spelt = f"`.{name}`" if name in _ON_TENSORS else f"`{name}`"
     return " ".join((spelt, *guarded))
