@@ -340,6 +340,32 @@ def train(loader):
 # shows: model.training
 ```
 
+### put into evaluation mode too late
+```python
+import torch
+from torch import nn
+
+def val_loss(model, loader):
+    with torch.no_grad():
+        return sum(model(images).square().mean().item() for images in loader)  # GL601
+
+def train(loader):
+    model = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Linear(8, 3))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(2):
+        model.train()
+        for images in loader:
+            optimizer.zero_grad()
+            model(images).square().mean().backward()
+            optimizer.step()
+        val_loss(model, loader)
+    model.eval()
+    return model
+
+# run: model = train(loader)
+# shows: model[1].num_batches_tracked.item() == 8
+```
+
 ### two modules, switched by hand, of which one is forgotten
 ```python
 import torch
@@ -940,6 +966,43 @@ def train(model, optimizer, loader):
         model(images).sum().backward()
         optimizer.step()
     return evaluate(model, loader)
+```
+
+### put into evaluation mode in time, and further down
+```python
+import torch
+from torch import nn
+
+def val_loss(model, loader):
+    with torch.no_grad():
+        return sum(model(images).square().mean().item() for images in loader)
+
+def train(model, optimizer, loader):
+    for _ in range(2):
+        model.train()
+        for images in loader:
+            optimizer.zero_grad()
+            model(images).square().mean().backward()
+            optimizer.step()
+        model.eval()
+        val_loss(model, loader)
+
+def pretrain(model, optimizer, loader):
+    net = nn.parallel.DataParallel(model)
+    net.train()
+    for _ in range(2):
+        for images in loader:
+            optimizer.zero_grad()
+            net(images).square().mean().backward()
+            optimizer.step()
+        val_loss(net, loader)
+        model.eval()
+
+def test(loader):
+    model = nn.Sequential(nn.Linear(8, 8), nn.BatchNorm1d(8), nn.Linear(8, 3))
+    model.eval()
+    print(val_loss(model, loader))
+    return model.train()
 ```
 
 ### made by the constructor, switched by who uses it

@@ -174,7 +174,12 @@ def test_the_mode_must_matter_to_some_layer(build: Build, layers: str, expected:
         ("return net(x)", "show(net, x)", []),
         ("return net(x)", "net.eval()\nshow(net, x)", []),
         ("return net(x)", "net.train(False)\nshow(net, x)", []),
-        ("return net(x)", "net.train()\nshow(net, x)\nother.eval()", []),
+        ("return net(x)", "net.train()\nother.eval()\nshow(net, x)", []),
+        ("return net(x)", "net.train()\nshow(net, x)\nother.eval()", ["set"]),
+        ("return net(x)", "net.train()\nwhile x:\n    show(net, x)\n    other.eval()", []),
+        ("return net(x)", "net.train()\nwhile x:\n    show(net, x)\nelse:\n    other.eval()", ["set"]),
+        ("return net(x)", "net.train()\nshow(net, x)\nwhile x:\n    other.eval()", ["set"]),
+        ("return net(x)", "net.train()\nshow(net, x)\nprint(x.eval)", []),
         ("other.eval()\nreturn net(x)", "net.train()\nshow(net, x)", []),
         ("prepare_model(net)\nreturn net(x)", "net.train()\nshow(net, x)", []),
         ("switch(net)\nreturn net(x)", "net.train()\nshow(net, x)", []),
@@ -370,3 +375,10 @@ def test_beside_a_module_that_is_switched_another_one_was_forgotten(
 ) -> None:
     told = {"made": "Net()", "before": "self.head.eval()"} | dict(changed)
     assert whys(build, f"from parts import Unknown\n{QUIET}{PAIR.format(**told)}{others}", "Pair.scores") == expected
+
+
+def test_what_is_said_of_evaluation_mode_after_the_call_matters_to_a_module_that_outlives_it(build: Build) -> None:
+    runner = "class Runner:\n    def __init__(self):\n        self.net = Net()\n        self.net.train()\n"
+    run = "    def run(self, x):\n        evaluate(self.net, x)\n"
+    assert whys(build, f"{runner}{run}", "evaluate") == ["set"]
+    assert whys(build, f"{runner}{run}        other.eval()\n", "evaluate") == []

@@ -352,6 +352,12 @@ def loops_around(function: FunctionNode, at: int) -> Iterator[For]:
             yield statement
 
 
+def share_loop(function: FunctionNode, first: int, second: int) -> bool:
+    """Whether one loop has both places in it, and the second may come before the first."""
+    loops = (set(_places(s.body)) for s in statements(function.facts.body) if isinstance(s, For | While))
+    return any(first in places and second in places for places in loops)
+
+
 def loop_names(function: FunctionNode, at: int) -> frozenset[str]:
     """The variables of the ``for`` loops around a place."""
     targets = (loop.target for loop in loops_around(function, at))

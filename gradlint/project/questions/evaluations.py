@@ -61,11 +61,15 @@ class Evaluations:
 
     def measures(self, function: FunctionNode, event: CallEvent) -> bool:
         """Whether a function, in which nobody can have switched the mode, measures what a module has learnt."""
-        if not (_MEASURING.search(function.facts.name) or self.is_over_evaluation_data(function, event.at)):
+        if not (self.is_named(function) or self.is_over_evaluation_data(function, event.at)):
             return False
         if is_given_labels(event) or self._switches.above(function):
             return False
         return not self._switches.handed(function, event)
+
+    def is_named(self, function: FunctionNode) -> bool:
+        """Whether a function is called like one that measures: ``val_loss`` too, which is no name of inference."""
+        return _MEASURING.search(function.facts.name) is not None
 
     def evaluates(self, function: FunctionNode, at: int) -> bool:
         """Whether the function is called like one that evaluates, or the place stands in a loop over such data."""

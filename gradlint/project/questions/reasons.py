@@ -6,13 +6,14 @@ from gradlint.model.code import Expression, For, dotted
 from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.model.traverse import statements, within
 from gradlint.project.grad_states.calls import CallGraph
+from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.questions.destiny import Destiny
 from gradlint.project.questions.evaluations import Evaluations, Misset, is_given_labels, is_made, is_made_and_loaded
 from gradlint.project.questions.never_switched import NeverSwitched
 from gradlint.project.questions.pretrained import is_pretrained
-from gradlint.project.questions.switches import Switches, says_eval
+from gradlint.project.questions.switches import Switches, says_eval, says_eval_by
 from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Value
@@ -66,15 +67,28 @@ class Reasons:
         """A caller puts the module into training mode, and calls; nobody on the way has an ``eval`` in it."""
         if module.parameter in (None, "self") or module.training is not None or says_eval(function):
             return None
-        if self._switches.handed(function, event) or not self._evaluations.evaluates(function, event.at):
+        named = self._evaluations.is_named(function) or self._evaluations.evaluates(function, event.at)
+        if self._switches.handed(function, event) or not named or is_given_labels(event):
             return None
-        if is_given_labels(event):
-            return None
-        for caller, given in self._flows.handed_over(function, module.parameter or ""):
-            if given.training and given.mode_at is not None and not says_eval(caller):
+        for edge in self._calls.callers.get(function, ()):
+            given = self._set_before(function, edge, module.parameter or "")
+            if given is not None and given.mode_at is not None:
                 place = given.mode_at[0].place(given.mode_at[1])
                 return Misset(event, "set", place, self._evaluations.depends(event, given))
         return None
+
+    def _set_before(self, function: FunctionNode, edge: Edge, parameter: str) -> Value | None:
+        """The module that a call hands over, if it is in training mode, and nobody there may have switched that back.
+
+        What the caller says of evaluation mode after the call matters only if the module outlives the caller's run.
+        """
+        flow = self._flows.flow(edge.caller)
+        given = self._flows.argument(flow, edge.at, parameter, function)
+        if not given.training or given.mode_at is None:
+            return None
+        given_by = {dotted(a.expression) for a in flow.calls[edge.at].arguments if a.value is given}
+        own = given.mode_at[0] is edge.caller or not given_by.isdisjoint(edge.caller.facts.local)
+        return None if (says_eval_by(edge.caller, edge.at) if own else says_eval(edge.caller)) else given
 
     def _trained_here(self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny) -> Misset | None:
         """Trained in the same function, which then evaluates it and has no ``eval`` in it."""
