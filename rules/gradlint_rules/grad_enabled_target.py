@@ -319,6 +319,75 @@ class Augmented(nn.Module):
 # shows: siamese.slow.weight.grad is None and augmented.slow.weight.grad is None
 ```
 
+### a teacher in evaluation mode, and a loss of one's own
+```python
+from torch.nn import functional as F
+
+def matched(found, wanted):
+    return F.mse_loss(found, wanted)
+
+def run(student, teacher, optimizer, loader, val_loader):
+    teacher.eval()
+    for images in loader:
+        wanted = teacher(images)  # GL106
+        loss = matched(student(images), wanted.detach())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.no_grad():
+        for images in val_loader:
+            print(student(images).argmax(1))
+
+# run: run(critic, target_critic, optimizer, [state], [])
+# keeps: > 0 bytes
+```
+
+### a network that is called a target, and what the constructor is given
+```python
+import copy
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+class Agent:
+    def __init__(self):
+        self.q = nn.Linear(2, 1)
+        self.target = copy.deepcopy(self.q)
+        self.optimizer = torch.optim.SGD(self.q.parameters(), lr=0.1)
+
+    def learn(self, state, next_state, reward):
+        wanted = reward + 0.99 * self.target(next_state)  # GL106
+        loss = F.mse_loss(self.q(state), wanted)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+class Learner:
+    def __init__(self, net, target_net):
+        self.net, self.target_net = net, target_net
+        self.teacher = copy.deepcopy(net)
+        self.optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+
+    def learn(self, state, next_state, reward):
+        wanted = reward + 0.99 * self.target_net(next_state)  # GL106
+        loss = F.mse_loss(self.net(state), wanted)
+        loss = loss + F.mse_loss(self.net(state), self.teacher(state))  # GL106
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+def main(state, next_state, reward):
+    learner = Learner(nn.Linear(2, 1), nn.Linear(2, 1))
+    learner.learn(state, next_state, reward)
+    return learner
+
+# run: agent = Agent()
+# run: agent.learn(state, next_state, reward)
+# shows: agent.target.weight.grad is not None
+# run: learner = main(state, next_state, reward)
+# shows: learner.target_net.weight.grad is not None and learner.teacher.weight.grad is not None
+```
+
 ### a target network that the caller has made
 ```python
 import torch
@@ -565,6 +634,69 @@ def main(state, next_state, reward):
     learn(q_net, target_q_net, optimizer, state, next_state, reward)
 
 # run: main(state, next_state, reward)
+```
+
+### what the constructor is given, and who has made it trains, or freezes
+```python
+import copy
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+class Learner:
+    def __init__(self, net, target_net, teacher):
+        self.net, self.target_net = net, target_net
+        self.teacher = copy.deepcopy(teacher)
+
+    def learn(self, optimizer, state, next_state):
+        loss = F.mse_loss(self.net(state), self.target_net(next_state)) + self.teacher(state).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+def freeze(part):
+    for parameter in part.parameters():
+        parameter.requires_grad = False
+
+def frozen(state, next_state):
+    net, wanted = nn.Linear(2, 1), nn.Linear(2, 1)
+    learner = Learner(net, wanted, net)
+    freeze(wanted)
+    learner.teacher.requires_grad_(False)
+    learner.learn(torch.optim.SGD(net.parameters(), lr=0.1), state, next_state)
+
+def main(state, next_state):
+    mine, its, old = nn.Linear(2, 1), nn.Linear(2, 1), nn.Linear(2, 1)
+    old.requires_grad_(False)
+    optimizer = torch.optim.SGD([*mine.parameters(), *its.parameters()], lr=0.1)
+    Learner(mine, its, old).learn(optimizer, state, next_state)
+
+# run: main(state, next_state)
+```
+
+### by Lightning's hand
+```python
+import pytorch_lightning as pl
+import torch
+from torch import nn
+
+class Adversarial(pl.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.automatic_optimization = False
+        self.generator, self.discriminator = nn.Linear(2, 2), nn.Linear(2, 1)
+
+    def training_step(self, batch, index):
+        first, second = self.optimizers()
+        self.toggle_optimizer(second)
+        loss = self.discriminator(batch).mean() - self.discriminator(self.generator(batch).detach()).mean()
+        second.zero_grad()
+        self.manual_backward(loss)
+        second.step()
+        self.untoggle_optimizer(second)
+
+    def configure_optimizers(self):
+        return torch.optim.Adam(self.generator.parameters()), torch.optim.Adam(self.discriminator.parameters())
 ```
 
 ### a test that compares

@@ -64,6 +64,19 @@ def test_a_helper_that_a_training_step_calls_stands_in_training_code(build: Buil
         """
         import torch
 
+        def main(model, optimizer, batches, images):
+            for epoch in range(3):
+                for batch in batches:
+                    optimizer.zero_grad()
+                    model(batch).square().mean().backward()
+                    optimizer.step()
+                model.eval()
+                shown = model(images).detach()
+                print(shown.argmax(1))
+        """,
+        """
+        import torch
+
         def evaluate(model, images):
             return model(images).argmax(1).tolist()
 

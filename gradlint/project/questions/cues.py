@@ -1,6 +1,6 @@
 """The single cues that speak for a forward being inference, or against it."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from gradlint.finding import Place
@@ -71,7 +71,8 @@ class Cues:
         else:
             yield Cue(1, "called like this, it leaves out what trains", chosen.place)
         yield from self._data_cues(function)
-        stepping = trains and chosen is None and module.training is not False
+        taught = module.training is not False or _is_in_loop_that_trains(function, event, module)
+        stepping = trains and chosen is None and taught
         yield from self._destiny_cues(function, event, module, destiny, trains=stepping)
         yield from self._loop_cues(function, event)
         yield from self._caller_cues(function, destiny)
@@ -245,9 +246,19 @@ def _is_loop_of_its_own(function: FunctionNode, event: CallEvent, module: Value)
     """Whether a model in evaluation mode runs in a loop that trains nothing: validation, in a function that trains."""
     near = module.training is False and module.mode_at is not None and module.mode_at[0] is function
     loop = scope.innermost_loop(function, event.at) if near else None
-    return loop is not None and not any(
-        call.at in loop and call.method in TRAINING_WORDS for call in function.facts.calls
-    )
+    return loop is not None and not _trains_in(function, loop)
+
+
+def _is_in_loop_that_trains(function: FunctionNode, event: CallEvent, module: Value) -> bool:
+    """Whether the rounds of a loop train and run a model that was in evaluation mode before: a teacher, it may be."""
+    loop = scope.innermost_loop(function, event.at)
+    if loop is None or (module.mode_at is not None and module.mode_at[0] is function and module.mode_at[1] in loop):
+        return False
+    return _trains_in(function, loop)
+
+
+def _trains_in(function: FunctionNode, loop: Collection[int]) -> bool:
+    return any(call.at in loop and call.method in TRAINING_WORDS for call in function.facts.calls)
 
 
 def _is_of_loop(function: FunctionNode, event: CallEvent) -> bool:

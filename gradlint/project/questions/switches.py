@@ -145,7 +145,7 @@ def says_eval(function: FunctionNode) -> bool:
 
 
 def says_eval_by(function: FunctionNode, at: int) -> bool:
-    """Whether a function may have spoken of evaluation mode when it gets to a place: before it, or in a loop with it."""
+    """Whether a function may have spoken of evaluation mode when it gets to a place: above it, or in a loop with it."""
     spoken = [call.at for call in function.facts.calls if call.method == "eval"]
     later = [other for other in spoken if other > at and not scope.share_loop(function, at, other)]
     return says_eval(function) and (not later or later != spoken)

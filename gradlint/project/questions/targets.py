@@ -4,8 +4,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from gradlint.model.code import Call, Expression, dotted
 from gradlint.model.torch_calls import OPTIMIZER_NAME
 from gradlint.project.grad_states.calls import CallGraph
+from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.questions.inference import Inference
@@ -21,9 +23,10 @@ _DEEPEST = 4  # callers of callers
 
 # What is there to be learnt from, and not trained, by its name.
 _TEACHER = re.compile(
-    r"(^|[._])(teachers?(_?(net|network|model))?|target_?(\w+_)?(nets?|networks?|models?|q|qf|critics?|actors?|policy)"
+    r"(^|[._])(teachers?(_?(net|network|model))?|target|target_?(\w+_)?(nets?|networks?|models?|q|qf|critics?|actors?|policy)"
     r"|\w+_(target|teacher))\d?$"
 )
+_TOGGLES = frozenset({"toggle_optimizer", "untoggle_optimizer"})
 _FLAGS = frozenset({"requires_grad", "requires_grad_"})
 _LISTING = re.compile(r"\.(named_)?parameters$|\.requires_grad_$|\.freeze\w*$")
 
@@ -65,7 +68,7 @@ class Targets:
             uses = flow.uses.get(Origin(function, event.at), set())
             cut = sorted(use for use in uses if use.detail in _CUTTING)
             only = all(use.kind == "read" or use.detail == IN_VAIN for use in uses)
-            if not (cut and only) or self._is_frozen(function, module_of(event)):
+            if not (cut and only) or self._is_frozen(function, module_of(event)) or _is_toggled(function, event.at):
                 continue
             if not inside or not (self._listed(event.name) or self._is_flagged_around(function)):
                 yield Detached(event, cut[0])
@@ -87,15 +90,19 @@ class Targets:
             uses = flow.uses.get(Origin(function, event.at), ())
             if not any(use.kind == "trained" and use.detail != IN_VAIN for use in uses):
                 continue
-            if self._is_seen(function, module) and not self._is_frozen(function, module) and not self._listed(name):
+            if not self._is_seen(function, event) or _is_toggled(function, event.at):
+                continue
+            if not self._is_frozen(function, module) and not self._listed(name):
                 yield event
 
-    def _is_seen(self, function: FunctionNode, module: Value) -> bool:
-        """Whether what becomes of a module's flags is in sight."""
-        here = (function, function.module.body)
+    def _is_seen(self, function: FunctionNode, event: CallEvent) -> bool:
+        """Whether what becomes of the flags of the module that is called is in sight."""
+        here, module = (function, function.module.body), module_of(event)
         evaluated = module.training is False and module.mode_at is not None and module.mode_at[0] in here
-        inside = function.owner is not None and self._calls.modules.is_module_class(function.owner)
-        return (evaluated or _is_made(module) or self._is_given_made(function, module)) and not inside
+        if function.owner is not None and self._calls.modules.is_module_class(function.owner):
+            return False
+        given = self._is_given_made(function, module) or self._is_kept_made(function, event.name)
+        return evaluated or _is_made(module) or given
 
     def _is_given_made(self, function: FunctionNode, module: Value) -> bool:
         """Whether a module is handed over, by callers each of which has made it."""
@@ -103,6 +110,32 @@ class Targets:
             return False
         given = [*self._flows.handed_over(function, module.parameter or "")]
         return bool(given) and all(_is_made(value) for _, value in given)
+
+    def _is_kept_made(self, function: FunctionNode, name: str) -> bool:
+        """Whether a constructor keeps what it is given as an attribute, or a copy, and who makes the object made it."""
+        if function.owner is None or not name.startswith("self."):
+            return False
+        kept = self._flows.bindings.attribute(function.owner, name.removesuffix(".forward").removeprefix("self."))
+        if len(kept) != 1 or kept[0][0].facts.name != "__init__":
+            return False
+        constructor, value = kept[0]
+        callers = self._calls.callers.get(constructor, ())
+        return bool(callers) and all(self._is_made_for(edge, constructor, value) for edge in callers)
+
+    def _is_made_for(self, edge: Edge, constructor: FunctionNode, kept: Expression) -> bool:
+        """Whether who makes an object made what its constructor keeps, and neither freezes it nor steps with it."""
+        copied = _copied(kept)
+        flow, parameter = self._flows.flow(edge.caller), dotted(copied or kept)
+        value = self._flows.argument(flow, edge.at, parameter or "", constructor)
+        if not _is_made(value) or value.frozen:
+            return False
+        named = () if copied else [dotted(a.expression) for a in flow.calls[edge.at].arguments if a.value is value]
+        return not any(self._listed(name) or self._is_flagged(flow, name) for name in named if name is not None)
+
+    def _is_flagged(self, flow: Flow, name: str) -> bool:
+        """Whether a function hands a module to another that sets flags."""
+        given = (e for e in flow.calls.values() if any(dotted(a.expression) == name for a in e.arguments))
+        return any(not _FLAGS.isdisjoint(f.facts.words) for e in given for f in self._calls.below(e.targets))
 
     def _listed(self, name: str) -> bool:
         """Whether somebody lists the parameters of a module of this name, or of what holds it, to step or to freeze."""
@@ -134,6 +167,21 @@ class Targets:
             return False
         given = [*self._flows.handed_over(function, module.parameter or "")]
         return any(self._is_frozen(caller, value, depth + 1) for caller, value in given)
+
+
+def _is_toggled(function: FunctionNode, at: int) -> bool:
+    """Whether Lightning has frozen, for the time being, what other optimizers have: ``self.toggle_optimizer(mine)``."""
+    toggles = {call.at: call.method for call in function.facts.calls if call.method in _TOGGLES and call.at < at}
+    return bool(toggles) and toggles[max(toggles)] == "toggle_optimizer"
+
+
+def _copied(kept: Expression) -> Expression | None:
+    """``model``, if ``copy.deepcopy(model)`` is kept."""
+    match kept:
+        case Call(function=called, arguments=(argument,)) if (dotted(called) or "").endswith("deepcopy"):
+            return argument.value
+        case _:
+            return None
 
 
 def _is_made(module: Value) -> bool:
