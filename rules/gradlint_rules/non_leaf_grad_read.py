@@ -295,6 +295,23 @@ def saliency(model, image, label):
 # warns: UserWarning: The .grad attribute of a Tensor that is not a leaf Tensor is being accessed.
 ```
 
+### of an adversarial image that is kept near to the clean one
+```python
+import torch
+import torch.nn.functional as F
+
+def attack(model, x, y, eps=0.03, alpha=0.01):
+    adv = x.clone().detach().requires_grad_(True)
+    for _ in range(2):
+        F.mse_loss(model(adv), y).backward()
+        adv = adv + alpha * adv.grad.sign()  # GL201
+        adv = torch.min(torch.max(adv, x - eps), x + eps)
+    return adv.detach()
+
+# run: attack(model, images, torch.ones(2, 1))
+# raises: AttributeError: 'NoneType' object has no attribute 'sign'
+```
+
 ## Silent
 
 ### the leaf itself
@@ -526,5 +543,27 @@ def slope(a, b):
     return c.grad
 
 # run: print(slope(Scalar(2), Scalar(3)))
+```
+
+### of an adversarial image that is made a leaf in each round, and indices along a dimension that is computed
+```python
+import torch
+import torch.nn.functional as F
+
+def attack(model, x, y, eps=0.03, alpha=0.01):
+    adv = x.clone().detach().requires_grad_(True)
+    for _ in range(2):
+        F.mse_loss(model(adv), y).backward()
+        adv = adv + alpha * adv.grad.sign()
+        adv = torch.min(torch.max(adv, x - eps), x + eps).detach().requires_grad_(True)
+    return adv.detach()
+
+def best(weight, dim, axis):
+    x = torch.ones(2, 2, requires_grad=True) * 2
+    _, first = torch.max(x, dim - axis)
+    _, second = torch.max(x, dim - 1)
+    return first.grad, second.grad
+
+# run: attack(model, images, torch.ones(2, 1)), best(None, 1, 0)
 ```
 """

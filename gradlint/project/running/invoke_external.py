@@ -1,5 +1,8 @@
 """The abstract run over calls of functions outside the project: torch, builtins, other libraries."""
 
+import re
+
+from gradlint.model.code import Constant, Expression, Operation, dotted
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import (
     DISTRIBUTION,
@@ -28,6 +31,7 @@ from gradlint.model.torch_tensors import (
     UNCLEAR_FUNCTIONALS,
     VIEWING,
 )
+from gradlint.model.traverse import within
 from gradlint.project.linking.nodes import External
 from gradlint.project.running import evaluate, tensors
 from gradlint.project.running.invocation import Invocation, last_part
@@ -35,6 +39,7 @@ from gradlint.project.running.invoke_unknown import on_unknown
 from gradlint.project.running.sets import ALONE, together
 from gradlint.project.running.values import ANY, LEAF, NUMBER, PLAIN, UNKNOWN, Loss, Value, plain, without_graph
 
+_DIMENSION = re.compile(r"(^|[._])(n?dims?|axis|axes|index|idx|rank)$", re.I)
 _NUMBERS = frozenset({"builtins.float", "builtins.int", "builtins.bool"})
 _SETTINGS = frozenset("device dtype generator layout pin_memory requires_grad".split())  # of what is made
 _ALGEBRA = frozenset({"torch.linalg", "torch.fft", "torch.special"})
@@ -273,10 +278,22 @@ def _wrapped(it: Invocation, name: str) -> Value:
     return replace(tensors.made("tensor", tensor, it.at, it.run), shadow=it.traces)
 
 
+def _is_bound(given: Expression) -> bool:
+    """``torch.max(image, clean - eps)``: arithmetic with something else than whole numbers is no dimension."""
+    if not isinstance(given, Operation) or given.operator not in ("+", "-") or len(given.operands) != 2:
+        return False
+    if any(isinstance(part, Constant) and isinstance(part.value, int) for part in within(given)):
+        return False
+    return not any(_DIMENSION.search(dotted(part) or "") for part in within(given))
+
+
 def values_and_indices(it: Invocation, owner: Value) -> Value:
     """What ``max(dim)``, ``topk`` and ``sort`` give."""
-    second = it.argument(0 if it.receiver is owner else 1)
-    if second is not None and second.is_tensor and last_part(it.name) in ("max", "min"):
+    index = 0 if it.receiver is owner else 1
+    second = it.argument(index)
+    given = [a.expression for a in it.arguments if a.keyword is None and not a.stars]
+    both = second is not None and (second.is_tensor or (owner.is_tensor and _is_bound(given[index])))
+    if second is not None and both and last_part(it.name) in ("max", "min"):
         return _computed(it, [owner, second])  # ``torch.max(x, y)``
     it.run.flow.used(it.carried, "read", it.at, "indices")
     if not owner.is_tensor:
