@@ -80,6 +80,7 @@ from gradlint.rule import (
     Value,
     dotted,
     rule,
+    scope,
     statements,
     within,
 )
@@ -122,8 +123,11 @@ def _gets_no_grad(project: Project, function: FunctionNode, given: list[Passed])
     """Whether there are tensors among the inputs, and all of them are known to require no grad."""
     if any(argument.stars for argument in given):
         return False
-    tensors = [argument.value for argument in given if not _is_none(argument.value)]
-    return bool(tensors) and all(_is_plain(value) or _is_data(project, function, value) for value in tensors)
+    tensors = [argument for argument in given if not _is_none(argument.value)]
+    return bool(tensors) and all(
+        _is_plain(passed.value) or _is_data(project, function, passed.value) or _is_own_batch(function, passed)
+        for passed in tensors
+    )
 
 
 def _is_data(project: Project, function: FunctionNode, value: Value) -> bool:
@@ -143,11 +147,24 @@ def _handed_over(project: Project, function: FunctionNode, name: str) -> Iterato
         yield edge.caller, passed[0] if passed else _UNSEEN
 
 
+def _is_own_batch(function: FunctionNode, passed: Passed) -> bool:
+    """Whether it comes out of a loader in the function's own loop, and was only moved since."""
+    computed = passed.value.kind != "unknown" or any(origin.at >= 0 for origin in passed.value.origins)
+    if computed or not _is_batch(function, passed):
+        return False
+    name = dotted(_moved(passed.expression))
+    return all(dotted(_moved(value)) == name for assigned, value in scope.assigned(function) if assigned == name)
+
+
+def _moved(given: Expression) -> Expression:
+    while isinstance(given, Call) and isinstance(given.function, Attribute) and given.function.name in _MOVING:
+        given = given.function.value
+    return given
+
+
 def _is_batch(caller: FunctionNode, passed: Passed) -> bool:
     """``for images, labels in loader``: what comes out of a loader requires no grad."""
-    name = passed.expression
-    while isinstance(name, Call) and isinstance(name.function, Attribute) and name.function.name in _MOVING:
-        name = name.function.value
+    name = _moved(passed.expression)
     if passed.value.tensor & PLAIN == 0 or not isinstance(name, Name):
         return False
     loops = (s for s in statements(caller.facts.body) if isinstance(s, For) and _gives_batches(s.iterable))
@@ -257,6 +274,24 @@ def train(loader):
 # shows: net.stem.weight.grad is None and net.head.weight.grad is not None
 ```
 
+### the first block, given batches as they come
+```python
+import torch
+from torch.utils.checkpoint import checkpoint
+
+def train(first, head, data):
+    optimizer = torch.optim.SGD([*first.parameters(), *head.parameters()], 0.1)
+    for x, y in data:
+        x = x.to("cpu")
+        hidden = checkpoint(first, x, use_reentrant=True)  # GL412
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(head(hidden), y).backward()
+        optimizer.step()
+
+# run: train(block, head, [(images, labels)])
+# shows: block.weight.grad is None and head.weight.grad is not None
+```
+
 ## Silent
 
 ### a block in the middle of a model, and inputs that are told to require grad
@@ -337,5 +372,28 @@ def forward(block, x):
 # run: saved = checkpoint(block, 3)
 # run: out = forward(block, images.requires_grad_())
 # shows: out.requires_grad
+```
+
+### batches that are embedded or marked first
+```python
+import torch
+from torch.utils.checkpoint import checkpoint
+
+def train(prepare, first, head, data, loader):
+    for x, y in data:
+        x = prepare(x)
+        hidden = checkpoint(first, x, use_reentrant=True)
+        nn.functional.cross_entropy(head(hidden), y).backward()
+    for z, y in data:
+        z.requires_grad_()
+        hidden = checkpoint(first, z, use_reentrant=True)
+        nn.functional.cross_entropy(head(hidden), y).backward()
+    for images, y in loader:
+        images.requires_grad = True
+        hidden = checkpoint(first, images, use_reentrant=True)
+        nn.functional.cross_entropy(head(hidden), y).backward()
+
+# run: train(nn.Linear(8, 8), block, head, [(images.clone(), labels)], [(images.clone(), labels)])
+# shows: block.weight.grad is not None
 ```
 """
