@@ -4,6 +4,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from gradlint.finding import Applicability, Edit, Finding, Fix, Note, Place, Severity
@@ -108,8 +109,19 @@ class Rule:
 
     @property
     def cases(self) -> str:
-        """The rule file's ``CASES``: more examples in Markdown, for the tests only."""
-        return inspect.cleandoc(getattr(sys.modules[self.module], "CASES", ""))
+        """More examples in Markdown, for the tests only: ``CASES``, or ``NAME.cases.md`` where those are many.
+
+        Raises:
+            RuleError: when there are both.
+        """
+        module = sys.modules[self.module]
+        written: str = getattr(module, "CASES", "")
+        beside = Path(inspect.getfile(module)).with_suffix(".cases.md")
+        if not beside.is_file():
+            return inspect.cleandoc(written)
+        if written:
+            raise RuleError(f"{self.module}: has CASES and {beside.name}, too")
+        return beside.read_text(encoding="utf-8")
 
 
 def rule(

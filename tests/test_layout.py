@@ -37,6 +37,11 @@ def test_each_file_is_one_rule_of_its_name(file: Path) -> None:
     assert public == [file.stem]
 
 
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_rule_can_be_read_without_scrolling_past_its_cases(file: Path) -> None:
+    assert len(file.read_text(encoding="utf-8").splitlines()) <= 600, f"move CASES to {file.stem}.cases.md"
+
+
 def test_codes_and_names_are_unique() -> None:
     assert len({rule.code for rule in RULES}) == len(RULES)
     assert len({rule.name for rule in RULES}) == len(RULES)

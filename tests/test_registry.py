@@ -74,6 +74,21 @@ def test_a_rule_that_another_module_imports_is_one_rule(install: Installer) -> N
     assert [rule.code for rule in load()].count("XY4") == 1
 
 
+def test_cases_may_stand_in_a_file_beside_their_rule(install: Installer) -> None:
+    install.pack("pack_cases", a=RULE.format(code="XY7", name="a"), b=RULE.format(code="XY8", name="b"))
+    (install.folder / "pack_cases" / "a.cases.md").write_text("## Silent\n", encoding="utf-8")
+    cases = {rule.code: rule.cases for rule in load()}
+    assert (cases["XY7"], cases["XY8"]) == ("## Silent\n", "")
+
+
+def test_cases_in_both_places_are_refused(install: Installer) -> None:
+    install.pack("pack_both", a=RULE.format(code="XY9", name="a") + "CASES = '## Silent'\n")
+    (install.folder / "pack_both" / "a.cases.md").write_text("## Silent\n", encoding="utf-8")
+    (rule,) = (rule for rule in load() if rule.code == "XY9")
+    with pytest.raises(RuleError, match=r"pack_both.a: has CASES and a\.cases\.md, too"):
+        rule.cases  # noqa: B018 asking is what is refused
+
+
 def test_two_rules_with_one_code_are_refused(install: Installer) -> None:
     install.pack("pack_four", a=RULE.format(code="XY5", name="a"), b=RULE.format(code="XY5", name="b"))
     with pytest.raises(RuleError, match=r"two rules have the code XY5: pack_four\.a and pack_four\.b"):

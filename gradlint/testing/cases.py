@@ -1,4 +1,4 @@
-"""The examples in a rule's page and in its ``CASES``.
+"""The examples in a rule's page and in its ``CASES``, which may be the file ``NAME.cases.md`` beside it.
 
 Both are Markdown. A fenced block ``python`` is one example; the section it stands in says what it is for:
 
