@@ -44,7 +44,7 @@ _DATA = (
     r"|queue)\w*"
 )
 EVALUATION_DATA = re.compile(
-    r"(^|_|\.)((val|valid|validation|test|testing|eval|evaluation|dev|query|queries|gallery|inference|holdout)"
+    r"(^|_|\.)((val|valid|validation|test|testing|eval|evaluation|dev|query|gallery|inference|holdout)"
     rf"(s|\d*|_\w*|{_DATA})|pred(ict)?_?(loader|dataloader|dl|set|dataset|iter|iterator|batches)\w*)$"
 )
 # Decorators that make a function answer requests.

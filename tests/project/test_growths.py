@@ -42,6 +42,7 @@ def paths(build: Build, text: str) -> list[str]:
         ("kept = []\nfor x in xs:\n    kept.append(model(x))", ["kept"]),
         ("kept = {'a': []}\nfor x in xs:\n    kept['a'].append(model(x))", ["kept"]),
         ("for x in xs:\n    kept = []\n    kept.append(model(x))", []),
+        ("joined = []\nfor x in xs:\n    kept = []\n    kept.append(model(x))\n    joined = joined + kept", []),
         ("kept = []\nfor x in xs:\n    kept += [model(x)]", ["kept"]),
     ],
 )

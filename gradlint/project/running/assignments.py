@@ -172,6 +172,8 @@ def added_to(run: "Run", target: Expression, value: Expression, found: Value, at
         return found
     held = run.env.get(path, UNKNOWN)
     added = _summand(run, path, value)
+    if "container" in (held.kind, added.kind if added is not None else None):
+        return found  # lists are joined, to another one
     if added is not None and found.kind == "tensor":
         added = replace(added, kind="tensor")  # by what it is added to
     own = growth.grown(run, "sum", path, held, added or found, value, at, whole=added is None)
