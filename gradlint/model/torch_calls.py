@@ -115,6 +115,10 @@ PARAMETER_FREE = re.compile(
 )
 # What only holds other modules.
 MODULE_CONTAINERS = re.compile(r"^torch\.nn\.(modules\.container\.)?(Sequential|ModuleList|ModuleDict)$")
+# Methods of modules.
+PARAMETER_LISTS = frozenset({"parameters", "named_parameters"})
+# The flag of parameters, read and set.
+FLAGS = frozenset({"requires_grad", "requires_grad_"})
 NEVER_MODULES = frozenset(
     {
         "builtins",

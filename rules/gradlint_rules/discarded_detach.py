@@ -79,8 +79,7 @@ def discarded_detach(project: Project) -> Iterator[Finding]:
 
 def _dropped(value: Expression) -> tuple[Expression, ...]:
     """What a statement evaluates for nothing: all parts of ``h.detach(), c.detach()``, or of such a list."""
-    listed = isinstance(value, Display) and value.kind in ("tuple", "list")
-    return value.items if isinstance(value, Display) and listed else (value,)
+    return value.items if isinstance(value, Display) and value.kind in ("tuple", "list") else (value,)
 
 
 def _findings(project: Project, function: FunctionNode, value: Expression) -> Iterator[Finding]:

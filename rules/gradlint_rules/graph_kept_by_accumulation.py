@@ -69,8 +69,7 @@ def graph_kept_by_accumulation(project: Project) -> Iterator[Finding]:
 def _finding(function: FunctionNode, kept: Kept) -> Finding:
     what = "the nodes of every iteration's graph" if kept.walked else "the activations of every iteration"
     own = kept.inside is function
-    names = [name for name, _ in kept.growth.names if name != kept.growth.path]
-    added = f" of `{names[0]}`" if own and len(names) == 1 else ""
+    added = f" of `{kept.growth.summands[0][0]}`" if own and len(kept.growth.summands) == 1 else ""
     notes = [] if own else [Note(kept.inside.place(kept.growth.at), f"`{kept.growth.path}` adds it up here")]
     if kept.made_at is not None:
         notes.append(Note(function.place(kept.made_at), "this forward records the graph"))
@@ -85,10 +84,9 @@ def _finding(function: FunctionNode, kept: Kept) -> Finding:
 
 
 def _detached(function: FunctionNode, kept: Kept) -> Fix | None:
-    added = [(name, at) for name, at in kept.growth.names if name != kept.growth.path]
-    if len(added) != 1:
+    if len(kept.growth.summands) != 1:
         return None
-    ((name, at),) = added
+    ((name, at),) = kept.growth.summands
     return Fix("unsafe", f"add `{name}.detach()`", (Edit(function.place(at), "after", ".detach()"),))
 
 

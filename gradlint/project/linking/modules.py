@@ -17,7 +17,7 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.facts import CallFact
-from gradlint.model.torch_calls import MODULE_CONTAINERS, NEVER_MODULES, PARAMETER_FREE, WRAPPED_TENSORS
+from gradlint.model.torch_calls import FLAGS, MODULE_CONTAINERS, NEVER_MODULES, PARAMETER_FREE, WRAPPED_TENSORS
 from gradlint.model.torch_names import LIGHTNING_ROOTS, MODULE_BASES, MODULE_CLASSES
 from gradlint.model.traverse import all_expressions, all_of, statements, within
 from gradlint.project.linking.bindings import Bindings
@@ -37,7 +37,6 @@ _OF_NO_MODULE = frozenset(
 )
 _OPERATOR_NAME = re.compile(r"^[A-Z](_\w+)?$")  # of mathematics: ``self.A(x)``, ``self.A_adjoint(y)``
 _OPERATORS = re.compile(r"^__[ir]?(add|sub|mul|matmul|truediv|floordiv|mod|pow|and|or|xor|neg|invert|concat)__$")
-_FLAGS = frozenset({"requires_grad", "requires_grad_"})
 _DEEPEST = 2  # factories of factories
 
 
@@ -206,7 +205,7 @@ class Modules:
     def sets_flags(self, cls: ClassNode) -> bool:
         """Whether a class, or one it derives from, has to do with flags of its own parameters."""
         family = (a for a in self._linker.ancestors(cls) if isinstance(a, ClassNode))
-        return any(not _FLAGS.isdisjoint(method.facts.words) for a in family for method in a.methods)
+        return any(not FLAGS.isdisjoint(method.facts.words) for a in family for method in a.methods)
 
     def is_trained_parameter(self, cls: ClassNode, name: str) -> bool:
         """Whether an attribute of a module is a parameter wherever it is assigned, and none that is made frozen."""

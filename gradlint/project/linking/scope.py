@@ -30,6 +30,7 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.facts import CallFact
+from gradlint.model.torch_calls import PARAMETER_LISTS
 from gradlint.model.torch_tensors import IN_PLACE
 from gradlint.model.traverse import all_expressions, all_of, expressions, statements, within
 from gradlint.project.linking.nodes import FunctionNode
@@ -315,7 +316,7 @@ def looped_parameters(function: FunctionNode) -> Iterator[str]:
 def lists_parameters(expression: Expression) -> bool:
     """Whether an expression is ``model.parameters()`` or ``model.named_parameters()``."""
     called = expression.function if isinstance(expression, Call) else None
-    return isinstance(called, Attribute) and called.name in ("parameters", "named_parameters")
+    return isinstance(called, Attribute) and called.name in PARAMETER_LISTS
 
 
 def operands(expression: Expression) -> Iterator[str]:
@@ -330,10 +331,16 @@ def operands(expression: Expression) -> Iterator[str]:
 def innermost_loop(function: FunctionNode, at: int) -> frozenset[int] | None:
     """The places in the body of the innermost loop around a place; None if there is no loop around it."""
     found: frozenset[int] | None = None
+    for places in _bodies_around(function, at):
+        found = places
+    return found
+
+
+def _bodies_around(function: FunctionNode, at: int) -> Iterator[frozenset[int]]:
+    """The places in the bodies of the loops around a place, outermost first."""
     for statement in statements(function.facts.body):
         if isinstance(statement, For | While) and at in (places := frozenset(_places(statement.body))):
-            found = places
-    return found
+            yield places
 
 
 def is_carried_over(function: FunctionNode, made: int | None, at: int) -> bool:
@@ -354,8 +361,7 @@ def loops_around(function: FunctionNode, at: int) -> Iterator[For]:
 
 def share_loop(function: FunctionNode, first: int, second: int) -> bool:
     """Whether one loop has both places in it, and the second may come before the first."""
-    loops = (set(_places(s.body)) for s in statements(function.facts.body) if isinstance(s, For | While))
-    return any(first in places and second in places for places in loops)
+    return any(second in places for places in _bodies_around(function, first))
 
 
 def loop_names(function: FunctionNode, at: int) -> frozenset[str]:

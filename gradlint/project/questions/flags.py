@@ -18,7 +18,7 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.spelling import distance
-from gradlint.model.torch_calls import FACTORIES, WRAPPED_TENSORS
+from gradlint.model.torch_calls import FACTORIES, PARAMETER_LISTS, WRAPPED_TENSORS
 from gradlint.model.traverse import all_expressions, all_of, statements
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.modes import Modes
@@ -36,7 +36,6 @@ _TAIL = re.compile(r"(gradients?|grads?|gradd|gard|grda|grd|gad|gra)$")
 _TENSORS: tuple[Kind, ...] = ("tensor", "parameters")
 # What such an object holds are settings of the program's own.
 _SETTINGS = re.compile(r"(args?|opts?|options?|flags|cfg|conf|config\w*|h?params|settings|kwargs)$", re.I)
-_LISTING = frozenset({"parameters", "named_parameters"})
 _METHODS = frozenset({"new_tensor", "new_zeros", "new_ones", "new_full", "new_empty", _METHOD})
 _TAKING = FACTORIES | WRAPPED_TENSORS
 
@@ -269,4 +268,4 @@ def _text(expression: Expression) -> str:
 def _is_about_torch(function: FunctionNode) -> bool:
     """Whether a function's file imports torch, or the function goes through parameters of what it is handed."""
     imported = any(found.module.partition(".")[0] == "torch" for found in function.module.body.facts.imports)
-    return imported or not _LISTING.isdisjoint(call.method for call in function.facts.calls)
+    return imported or not PARAMETER_LISTS.isdisjoint(call.method for call in function.facts.calls)

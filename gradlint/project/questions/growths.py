@@ -86,7 +86,7 @@ class Growths:
             return
         flow = self._flows.flow(function)
         for growth in flow.growths.values():
-            found = self._judged(flow, growth.at, growth.added, {n for n, _ in growth.names if n != growth.path})
+            found = self._judged(flow, growth.at, growth.added, {name for name, _ in growth.summands})
             if found is not None and not self._wanted(function, growth, walked=found[0]):
                 yield Kept(growth.at, growth, function, *found)
         for event in flow.calls.values():

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gradlint.model.code import Call, Expression, dotted
-from gradlint.model.torch_calls import OPTIMIZER_NAME
+from gradlint.model.torch_calls import FLAGS, OPTIMIZER_NAME
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.effects import GRAD
@@ -27,7 +27,6 @@ _TEACHER = re.compile(
     r"|\w+_(target|teacher))\d?$"
 )
 _TOGGLES = frozenset({"toggle_optimizer", "untoggle_optimizer"})
-_FLAGS = frozenset({"requires_grad", "requires_grad_"})
 _LISTING = re.compile(r"\.(named_)?parameters$|\.requires_grad_$|\.freeze\w*$")
 
 
@@ -135,7 +134,7 @@ class Targets:
     def _is_flagged(self, flow: Flow, name: str) -> bool:
         """Whether a function hands a module to another that sets flags."""
         given = (e for e in flow.calls.values() if any(dotted(a.expression) == name for a in e.arguments))
-        return any(not _FLAGS.isdisjoint(f.facts.words) for e in given for f in self._calls.below(e.targets))
+        return any(not FLAGS.isdisjoint(f.facts.words) for e in given for f in self._calls.below(e.targets))
 
     def _listed(self, name: str) -> bool:
         """Whether somebody lists the parameters of a module of this name, or of what holds it, to step or to freeze."""
@@ -154,7 +153,7 @@ class Targets:
         level = {forward.owner.method("__init__")} if forward.owner is not None else set()
         for _ in range(_DEEPEST):
             makers = {edge.caller for each in level if each is not None for edge in self._calls.callers.get(each, ())}
-            if any(not _FLAGS.isdisjoint(maker.facts.words) and _lists(maker) for maker in makers):
+            if any(not FLAGS.isdisjoint(maker.facts.words) and _lists(maker) for maker in makers):
                 return True
             level = {maker for maker in makers if maker.facts.name == "__init__"}
         return False
@@ -191,7 +190,7 @@ def _is_made(module: Value) -> bool:
 def _is_more_than_copied(function: FunctionNode, called: str) -> bool:
     """Whether parameters are listed for more than to copy others into them: to step with, or to freeze."""
     words = function.facts.words
-    return not called.endswith("parameters") or not _FLAGS.isdisjoint(words) or any(map(OPTIMIZER_NAME.search, words))
+    return not called.endswith("parameters") or not FLAGS.isdisjoint(words) or any(map(OPTIMIZER_NAME.search, words))
 
 
 def _lists(function: FunctionNode) -> bool:

@@ -36,6 +36,11 @@ class Growth:
     names: tuple[tuple[str, int], ...]
     outlives: bool
 
+    @property
+    def summands(self) -> list[tuple[str, int]]:
+        """The names of what is added, the sum's own left out: ``total = total + loss``."""
+        return [(name, at) for name, at in self.names if name != self.path]
+
 
 def grown(
     run: "Memory",

@@ -2,8 +2,6 @@
 
 from gradlint.model.code import Attribute, Block, Call, Evaluate, Expression, For, If, Name, dotted
 
-_LISTING = frozenset({"values"})
-
 
 def ends_in_evaluation_mode(statement: If) -> bool:
     """``if model.training: model.eval()``: whichever way it goes, the model is in evaluation mode afterwards."""
@@ -27,7 +25,7 @@ def evaluated_items(statement: For) -> tuple[str, int] | None:
 def _holder(iterable: Expression) -> str | None:
     """What a loop goes through, or takes the values of."""
     match iterable:
-        case Call(function=Attribute(value=owner, name=name), arguments=()) if name in _LISTING:
+        case Call(function=Attribute(value=owner, name="values"), arguments=()):
             return dotted(owner)
         case _:
             return dotted(iterable)
