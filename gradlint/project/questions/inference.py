@@ -29,7 +29,6 @@ from gradlint.project.questions.handed import Handed
 from gradlint.project.running.conditions import Passed
 from gradlint.project.running.flow import CallEvent, Flow
 from gradlint.project.running.flows import Flows
-from gradlint.project.running.handing_back import runs_module
 from gradlint.project.running.values import Origin, Value
 
 _LONGEST_WAY_UP = 4  # callers of callers
@@ -190,8 +189,6 @@ class Inference:
             return None
         if self._is_smoke_test(function, module, destiny) or self._handed.gives_no_graph(function, event):
             return None
-        if event.targets and all(self._is_guarded_as_called(function, event, target) for target in event.targets):
-            return None
         if event.targets and all(map(self._handed.runs_no_module, event.targets)):
             return None
         cues = tuple(self._cues.of(function, event, module, destiny, chosen))
@@ -200,14 +197,6 @@ class Inference:
         caller = self._unguarded_caller(function)
         in_training = chosen is None and self._is_in_training(function, event, module, caller)
         return Forward(function, event, cues, destiny, caller, in_training=in_training)
-
-    def _is_guarded_as_called(self, function: FunctionNode, event: CallEvent, target: FunctionNode) -> bool:
-        """Whether the flags that a call passes, or leaves as they are, lead to what the callee runs under a guard."""
-        if all(states & GRAD for states in self._calls.all_own_states(target)):
-            return False
-        known = self._passed.constants(function, event.at, target)
-        flags: dict[str, object] = {name: value for name, value in known.items() if isinstance(value, bool | str)}
-        return bool(flags) and not runs_module(self._calls, self._flows.given(target, flags))
 
     def _is_in_training(self, function: FunctionNode, event: CallEvent, module: Value, caller: Edge | None) -> bool:
         """Whether code that trains runs it, the function itself or its caller, and nothing says that it evaluates."""

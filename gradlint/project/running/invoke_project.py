@@ -6,10 +6,12 @@ from gradlint.model.code import For, Name, dotted
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import BACKWARD_METHODS
 from gradlint.model.traverse import statements
+from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking.backwards import walked_parameter
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.linking.scope import decorated_by
 from gradlint.project.running import tensors
+from gradlint.project.running.conditions import fixed
 from gradlint.project.running.flow import MOST_TARGETS, CallEvent, Flow, SideEffects, matched, passes_object
 from gradlint.project.running.handing_back import runs_module
 from gradlint.project.running.invocation import Invocation
@@ -71,7 +73,25 @@ def hands_back(it: Invocation, target: FunctionNode, module: Value | None) -> bo
     evaluating = module is not None and module.training is False
     if evaluating and "training" in target.facts.words and flows.calls.modules.is_forward(target):
         return runs_module(flows.calls, flows.given(target, {"self.training": False}))
-    return flows.hands_back(target)
+    flags = _choosing_guard(it, target)
+    return runs_module(flows.calls, flows.given(target, flags)) if flags else flows.hands_back(target)
+
+
+def _choosing_guard(it: Invocation, callee: FunctionNode) -> dict[str, object]:
+    """The flags that a call passes, or leaves as they are, to what records a graph on one of its ways alone."""
+    states = it.run.flows.calls.all_own_states(callee)
+    if GRAD not in states or states == {GRAD} or any(argument.stars for argument in it.arguments):
+        return {}
+    if it.run.flows.is_running(callee):
+        return {}
+    passed = matched(it.arguments, callee, bound=passes_object(_event(it), callee))
+    known = fixed(callee, passed, it.run.flows.bindings)
+    return {name: value for name, value in known.items() if isinstance(value, bool | str)}
+
+
+def _event(it: Invocation) -> CallEvent:
+    """The call, as far as it is known while what it gives is not."""
+    return CallEvent(it.at, it.name, it.receiver, it.callee, it.arguments, (), UNKNOWN, False, False)
 
 
 def _is_transparent(callee: FunctionNode) -> bool:
@@ -94,7 +114,7 @@ def _summary(it: Invocation, callee: FunctionNode) -> Value:
     it.run.flow.derives = it.run.flow.derives or flow.derives
     if flow.gradient_at is not None:
         it.run.flow.used(it.given, "trained", it.at, callee.facts.name)
-    event = CallEvent(it.at, it.name, it.receiver, it.callee, it.arguments, (), UNKNOWN, False, False)
+    event = _event(it)
     passed = matched(it.arguments, callee, bound=passes_object(event, callee))
     running = it.run.flows.is_running(callee)
     # An object made from a graph (a distribution, a batch) may give it back from any of its methods.
@@ -126,7 +146,8 @@ def _summary(it: Invocation, callee: FunctionNode) -> Value:
     _change_self(it, flow)
     if any(argument.stars for argument in it.arguments) or (running and callee is not it.run.function):
         into |= it.given
-    return _returned(it, flow, passed, into)
+    flags = _choosing_guard(it, callee)
+    return _returned(it, it.run.flows.given(callee, flags) if flags else flow, passed, into)
 
 
 def _train_in_closure(it: Invocation, flow: Flow, passed: dict[str, Value]) -> None:
