@@ -15,7 +15,7 @@ from gradlint.model.torch_names import (
 )
 from gradlint.model.traverse import all_of
 from gradlint.project.linking.bindings import Bindings
-from gradlint.project.linking.callables import Callables
+from gradlint.project.linking.callables import EVERYBODYS, Callables
 from gradlint.project.linking.callbacks import Callbacks
 from gradlint.project.linking.choices import chosen_by_key
 from gradlint.project.linking.instances import Instances
@@ -102,10 +102,12 @@ class Edges:
         return {**possible, **certain}
 
     def _find_words_of_training(self) -> dict[str, bool]:
-        """All words of functions that call ``backward``."""
-        functions = (function for module in self._linker.modules for function in module.functions)
-        training = (f.facts.words for f in functions if not BACKWARD_METHODS.isdisjoint(f.facts.words))
-        return dict.fromkeys(frozenset().union(*training), True)
+        """All words of functions that call ``backward``, each with whether it is called on something computed there."""
+        functions = (function.facts for module in self._linker.modules for function in module.functions)
+        training = [facts for facts in functions if not BACKWARD_METHODS.isdisjoint(facts.words)]
+        called = (c.method for facts in training for c in facts.calls if c.method and not c.callee)
+        words = dict.fromkeys(frozenset[str]().union(*(facts.words for facts in training)), False)
+        return words | dict.fromkeys(set(called) - EVERYBODYS, True)
 
     def _find_possible_callers(self) -> dict[FunctionNode, list[FunctionNode]]:
         """The functions that call a method of that name on something unknown."""
@@ -120,8 +122,10 @@ class Edges:
         callers = self._possible_callers.get(function, ())
         if any(not BACKWARD_METHODS.isdisjoint(caller.facts.words) for caller in callers):
             return True
-        # ``state["model"].loss(...)``: a call of something computed has no name of its own.
-        return function.owner is not None and returns_loss(function) and function.facts.name in self._words_of_training
+        if function.owner is None or (computed := self._words_of_training.get(function.facts.name, None)) is None:
+            return False
+        # ``state["model"].loss(...)``, ``self.parts[-1].rate(...)``: what is computed has no name to call it by.
+        return computed or returns_loss(function)
 
     def _find_callees(self) -> dict[FunctionNode, dict[int, list[FunctionNode]]]:
         found: dict[FunctionNode, dict[int, list[FunctionNode]]] = defaultdict(lambda: defaultdict(list))
