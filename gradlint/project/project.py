@@ -13,11 +13,11 @@ from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.files import Numbering
 from gradlint.project.linking.frameworks import Frameworks
 from gradlint.project.linking.imports import Imports
-from gradlint.project.linking.layers import Layers
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import External, FunctionNode, ModuleNode
 from gradlint.project.questions.buffers import Buffers
 from gradlint.project.questions.consumers import Consumers
+from gradlint.project.questions.defaults import Defaults
 from gradlint.project.questions.destiny import Destinies
 from gradlint.project.questions.evidence import Evidence
 from gradlint.project.questions.flags import Flags
@@ -28,6 +28,7 @@ from gradlint.project.questions.guarded_training import GuardedTraining
 from gradlint.project.questions.inference import Inference
 from gradlint.project.questions.inference_modes import InferenceModes
 from gradlint.project.questions.inference_tensors import InferenceTensors
+from gradlint.project.questions.layers import Layers
 from gradlint.project.questions.optimizers import Optimizers
 from gradlint.project.questions.order import Order
 from gradlint.project.questions.prospects import Prospects
@@ -62,7 +63,8 @@ class Project:
     walked twice, ``buffers`` what is written into them, ``targets`` what is detached in the end, ``flags`` how
     ``requires_grad`` is misspelt, ``prospects`` and ``forwards`` which functions may run a module at all, ``inference``
     what speaks for a call being inference, ``inference_modes`` who is near one, ``inference_tensors`` where those are
-    misused, ``layers`` which modules depend on their mode, ``training_mode`` where they are evaluated in the wrong one.
+    misused, ``defaults`` which parameters nobody passes, ``layers`` which modules depend on their mode,
+    ``training_mode`` where they are evaluated in the wrong one.
     """
 
     def __init__(
@@ -105,7 +107,8 @@ class Project:
         self.inference_modes = InferenceModes(self.linker, self.modes, self.calls)
         self.inference_tensors = InferenceTensors(self.calls, self.flows, self.inference_modes)
         self.targets = Targets(self.calls, self.flows, self.inference)
-        self.layers = Layers(self.linker)
+        self.defaults = Defaults(self.linker.dependencies, self.calls, self.bindings)
+        self.layers = Layers(self.linker, self.bindings, self.defaults)
         self.training_mode = TrainingMode(self.calls, self.flows, self.destinies, self.inference, self.layers, imports)
 
     def about(self, modules: Sequence[ModuleNode]) -> "Project":

@@ -200,7 +200,7 @@ def _volatile(project: Project, function: FunctionNode) -> Iterator[Finding]:
     if "Variable" in function.facts.words | function.module.body.facts.words:
         for call in scope.evaluated(function):
             if isinstance(call, Call) and project.modes.full_name(function, call.function) in _VARIABLES:
-                for at in _volatile_arguments(call):
+                for at in _volatile_arguments(project, function, call):
                     yield _without_effect(function, at, recorded=_is_recorded(project, function, call.at))
 
 
@@ -212,11 +212,18 @@ def _is_variable(project: Project, function: FunctionNode, path: str) -> bool:
     )
 
 
-def _volatile_arguments(call: Call) -> Iterator[int]:
+def _volatile_arguments(project: Project, function: FunctionNode, call: Call) -> Iterator[int]:
     for argument in call.arguments:
-        is_off = isinstance(argument.value, Constant) and argument.value.value is False
-        if argument.keyword == "volatile" and not is_off:
+        if argument.keyword == "volatile" and not _is_off(project, function, argument.value):
             yield argument.value.at if argument.keyword_at is None else argument.keyword_at
+
+
+def _is_off(project: Project, function: FunctionNode, value: Expression) -> bool:
+    """``False``, or a parameter that is so by default and that nobody passes anything else for."""
+    if isinstance(value, Constant):
+        return value.value is False
+    name = dotted(value)
+    return name is not None and project.defaults.stays(function, name, False)
 
 
 def _is_recorded(project: Project, function: FunctionNode, at: int) -> bool:
@@ -359,6 +366,20 @@ def b(x):
 # warns: UserWarning: volatile was removed and now has no effect.
 ```
 
+### volatile where a caller says so
+```python
+from torch.autograd import Variable
+
+def wrap(x, volatile=False):
+    return Variable(x, volatile=volatile)  # GL320
+
+def evaluate(x):
+    return wrap(x, volatile=True)
+
+# run: evaluate(images)
+# warns: UserWarning: volatile was removed and now has no effect.
+```
+
 ### volatile set as an attribute
 ```python
 from torch.autograd import Variable
@@ -443,6 +464,29 @@ except AttributeError:
 with quiet():
     out = torch.ones(1, requires_grad=True) * 2
 # shows: not out.requires_grad
+```
+
+### volatile if somebody says so, which nobody does
+```python
+from torch.autograd import Variable
+
+def wrap(x, volatile=False):
+    return Variable(x, volatile=volatile)
+
+class Loader:
+    def __init__(self, batches, evaluation=False):
+        self.batches, self.evaluation = batches, evaluation
+
+    def __iter__(self):
+        for batch in self.batches:
+            yield Variable(batch, volatile=self.evaluation)
+
+def library(x, volatile=False):
+    return Variable(x, volatile=volatile)
+
+wrap(images)
+wrap(images, volatile=False)
+list(Loader([images]))
 ```
 
 ### volatile of something else

@@ -72,3 +72,47 @@ def test_other_files_and_libraries_are_looked_into(build: Build) -> None:
     assert project.layers.depend_on_mode(External("timm.create_model"))
     assert project.layers.depend_on_mode(External("torch.nn.Linear")) is False
     assert project.layers.depend_on_mode(None) is None
+
+
+SWITCHED = (
+    "class Net(nn.Module):\n"
+    "    def __init__(self, width, norm=False, dropout=0.0):\n"
+    "        super().__init__()\n"
+    "        self.first = nn.Linear(2, width)\n"
+    "        if norm:\n"
+    "            self.norm = nn.BatchNorm1d(width)\n"
+    "        self.dropout = nn.Dropout(dropout) if dropout > 0 else None\n"
+    "        self.idle = nn.Dropout(dropout)\n"
+    "    def forward(self, x):\n"
+    "        x = self.first(x)\n"
+    "        return x if self.dropout is None else self.dropout(x)\n"
+)
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        "net = Net(8)",
+        "net = Net(8, False, dropout=0.0)",
+        "def make(dropout=0.0):\n    return Net(8, dropout=dropout)\nnet = make()",
+        "class Wide(Net):\n    def __init__(self):\n        super().__init__(64)\nnet = Wide()",
+    ],
+)
+def test_layers_that_only_a_flag_adds_which_nobody_passes(build: Build, calls: str) -> None:
+    assert depends(build, SWITCHED + calls) is False
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        "net = Net(8, norm=True)",
+        "net = Net(8)\nother = Net(8, True)",
+        "net = Net(8, dropout=0.1)",
+        "net = Net(8, **options)",
+        "def make(dropout=0.0):\n    return Net(8, dropout=dropout)\nnet = make(0.5)",
+        "class Wide(Net):\n    def __init__(self, norm):\n        Net.__init__(self, 64, norm)\nnet = Wide(True)",
+        "",
+    ],
+)
+def test_layers_that_a_flag_adds_which_somebody_passes(build: Build, calls: str) -> None:
+    assert depends(build, SWITCHED + calls)

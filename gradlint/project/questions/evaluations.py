@@ -9,9 +9,9 @@ from gradlint.model.inference_names import EVALUATION_DATA
 from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.model.torch_tensors import LABELS
 from gradlint.project.linking import scope
-from gradlint.project.linking.layers import Layers
 from gradlint.project.linking.nodes import External, FunctionNode
 from gradlint.project.questions.inference import Inference
+from gradlint.project.questions.layers import Layers
 from gradlint.project.questions.switches import Switches
 from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.values import Value

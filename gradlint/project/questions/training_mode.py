@@ -7,12 +7,12 @@ from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import INFERENCE, NO_GRAD
 from gradlint.project.linking.bindings import owner_class
 from gradlint.project.linking.imports import Imports
-from gradlint.project.linking.layers import Layers
 from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.questions.destiny import Destinies
 from gradlint.project.questions.evaluations import Evaluations, Misset
 from gradlint.project.questions.inference import Inference
+from gradlint.project.questions.layers import Layers
 from gradlint.project.questions.never_switched import NeverSwitched
 from gradlint.project.questions.pretrained import imports_models
 from gradlint.project.questions.reaching import Reaching

@@ -1,9 +1,22 @@
 """Which way a branch goes when some names are known: ``run_epoch(loader, train=False)``."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from operator import ge, gt, le, lt
 from typing import Any
 
-from gradlint.model.code import Attribute, Constant, Display, Expression, Name, Operation, dotted
+from gradlint.model.code import (
+    Attribute,
+    Block,
+    Conditional,
+    Constant,
+    Display,
+    Expression,
+    If,
+    Name,
+    Operation,
+    dotted,
+)
+from gradlint.model.traverse import blocks, expressions, parts
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.flow import is_bound, matched
@@ -19,6 +32,7 @@ _COMPARED: dict[str, Callable[[Any, Any], bool]] = {
     "is": lambda left, right: left is right,
     "is not": lambda left, right: left is not right,
 }
+_ORDERED: dict[str, Callable[[float, float], bool]] = {"<": lt, "<=": le, ">": gt, ">=": ge}
 
 
 def decided(test: Expression, known: Known) -> bool | None:
@@ -41,8 +55,36 @@ def decided(test: Expression, known: Known) -> bool | None:
         case Operation(operator=operator, operands=(left, right)) if operator in _COMPARED:
             one, other = _value(left, known), _value(right, known)
             return None if _NOTHING in (one, other) else _COMPARED[operator](one, other)
+        case Operation(operator=operator, operands=(left, right)) if operator in _ORDERED:
+            one, other = _value(left, known), _value(right, known)
+            if not isinstance(one, int | float) or not isinstance(other, int | float):
+                return None
+            return _ORDERED[operator](one, other)
         case _:
             return None
+
+
+def reached(block: Block, known: Known) -> Iterator[Expression]:
+    """The expressions of a block, at any depth, less those in branches that are not taken."""
+    for statement in block:
+        holds = decided(statement.test, known) if isinstance(statement, If) else None
+        if isinstance(statement, If) and holds is not None:
+            yield from reached(statement.then if holds else statement.otherwise, known)
+            continue
+        for expression in expressions(statement):
+            yield from _reached_in(expression, known)
+        for inner in blocks(statement):
+            yield from reached(inner, known)
+
+
+def _reached_in(expression: Expression, known: Known) -> Iterator[Expression]:
+    holds = decided(expression.test, known) if isinstance(expression, Conditional) else None
+    if isinstance(expression, Conditional) and holds is not None:
+        yield from _reached_in(expression.then if holds else expression.otherwise, known)
+        return
+    yield expression
+    for part in parts(expression):
+        yield from _reached_in(part, known)
 
 
 def _and(parts: Iterable[bool | None]) -> bool | None:
@@ -56,7 +98,7 @@ def _value(expression: Expression, known: Known) -> object:
             return known.get(name, _NOTHING)
         case Attribute():
             return known.get(dotted(expression) or "", _NOTHING)
-        case Constant(value=value) if isinstance(value, _PLAIN):
+        case Constant(value=value) if isinstance(value, (*_PLAIN, float)):
             return value
         case _:
             return _NOTHING

@@ -2,13 +2,17 @@
 
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
+from gradlint.model.code import Attribute, Call, Constant, Expression, Name, dotted
 from gradlint.model.torch_calls import NEVER_MODULES
 from gradlint.model.torch_names import MODULE_BASES
+from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, Target
+from gradlint.project.questions.defaults import Defaults
+from gradlint.project.running.conditions import reached
 
 # Layers and functions that look at the training flag, and asking for it directly.
 _LAYER = re.compile(
@@ -23,8 +27,10 @@ _DEEPEST = 6
 class Layers:
     """Looks into classes of the project, and into what they are made of; remembers its answers."""
 
-    def __init__(self, linker: Linker) -> None:
+    def __init__(self, linker: Linker, bindings: Bindings, defaults: Defaults) -> None:
         self._linker = linker
+        self._bindings = bindings
+        self._defaults = defaults
         self._found: Memo[tuple[ClassNode | FunctionNode, int], bool | None] = Memo(
             linker.dependencies, lambda key: self._made_of(*key), None
         )
@@ -57,9 +63,31 @@ class Layers:
         return _any([*outside, *inside])
 
     def _uses(self, function: FunctionNode, depth: int) -> bool | None:
+        left: Mapping[str, object] = {}
         if any(map(_LAYER.match, function.facts.words)):
-            return True
-        return _any(self._called(function, call.callee, depth) for call in function.facts.calls if call.callee)
+            left = self._defaults.left(function)
+            if any(map(_LAYER.match, self._words(function, left))):
+                return True
+        called = _called_then(function, left) if left else (call.callee for call in function.facts.calls)
+        return _any(self._called(function, callee, depth) for callee in called if callee)
+
+    def _words(self, function: FunctionNode, left: Mapping[str, object]) -> Iterator[str]:
+        """What a function speaks of where the parameters that nobody passes are left as they are."""
+        for part in _reached(function, left):
+            match part:
+                case Attribute(value=Name(id="self"), name=name) if self._is_left(function, name):
+                    pass
+                case Attribute(name=name):
+                    yield name
+                case Name(id=name) if name not in left:
+                    yield name
+                case _:
+                    pass
+
+    def _is_left(self, method: FunctionNode, attribute: str) -> bool:
+        """Whether parameters that nobody passes may decide on an attribute: those who make it tell."""
+        made = self._bindings.attribute(method.owner, attribute) if method.owner is not None else []
+        return bool(made) and all(self._defaults.left(maker) for maker, _ in made)
 
     def _called(self, function: FunctionNode, name: str, depth: int) -> bool | None:
         """What is made by a call; a call of a method makes nothing, one of an unknown class perhaps."""
@@ -76,6 +104,29 @@ def _external(name: str) -> bool | None:
     if name in MODULE_BASES or root in NEVER_MODULES or root in sys.stdlib_module_names:
         return False
     return False if root == "torch" and not name.startswith("torch.hub.") else None
+
+
+def _reached(function: FunctionNode, left: Mapping[str, object]) -> Iterator[Expression]:
+    """The expressions of a function that are reached then, less the layers that drop nothing."""
+    idle = set[int]()
+    for part in reached(function.facts.body, left):
+        if isinstance(part, Call) and _drops_nothing(part, left):
+            idle |= {part.at, part.function.at}
+        if part.at not in idle:
+            yield part
+
+
+def _drops_nothing(call: Call, left: Mapping[str, object]) -> bool:
+    """``nn.Dropout(rate)`` where the rate is 0 and stays so."""
+    given = [argument.value for argument in call.arguments if argument.keyword in (None, "p")]
+    rate = given[0] if given else None
+    known = rate.value if isinstance(rate, Constant) else left.get(rate.id) if isinstance(rate, Name) else None
+    return known == 0 and "ropout" in (dotted(call.function) or "").rpartition(".")[2]
+
+
+def _called_then(function: FunctionNode, left: Mapping[str, object]) -> Iterator[str]:
+    """The names of what a function calls then."""
+    return (dotted(part.function) or "" for part in _reached(function, left) if isinstance(part, Call))
 
 
 def _any(answers: Iterable[bool | None]) -> bool | None:
