@@ -1,5 +1,6 @@
-"""Rules small enough to test everything around rules with them."""
+"""Rules small enough to test everything around rules with them, and signals as a terminal leaves them."""
 
+import signal
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -7,6 +8,16 @@ import pytest
 from gradlint.finding import Applicability, Edit, Finding, Fix, Note, Severity
 from gradlint.project import Project
 from gradlint.rule import Rule
+
+
+def pytest_configure() -> None:
+    """Let the programs that tests start be ended by signals, also where a shell had us ignore some.
+
+    It does so in the background and under ``nohup``, and children inherit what is ignored.
+    """
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
 def flags(
