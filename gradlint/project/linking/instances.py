@@ -52,7 +52,7 @@ class Instances:
         return named if isinstance(named, External) else None
 
     def _annotated(self, function: FunctionNode, name: str) -> Target | None:
-        scope: FunctionNode | None = function
+        scope = None if "." in name else function  # only parameters are asked for
         while scope is not None:
             for parameter in scope.facts.parameters:
                 if parameter.name == name and parameter.annotation is not None:

@@ -89,9 +89,11 @@ def counters(function: FunctionNode) -> frozenset[str]:
 
 def adds_to(target: Expression, value: Expression) -> Expression | None:
     """What ``total = total + loss`` adds to its target; None for other assignments."""
-    path = dotted(target)
     outcomes = (value.then, value.otherwise) if isinstance(value, Conditional) else (value,)
     sums = [each for each in outcomes if isinstance(each, Operation) and each.operator in _ARITHMETIC]
+    if not sums:
+        return None
+    path = dotted(target)
     return value if any(name == path for each in sums for name, _ in _names(each)) else None
 
 
