@@ -405,6 +405,37 @@ def test_a_conditional_manager_is_chosen_at_run_time(modes: Modes) -> None:
     assert modes("from tools import guard\nwith guard(x):\n    here()\n", tools=tools) == names(UNSURE)
 
 
+METHODS = {
+    "one that returns a guard": ("def hush(self):\n        return torch.no_grad()", "self.hush()", NO_GRAD),
+    "a static one": ("@staticmethod\n    def hush():\n        return torch.no_grad()", "self.hush()", NO_GRAD),
+    "one that chooses": ("def hush(self, on):\n        return torch.set_grad_enabled(on)", "self.hush(x)", UNSURE),
+    "a manager": (
+        "@contextmanager\n    def hush(self):\n        with torch.no_grad():\n            yield",
+        "self.hush()",
+        NO_GRAD,
+    ),
+    "a property": ("@property\n    def hush(self):\n        return torch.inference_mode()", "self.hush", INFERENCE),
+    "one that returns something else": ("def hush(self):\n        return open(x)", "self.hush()", GRAD),
+    "a method that is not called": ("def hush(self):\n        return torch.no_grad()", "self.hush", GRAD),
+    "that of a base": ("", "self.inherited()", NO_GRAD),
+}
+
+
+@pytest.mark.parametrize(("method", "entered", "states"), METHODS.values(), ids=METHODS)
+def test_a_method_guards_what_its_object_does_within(modes: Modes, method: str, entered: str, states: int) -> None:
+    head = "import torch\nfrom contextlib import contextmanager\n"
+    base = "class Base:\n    def inherited(self):\n        return torch.no_grad()\n"
+    body = f"    def run(self, x):\n        with {entered}:\n            here()\n"
+    assert modes(f"{head}{base}class A(Base):\n    {method}\n{body}") == names(states)
+
+
+def test_a_method_that_a_subclass_replaces_guards_perhaps(modes: Modes) -> None:
+    base = "import torch\nclass A:\n    def hush(self):\n        return open(x)\n"
+    base += "    def run(self):\n        with self.hush():\n            here()\n"
+    assert modes(base) == names(GRAD)
+    assert modes(f"{base}class B(A):\n    def hush(self):\n        return torch.no_grad()\n") == names(UNSURE)
+
+
 def test_configured_names_guard() -> None:
     text = "import far\nwith far.hush():\n    here()\n"
     project = Project([extract(Source("main.py", text))], Names(guards=frozenset({"far.hush"})))

@@ -38,7 +38,8 @@ from gradlint.project.grad_states.effects import (
     Effect,
     either,
 )
-from gradlint.project.linking.bindings import Bindings
+from gradlint.project.linking.bindings import Bindings, owner_class
+from gradlint.project.linking.callables import is_property
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.linking.returns import returned
@@ -120,11 +121,25 @@ class Guards:
             case External(name=full) if full in GRAD_MODES:
                 return self.mode(GRAD_MODES[full], call, scope)
             case FunctionNode():
-                return self.circles.once(("function", target), lambda: self._context_function(target))
+                return self._made_by(target)
             case ClassNode():
                 return self.of_class(target, call, scope)
+            case None if methods := self._own_methods(name, scope):
+                return either(self._made_by(method) for method in methods)
             case _:
                 return self.circles.once(("call", call.at, scope, name), lambda: self._through_alias(name, call, scope))
+
+    def _made_by(self, function: FunctionNode) -> Effect | None:
+        return self.circles.once(("function", function), lambda: self._context_function(function))
+
+    def _own_methods(self, name: str, scope: FunctionNode) -> list[FunctionNode]:
+        """What ``self.quietly`` may be: the method of the class, and those that subclasses put in its place."""
+        owner, _, method = name.rpartition(".")
+        cls = owner_class(scope) if owner == "self" else None
+        if cls is None:
+            return []
+        found = (self._linker.find_method(each, method) for each in (cls, *self._linker.subclasses.get(cls, ())))
+        return list(dict.fromkeys(each for each in found if each is not None))
 
     def _through_alias(self, name: str, call: Call, scope: FunctionNode) -> Effect | None:
         """``guard = torch.no_grad if fast else torch.enable_grad; with guard(): ...``."""
@@ -181,6 +196,8 @@ class Guards:
         found = [self.within(value, where) for where, value in self._bindings.values(scope, name)]
         if found:
             return either(found)
+        if properties := [each for each in self._own_methods(name, scope) if is_property(each)]:
+            return either(map(self._made_by, properties))
         last = name.rpartition(".")[2]
         if self._linker.resolve(scope, name) is not None or any(word in last.lower() for word in _NOT_GRAD):
             return None
