@@ -32,7 +32,8 @@ def kept(build: Build, text: str, name: str = "run", path: str = "code.py") -> l
 
 def looped(body: str, after: str = "") -> str:
     """A function that does something in a loop, with a sum and a list of its own."""
-    head = "def run(model, aux, engine, xs, y, quiet):\n    total, found, once = 0, [], net(y)\n    for x in xs:\n"
+    head = "def run(model, aux, engine, xs, y, quiet):\n    total, found, once, sums = 0, [], net(y), {}\n"
+    head += "    for x in xs:\n"
     return head + indent(body, "        ") + "\n" + indent(after, "    ") + "\n"
 
 
@@ -68,8 +69,19 @@ READ = "print(torch.cat(found).argmax(1))"
         (f"{WALKED}found.append(still(x))", READ, [("found", False)]),
         (f"{WALKED}found.append(still.forward(x))", READ, [("found", False)]),
         # A loss by its name, which a function that is handed in computes.
-        ("aux_loss = aux(net(x))\n(aux_loss + 1).backward()\ntotal += aux_loss", "", [("total", True)]),
-        ("value = aux(net(x))\n(value + 1).backward()\ntotal += value", "", []),
+        ("aux_loss = aux(net(x))\n(aux_loss * y).backward()\ntotal += aux_loss", "", [("total", True)]),
+        ("value = aux(net(x))\n(value * y).backward()\ntotal += value", "", []),
+        # What is added up, and walked then, has a graph by whatever name.
+        ("value = aux(net(x))\n(value + 1).backward()\ntotal += value", "", [("total", True)]),
+        ("value = aux(net(x))\n(2 * (w - 0.5 * value)).backward()\ntotal += value", "", []),
+        ("value = aux(net(x))\nboth = w - 0.5 * value\nboth.backward()\ntotal += value", "", [("total", True)]),
+        # The items of a dict, and several sums at once.
+        (f"{WALKED}sums['a'] = sums.get('a', 0) + loss", "", [("sums", True)]),
+        (f"{WALKED}sums['a'] = 0.9 * sums['a'] + 0.1 * loss", "", [("sums", True)]),
+        (f"{WALKED}sums['a'] = other['a'] + loss", "", []),
+        (f"{WALKED}sums['a'] += [loss]", "", [("sums", True)]),
+        (f"{WALKED}total, once = total + loss, once + 1", "", [("total", True)]),
+        (f"{WALKED}total, once = once + loss, total", "", []),
         ("aux_loss = aux(net(x))\ntotal += aux_loss", "", []),
     ],
 )
@@ -80,7 +92,7 @@ def test_a_growth_keeps_graphs_that_nobody_wants(
 
 
 LEAF = "loss = (w * x).sum()\n"
-ADDED = "(aux_loss + 1).backward()\ntotal += aux_loss"
+ADDED = "(aux_loss * y).backward()\ntotal += aux_loss"
 
 
 @pytest.mark.parametrize(

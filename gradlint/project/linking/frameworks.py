@@ -1,9 +1,10 @@
 """Which modules work with torch, and which with something else."""
 
 from gradlint.model.inference_names import OTHER_FRAMEWORKS, TORCH_PACKAGES, TORCH_WORDS
+from gradlint.model.torch_names import WALKED_HOOKS
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
-from gradlint.project.linking.nodes import External, ModuleNode
+from gradlint.project.linking.nodes import External, FunctionNode, ModuleNode
 from gradlint.project.linking.views import View
 
 _Imports = tuple[bool | None, tuple[ModuleNode, ...]]
@@ -57,3 +58,11 @@ class Frameworks:
         if roots & TORCH_PACKAGES:
             return True, ()
         return (False, ()) if roots & OTHER_FRAMEWORKS else (None, tuple(inner))
+
+
+def is_walked_by_framework(linker: Linker, function: FunctionNode) -> bool:
+    """Whether a framework calls a method, and runs ``backward()`` on what it gives."""
+    if function.owner is None or not any(function.facts.name in hooks for hooks in WALKED_HOOKS.values()):
+        return False
+    bases = (base.name for base in linker.ancestors(function.owner) if isinstance(base, External))
+    return any(function.facts.name in WALKED_HOOKS.get(base.rpartition(".")[2], ()) for base in bases)

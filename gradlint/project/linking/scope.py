@@ -331,12 +331,12 @@ def operands(expression: Expression) -> Iterator[str]:
 def innermost_loop(function: FunctionNode, at: int) -> frozenset[int] | None:
     """The places in the body of the innermost loop around a place; None if there is no loop around it."""
     found: frozenset[int] | None = None
-    for places in _bodies_around(function, at):
+    for places in bodies_around(function, at):
         found = places
     return found
 
 
-def _bodies_around(function: FunctionNode, at: int) -> Iterator[frozenset[int]]:
+def bodies_around(function: FunctionNode, at: int) -> Iterator[frozenset[int]]:
     """The places in the bodies of the loops around a place, outermost first."""
     for statement in statements(function.facts.body):
         if isinstance(statement, For | While) and at in (places := frozenset(_places(statement.body))):
@@ -361,7 +361,7 @@ def loops_around(function: FunctionNode, at: int) -> Iterator[For]:
 
 def share_loop(function: FunctionNode, first: int, second: int) -> bool:
     """Whether one loop has both places in it, and the second may come before the first."""
-    return any(second in places for places in _bodies_around(function, first))
+    return any(second in places for places in bodies_around(function, first))
 
 
 def loop_names(function: FunctionNode, at: int) -> frozenset[str]:

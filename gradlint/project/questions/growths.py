@@ -15,13 +15,12 @@ from gradlint.model.torch_calls import (
     TRAINING_NAMES,
     TRAINING_WORDS,
 )
-from gradlint.model.torch_names import WALKED_HOOKS
 from gradlint.model.traverse import statements
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking import scope
-from gradlint.project.linking.frameworks import Frameworks
-from gradlint.project.linking.nodes import External, FunctionNode
+from gradlint.project.linking.frameworks import Frameworks, is_walked_by_framework
+from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.linking.returns import returned
 from gradlint.project.questions.destiny import Destinies, becomes_array
 from gradlint.project.questions.forwards import Forwards
@@ -30,12 +29,12 @@ from gradlint.project.questions.keeping import (
     CONVERTING,
     adds_to_what_outlives,
     assigned_to,
-    backward_names,
     collects,
     has_items_replaced,
     is_detached_before,
     is_emptied,
     is_rebound,
+    walked_names,
 )
 from gradlint.project.questions.reaching import Reaching
 from gradlint.project.running.flow import MOST_TARGETS, CallEvent, Flow, is_bound, matched
@@ -86,15 +85,21 @@ class Growths:
             return
         flow = self._flows.flow(function)
         for growth in flow.growths.values():
-            found = self._judged(flow, growth.at, growth.added, {name for name, _ in growth.summands})
+            names = {name for name, _ in growth.summands}
+            found = self._judged(flow, growth.at, growth.added, names, None if growth.outlives else growth.path)
             if found is not None and not self._wanted(function, growth, walked=found[0]):
                 yield Kept(growth.at, growth, function, *found)
         for event in flow.calls.values():
             yield from self._handed(flow, event)
 
-    def _judged(self, flow: Flow, at: int, added: Value, names: set[str]) -> tuple[bool, int | None] | None:
-        """Whether ``backward()`` runs on what is added, and which forward made it; None if it may have no graph."""
-        loop = scope.innermost_loop(flow.function, at)
+    def _judged(
+        self, flow: Flow, at: int, added: Value, names: set[str], path: str | None = None
+    ) -> tuple[bool, int | None] | None:
+        """Whether ``backward()`` runs on what is added, and which forward made it; None if it may have no graph.
+
+        ``path`` is what it is added to, if that is a variable of the function.
+        """
+        loop = _loop_of(flow, at, added, path)
         if not added.tensor & COMPUTED or _is_derived_again(flow, added):
             return None
         replaced = any(has_items_replaced(flow.function, name) for name in names)
@@ -104,7 +109,7 @@ class Growths:
             return None
         forwards = [o for o in added.origins if (loop is None or o.at in loop) and self._is_forward(flow, o)]
         made_at = min((origin.at for origin in forwards), default=None)
-        if names & backward_names(flow.function, loop) or names & self._returned_to_framework(flow.function):
+        if names & walked_names(flow.function, loop) or names & self._returned_to_framework(flow.function):
             return True, made_at
         if added.tensor == COMPUTED and any(self._hands_out(flow, origin) for origin in added.origins):
             return True, None
@@ -126,11 +131,7 @@ class Growths:
         return False, made_at
 
     def _is_walked_by_framework(self, function: FunctionNode) -> bool:
-        """Whether a framework calls a method, and runs ``backward()`` on what it gives."""
-        if function.owner is None or not any(function.facts.name in hooks for hooks in WALKED_HOOKS.values()):
-            return False
-        bases = (base.name for base in self._flows.linker.ancestors(function.owner) if isinstance(base, External))
-        return any(function.facts.name in WALKED_HOOKS.get(base.rpartition(".")[2], ()) for base in bases)
+        return is_walked_by_framework(self._flows.linker, function)
 
     def _returned_to_framework(self, function: FunctionNode) -> set[str]:
         """The names of what a framework is given to run ``backward()`` on."""
@@ -253,6 +254,17 @@ def _derives(word: str) -> bool:
 @cache
 def _takes_loss(word: str) -> bool:
     return TAKES_LOSS.search(word) is not None
+
+
+def _loop_of(flow: Flow, at: int, added: Value, path: str | None) -> frozenset[int] | None:
+    """The loop whose rounds add to a variable: ``for name, loss in losses.items()`` goes through one round's graph."""
+    inmost = scope.innermost_loop(flow.function, at)
+    if inmost is None or path is None or any(origin.at in inmost for origin in added.origins):
+        return inmost
+    begun = {value.at for name, value in scope.assigned(flow.function) if name == path.partition(".")[0]}
+    rounds = [loop for loop in scope.bodies_around(flow.function, at) if any(o.at in loop for o in added.origins)]
+    loop = rounds[-1] if rounds else inmost
+    return inmost if begun & loop else loop
 
 
 def _is_derived_again(flow: Flow, added: Value) -> bool:

@@ -4,12 +4,15 @@ from collections.abc import Iterator
 
 from gradlint.model.code import (
     Assign,
+    Attribute,
     Augment,
     Call,
     Comprehension,
+    Constant,
     Display,
     Expression,
     Name,
+    Operation,
     Statement,
     Subscript,
     dotted,
@@ -44,6 +47,41 @@ def backward_names(function: FunctionNode, loop: frozenset[int] | None) -> set[s
         if (dotted(call.function) or "").endswith(".scale"):
             found.update(dotted(argument.value) or "" for argument in call.arguments)
     return found - {""}
+
+
+def walked_names(function: FunctionNode, loop: frozenset[int] | None) -> set[str]:
+    """The names that ``backward()`` is called on, and the summands of that: ``(loss + penalty).backward()``."""
+    found = backward_names(function, loop)
+    if function.facts.words.isdisjoint(BACKWARD_METHODS):
+        return found
+    sums = [value for name, value in scope.assigned(function) if name in found]
+    sums += [
+        call.function.value
+        for call in all_of(Call, function.facts.body)
+        if isinstance(call.function, Attribute) and call.function.name in BACKWARD_METHODS
+    ]
+    return found | {name for each in sums if loop is None or each.at in loop for name in _summands(each)}
+
+
+def _summands(expression: Expression) -> Iterator[str]:
+    """The names that an expression adds up, perhaps weighted by a number that is spelt out."""
+    match expression:
+        case Operation(operator="+" | "-", operands=operands):
+            for operand in operands:
+                yield from _summand(operand)
+        case _:
+            pass
+
+
+def _summand(operand: Expression) -> Iterator[str]:
+    match operand:
+        case Operation(operator="*", operands=(Constant(), weighted) | (weighted, Constant())):
+            yield from _summand(weighted)
+        case Operation():
+            yield from _summands(operand)
+        case _:
+            if (name := dotted(operand)) is not None:
+                yield name
 
 
 def is_rebound(function: FunctionNode, loop: frozenset[int] | None, name: str, at: int) -> bool:

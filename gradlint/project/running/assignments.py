@@ -131,17 +131,21 @@ def augment(run: "Run", statement: Augment) -> None:
             container = dotted(statement.target.value)
             if container is not None and growth.is_sum(statement):  # ``totals["loss"] += loss``
                 whole = run.env.get(container, UNKNOWN)
-                own = growth.grown(run, "sum", container, whole, added, statement.value, statement.at)
+                own = growth.grown(run, _how(added), container, whole, added, statement.value, statement.at)
                 added = replace(added, origins=added.origins | own) if own else added
             _bind_item(run, statement.target.value, added, statement.target.at)
         return
     if growth.is_sum(statement):
-        how: Literal["sum", "container"] = "container" if added.kind == "container" else "sum"
-        own = growth.grown(run, how, path, held, added, statement.value, statement.at)
+        own = growth.grown(run, _how(added), path, held, added, statement.value, statement.at)
         added = replace(added, origins=added.origins | own) if own else added
     _augmented(run, path, held, added, statement.target.at)
     if "." in path or path in run.function.facts.shared:
         run.flow.used(added.origins, "stored", statement.at, path)
+
+
+def _how(added: Value) -> Literal["sum", "container"]:
+    """Whether ``+=`` adds a number to a number, or puts the items of a list into a list."""
+    return "container" if added.kind == "container" else "sum"
 
 
 def _by_own_gradient(statement: Augment, path: str | None) -> bool:
@@ -167,12 +171,15 @@ def _augmented(run: "Run", path: str, held: Value, added: Value, at: int) -> Non
 
 def added_to(run: "Run", target: Expression, value: Expression, found: Value, at: int) -> Value:
     """The value of ``total = total + loss``: a sum that goes on from what the target holds; others as they are."""
-    path = dotted(target)
+    if isinstance(target, Display) and isinstance(value, Display):
+        return _each_added_to(run, target, value, found)
+    path = growth.holder(target)
     if path is None or growth.adds_to(target, value) is None:
         return found
     held = run.env.get(path, UNKNOWN)
     added = _summand(run, path, value)
-    if "container" in (held.kind, added.kind if added is not None else None):
+    joined_to = held.kind if not isinstance(target, Subscript) else None
+    if "container" in (joined_to, added.kind if added is not None else None):
         return found  # lists are joined, to another one
     if added is not None and found.kind == "tensor":
         added = replace(added, kind="tensor")  # by what it is added to
@@ -180,11 +187,21 @@ def added_to(run: "Run", target: Expression, value: Expression, found: Value, at
     return replace(found, origins=found.origins | own) if own else found
 
 
+def _each_added_to(run: "Run", target: Display, value: Display, found: Value) -> Value:
+    """``one, two = one + first, two + second``."""
+    pairs = list(zip(target.items, value.items, found.items or (), strict=False))
+    if len(pairs) != len(target.items) or len(pairs) != len(found.items or ()):
+        return found
+    return replace(found, items=tuple(added_to(run, *pair, pair[1].at) for pair in pairs))
+
+
 def _summand(run: "Run", path: str, expression: Expression) -> Value | None:
     """What is added in ``total = total + loss``: of the sum nobody knows whether it still is the number it began as.
 
     Of arithmetic that is the first operand with a graph, with what all go into.
     """
+    if growth.is_item_of(path, expression):
+        return None
     if isinstance(expression, Operation):
         found = [known for each in expression.operands if (known := _summand(run, path, each)) is not None]
         first = next((known for known in found if known.origins), None)

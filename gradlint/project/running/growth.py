@@ -7,7 +7,19 @@ finds its own origin in what it adds to is made once more, and has kept what it 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
-from gradlint.model.code import Augment, Call, Conditional, Display, Expression, For, Name, Operation, dotted
+from gradlint.model.code import (
+    Attribute,
+    Augment,
+    Call,
+    Conditional,
+    Display,
+    Expression,
+    For,
+    Name,
+    Operation,
+    Subscript,
+    dotted,
+)
 from gradlint.model.record import dataclass
 from gradlint.model.traverse import statements
 from gradlint.project.linking.nodes import FunctionNode
@@ -93,8 +105,33 @@ def adds_to(target: Expression, value: Expression) -> Expression | None:
     sums = [each for each in outcomes if isinstance(each, Operation) and each.operator in _ARITHMETIC]
     if not sums:
         return None
-    path = dotted(target)
+    path = holder(target)
+    if isinstance(target, Subscript):
+        return value if path is not None and any(_has_item(each, path) for each in sums) else None
     return value if any(name == path for each in sums for name, _ in _names(each)) else None
+
+
+def holder(target: Expression) -> str | None:
+    """The name of what is assigned to, or of what holds the item that is: ``totals[key] = ...``."""
+    return dotted(target.value) if isinstance(target, Subscript) else dotted(target)
+
+
+def is_item_of(path: str, expression: Expression) -> bool:
+    """``totals[key]``, or ``totals.get(key, 0)``."""
+    match expression:
+        case Subscript(value=value):
+            return dotted(value) == path
+        case Call(function=Attribute(value=value, name="get")):
+            return dotted(value) == path
+        case _:
+            return False
+
+
+def _has_item(expression: Expression, path: str) -> bool:
+    """Whether an item of what a name holds is an operand of arithmetic."""
+    if isinstance(expression, Operation):
+        return any(_has_item(operand, path) for operand in expression.operands)
+    return is_item_of(path, expression)
 
 
 def is_sum(statement: Augment) -> bool:
