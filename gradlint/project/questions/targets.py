@@ -9,6 +9,7 @@ from gradlint.model.torch_calls import FLAGS, OPTIMIZER_NAME
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.effects import GRAD
+from gradlint.project.linking.frameworks import is_walked_by_framework
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.questions.inference import Inference
 from gradlint.project.running.flow import CallEvent, Flow, module_of
@@ -49,11 +50,11 @@ class Targets:
     def detached(self, function: FunctionNode) -> Iterator[Detached]:
         """Such forwards of a function, in order; not those that are no part of the training at all."""
         words = function.facts.words
-        inside = self._calls.modules.is_forward(function)
-        if (_TRAINING.isdisjoint(words) and not inside) or words.isdisjoint(("detach", "data", "detach_")):
+        if words.isdisjoint(("detach", "data", "detach_")) or function.is_test:
+            return  # a test compares what it computes; what that costs is nobody's concern
+        inside = self._calls.modules.is_forward(function) or is_walked_by_framework(self._flows.linker, function)
+        if _TRAINING.isdisjoint(words) and not inside:
             return
-        if function.is_test:
-            return  # it compares what it computes; what that costs is nobody's concern
         flow = self._flows.flow(function)
         trained = any(_is_trained(flow, origin, returned=inside) for origin in tuple(flow.uses))
         if not trained and not any(_TEACHER.search(call.callee) for call in function.facts.calls):
