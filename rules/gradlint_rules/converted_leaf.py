@@ -59,6 +59,7 @@ from gradlint.rule import (
     FunctionNode,
     Project,
     Severity,
+    dotted,
     parameter_names,
     rule,
     scope,
@@ -66,6 +67,7 @@ from gradlint.rule import (
 
 _COPYING = frozenset("double half bfloat16 clone view reshape unsqueeze squeeze t expand abs repeat".split())
 _CONVERTING = frozenset("to cuda float cpu type type_as contiguous".split())
+_OF_FLOATS = (".rand", ".randn", ".zeros", ".ones", ".empty", ".eye", ".linspace")  # unless a type is spelt out
 _MAKING = frozenset("tensor rand randn zeros ones full empty eye linspace arange Variable randn_like rand_like".split())
 
 
@@ -80,7 +82,7 @@ def converted_leaf(project: Project) -> Iterator[Finding]:
             wanted = {*_read(project, function), *_optimized(project, function)}
             silent = scope.expected_to_fail(function)
             for path, value, methods in found:
-                if path in wanted and value.at not in silent:
+                if path in wanted and value.at not in silent and not _changes_nothing(value, methods):
                     yield _finding(function, path, value, methods)
 
 
@@ -93,6 +95,15 @@ def _conversions(value: Expression) -> list[str]:
         methods.append(value.function.name)
         value = value.function.value
     return methods if isinstance(value, Call) and _is_leaf(value) else []
+
+
+def _changes_nothing(value: Expression, methods: list[str]) -> bool:
+    """``torch.rand(3, requires_grad=True).float()``: what is of that type already comes back as it is."""
+    made = value.function.value if isinstance(value, Call) and isinstance(value.function, Attribute) else None
+    if methods != ["float"] or not isinstance(made, Call):
+        return False
+    types = [(dotted(a.value) or "").rpartition(".")[2] for a in made.arguments if a.keyword == "dtype"]
+    return types in (["float32"], ["float"]) or (not types and (dotted(made.function) or "?").endswith(_OF_FLOATS))
 
 
 def _is_leaf(made: Call) -> bool:
@@ -164,6 +175,17 @@ print(image.grad)  # GL201
 ```
 
 ## Silent
+
+### of the type that it has already
+```python
+import torch
+
+image = torch.rand(4, requires_grad=True).float()
+other = torch.tensor([1, 2], dtype=torch.float32, requires_grad=True).float()
+(image.sum() + other.sum()).backward()
+print(image.grad, other.grad)
+# shows: image.grad is not None and other.grad is not None
+```
 
 ### converted first, or nothing to convert
 ```python

@@ -73,6 +73,7 @@ from gradlint.rule import (
 
 _REGISTERING = frozenset({"register_forward_hook", "register_module_forward_hook"})
 _TRAINING = frozenset({"backward", "manual_backward", "training_step", "grad"})
+_RETAINING = frozenset({"retain_grad", "register_hook"})  # of who wants the gradient of what is stored
 _KEEPING = frozenset({"append", "extend", "appendleft", "put", "add", "insert", "setdefault"})
 _OUTPUT = 2  # hook(module, inputs, output), ``self`` not counted
 
@@ -146,7 +147,10 @@ def _stored(hook: FunctionNode) -> Iterator[Expression]:
 
 
 def _is_trained_on(project: Project, hook: FunctionNode) -> bool:
-    """Whether some function that trains reads what the hook stores: a distillation, a loss of features."""
+    """Whether some function that trains reads what the hook stores: a distillation, a loss of features, a Grad-CAM."""
+    around = hook.parent if hook.parent is not None and not hook.parent.is_module_body else hook
+    if not _RETAINING.isdisjoint(hook.facts.words) or not _TRAINING.isdisjoint(around.facts.words):
+        return True
     targets = (t for s in statements(hook.facts.body) if isinstance(s, Assign) for t in s.targets)
     names = {target.name for target in targets if isinstance(target, Attribute)}
     others = (f for name in sorted(names) for f in project.linker.mentions.of(name) if f is not hook)
@@ -226,6 +230,35 @@ def features(model, loader):
 
 # run: kept = features(model, loader)
 # shows: not kept[0].requires_grad
+```
+
+### whose gradient is wanted
+```python
+import torch
+
+def relevance(model, layer, images):
+    kept = {}
+
+    def remember(module, inputs, output):
+        kept["output"] = output
+
+    handle = layer.register_forward_hook(remember)
+    model(images)[:, 0].sum().backward()
+    handle.remove()
+    return kept["output"].shape
+
+class Relevance:
+    def __init__(self, layer):
+        layer.register_forward_hook(self.remember)
+
+    def remember(self, module, inputs, output):
+        output.retain_grad()
+        self.output = output
+
+# run: shape = relevance(model, model[0], loader[0])
+# run: found = Relevance(model[0])
+# run: model(loader[0]).sum().backward()
+# shows: found.output.grad is not None
 ```
 
 ### detached, or only looked at

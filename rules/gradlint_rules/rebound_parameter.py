@@ -208,6 +208,8 @@ def _updates(body: Block) -> Iterator[tuple[Assign, str]]:
 def _read_after(function: FunctionNode, loop: For | While, update: Assign, name: str) -> bool:
     own = {part.at for part in within(update.value)}
     own.update(target.at for target in update.targets)
+    # ``p.grad = None`` does nothing with the values of the new tensor.
+    own.update(p.value.at for p in all_expressions(loop.body) if isinstance(p, Attribute) and p.name == "grad")
     inside = (p for p in all_expressions(loop.body) if p.at not in own and p.at > min(own))
     returned = (
         p for s in statements(function.facts.body) if isinstance(s, Return) and s.value for p in within(s.value)
@@ -316,6 +318,17 @@ def step(weights, lr):
             weight = weight - lr * weight.grad  # GL210
 
 # run: step(list(model.parameters()), 0.1)
+# shows: model.weight.tolist() == [[1.0, 1.0]]
+```
+
+### with a gradient that is cleared afterwards
+```python
+def step(model, lr):
+    for p in model.parameters():
+        p = p - lr * p.grad  # GL210
+        p.grad = None
+
+# run: step(model, 0.1)
 # shows: model.weight.tolist() == [[1.0, 1.0]]
 ```
 

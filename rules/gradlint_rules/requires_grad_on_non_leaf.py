@@ -27,43 +27,53 @@ A computed tensor requires grad because something it was computed from does; its
 `y.requires_grad = False` raises `RuntimeError: you can only change requires_grad flags of leaf variables. If
 you want to use a computed variable in a subgraph that doesn't require differentiation use var_no_grad =
 var.detach().` Setting it to `True` raises too, even though it is `True` already; the method
-`y.requires_grad_(True)` lets that pass.
+`y.requires_grad_(True)` lets that pass, and `y.requires_grad_(False)` raises as well.
 """
 
 from collections.abc import Iterator
 
-from gradlint.rule import COMPUTED, AttributeEvent, Finding, FunctionNode, Note, Project, rule, scope
+from gradlint.rule import COMPUTED, CallEvent, Finding, Flow, FunctionNode, Note, Project, Value, rule, scope
+
+_SETTING = frozenset({"requires_grad", "requires_grad_"})
 
 
 @rule("GL206", severity="error", since="0.2.0")
 def requires_grad_on_non_leaf(project: Project) -> Iterator[Finding]:
     """Find the flag being set on tensors that are proved to be computed."""
     for function in project.functions():
-        if "requires_grad" not in function.facts.words:
+        if _SETTING.isdisjoint(function.facts.words):
             continue
         silent = scope.expected_to_fail(function) | scope.tried(function)
-        for event in project.flow(function).attributes.values():
-            if (
-                event.name == "requires_grad"
-                and event.stored is not None
-                and event.at not in silent
-                and event.owner.is_tensor
-                and event.owner.tensor == COMPUTED
-            ):
-                yield _finding(function, event)
+        for at, path, owner, wanted in _set(project.flow(function)):
+            if at not in silent and owner.is_tensor and owner.tensor == COMPUTED:
+                yield _finding(function, at, path, owner, wanted)
 
 
-def _finding(function: FunctionNode, event: AttributeEvent) -> Finding:
-    name = (event.path or "").removesuffix(".requires_grad") or "the tensor"
-    made = event.owner.made_at
-    wanted = event.stored.constant if event.stored is not None else None
-    remedy = f"`{name}.detach()` gives a tensor without the graph" if wanted is False else "set it on the leaf instead"
+def _set(flow: Flow) -> Iterator[tuple[int, str, Value, object]]:
+    """Where the flag is set so that only a leaf allows it: by what name, of what, and to what."""
+    for event in flow.attributes.values():
+        if event.name == "requires_grad" and event.stored is not None:
+            yield event.at, (event.path or "").removesuffix(".requires_grad"), event.owner, event.stored.constant
+    for call in flow.calls.values():
+        if call.method == "requires_grad_" and call.receiver is not None and _turns_off(call):
+            yield call.at, call.name.removesuffix(".requires_grad_"), call.receiver, False
+
+
+def _turns_off(call: CallEvent) -> bool:
+    """Whether ``requires_grad_`` is called with False: what is computed lets True pass."""
+    return [argument.value.constant for argument in call.arguments] == [False]
+
+
+def _finding(function: FunctionNode, at: int, path: str, owner: Value, wanted: object) -> Finding:
+    name = "the tensor" if path in ("", "?") else f"`{path}`"
+    remedy = f"{name.strip('`')}.detach()" if path not in ("", "?") else ".detach()"
+    made = owner.made_at
     return Finding(
-        function.place(event.at),
+        function.place(at),
         function.name,
-        f"setting `requires_grad` raises: `{name}` was computed, and only the flags of leaves can be changed",
+        f"setting `requires_grad` raises: {name} was computed, and only the flags of leaves can be changed",
         (Note(function.place(made), "it is computed here"),) if made is not None else (),
-        help=remedy,
+        help=f"`{remedy}` gives a tensor without the graph" if wanted is False else "set it on the leaf instead",
     )
 
 
@@ -94,6 +104,21 @@ def scaled(factor):
 # raises: RuntimeError: you can only change requires_grad flags of leaf variables.
 ```
 
+### by the method, with False
+```python
+import torch
+from torch import nn
+
+def features(x):
+    layer = nn.Linear(3, 3)
+    hidden = layer(x).relu()
+    hidden.requires_grad_(False)  # GL206
+    return hidden
+
+# run: features(torch.ones(3))
+# raises: RuntimeError: you can only change requires_grad flags of leaf variables.
+```
+
 ## Silent
 
 ### leaves, data and what is detached
@@ -117,6 +142,23 @@ x = torch.ones(3, requires_grad=True)
 y = x * 2
 y.requires_grad_(True)
 # shows: y.requires_grad
+```
+
+### the method, with False, on leaves and what has no graph
+```python
+import torch
+from torch import nn
+
+def frozen(x, wanted):
+    layer = nn.Linear(3, 3).requires_grad_(False)
+    hidden = layer(x).relu()
+    hidden.requires_grad_(False)
+    x = x.requires_grad_(False)
+    hidden.detach().requires_grad_(wanted)
+    return hidden
+
+# run: hidden = frozen(torch.ones(3), False)
+# shows: not hidden.requires_grad
 ```
 
 ### computed where nothing is recorded
