@@ -78,6 +78,9 @@ def _walked_here(project: Project, function: FunctionNode) -> Iterator[Finding]:
         made = _saved(flow.calls, function, change)
         if made is None or change.at in silent or (change.path or "").endswith(".data"):
             continue
+        between = (walk for walk in walks if made.at < walk.at < change.at)
+        if any(map(_frees, between)):
+            continue  # what was saved is gone, and a later ``backward()`` walks something else
         if any(walk.at > change.at and _reaches(walk, made) for walk in walks):
             yield _finding(function, change, made)
 
@@ -130,6 +133,11 @@ def _reaches(walk: CallEvent, made: CallEvent) -> bool:
     return walk.receiver is not None and bool(walk.receiver.origins & made.result.origins)
 
 
+def _frees(walk: CallEvent) -> bool:
+    """Whether a ``backward()`` leaves nothing of the graph it walked."""
+    return not any(argument.keyword in ("retain_graph", "create_graph") for argument in walk.arguments)
+
+
 def _finding(function: FunctionNode, change: ChangeEvent, made: CallEvent) -> Finding:
     return Finding(
         function.place(change.at),
@@ -178,6 +186,26 @@ def shifted(model, images):
 # raises: RuntimeError: one of the variables needed for gradient computation has been modified by an inplace operation
 ```
 
+### in the forward of a module, of a layer called like a loss
+```python
+import torch
+from torch import nn
+
+class Gate(nn.Module):
+    def __init__(self, size):
+        super().__init__()
+        self.l1, self.l2 = nn.Linear(size, size), nn.Linear(size, size)
+
+    def forward(self, x):
+        h = self.l1(x).exp()
+        out = self.l2(h)
+        h.mul_(0.5)  # GL217
+        return out + h
+
+# run: Gate(3)(torch.ones(2, 3)).sum().backward()
+# raises: RuntimeError: one of the variables needed for gradient computation has been modified by an inplace operation
+```
+
 ### in the forward of a module
 ```python
 import torch
@@ -197,6 +225,19 @@ class Gate(nn.Module):
         return self.outer(h) * gate
 
 # run: Gate()(torch.ones(2, 3)).sum().backward()
+# raises: RuntimeError: one of the variables needed for gradient computation has been modified by an inplace operation
+```
+
+### after a backward that keeps the graph
+```python
+import torch
+
+weight = torch.ones(3, requires_grad=True)
+y = torch.sigmoid(weight)
+y.sum().backward(retain_graph=True)
+with torch.no_grad():
+    y += 1  # GL217
+y.sum().backward()
 # raises: RuntimeError: one of the variables needed for gradient computation has been modified by an inplace operation
 ```
 
@@ -252,5 +293,19 @@ with torch.no_grad():
 z += 1
 y = y.detach().clone()
 y += 1
+```
+
+### after its own backward, with one of something else to come
+```python
+import torch
+
+weight = torch.ones(3, requires_grad=True)
+y = torch.sigmoid(weight)
+y.sum().backward()
+with torch.no_grad():
+    y += 1
+z = torch.exp(weight)
+z.sum().backward()
+# shows: weight.grad is not None
 ```
 """

@@ -200,7 +200,8 @@ def forward(it: Invocation, module: Value) -> Value:
     if isinstance(module.target, ClassNode):
         it.targets = it.run.flows.calls.callables.methods(module.target, "__call__")
         it.effects = it.run.effects_of(it.targets) if it.targets else None
-    if TRIVIAL_MODULES.search(name) or LOSS_LIKE.search(it.name) or is_loss:
+    named = LOSS_LIKE.search(it.name) and not recording.is_layer(module)  # ``self.l1 = nn.Linear(...)`` is none
+    if TRIVIAL_MODULES.search(name) or named or is_loss:
         return _loss(it, name)
     if METRIC_LIKE.search(it.name):
         return plain(it.given)
