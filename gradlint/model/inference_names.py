@@ -70,7 +70,7 @@ TORCH_WORDS = frozenset(
         "backward detach no_grad cuda state_dict load_state_dict zero_grad requires_grad argmax softmax unsqueeze item"
     ).split()
 )
-TEST_FILE = re.compile(r"(^|/)(tests?/|testing/)|(^|/)(test_\w+|\w+_test|conftest)\.py$")
 TEST_FOLDER = re.compile(r"(^|/)(tests?|testing)/")
+TEST_FILE = re.compile(TEST_FOLDER.pattern + r"|(^|/)(test_\w+|\w+_test|conftest)\.py$")
 TEST_FUNCTION = re.compile(r"^_*(test_|test[A-Z])")
 TEST_CASE = re.compile(r"TestCase\w*$")  # classes of tests, and of what tests share

@@ -235,8 +235,7 @@ class Growths:
             return
         for name in _parameters(callee, growth).intersection(passed):
             value = passed[name]
-            given = next((dotted(a.expression) for a in event.arguments if a.value is value), None)
-            found = self._judged(flow, event.at, value, {given} if given else set())
+            found = self._judged(flow, event.at, value, set(event.names_of(value)))
             if found is not None and not self._wanted(callee, growth, walked=found[0]):
                 yield Kept(event.at, growth, callee, *found)
 

@@ -2,7 +2,7 @@
 
 import re
 
-from gradlint.model.code import Call, dotted
+from gradlint.model.code import Call
 from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
@@ -108,10 +108,10 @@ class NeverSwitched:
         flow = self._flows.flow(edge.caller)
         given = self._flows.argument(flow, edge.at, parameter, function)
         call = flow.calls.get(edge.at)
-        name = next((dotted(a.expression) for a in call.arguments if a.value is given), None) if call else None
-        if name is None or given is None or self._switches.itself(given):
+        names = call.names_of(given) if call is not None else []
+        if not names or self._switches.itself(given):
             return None
-        return None if self._switches.within(edge.caller, name, edge.at) else given
+        return None if self._switches.within(edge.caller, names[0], edge.at) else given
 
     def _trained_by_caller(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
         """A caller makes the module, has it trained, and hands it over to be evaluated; nobody has an ``eval``."""

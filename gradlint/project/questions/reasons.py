@@ -86,8 +86,8 @@ class Reasons:
         given = self._flows.argument(flow, edge.at, parameter, function)
         if not given.training or given.mode_at is None:
             return None
-        given_by = {dotted(a.expression) for a in flow.calls[edge.at].arguments if a.value is given}
-        own = given.mode_at[0] is edge.caller or not given_by.isdisjoint(edge.caller.facts.local)
+        named = flow.calls[edge.at].names_of(given)
+        own = given.mode_at[0] is edge.caller or not edge.caller.facts.local.isdisjoint(named)
         return None if (says_eval_by(edge.caller, edge.at) if own else says_eval(edge.caller)) else given
 
     def _trained_here(self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny) -> Misset | None:

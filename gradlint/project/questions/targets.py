@@ -129,8 +129,8 @@ class Targets:
         value = self._flows.argument(flow, edge.at, parameter or "", constructor)
         if not _is_made(value) or value.frozen:
             return False
-        named = () if copied else [dotted(a.expression) for a in flow.calls[edge.at].arguments if a.value is value]
-        return not any(self._listed(name) or self._is_flagged(flow, name) for name in named if name is not None)
+        named = () if copied else flow.calls[edge.at].names_of(value)
+        return not any(self._listed(name) or self._is_flagged(flow, name) for name in named)
 
     def _is_flagged(self, flow: Flow, name: str) -> bool:
         """Whether a function hands a module to another that sets flags."""

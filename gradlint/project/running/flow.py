@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 
-from gradlint.model.code import Expression
+from gradlint.model.code import Expression, dotted
 from gradlint.model.record import dataclass as frozen
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.linking.scope import is_static
@@ -53,6 +53,11 @@ class CallEvent:
     def method(self) -> str:
         """The last part of what is called."""
         return self.name.rpartition(".")[2]
+
+    def names_of(self, value: Value) -> list[str]:
+        """The dotted names under which a value is handed over."""
+        named = (dotted(argument.expression) for argument in self.arguments if argument.value is value)
+        return [name for name in named if name is not None]
 
 
 @frozen(frozen=True, slots=True)
