@@ -8,7 +8,7 @@ from gradlint.finding import Span
 from gradlint.model.facts import MODULE_NAME
 from gradlint.rule import Rule
 from gradlint.source import Source
-from gradlint.suppress.comments import Mention, Suppression, may_name, suppressions
+from gradlint.suppress.comments import Mention, Suppression, may_concern, suppressions
 from gradlint.suppress.removal import without
 from gradlint.suppress.unknown_suppressed_code import unknown_suppressed_code
 from gradlint.suppress.unused_suppression import unused_suppression
@@ -50,8 +50,8 @@ class _Use:
 
 def apply(source: Source, found: Sequence[Diagnostic], scope: Scope) -> Suppressed:
     """Silence findings of one file as its comments ask, and judge the comments."""
-    if not found and not may_name(source, lambda code: code in scope.ran or code.startswith(_OUR_PREFIX)):
-        return Suppressed((), 0, ())
+    if not may_concern(source, lambda code: code in scope.ran or code.startswith(_OUR_PREFIX), bare=bool(found)):
+        return Suppressed(tuple(found), 0, ())
     comments = suppressions(source)
     uses = [_silenced_by(diagnostic, comments) for diagnostic in found]
     kept = tuple(diagnostic for diagnostic, use in zip(found, uses, strict=True) if use is None)

@@ -88,14 +88,19 @@ def suppressions(source: Source) -> tuple[Suppression, ...]:
     return tuple(found for comment in _comments(source) for found in _directives(comment))
 
 
-def may_name(source: Source, is_rule: Callable[[str], bool]) -> bool:
-    """Whether a file may have a directive of ours, or one that names a rule; most speak to other tools alone."""
+def may_concern(source: Source, is_rule: Callable[[str], bool], *, bare: bool) -> bool:
+    """Whether a file may have a directive of ours, or one that names a rule; most speak to other tools alone.
+
+    ``bare`` tells that a ``# noqa`` without codes is one, too.
+    """
     if _MARKER.search(source.text) is None:
         return False
     if _OURS.search(source.text) is not None:
         return True
-    lists = (found["codes"] or "" for found in _NOQA.finditer(source.text))
-    return any(is_rule(code.upper()) for codes in lists for code in _ITEM.findall(codes))
+    return any(
+        bare if found["list"] is None else any(is_rule(code.upper()) for code in _ITEM.findall(found["codes"] or ""))
+        for found in _NOQA.finditer(source.text)
+    )
 
 
 def _comments(source: Source) -> list[_Comment]:

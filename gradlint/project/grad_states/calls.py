@@ -119,7 +119,7 @@ class CallGraph(Edges):
         counted: Counter[str] = Counter()
         for module in self._linker.modules:
             for function in module.functions:
-                if not function.is_test and not wanted.isdisjoint(function.facts.words):
+                if not wanted.isdisjoint(function.facts.words) and not function.is_test:
                     for call in self._calls_of_anything(function, wanted):
                         if call.method in common or _is_of_argument(function, call):
                             counted[call.method] += -1 if self.own_states(function, call.at) & GRAD else 1

@@ -153,11 +153,8 @@ class Edges:
 
     def certainly_above(self, functions: Iterable[FunctionNode]) -> set[FunctionNode]:
         """The functions and all that certainly call one of them; for what is about all of the project."""
-        incoming: dict[FunctionNode, list[FunctionNode]] = defaultdict(list)
-        for caller, callees in self._certain_callees.all.items():
-            for callee in callees:
-                incoming[callee].append(caller)
-        return _closure(functions, lambda f: incoming.get(f, ()))
+        callers = self.callers.all
+        return _closure(functions, lambda f: (e.caller for e in callers.get(f, ()) if e.certain and not e.elsewhere))
 
     def _edges(self, function: FunctionNode) -> Iterator[Edge]:
         called: dict[str, tuple[tuple[FunctionNode, bool], ...]] = {}  # most names come more than once

@@ -79,8 +79,11 @@ class Modes:
     def _find_holders(self) -> frozenset[str]:
         """The last parts of the names that objects of a grad mode are kept under: ``quiet = torch.no_grad()``."""
         found: set[str] = set()
+        words = self.spellings(_WORDS)
         for module in self._linker.modules:
-            for function in filter(self.mentioned, module.functions):
+            for function in module.functions:
+                if words.isdisjoint(function.facts.words):
+                    continue
                 for statement in statements(function.facts.body):
                     if isinstance(statement, Assign) and self.made(function, statement.value) is not None:
                         found.update((dotted(target) or "").rpartition(".")[2] for target in statement.targets)

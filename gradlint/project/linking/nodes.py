@@ -1,6 +1,7 @@
 """The things that names refer to once modules are linked."""
 
 from dataclasses import dataclass, field
+from functools import cache
 
 from gradlint.finding import Place
 from gradlint.model.code import Evaluate, dotted
@@ -76,7 +77,7 @@ class FunctionNode:
         """Whether pytest or unittest would run it, or a check that tests share."""
         if self.facts.name.startswith("assert_") or (self.parent is not None and self.parent.is_test):
             return True
-        of_tests = TEST_FILE.search(self.module.path) is not None
+        of_tests = _is_test_file(self.module.path)
         owner = self.owner.facts.name if self.owner is not None else ""
         in_class = owner.startswith("Test")
         if (of_tests and self.module.imports_test_framework) or TEST_CASE.search(owner) or self._is_of_test_case:
@@ -108,6 +109,11 @@ class FunctionNode:
 
     def __repr__(self) -> str:
         return f"<{self.module.path}:{self.name}>"
+
+
+@cache
+def _is_test_file(path: str) -> bool:
+    return TEST_FILE.search(path) is not None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

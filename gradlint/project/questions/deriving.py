@@ -10,6 +10,8 @@ from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Table, Whole
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 
+_DERIVING = frozenset({"grad", "step"})
+
 
 class Deriving:
     """Answers for the project's modules that have a ``forward`` of their own, and for what inherits it."""
@@ -57,6 +59,8 @@ class Deriving:
 
 def _takes_derivative(function: FunctionNode) -> bool:
     """Whether a function calls ``autograd.grad``, or makes a leaf and steps with it."""
+    if function.facts.words.isdisjoint(_DERIVING):
+        return False
     calls = function.facts.calls
     if any(call.callee.endswith(".grad") or call.callee == "grad" for call in calls):
         return True

@@ -4,8 +4,8 @@ from collections.abc import Callable, Set
 
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.link import Linker
-from gradlint.project.linking.memos import Table
-from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.linking.memos import Memo, Table
+from gradlint.project.linking.nodes import FunctionNode, ModuleNode
 
 
 class Reaching:
@@ -15,12 +15,18 @@ class Reaching:
         self._linker = linker
         self._calls = calls
         self._says = says
+        self._saying: Memo[ModuleNode, tuple[int, ...]] = Memo(
+            linker.dependencies, self._say_in, (), f"saying what is {name}"
+        )
         self._functions: Table[FunctionNode, bool] = Table(linker.dependencies, name, self._find, lambda _: ())
 
     def _find(self) -> dict[FunctionNode, bool]:
-        functions = (function for module in self._linker.modules for function in module.functions)
-        own = (function for function in functions if self._says(function.facts.words))
+        own = (module.functions[index] for module in self._linker.modules for index in self._saying.of(module))
         return dict.fromkeys(self._calls.above(*own), True)
+
+    def _say_in(self, module: ModuleNode) -> tuple[int, ...]:
+        """The functions of a module that say one of the words, by their index."""
+        return tuple(index for index, function in enumerate(module.functions) if self._says(function.facts.words))
 
     def of(self, function: FunctionNode) -> bool:
         """Whether a function says one of the words, or calls one that does, directly or not."""
