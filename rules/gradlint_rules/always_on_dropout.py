@@ -72,15 +72,19 @@ from collections.abc import Iterator
 
 from gradlint.rule import (
     GRAD,
+    Attribute,
     Call,
     Constant,
     Edit,
+    Expression,
     Finding,
     Fix,
     FunctionNode,
     Project,
+    dotted,
     rule,
     scope,
+    within,
 )
 
 _FUNCTIONS = frozenset(f"torch.nn.functional.{name}" for name in ("dropout", "dropout1d", "dropout2d", "dropout3d"))
@@ -94,7 +98,7 @@ def always_on_dropout(project: Project) -> Iterator[Finding]:
     """Find calls of the function in methods of modules that do not say when they drop."""
     for function in project.functions():
         for call, _ in project.modes.calls(function, _FUNCTIONS):
-            if not _belongs_to_module(project, function) or _is_told(call):
+            if not _belongs_to_module(project, function) or _is_told(function, call):
                 continue
             trains = project.calls.own_states(function, call.at) & GRAD  # else it is meant: nothing is learnt there
             if trains and not _is_asked(project, function, call.at):
@@ -109,14 +113,24 @@ def _belongs_to_module(project: Project, function: FunctionNode) -> bool:
     return project.calls.modules.is_module_class(cls) and function.facts.parameters[:1] != ()
 
 
-def _is_told(call: Call) -> bool:
-    """Whether it is told when to drop, or drops nothing."""
+def _is_told(function: FunctionNode, call: Call) -> bool:
+    """Whether it is told when to drop, or how much then, or drops nothing."""
     arguments = call.arguments
     if any(argument.stars or argument.keyword == "training" for argument in arguments):
         return True
     positional = [argument for argument in arguments if argument.keyword is None]
     share = next((a.value for a in arguments if a.keyword == "p"), positional[1].value if positional[1:] else None)
-    return len(positional) > _TRAINING or (isinstance(share, Constant) and share.value == 0)
+    if len(positional) > _TRAINING or share is None:
+        return len(positional) > _TRAINING
+    given = [value for name, value in scope.assigned(function) if name == dotted(share)]
+    return any(_depends(value) for value in (share, *given))
+
+
+def _depends(share: Expression) -> bool:
+    """Whether a share is 0, or chosen by the flag: ``self.p if self.training else 0.0``."""
+    if isinstance(share, Constant):
+        return share.value == 0
+    return any(isinstance(part, Attribute) and part.name == "training" for part in within(share))
 
 
 def _is_asked(project: Project, function: FunctionNode, at: int, depth: int = 0) -> bool:
@@ -239,6 +253,20 @@ class Block(nn.Module):
         if not self.training:
             return x
         return F.dropout(x, 0.1)
+
+# run: out = Block().eval()(hidden)
+# shows: out.equal(hidden)
+```
+
+### a share that is nothing in evaluation mode
+```python
+import torch.nn.functional as F
+from torch import nn
+
+class Block(nn.Module):
+    def forward(self, x):
+        share = 0.3 if self.training else 0.0
+        return F.dropout(F.dropout(x, p=share), 0.5 * self.training)
 
 # run: out = Block().eval()(hidden)
 # shows: out.equal(hidden)

@@ -348,6 +348,32 @@ def train_step(model, criterion, optimizer, images, labels, engine):
     return loss
 ```
 
+### gradients come from hooks, whose methods are chosen by name
+```python
+import torch
+
+class Backward:
+    def after_forward(self, trainer, loss):
+        loss.backward()
+
+class Trainer:
+    def __init__(self, model, criterion, hooks):
+        self.model, self.criterion, self.hooks = model, criterion, hooks
+        self.optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+
+    def fit(self, images, labels):
+        self.optimizer.zero_grad()
+        self.call_hooks("after_forward", self.criterion(self.model(images), labels))
+        self.optimizer.step()
+
+    def call_hooks(self, name, loss):
+        for hook in self.hooks:
+            getattr(hook, name)(self, loss)
+
+# run: Trainer(model, criterion, [Backward()]).fit(images, labels)
+# shows: model.weight.grad is not None
+```
+
 ### gradients come from a method that says it computes them
 ```python
 import torch

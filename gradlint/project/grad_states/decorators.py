@@ -11,6 +11,7 @@ from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, Target
 from gradlint.project.linking.returns import returned
+from gradlint.project.linking.scope import stands_in
 
 # Words of a wrapper that knows coroutines, or runs them to their end.
 _WAITING = frozenset("iscoroutinefunction iscoroutine isawaitable run run_until_complete".split())
@@ -36,7 +37,7 @@ class Decorators:
         wrapper = self._linker.resolve(scope, name) if name else None
         if not isinstance(wrapper, FunctionNode) or is_context_manager(wrapper):
             return None
-        inner = (f for f in wrapper.module.functions if _stands_in(f, wrapper))
+        inner = (f for f in wrapper.module.functions if stands_in(f, wrapper))
         if any(f.facts.is_async or not _WAITING.isdisjoint(f.facts.words) for f in inner):
             return None
         effect = self._circles.answer(lambda: self._decorator(decorator, scope))
@@ -142,10 +143,3 @@ class Decorators:
         calls = [call.at for call in inner.facts.calls if call.callee == wrapped or wrapped in call.handed]
         found = {then(outside, self._walk.effect_at(inner, at)) for at in calls}
         return either(None if effect == IDENTITY else effect for effect in found)
-
-
-def _stands_in(function: FunctionNode | None, outer: FunctionNode) -> bool:
-    """Whether a function is another, or nested in it."""
-    while function is not None and function is not outer:
-        function = function.parent
-    return function is outer

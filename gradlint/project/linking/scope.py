@@ -78,6 +78,13 @@ def decorated_by(function: FunctionNode) -> Iterator[Expression]:
         yield decorator.function if isinstance(decorator, Call) else decorator
 
 
+def stands_in(function: FunctionNode | None, outer: FunctionNode) -> bool:
+    """Whether a function is another, or nested in it."""
+    while function is not None and function is not outer:
+        function = function.parent
+    return function is outer
+
+
 def is_static(method: FunctionNode) -> bool:
     """Whether a method is given no object to be called on."""
     return any(dotted(decorator) == "staticmethod" for decorator in method.facts.decorators)

@@ -33,6 +33,7 @@ from gradlint.model.traverse import expressions, named, parts
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.questions.besides import Besides
 from gradlint.project.questions.reaching import Reaching
 from gradlint.project.questions.scripts import (
     Act,
@@ -80,12 +81,14 @@ class Steps:
         self._stepping = Reaching("stepping", flows.linker, calls, lambda words: not _STEPPING.isdisjoint(words))
         self._reading = Reaching("reading", flows.linker, calls, lambda words: "grad" in words)
         self._minding = Reaching("minding", flows.linker, calls, lambda words: not _MINDING.isdisjoint(words))
+        self._besides = Besides(flows.linker, calls, lambda function: not _WORDS.isdisjoint(function.facts.words))
         self._writing: list[FunctionNode] = []
 
     def acts(self, function: FunctionNode) -> bool:
         """Whether a function may do something to gradients; costs next to nothing."""
         words = function.facts.words
-        return "grad" in words or not _CLIPS.isdisjoint(words) or self._acting.of(function)
+        own = "grad" in words or not _CLIPS.isdisjoint(words) or self._acting.of(function)
+        return own or bool(self._besides.chosen(function))
 
     def may_step(self, function: FunctionNode) -> bool:
         """Whether a function, or one that it calls, may step with an optimizer: gradients are minded there, too."""
@@ -103,6 +106,10 @@ class Steps:
         """Whether a function itself may clip gradients."""
         return not _CLIPPING.isdisjoint(function.facts.words)
 
+    def chosen(self, function: FunctionNode) -> frozenset[int]:
+        """The calls of a function that may do anything: what they call is chosen by name when the program runs."""
+        return self._besides.chosen(function)
+
     def script(self, function: FunctionNode) -> Script:
         """What a function does, in order; nothing while its own script is being written, or far down."""
         depth = len(self._writing)
@@ -113,7 +120,9 @@ class Steps:
     def _written(self, function: FunctionNode) -> Script:
         self._writing.append(function)
         try:
-            return _Writer(self, self._flows.flow(function)).block(function.facts.body)
+            script = _Writer(self, self._flows.flow(function)).block(function.facts.body)
+            around = (Act("anything", function.facts.at, None),) if self._besides.decorators(function) else ()
+            return (*around, *script, *around)
         finally:
             self._writing.pop()
 
@@ -253,6 +262,7 @@ class _Writer:
     def _unknown(self, call: Call, event: CallEvent | None) -> Iterator[Act]:
         name = event.name if event is not None else dotted(call.function) or "?"
         handed = any(_OPTIMIZER.search(named(a.value) or "") for a in call.arguments)
+        handed |= call.at in self._steps.chosen(self._flow.function)
         if not handed and _HARMLESS.search(name):
             return
         if handed or _MAY_ZERO.search(name.rpartition(".")[2]):
