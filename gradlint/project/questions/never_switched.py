@@ -7,7 +7,7 @@ from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
 from gradlint.project.linking.imports import Imports
-from gradlint.project.linking.nodes import ClassNode, FunctionNode
+from gradlint.project.linking.nodes import ClassNode, FunctionNode, ModuleNode
 from gradlint.project.questions.evaluations import Evaluations, Misset, is_given_labels, is_made, is_made_and_loaded
 from gradlint.project.questions.switches import Switches, says_eval
 from gradlint.project.running.flow import CallEvent
@@ -46,7 +46,7 @@ class NeverSwitched:
             or self._trained_by_object(function, event, module)
             or self._made_by_caller(function, event, module)
             or self._trained_by_caller(function, event, module)
-            or self._made_by_file(function, event)
+            or self._made_by_file(function, event, module)
         )
 
     def _made_by_constructor(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
@@ -133,22 +133,27 @@ class NeverSwitched:
         given = self._given_unswitched(function, edge, parameter)
         return given if given is not None and is_made(given) else None
 
-    def _made_by_file(self, function: FunctionNode, event: CallEvent) -> Misset | None:
-        """A script makes the module and trains it, and has a function evaluate it; nothing there says ``eval``."""
+    def _made_by_file(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
+        """A script makes the module, and trains or loads it, and has a function evaluate it; none there says ``eval``."""
         name = event.name.removesuffix(".forward")
-        made = self._flows.bindings.values(function, name) if self._evaluations.measures(function, event) else []
-        if len(made) != 1 or not made[0][0].is_module_body:
+        if function.is_module_body or name in function.facts.local or module.training is not None:
+            return None
+        made = self._flows.bindings.values(function, name)
+        if len(made) != 1 or not made[0][0].is_module_body or self._imports.of(made[0][0].module):
             return None
         file, call = made[0][0].module, self._flows.flow(made[0][0]).calls.get(made[0][1].at)
-        if call is None or not is_made(call.result) or self._imports.of(file):
+        if call is None or not is_made(call.result) or self._switches.itself(call.result):
             return None
-        if self._switches.itself(call.result):
+        why = self._use_by_file(file, function, event)
+        if why is None or self._switches.in_file(file, name):
             return None
-        if all(TRAINING_WORDS.isdisjoint(each.facts.words) for each in file.functions):
-            return None
-        if self._switches.in_file(file, name):
-            return None
-        return Misset(event, "file", file.body.place(call.at), self._evaluations.mode_matters(call.result))
+        return Misset(event, why, file.body.place(call.at), self._evaluations.mode_matters(call.result))
+
+    def _use_by_file(self, file: ModuleNode, function: FunctionNode, event: CallEvent) -> str | None:
+        """Why a module is there that a file makes: it is trained and measured there, or loaded and nothing else."""
+        if any(not TRAINING_WORDS.isdisjoint(each.facts.words) for each in file.functions):
+            return "file" if self._evaluations.measures(function, event) else None
+        return "loaded" if "load_state_dict" in file.body.facts.words else None
 
 
 def _own_attribute(name: str) -> str | None:

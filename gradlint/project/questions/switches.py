@@ -5,8 +5,9 @@ from collections import defaultdict
 from collections.abc import Collection
 
 from gradlint.finding import Place
-from gradlint.model.code import dotted
+from gradlint.model.code import Expression, dotted
 from gradlint.model.torch_calls import TRAINING_WORDS
+from gradlint.model.traverse import within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking import scope
 from gradlint.project.linking.imports import Imports
@@ -49,14 +50,33 @@ class Switches:
         return any(self.within(f, name) for f in file.functions if name in f.facts.words)
 
     def anywhere(self, cls: ClassNode, attribute: str) -> bool:
-        """Whether a method of the class switches modes, or somebody switches an attribute of that name."""
-        if any(not _SWITCHES.isdisjoint(method.facts.words) for method in self.family(cls)):
+        """Whether a method of the class may switch it, or somebody switches an attribute of that name."""
+        if any(self._may_reach(cls, method, attribute) for method in self.family(cls)):
             return True
         for function, name, _ in self._named.get(attribute, ()):
             own = function.owner is not None and function.owner is not cls
             if not (own and name.startswith("self.")):
                 return True
         return False
+
+    def _may_reach(self, cls: ClassNode, method: FunctionNode, attribute: str) -> bool:
+        """Whether a method switches modes, other than those of attributes by their names that are made without it."""
+        if _SWITCHES.isdisjoint(method.facts.words):
+            return False
+        switched = [call.callee.split(".") for call in method.facts.calls if call.method in _SWITCHES]
+        if "training" in method.facts.words or not switched:
+            return True
+        own = f"self.{attribute}"
+        return any(
+            len(parts) != len(("self", "encoder", "eval"))
+            or parts[0] != "self"
+            or parts[1] == attribute
+            or any(dotted(part) == own for _, value in self._attribute(cls, parts[1]) for part in within(value))
+            for parts in switched
+        )
+
+    def _attribute(self, cls: ClassNode, name: str) -> list[tuple[FunctionNode, Expression]]:
+        return self._flows.bindings.attribute(cls, name)
 
     def put_into_training(self, cls: ClassNode, attribute: str) -> Place | None:
         """Where a method of the class puts an attribute into training mode, if one does."""

@@ -88,6 +88,8 @@ class TrainingMode:
         """Whether modes are spoken of, or weights loaded, by a function or where it gets its modules from."""
         if not SPEAKING.isdisjoint(function.facts.words) or imports_models(function):
             return True
+        if "load_state_dict" in function.module.body.facts.words:
+            return True
         if function.owner is not None and self._spoken.of(function.owner):
             return True
         callers = [edge.caller for edge in self._calls.callers.get(function, ())]
