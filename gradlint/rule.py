@@ -59,6 +59,7 @@ from gradlint.project.questions.buffers import Update as BufferUpdate
 from gradlint.project.questions.flags import Misspelling
 from gradlint.project.questions.gradient_states import Moment
 from gradlint.project.questions.growths import Kept
+from gradlint.project.questions.guarded_parts import GuardedPart
 from gradlint.project.questions.guarded_training import GuardedModule
 from gradlint.project.questions.inference_tensors import Misuse as InferenceMisuse
 from gradlint.project.questions.optimizers import Optimizer, parameter_names
@@ -197,6 +198,7 @@ __all__ = [
     "Forward",
     "FunctionNode",
     "GuardedModule",
+    "GuardedPart",
     "If",
     "InferenceMisuse",
     "Iteration",

@@ -24,6 +24,7 @@ from gradlint.project.questions.flags import Flags
 from gradlint.project.questions.forwards import Forwards
 from gradlint.project.questions.gradients import Gradients
 from gradlint.project.questions.growths import Growths
+from gradlint.project.questions.guarded_parts import GuardedParts
 from gradlint.project.questions.guarded_training import GuardedTraining
 from gradlint.project.questions.inference import Inference
 from gradlint.project.questions.inference_modes import InferenceModes
@@ -101,7 +102,8 @@ class Project:
             frameworks,
             names.inference_functions,
         )
-        self.guarded_training = GuardedTraining(self.calls, self.flows, self.order)
+        self.guarded_training = GuardedTraining(self.calls, self.flows, self.destinies, self.order)
+        self.guarded_parts = GuardedParts(self.calls, self.flows, self.optimizers)
         self.walks = Walks(self.flows)
         self.buffers = Buffers(self.linker, self.calls, self.flows)
         self.inference_modes = InferenceModes(self.linker, self.modes, self.calls)

@@ -55,7 +55,7 @@ out of the optimizer.
 
 from collections.abc import Iterator
 
-from gradlint.rule import Finding, FunctionNode, GuardedModule, Note, Project, rule, scope
+from gradlint.rule import Finding, FunctionNode, GuardedModule, GuardedPart, Note, Project, rule, scope
 
 
 @rule("GL411", severity="warning", since="0.2.0")
@@ -66,6 +66,8 @@ def guarded_training(project: Project) -> Iterator[Finding]:
         if found:
             silent = scope.expected_to_fail(function)
             yield from (_finding(function, each) for each in found if each.at not in silent)
+        for part in project.guarded_parts.of(function):
+            yield _of_part(function, part)
 
 
 def _finding(function: FunctionNode, found: GuardedModule) -> Finding:
@@ -78,6 +80,16 @@ def _finding(function: FunctionNode, found: GuardedModule) -> Finding:
         f"`{found.module}` gets no gradients: it only runs where nothing is recorded, and its optimizer does nothing",
         tuple(notes),
         help=f"run it with grad on, or leave `{found.module}` out of the optimizer",
+    )
+
+
+def _of_part(function: FunctionNode, found: GuardedPart) -> Finding:
+    return Finding(
+        function.place(found.at),
+        function.name,
+        f"`{found.part}` gets no gradients: it only runs where nothing is recorded, and stays as it was made",
+        (Note(found.optimizer, "an optimizer is made for all of the module here, and passes over it"),),
+        help=f"run it with grad on, or freeze `{found.part}` and say so: `requires_grad_(False)`",
     )
 
 
@@ -141,6 +153,120 @@ def train(batches):
 
 # run: encoder = train([torch.ones(3, 2)])
 # shows: encoder.weight.grad is None
+```
+
+### a part of a model, by a method of its own
+```python
+import torch
+from torch import nn
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(2, 2), nn.Linear(2, 1)
+
+    @torch.no_grad()
+    def encode(self, x):
+        return self.body(x)  # GL411
+
+    def forward(self, x):
+        return self.head(self.encode(x))
+
+def train(batches):
+    net = Model()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for images, labels in batches:
+        optimizer.zero_grad()
+        nn.functional.mse_loss(net(images), labels).backward()
+        optimizer.step()
+    return net
+
+# run: net = train(batches)
+# shows: net.body.weight.grad is None and net.head.weight.grad is not None
+```
+
+### a layer whose forward is decorated, in a model whose optimizer is made by another function
+```python
+import torch
+from torch import nn
+
+class Gate(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.score = nn.Linear(2, 2)
+
+    @torch.no_grad()
+    def forward(self, x):
+        return self.score(x).sigmoid() * x  # GL411
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.gate, self.head = Gate(), nn.Linear(2, 1)
+
+    def forward(self, x):
+        return self.head(self.gate(x))
+
+def made(net):
+    return torch.optim.SGD(net.parameters(), lr=0.1)
+
+def main():
+    net = Model()
+    return net, made(net)
+
+# run: net, optimizer = main()
+# run: net(batches[0][0]).sum().backward()
+# shows: net.gate.score.weight.grad is None and net.head.weight.grad is not None
+```
+
+### an actor that the object got from elsewhere
+```python
+import torch
+from torch import nn
+
+class Actor(nn.Linear):
+    def sample(self, states):
+        return self(states).tanh()
+
+class Agent:
+    def __init__(self, actor, critic):
+        self.actor, self.critic = actor, critic
+        self.optimizer = torch.optim.SGD(actor.parameters(), lr=0.1)
+
+    def improve(self, states):
+        with torch.no_grad():
+            actions = self.actor.sample(states)  # GL411
+        loss = -self.critic(actions).mean()
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+# run: agent = Agent(Actor(2, 2), head_model)
+# run: agent.improve(batches[0][0])
+# shows: agent.actor.weight.grad is None
+```
+
+### a generator whose other samples are detached
+```python
+import torch
+
+def play(generator, discriminator, noise, real):
+    first = torch.optim.SGD(generator.parameters(), lr=0.1)
+    second = torch.optim.SGD(discriminator.parameters(), lr=0.1)
+    second.zero_grad()
+    with torch.no_grad():
+        fake = generator(noise)  # GL411
+    (discriminator(fake).mean() - discriminator(real).mean()).backward()
+    second.step()
+    first.zero_grad()
+    with torch.no_grad():
+        fake = generator(noise)
+    loss = -discriminator(fake).mean()
+    loss.backward()
+    first.step()
+
+# run: play(model, head_model, torch.ones(3, 2), torch.zeros(3, 2))
+# shows: model.weight.grad is None
 ```
 
 ## Silent
@@ -220,5 +346,103 @@ def fit(batches, epochs):
 
 batch = (torch.ones(4, 8), torch.zeros(4, dtype=torch.long))
 fit({"train": [batch], "val": [batch]}, 2)
+```
+
+### a part that is frozen, loaded, or run with grad on somewhere
+```python
+import torch
+from torch import nn
+
+class Probe(nn.Module):
+    def __init__(self, state):
+        super().__init__()
+        self.body, self.head = nn.Linear(2, 2), nn.Linear(2, 1)
+        self.body.load_state_dict(state)
+
+    def forward(self, x):
+        with torch.no_grad():
+            features = self.body(x)
+        return self.head(features)
+
+class Stopping(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(2, 2), nn.Linear(2, 1)
+
+    def forward(self, x):
+        with torch.no_grad():
+            before = self.body(x)
+        return self.head(self.body(x) - before)
+
+class Frozen(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = nn.Linear(2, 2)
+        self.head = nn.Linear(2, 1)
+
+    def forward(self, x):
+        with torch.no_grad():
+            x = self.net(x)
+        return self.head(x)
+
+def main(state):
+    for model in (Probe(state), Stopping()):
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    frozen = Frozen()
+    frozen.net.requires_grad_(False)
+    return optimizer, torch.optim.SGD(frozen.parameters(), lr=0.1)
+
+# run: optimizers = main(model.state_dict())
+```
+
+### a part that methods of the object run with grad on, and an optimizer of another part
+```python
+import torch
+from torch import nn
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(2, 2), nn.Linear(2, 1)
+
+    @torch.no_grad()
+    def encode(self, x):
+        return self.body(x)
+
+    def forward(self, x):
+        return self.head(self.encode(x))
+
+def train(batches):
+    net = Model()
+    optimizer = torch.optim.SGD(net.head.parameters(), lr=0.1)
+    for images, labels in batches:
+        optimizer.zero_grad()
+        nn.functional.mse_loss(net(images), labels).backward()
+        optimizer.step()
+
+# run: train(batches)
+```
+
+### acting under a guard, and learning by another method
+```python
+import torch
+from torch import nn
+
+class Agent:
+    def __init__(self, actor, critic):
+        self.actor, self.critic = actor, critic
+        self.optimizer = torch.optim.SGD(actor.parameters(), lr=0.1)
+
+    def learn(self, states):
+        return -self.critic(self.actor(states)).mean()
+
+    def play(self, states):
+        with torch.no_grad():
+            states = states + self.actor(states)
+        self.optimizer.zero_grad()
+        self.learn(states).backward()
+        self.optimizer.step()
+
+# run: Agent(nn.Linear(2, 2), nn.Linear(2, 1)).play(torch.ones(3, 2))
 ```
 """

@@ -10,12 +10,20 @@ from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD, UNSURE, apply
 from gradlint.project.linking import scope
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
+from gradlint.project.questions.destiny import Destinies
 from gradlint.project.questions.order import Order
 from gradlint.project.questions.scripts import acts
 from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.flows import Flows
 
 _RECORDING = GRAD | UNSURE  # or perhaps: ``set_grad_enabled(phase == "train")``
+
+# What all modules can do besides running.
+_OF_ALL = frozenset(
+    "add_module apply buffers children compile cuda double eval extra_repr float get_submodule half load_state_dict"
+    " modules named_buffers named_children named_modules named_parameters parameters register_buffer requires_grad_"
+    " share_memory state_dict to train type zero_grad".split()
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +43,9 @@ class GuardedModule:
 class GuardedTraining:
     """Finds them in functions that run ``backward()`` and step."""
 
-    def __init__(self, calls: CallGraph, flows: Flows, order: Order) -> None:
+    def __init__(self, calls: CallGraph, flows: Flows, destinies: Destinies, order: Order) -> None:
         self._calls = calls
+        self._destinies = destinies
         self._flows = flows
         self._order = order
 
@@ -49,12 +58,13 @@ class GuardedTraining:
         steps = {act.path: act.at for act in found if act.kind == "step" and act.path is not None}
         for optimizer, module in (*self._order.modules(function, steps).items(), *self._together(function, steps)):
             forwards = self._runs(function, module)
-            if not forwards or not backward or _is_handed_on(function, module):
+            if not forwards or not backward or self._is_handed_on(function, module):
                 continue
-            guards = [self._guard(function, event) for event in forwards]
-            at = forwards[0].at
-            if all(guards) and at < steps[optimizer]:
-                decorated = [guard for guard in guards if isinstance(guard, FunctionNode)]
+            guards = {event.at: self._guard(function, event) for event in forwards}
+            used = {at: guard for at, guard in guards.items() if guard or not self._is_cut_off(function, at)}
+            at = next(iter(used), steps[optimizer])
+            if all(used.values()) and at < steps[optimizer]:
+                decorated = [guard for guard in used.values() if isinstance(guard, FunctionNode)]
                 yield GuardedModule(at, module, optimizer, steps[optimizer], decorated[0] if decorated else None)
 
     def _together(self, function: FunctionNode, steps: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -70,7 +80,21 @@ class GuardedTraining:
 
     def _runs(self, function: FunctionNode, module: str) -> list[CallEvent]:
         calls = self._flows.flow(function).calls.values()
-        return [e for e in calls if e.name == module or (e.name.startswith(f"{module}.") and e.forward)]
+        return [e for e in calls if e.name == module or (e.name.startswith(f"{module}.") and _may_run(e))]
+
+    def _is_cut_off(self, function: FunctionNode, at: int) -> bool:
+        """Whether nothing of a forward's graph is used: ``discriminator(generator(noise).detach())``."""
+        destiny = self._destinies.of(function, at)
+        return not (destiny.trained or destiny.unknown or destiny.stored or destiny.returned)
+
+    def _is_handed_on(self, function: FunctionNode, module: str) -> bool:
+        """Whether something else may run the module as well: what is given it, or other methods of its object."""
+        root, _, attribute = module.partition(".")
+        if root == "self":
+            called = [t for event in self._flows.flow(function).calls.values() for t in event.targets]
+            if any(attribute in each.facts.words for each in self._calls.below(called)):
+                return True
+        return _is_given_away(function, module)
 
     def _guard(self, function: FunctionNode, event: CallEvent) -> "FunctionNode | bool":
         """The decorated ``forward`` that a call runs, or whether it stands under a guard of the function itself."""
@@ -93,7 +117,12 @@ def _owners(given: Expression) -> Iterator[str | None]:
                 pass
 
 
-def _is_handed_on(function: FunctionNode, module: str) -> bool:
+def _may_run(event: CallEvent) -> bool:
+    """Whether a method runs the module it belongs to: ``actor.sample(states)``; not one that all modules have."""
+    return event.forward or (event.method not in _OF_ALL and not event.method.startswith("_") and bool(event.arguments))
+
+
+def _is_given_away(function: FunctionNode, module: str) -> bool:
     """Whether the module is given to something else, which may run it as well."""
     for call in all_of(Call, function.facts.body):
         if any(dotted(part) == module for argument in call.arguments for part in within(argument.value)):

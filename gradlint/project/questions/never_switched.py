@@ -134,7 +134,7 @@ class NeverSwitched:
         return given if given is not None and is_made(given) else None
 
     def _made_by_file(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
-        """A script makes the module, and trains or loads it, and has a function evaluate it; none there says ``eval``."""
+        """A script makes and trains or loads the module, and has a function evaluate it; nobody there says ``eval``."""
         name = event.name.removesuffix(".forward")
         if function.is_module_body or name in function.facts.local or module.training is not None:
             return None

@@ -10,7 +10,7 @@ from gradlint.project.linking.nodes import External, FunctionNode
 from gradlint.project.running.flow import CallEvent, Passed
 from gradlint.project.running.flows import Flows
 
-_CLASSES = frozenset(
+OPTIMIZER_CLASSES = frozenset(
     "Adadelta Adafactor Adagrad Adam AdamW Adamax ASGD LBFGS Muon NAdam RAdam RMSprop Rprop SGD SparseAdam".split()
 )
 
@@ -32,7 +32,7 @@ class Optimizers:
 
     def made(self, function: FunctionNode) -> Iterator[Optimizer]:
         """The optimizers that a function makes, in order."""
-        if function.facts.words.isdisjoint(_CLASSES):
+        if function.facts.words.isdisjoint(OPTIMIZER_CLASSES):
             return
         names = {value.at: name for name, value in scope.assigned(function)}
         for event in self._flows.flow(function).calls.values():

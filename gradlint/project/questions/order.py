@@ -167,11 +167,22 @@ class Order:
         found: dict[str, str] = {}
         for name in optimizers:
             value, outside = self._held(function, name)
-            if outside and not (value.of or "").startswith("self."):
-                continue  # a name of another function
-            if value.kind == "optimizer" and value.of is not None:
-                found[name] = value.of
+            if value.kind != "optimizer" or value.of is None:
+                continue
+            owner = value.of
+            if outside and not owner.startswith("self."):
+                owner = self._kept_as(function, name, owner) or ""  # a name of another function
+            if owner:
+                found[name] = owner
         return found
+
+    def _kept_as(self, function: FunctionNode, optimizer: str, module: str) -> str | None:
+        """The attribute that a module became in the method that made the optimizer of its parameters."""
+        made = self._flows.bindings.values(function, optimizer)
+        if len(made) != 1:
+            return None
+        kept = [name for name, value in scope.assigned(made[0][0]) if dotted(value) == module]
+        return kept[0] if len(kept) == 1 and kept[0].startswith("self.") else None
 
     def _held(self, function: FunctionNode, name: str) -> tuple[Value, bool]:
         """What the name of an optimizer holds, and whether another method put it there."""
