@@ -142,7 +142,7 @@ NEVER_MODULES = frozenset(
     }
 )
 LOSS_LIKE = re.compile(
-    r"(^|[._])(criterion\w*|criteria|loss\w*|\w*_loss|\w*loss_?(fn|func|function|module)?|ce|bce|mse|l1|nll|kl)$|loss\w*$|^crit$",
+    r"(^|[._])(criterion\w*|criteria|crit|loss\w*|\w*_loss|\w*loss_?(fn|func|function|module)?|ce|bce|mse|l1|nll|kl)$|loss\w*$",
     re.I,
 )
 # What tokenizers and processors are called with, and models never.

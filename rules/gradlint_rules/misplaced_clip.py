@@ -223,6 +223,46 @@ def main(batches):
 # shows: model.weight.grad.norm() > 1
 ```
 
+### of two optimizers, whichever it is about, and with its norm thrown away
+```python
+import torch
+
+def train(encoder, decoder, encoder_optimizer, decoder_optimizer, batches):
+    for images, _ in batches:
+        encoder_optimizer.zero_grad()
+        decoder_optimizer.zero_grad()
+        loss = decoder(encoder(images)).mean()
+        _ = torch.nn.utils.clip_grad_norm_(encoder.parameters(), 0.001)  # GL407
+        _ = torch.nn.utils.clip_grad_norm_(decoder.parameters(), 0.001)  # GL407
+        loss.backward()
+        encoder_optimizer.step()
+        decoder_optimizer.step()
+
+# run: encoder, decoder = nn.Linear(2, 2), nn.Linear(2, 1)
+# run: both = [torch.optim.SGD(net.parameters(), lr=0.1) for net in (encoder, decoder)]
+# run: train(encoder, decoder, *both, batches[:1])
+# shows: decoder.bias.grad.abs().item() > 0.5
+```
+
+### after the step of a scaler
+```python
+import torch
+from torch.amp import GradScaler
+
+def train(model, criterion, optimizer, batches):
+    scaler = GradScaler("cpu")
+    for images, labels in batches:
+        optimizer.zero_grad()
+        scaler.scale(criterion(model(images), labels)).backward()
+        scaler.unscale_(optimizer)
+        scaler.step(optimizer)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 0.001)  # GL407
+        scaler.update()
+
+# run: train(model, criterion, optimizer, batches[:1])
+# shows: (1 - model.weight).abs().min() > 0.1
+```
+
 ## Silent
 
 ### between backward and step, unscaled first
@@ -303,5 +343,25 @@ def accumulate(model, optimizer, batches):
             optimizer.step()
             optimizer.zero_grad()
         model(images).sum().backward()
+```
+
+### of two optimizers, one of which has gradients
+```python
+import torch
+
+def play(generator, discriminator, generator_optimizer, discriminator_optimizer, noise, real):
+    generator_optimizer.zero_grad()
+    discriminator_optimizer.zero_grad()
+    with torch.no_grad():
+        fake = generator(noise)
+    (discriminator(fake) - discriminator(real)).mean().backward()
+    torch.nn.utils.clip_grad_norm_(discriminator.parameters(), 1.0)
+    discriminator_optimizer.step()
+    generator_optimizer.zero_grad()
+    loss = -discriminator(generator(noise)).mean()
+    loss.backward()
+    norm = torch.nn.utils.clip_grad_norm_(generator.parameters(), 1.0)
+    generator_optimizer.step()
+    return norm
 ```
 """

@@ -239,6 +239,44 @@ class Loop:
 # shows: model.weight.tolist() == [[1.0, 1.0]]
 ```
 
+### optimizers that Lightning gives out
+```python
+# file: lightning_like.py
+import torch
+from torch import nn
+
+def optimizers(self):
+    return self.held
+
+def manual_backward(self, loss):
+    torch.autograd.backward(loss)
+
+Base = type("LightningModule", (nn.Module,), {"optimizers": optimizers, "manual_" + "backward": manual_backward})
+# file: example.py
+import torch
+from torch import nn
+from lightning_like import Base
+
+class Model(Base):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(2, 2), nn.Linear(2, 1)
+        self.held = [torch.optim.SGD(net.parameters(), lr=0.1) for net in (self.first, self.second)]
+
+    def training_step(self, batch, index):
+        a, b = self.optimizers()
+        self.manual_backward(self.second(self.first(batch)).mean())
+        a.zero_grad()
+        a.step()  # GL404
+        b.step()
+        b.zero_grad()
+
+# run: net = Model()
+# run: before = net.first.weight.detach().clone()
+# run: net.training_step(torch.ones(3, 2), 0)
+# shows: net.first.weight.equal(before)
+```
+
 ## Silent
 
 ### zeroed by the one method, with the step in the other

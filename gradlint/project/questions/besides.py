@@ -53,10 +53,10 @@ class Besides:
     def _chooses(self, function: FunctionNode, expression: Expression) -> bool:
         if not isinstance(expression, Call) or dotted(expression.function) != "getattr":
             return False
-        owner, name, *_ = *(argument.value for argument in expression.arguments), None, None
-        if owner is None or name is None or isinstance(name, Constant):
+        given = [argument.value for argument in expression.arguments]
+        if len(given) < len(("object", "name")) or isinstance(given[1], Constant):
             return False
-        path = dotted(owner) or ""
+        path = dotted(given[0]) or ""
         if path.partition(".")[0] == "self" and self._calls.modules.has_method(function):
             return False
         return not isinstance(self._linker.resolve(function, path) if path else None, External | ModuleNode)

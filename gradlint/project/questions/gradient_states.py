@@ -129,8 +129,11 @@ class Walker:
                     walk.stepped[name] = act.at
                     walk.state[name] = frozenset({"stale"}) if act.path == name else frozenset({"unknown"})
             case "clip" | "read":
-                for name in self._concerned(act):
+                concerned = self._concerned(act)
+                for name in concerned:
                     self._note(act, name, walk)
+                if act.kind == "clip" and not concerned and self._optimizers:
+                    self._note_any(act, walk)
 
     def _zero(self, act: Act, walk: _Walk) -> None:
         kept = act.option("set_to_none") is False
@@ -157,6 +160,15 @@ class Walker:
         module = self._modules.get(name)
         own = module is not None and path.startswith((f"{module}.", f"{module}["))
         return own or path in self._listed.get(name, ())
+
+    def _note_any(self, act: Act, walk: _Walk) -> None:
+        """A clip of whatever optimizer's parameters: there is nothing to clip if none of them have gradients."""
+        grads = frozenset[Grad]().union(*(walk.state[name] for name in self._optimizers))
+        known: frozenset[Grad] = grads if grads == {"none"} else frozenset({"unknown"})
+        first = self._optimizers[0]
+        before = self._moments.get((act.at, first, act.kind))
+        known |= before.grads if before is not None else frozenset()
+        self._moments[act.at, first, act.kind] = Moment(act, first, known, walk.zeroed.get(first))
 
     def _note(self, act: Act, name: str, walk: _Walk) -> None:
         key = (act.at, name, act.kind)

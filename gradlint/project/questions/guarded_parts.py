@@ -13,7 +13,6 @@ from gradlint.project.linking import scope
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.questions.optimizers import OPTIMIZER_CLASSES, Optimizer, Optimizers
 from gradlint.project.running.flows import Flows
-from gradlint.project.running.values import Value
 
 _RECORDING = GRAD | UNSURE
 _TRAINED = frozenset({"forward", "training_step"})
@@ -99,7 +98,7 @@ class GuardedParts:
         return not minded and not _MEANT.search(cls.name) and self._calls.modules.has_parameters(cls)
 
     def _leaves(self, function: FunctionNode, part: str, own: bool) -> bool:
-        """Whether a function that says a part's name does nothing with it but run it under a guard, or switch its mode."""
+        """Whether a function that says a part's name does nothing but run it under a guard, or switch its mode."""
         named = [a for a in all_of(Attribute, function.facts.body) if a.name == part]
         if not own:
             return all(dotted(each.value) == "self" and not _is_inside(function) for each in named)
@@ -142,10 +141,8 @@ class GuardedParts:
         values = [found] if found is not None else []
         if found is not None and found.parameter is not None:
             values += [value for _, value in self._flows.handed_over(function, found.parameter)]
-        return any(map(lambda value: self._holds(value, cls), values))
-
-    def _holds(self, value: Value, cls: ClassNode) -> bool:
-        return isinstance(value.target, ClassNode) and cls in self._linker.ancestors(value.target)
+        targets = [value.target for value in values]
+        return any(isinstance(target, ClassNode) and cls in self._linker.ancestors(target) for target in targets)
 
     def _holders(self, cls: ClassNode) -> Iterator[ClassNode]:
         """The classes of modules whose constructors make objects of a class."""

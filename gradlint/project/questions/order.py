@@ -66,6 +66,7 @@ class Order:
         """
         if not self.steps.may_step(function):
             return
+        yield from self._unzeroed_in_lightning(function)
         script = self.steps.script(function)
         seen: set[str] = set()
         made = {name: value.at for name, value in scope.assigned(function)}
@@ -90,6 +91,22 @@ class Order:
                 mixed = self._is_of_several(function, step.path)
                 if not any(_may_zero(act, step.path, modules, mixed=mixed) for act in inside):
                     yield step, backward[0]
+
+    def _unzeroed_in_lightning(self, function: FunctionNode) -> Iterator[tuple[Act, Act]]:
+        """The steps of Lightning's manual optimization, in the loop of its trainer, where nothing ever zeroes."""
+        cls = function.owner
+        if cls is None or function.facts.name != "training_step" or "manual_backward" not in function.facts.words:
+            return
+        family = [m for a in self._flows.linker.ancestors(cls) if isinstance(a, ClassNode) for m in a.methods]
+        if any("zero_grad" in method.facts.words for method in family):
+            return
+        inside = list(acts(self.steps.script(function)))
+        backward = next((act for act in inside if act.kind == "backward"), None)
+        steps = [act for act in inside if act.kind == "step" and act.inside is None]
+        if backward is None or any(act.kind in ("zero", "anything") for act in inside):
+            return
+        made = {name for name, value in scope.assigned(function) if _gives_optimizers(value)}
+        yield from ((step, backward) for step in steps[:1] if step.path in made)
 
     def unzeroed_closures(self, function: FunctionNode) -> Iterator[tuple[int, str, FunctionNode, Act]]:
         """The steps with an L-BFGS of torch's whose closure never zeroes gradients, though a step runs it many times.
@@ -226,6 +243,11 @@ def _may_zero(act: Act, optimizer: str, modules: Mapping[str, str], *, mixed: bo
         return True
     others = act.path is not None and act.path != optimizer and (is_optimizer_name(act.path) or act.path in modules)
     return act.kind == "zero" and not others
+
+
+def _gives_optimizers(value: Expression) -> bool:
+    """``self.optimizers()``."""
+    return isinstance(value, Call) and dotted(value.function) == "self.optimizers"
 
 
 def _is_lbfgs(made: Expression) -> bool:

@@ -17,6 +17,7 @@ from gradlint.model.code import (
     For,
     If,
     Jump,
+    Name,
     Raise,
     Return,
     Statement,
@@ -64,8 +65,11 @@ _OPTIMIZER = re.compile(
 _NO_OPTIMIZER = re.compile(r"sched|lr_|_lr$|env|option|prof", re.I)
 # What steps and updates besides optimizers, and leaves gradients alone.
 _HARMLESS = re.compile(
-    r"(^|[._])(\w*sched\w*|\w*_?envs?|\w*prof\w*|\w*meter\w*|\w*(bar|pbar|progress)|writer|logger|ema)\.\w+$", re.I
+    r"(^|[._])(\w*sched\w*|\w*_?envs?|\w*prof\w*|\w*meter\w*|\w*(bar|pbar|progress)|writer|logger|ema)\.\w+$"
+    r"|(^|[._])(\w*_)?scaler\.(update|unscale_)$",
+    re.I,
 )
+_LEAVING = (".unscale_", "toggle_optimizer")  # whatever they are given
 _MAY_ZERO = re.compile(r"zero|clear|reset|grad|step|optimi|train|update|learn|fit|hook|callback|backward", re.I)
 
 
@@ -139,7 +143,7 @@ class _Writer:
 
     def _statement(self, statement: Statement) -> Iterator["Act | Branch | Repeat | Leave"]:
         for expression in expressions(statement) if not isinstance(statement, While | For) else ():
-            yield from self._expression(expression, used=not isinstance(statement, Evaluate))
+            yield from self._expression(expression, used=not _drops(statement))
         match statement:
             case Assign(targets=targets):
                 yield from self._cleared(targets, statement)
@@ -261,12 +265,18 @@ class _Writer:
 
     def _unknown(self, call: Call, event: CallEvent | None) -> Iterator[Act]:
         name = event.name if event is not None else dotted(call.function) or "?"
-        handed = any(_OPTIMIZER.search(named(a.value) or "") for a in call.arguments)
+        handed = any(_OPTIMIZER.search(named(a.value) or "") for a in call.arguments) and not name.endswith(_LEAVING)
         handed |= call.at in self._steps.chosen(self._flow.function)
         if not handed and _HARMLESS.search(name):
             return
         if handed or _MAY_ZERO.search(name.rpartition(".")[2]):
             yield Act("anything", call.at, None)
+
+
+def _drops(statement: Statement) -> bool:
+    """Whether nobody looks at what a statement computes: ``_ = clip_grad_norm_(parameters, 1)``."""
+    named = statement.targets if isinstance(statement, Assign) else ()
+    return isinstance(statement, Evaluate) or (bool(named) and all(isinstance(t, Name) and t.id == "_" for t in named))
 
 
 def _is_none_or(argument: Passed, path: str | None) -> bool:

@@ -23,10 +23,11 @@ from gradlint.model.code import (
 )
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import FORCE_LIKE, READING_ATTRIBUTES
-from gradlint.model.torch_tensors import VIEWING
+from gradlint.model.torch_tensors import KEEPING, VIEWING
 from gradlint.project.linking.nodes import External
 from gradlint.project.running import attributes, invoke, tensors
 from gradlint.project.running.growth import COMPREHENSION, Growth
+from gradlint.project.running.labels import beside_cut_off, is_cut_off
 from gradlint.project.running.sets import together
 from gradlint.project.running.values import (
     COMPUTED,
@@ -124,7 +125,7 @@ def _note_derivative(index: Expression, owner: Value, run: "Run") -> None:
 
 def item_of(value: Value, index: int, size: int) -> Value:
     """Item number ``index`` of a value that is unpacked into ``size`` names."""
-    if value.kind == "parameters":  # ``for name, parameter in model.named_parameters()``
+    if value.kind in ("parameters", "optimizer"):  # ``for name, parameter in model.named_parameters()``
         return value
     if value.items is not None and -len(value.items) <= index < len(value.items):
         return value.items[index]
@@ -212,7 +213,17 @@ def _operation(node: Operation, run: "Run") -> Value:
     if node.operator == "+" and any(_is_list(operand, run) for operand in node.operands):
         parameters = [value for value in values if value.kind == "parameters"]
         return replace(parameters[0], of=None) if parameters else plain(origins)
+    if node.operator == "-" and any(map(is_cut_off, values)):
+        beside = zip(node.operands, values, beside_cut_off(node.operands, values), strict=True)
+        values = [label if _is_handed(operand, run) else value for operand, value, label in beside]
     return tensors.operated(tuple(values), origins, node.at, run)
+
+
+def _is_handed(operand: Expression, run: "Run") -> bool:
+    """Whether nothing that a name is given in the function is computed there: it may be converted."""
+    given = run.flows.bindings.assigned(run.function).get(dotted(operand) or "", ())
+    made = (value for value in given if isinstance(value, Call))
+    return all(isinstance(value.function, Attribute) and value.function.name in KEEPING for value in made)
 
 
 def _is_list(expression: Expression, run: "Run") -> bool:

@@ -4,12 +4,12 @@ import re
 from typing import TYPE_CHECKING
 
 from gradlint.model.code import Argument, Attribute, Call, Expression, Subscript, dotted
-from gradlint.model.torch_tensors import INDEXING, LABELS
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.running import attributes, evaluate
 from gradlint.project.running.flow import Passed, SideEffects
+from gradlint.project.running.labels import beside_cut_off, is_cut_off
 from gradlint.project.running.sets import ALONE, joined, together
-from gradlint.project.running.values import NUMBER, PLAIN, UNKNOWN, Origin, Value
+from gradlint.project.running.values import UNKNOWN, Origin, Value
 
 if TYPE_CHECKING:
     from gradlint.project.running.interpret import Run
@@ -106,28 +106,11 @@ class Invocation:
         values = [argument.value for argument in self.arguments]
         if not any(map(is_cut_off, values)):
             return values
-        return [
-            NUMBER if v.kind == "unknown" and not v.is_tensor and LABELS.search(_converted(a.expression)) else v
-            for a, v in zip(self.arguments, values, strict=True)
-        ]
+        return beside_cut_off([argument.expression for argument in self.arguments], values)
 
     def has(self, keyword: str) -> bool:
         """Whether a keyword argument is given, or may be."""
         return any(argument.keyword == keyword or argument.stars == 2 for argument in self.arguments)
-
-
-def is_cut_off(value: Value) -> bool:
-    """Whether a tensor was computed from others and has lost their graph, or was decided by them (``argmax``)."""
-    if value.tensor != PLAIN or value.lost is None:
-        return False
-    return value.lost.how in INDEXING or bool(value.shadow or (value.origins and "." not in value.lost.how))
-
-
-def _converted(expression: Expression) -> str:
-    """What an expression is called, conversions left out: ``labels`` for ``labels.float()``."""
-    while isinstance(expression, Call) and isinstance(expression.function, Attribute):
-        expression = expression.function.value
-    return dotted(expression) or ""
 
 
 def passed_argument(argument: Argument, run: "Run") -> Passed:

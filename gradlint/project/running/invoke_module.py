@@ -24,8 +24,9 @@ from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running import recording, tensors
 from gradlint.project.running.flow import MOST_TARGETS, SideEffects
 from gradlint.project.running.handing_back import returns_under_guard
-from gradlint.project.running.invocation import Invocation, is_cut_off
+from gradlint.project.running.invocation import Invocation
 from gradlint.project.running.invoke_project import hands_back, on_project
+from gradlint.project.running.labels import is_cut_off
 from gradlint.project.running.sets import ALONE, joined
 from gradlint.project.running.values import (
     ANY,

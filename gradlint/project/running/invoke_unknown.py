@@ -15,8 +15,10 @@ from gradlint.model.torch_calls import (
     TAKES_LOSS,
     TRAINING_NAMES,
 )
+from gradlint.model.torch_tensors import COMPUTING
 from gradlint.model.traverse import all_of, parts
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
+from gradlint.project.running import tensors
 from gradlint.project.running.invocation import Invocation, last_part
 from gradlint.project.running.invoke_module import (
     forward,
@@ -27,12 +29,13 @@ from gradlint.project.running.invoke_module import (
     result_of_forward,
 )
 from gradlint.project.running.invoke_project import on_project
-from gradlint.project.running.values import NO_CONSTANT, Value, plain
+from gradlint.project.running.values import NO_CONSTANT, PLAIN, Loss, Value, plain
 
 _LIKE = frozenset(
     "to type_as expand_as view_as reshape_as expand repeat view reshape unsqueeze permute transpose narrow".split()
 )
 _CALLED = frozenset({"target", "online"})  # networks, if they are called where something is trained
+_OF_TENSORS = COMPUTING - {"add", "clone", "log", "put", "where"}  # what other objects have as well
 _MAKING_RECORDS = frozenset({"collections.namedtuple", "typing.NamedTuple", "dataclasses.make_dataclass"})
 _FREEZING = ("freeze", "requires_grad", "set_grad", "toggle_grad")
 
@@ -42,6 +45,8 @@ def on_unknown(it: Invocation) -> Value:
     last = it.method or it.name
     if it.callee.kind == "unknown" and _is_class_of_records(it.callee):
         return _record(it)
+    if it.name == "self.optimizers":  # of Lightning: one, or a list of them
+        return Value("optimizer")
     if last in _LIKE and it.receiver is not None:
         # What it is made like gives no more than its type or its shape.
         return _converted(it, plain(it.receiver.origins))
@@ -76,7 +81,16 @@ def on_unknown(it: Invocation) -> Value:
     it.opaque = True
     if last == "freeze" and it.receiver is not None and it.receiver_path is None and not it.arguments:
         return Value("module", frozen=True, certainty="named")  # ``old = net.copy().freeze()``
+    if (lost := _unrecorded(it)) is not None:
+        return tensors.made("unknown", PLAIN, it.at, it.run, origins=it.carried, lost=lost)
     return _converted(it, plain(it.carried))
+
+
+def _unrecorded(it: Invocation) -> Loss | None:
+    """``net(states).gather(1, actions)`` under a guard of the function: if it is a tensor, it has no graph."""
+    if it.receiver is None or it.receiver_path is not None or it.method not in _OF_TENSORS:
+        return None
+    return tensors.lost_here(it.at, it.run) if it.run.records(it.at) is False else None
 
 
 def _is_class_of_records(value: Value) -> bool:
