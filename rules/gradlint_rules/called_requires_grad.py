@@ -71,6 +71,7 @@ from gradlint.rule import (
     Call,
     Edit,
     Expression,
+    External,
     Finding,
     Fix,
     FunctionNode,
@@ -83,6 +84,7 @@ from gradlint.rule import (
 
 _FLAG, _METHOD = "requires_grad", "requires_grad_"
 _HOLDERS = frozenset({"tensor", "parameters", "module"})
+_CLASSES = frozenset({"torch.Tensor", "torch.nn.Parameter", "torch.nn.Module"})
 _OF_LAYERS = (".weight", ".bias")
 _PARAMETER_NAMES = frozenset({"param", "params", "parameter", "p"})
 
@@ -121,8 +123,18 @@ def _holds(project: Project, function: FunctionNode, named: Attribute, owner: Ex
     if kind == "self":
         return project.calls.modules.has_method(function)
     name = dotted(owner) or ""
-    known = name in _PARAMETER_NAMES or name.endswith(_OF_LAYERS)
-    return kind in _HOLDERS or (kind == "unknown" and known)
+    if kind != "unknown":
+        return kind in _HOLDERS
+    if name in _PARAMETER_NAMES or name.endswith(_OF_LAYERS) or _is_annotated(project, function, name):
+        return True
+    return bool(name) and any(e.forward and e.name == name for e in project.flow(function).calls.values())
+
+
+def _is_annotated(project: Project, function: FunctionNode, name: str) -> bool:
+    """Whether a function says of its parameter that it is a tensor or a module."""
+    said = [dotted(p.annotation) for p in function.facts.parameters if p.name == name and p.annotation is not None]
+    found = [project.linker.resolve(function, each) for each in said if each is not None]
+    return any(isinstance(each, External) and each.name in _CLASSES for each in found)
 
 
 def _tested(project: Project, function: FunctionNode) -> Iterator[Finding]:
@@ -233,6 +245,21 @@ def describe(x):
 # run: x = torch.ones(1)
 # run: answer = describe(x)
 # shows: answer == "trained" and x.requires_grad
+```
+
+### of what a function says is a tensor, and of what it runs as a model
+```python
+import torch
+
+def leaf(x: torch.Tensor):
+    return x.requires_grad(True)  # GL503
+
+def freeze(net, images):
+    net.requires_grad(False)  # GL503
+    return net(images)
+
+# run: freeze(torch.nn.Linear(2, 2), torch.ones(2))
+# raises: AttributeError: 'Linear' object has no attribute 'requires_grad'
 ```
 
 ## Silent

@@ -125,15 +125,24 @@ def _made_in(loop: For | While) -> set[str]:
 
 
 def _evaluates_argument(project: Project, function: FunctionNode, call: Call, target: FunctionNode) -> bool:
-    """Whether a function puts what it is handed into evaluation mode, and that is a module which the caller runs."""
+    """Whether a function puts what it is handed, or holds, into evaluation mode: a module which the caller runs."""
     if "train" in target.facts.words:
         return False
     event = project.flow(function).calls.get(call.at)
     evaluated = {c.callee.removesuffix(".eval") for c in target.facts.calls if c.callee.endswith(".eval")}
     named = {p.name for p in target.facts.parameters} & evaluated
     handed = {dotted(argument.expression) for argument in event.arguments} if event is not None else set()
-    runs = {each.name for each in project.flow(function).calls.values() if each.forward}
-    return bool(named) and not runs.isdisjoint(handed)
+    held = {name for name in evaluated if name.startswith("self.")} if _is_own(call) else set[str]()
+    forwards = [each for each in project.flow(function).calls.values() if each.forward]
+    if any(each.name in held and project.calls.states_at(function, each.at) & GRAD for each in forwards):
+        return True
+    return bool(named) and any(each.name in handed for each in forwards)
+
+
+def _is_own(call: Call) -> bool:
+    """Whether a call is one of another method of the same object."""
+    name = dotted(call.function) or ""
+    return name.startswith("self.") and name.count(".") == 1
 
 
 def _is_eval(name: str) -> bool:
@@ -207,6 +216,32 @@ def train(model, loader, optimizer):
 # run: net = torch.nn.Linear(8, 3)
 # run: train(net, [torch.ones(2, 8)], torch.optim.SGD(net.parameters(), lr=0.1))
 # shows: not net.training
+```
+
+### by another method of a trainer
+```python
+import torch
+
+class Trainer:
+    def __init__(self, net, optimizer):
+        self.net, self.optimizer = net, optimizer
+
+    def validate(self, loader):
+        self.net.eval()
+        with torch.no_grad():
+            return [self.net(images).argmax(1) for images, _ in loader]
+
+    def fit(self, loader):
+        self.net.train()
+        for _ in range(2):
+            for images, labels in loader:
+                self.optimizer.zero_grad()
+                criterion(self.net(images), labels).backward()
+                self.optimizer.step()
+            self.validate(loader)  # GL603
+
+# run: Trainer(model, optimizer).fit(loader)
+# shows: not model.training
 ```
 
 ## Silent
@@ -323,5 +358,44 @@ def train(model, loader, optimizer):
             model(images).sum().backward()
             optimizer.step()
         print(evaluate(model, loader))
+```
+
+### by another method of a trainer, and back by a third
+```python
+import torch
+
+class Trainer:
+    def __init__(self, net, teacher, optimizer):
+        self.net, self.teacher, self.optimizer = net, teacher, optimizer
+
+    def validate(self, loader):
+        self.net.eval()
+        with torch.no_grad():
+            return [self.net(images).argmax(1) for images, _ in loader]
+
+    def guess(self, images):
+        self.teacher.eval()
+        with torch.no_grad():
+            return self.teacher(images).argmax(1)
+
+    def begin(self):
+        self.net.train()
+
+    def fit(self, loader):
+        for _ in range(2):
+            self.begin()
+            for images, labels in loader:
+                self.optimizer.zero_grad()
+                criterion(self.net(images), self.guess(images)).backward()
+                self.optimizer.step()
+            self.validate(loader)
+
+    def distil(self, loader):
+        for images, labels in loader:
+            self.optimizer.zero_grad()
+            criterion(self.net(images), self.guess(images)).backward()
+            self.optimizer.step()
+
+# run: Trainer(model, model, optimizer).fit(loader)
 ```
 """

@@ -281,4 +281,23 @@ class Trainer:
 
 # run: trainer = Trainer(teacher, student); trainer.prepare(images); trainer.step()
 ```
+
+### what may be arrays
+```python
+import numpy as np
+import torch
+
+def predict(rows):
+    return np.asarray(rows)
+
+def scores(predict, rows):
+    with torch.inference_mode():
+        twice = predict(rows) * 2
+        means = predict(rows).mean(0)
+    twice += 1
+    means *= 2
+    return twice, means
+
+# run: scores(predict, [[1.0, 2.0]])
+```
 """

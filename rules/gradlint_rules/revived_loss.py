@@ -163,10 +163,12 @@ def _walked_as_made(function: FunctionNode, calls: Mapping[int, CallEvent], star
     if "step" not in function.facts.words:
         return None
     given = [each for path, each in scope.assigned(function) if path == name]
-    made = calls.get(given[0].at) if len(given) == 1 and given[0].at < start.at else None
+    last = [each for each in given if each.at < start.at][-1:]
+    wraps = any(dotted(part) == name for each in last for part in within(each))  # ``loss = torch.tensor(loss, ..)``
+    made = calls.get(last[0].at) if last and (len(given) == 1 or wraps) else None
     if made is None or not _asks_for_gradient(made) or _is_off(made):
         return None
-    return made.at if any(isinstance(part, Call | Name) for part in _numbers(given[0])) else None
+    return made.at if any(isinstance(part, Call | Name) for part in _numbers(last[0])) else None
 
 
 def _numbers(made: Expression) -> Iterator[Expression]:
@@ -313,6 +315,21 @@ def train_on_all(model, criterion, optimizer, images, labels):
 
 # run: train_step(model, criterion, optimizer, images, labels)
 # run: train_on_all(model, criterion, optimizer, images, labels)
+# shows: model.weight.grad is None
+```
+
+### a sum of numbers that keeps its name
+```python
+import torch
+
+def train_step(model, criterion, optimizer, images, labels):
+    loss = sum(criterion(model(images), labels).item() for _ in range(2))  # GL101
+    loss = torch.tensor(loss, requires_grad=True)  # GL402
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+# run: train_step(model, criterion, optimizer, images, labels)
 # shows: model.weight.grad is None
 ```
 

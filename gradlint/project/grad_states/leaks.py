@@ -124,7 +124,7 @@ class Leaks:
     def _is_setter_call(self, function: FunctionNode, call: Call) -> bool:
         """A call of a function whose only job is to switch is the caller's own decision."""
         name = dotted(call.function)
-        target = self._linker.resolve(function, name) if name else None
+        target = (self._linker.resolve(function, name) or self._states.own_method(function, name)) if name else None
         return isinstance(target, FunctionNode) and self._only_sets(target)
 
     # Whom it concerns
@@ -236,7 +236,7 @@ def _for_effect(function: FunctionNode, statement: Statement) -> Iterator[Call]:
 
 def _is_unread(function: FunctionNode, name: str) -> bool:
     """Whether a local variable is assigned once and never looked at."""
-    if function.is_module_body or name not in function.facts.local:
+    if name == "_" or function.is_module_body or name not in function.facts.local:
         return name == "_"
     seen = (e for e in all_of(Name, function.facts.body) if e.id == name)
     return sum(1 for _ in seen) == 1

@@ -31,7 +31,7 @@ from gradlint.project.grad_states.decorators import Decorators
 from gradlint.project.grad_states.effects import GRAD, IDENTITY, INFERENCE, NO_GRAD, Effect, apply, join, then
 from gradlint.project.grad_states.guards import Guards
 from gradlint.project.grad_states.modes import Modes
-from gradlint.project.linking.bindings import Bindings
+from gradlint.project.linking.bindings import Bindings, owner_class
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo, Whole
 from gradlint.project.linking.nodes import External, FunctionNode
@@ -112,12 +112,19 @@ class GradStates:
             return (self.guards.context(value, function) or IDENTITY) if value is not None else IDENTITY
         if last == "enter_context":
             return self.guards.context(call, function) or IDENTITY
-        target = self._linker.resolve(function, name)
+        target = self._linker.resolve(function, name) or self.own_method(function, name)
         if isinstance(target, External) and GRAD_MODES.get(target.name) == "set_grad_enabled":
             return self.guards.mode("set_grad_enabled", call, function)
         if isinstance(target, FunctionNode) and not target.facts.is_generator:
             return self.effect_after(target) if target.facts.name in self._leaking.value else IDENTITY
         return IDENTITY
+
+    def own_method(self, function: FunctionNode, name: str) -> FunctionNode | None:
+        """The method that ``self.name()`` runs, if its name is one of those that leave a mode behind."""
+        method, cls = name.removeprefix("self."), owner_class(function)
+        if cls is None or not name.startswith("self.") or method not in self._leaking.value:
+            return None
+        return self._linker.find_method(cls, method)
 
     def is_restore(self, function: FunctionNode, call: Call) -> bool:
         """Whether a ``set_grad_enabled`` call, or an ``__exit__``, puts the mode back."""

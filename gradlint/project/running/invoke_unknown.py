@@ -82,7 +82,8 @@ def on_unknown(it: Invocation) -> Value:
     if last == "freeze" and it.receiver is not None and it.receiver_path is None and not it.arguments:
         return Value("module", frozen=True, certainty="named")  # ``old = net.copy().freeze()``
     if (lost := _unrecorded(it)) is not None:
-        return tensors.made("unknown", PLAIN, it.at, it.run, origins=it.carried, lost=lost)
+        made = tensors.made("unknown", PLAIN, it.at, it.run, origins=it.carried, lost=lost)
+        return replace(made, own_memory=None)  # it may be an array as well
     return _converted(it, plain(it.carried))
 
 

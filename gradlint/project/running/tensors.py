@@ -77,7 +77,8 @@ def operated(values: tuple[Value, ...], origins: frozenset[Origin], at: int, run
     if any(value.is_tensor for value in values):
         return replace(computed(values, origins, at, run), kind="unknown")
     if run.records(at) is False and (lost := lost_here(at, run)) is not None:
-        return made("unknown", PLAIN, at, run, origins=origins, lost=lost)  # if they are tensors, so is this
+        found = made("unknown", PLAIN, at, run, origins=origins, lost=lost)  # if they are tensors, so is this
+        return replace(found, own_memory=None)  # and if they are arrays, as well
     return plain(origins)
 
 
