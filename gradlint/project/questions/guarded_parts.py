@@ -47,7 +47,9 @@ class GuardedParts:
     def of(self, function: FunctionNode) -> Iterator[GuardedPart]:
         """The first part that a method runs under a guard, though it is to be trained and runs nowhere else."""
         cls = function.owner
-        if cls is None or not self._calls.modules.is_module_class(cls):
+        if cls is None or all(states & _RECORDING for states in self._calls.all_own_states(function)):
+            return
+        if not self._calls.modules.is_module_class(cls):
             return
         for call in function.facts.calls:
             part = call.callee.removeprefix("self.").removesuffix(".forward")
