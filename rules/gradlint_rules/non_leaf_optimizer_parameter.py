@@ -28,12 +28,15 @@ through once: counted or listed before, there is nothing left in it, `ValueError
 parameter list`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gradlint.rule import (
     COMPUTED,
     Assign,
+    Attribute,
     Call,
+    CallEvent,
+    ClassNode,
     Comprehension,
     Evaluate,
     Expression,
@@ -101,9 +104,18 @@ def _used_up(project: Project, function: FunctionNode, optimizer: Optimizer) -> 
 def _gives_generator(project: Project, function: FunctionNode, value: Expression) -> bool:
     """Whether an expression is a generator, or the call of a function of the project that gives one."""
     event = project.flow(function).calls.get(value.at) if isinstance(value, Call) else None
-    if event is None or not event.targets:
-        return _is_generator(value)
-    return all(map(_makes_generator, event.targets))
+    own = _own_methods(project, event) if event is not None else ()
+    return all(map(_makes_generator, own)) if own else _is_generator(value)
+
+
+def _own_methods(project: Project, event: CallEvent) -> Sequence[FunctionNode]:
+    """What a call may run of the project's own: a class may have a ``parameters`` that lists them."""
+    if event.targets or event.receiver is None:
+        return event.targets
+    cls = event.receiver.target
+    if isinstance(cls, ClassNode):
+        return project.calls.callables.methods(cls, event.method)
+    return project.linker.methods_named.get(event.method, ()) if cls is None else ()
 
 
 def _makes_generator(function: FunctionNode) -> bool:
@@ -118,8 +130,9 @@ def _is_generator(value: Expression) -> bool:
         return value.kind == "generator"
     if not isinstance(value, Call):
         return False
-    name = dotted(value.function) or ""
-    return name.rpartition(".")[2] in _GENERATORS or name == "filter"
+    if isinstance(value.function, Attribute):
+        return value.function.name in _GENERATORS
+    return dotted(value.function) == "filter"
 
 
 def _consumed(statement: Statement, name: str | None) -> int | None:
@@ -225,6 +238,28 @@ def optimize():
 
 # run: optimize()
 # raises: ValueError: can't optimize a non-leaf Tensor
+```
+
+### of a class that has no other way to list its parameters
+```python
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    def forward(self, x):
+        return self.layer(x)
+
+def build():
+    params = Net().parameters()
+    print(sum(p.numel() for p in params))
+    return torch.optim.SGD(params, lr=0.1)  # GL205
+
+# run: build()
+# raises: ValueError: optimizer got an empty parameter list
 ```
 
 ### a generator expression, made here or by a function
@@ -340,6 +375,33 @@ class Tuned:
         return torch.optim.AdamW([{"params": text + image}])
 
 print(Tuned().optimizer(), Tuned().other())
+```
+
+### a module that lists its parameters itself, and who is handed one
+```python
+import torch
+from torch import nn
+
+class Frozen(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.head = nn.Linear(2, 2).requires_grad_(False), nn.Linear(2, 2)
+
+    def parameters(self, recurse=True):
+        return [p for p in super().parameters(recurse) if p.requires_grad]
+
+def build():
+    params = Frozen().parameters()
+    print(sum(p.numel() for p in params))
+    return torch.optim.SGD(params, lr=0.1)
+
+def build_of(model):
+    params = model.parameters()
+    print(sum(p.numel() for p in params))
+    return torch.optim.SGD(params, lr=0.1)
+
+# run: build()
+# run: build_of(Frozen())
 ```
 
 ### a list that a function gives, a generator made anew, and one of which only the first is taken
