@@ -16,7 +16,7 @@ from gradlint.project.questions.pretrained import is_pretrained
 from gradlint.project.questions.switches import Switches, says_eval, says_eval_by
 from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.flows import Flows
-from gradlint.project.running.values import Value
+from gradlint.project.running.values import UNKNOWN, Value
 
 _CHOOSING = frozenset({"argmax", "indices", "topk"})
 
@@ -122,7 +122,7 @@ class Reasons:
             return None
         if any(_is_part(name, one) or _is_part(one, name) for one in evaluated) or "train" in function.facts.words:
             return None
-        if self._is_made_of(function, name, evaluated):
+        if self._share_parts(function, name, evaluated) or self._share_handed(function, module.parameter, evaluated):
             return None
         if not self._is_another(function, module, name, evaluated):
             return None
@@ -143,10 +143,29 @@ class Reasons:
         matters = self._evaluations.mode_matters
         return all(is_made(value) and matters(value) and value.target not in others for value in given)
 
-    def _is_made_of(self, function: FunctionNode, name: str, evaluated: Collection[str]) -> bool:
-        """``parallel = DataParallel(model); model.eval()``: a module under two names, or one that holds the other."""
-        values = [value for _, value in self._flows.bindings.values(function, name)]
-        return any(dotted(part) in evaluated for value in values for part in within(value))
+    def _share_parts(self, function: FunctionNode, name: str, others: Collection[str]) -> bool:
+        """``parallel = DataParallel(model); model.eval()``: a module under two names, or parts of one in the other."""
+        return any(self._is_made_of(function, *pair) for other in others for pair in ((name, other), (other, name)))
+
+    def _is_made_of(self, function: FunctionNode, whole: str, part: str) -> bool:
+        values = [value for _, value in self._flows.bindings.values(function, whole)]
+        return any(_is_part(dotted(each) or "", part) for value in values for each in within(value))
+
+    def _share_handed(self, function: FunctionNode, parameter: str | None, others: Collection[str]) -> bool:
+        """Whether some caller hands over two modules that share parts."""
+        if parameter is None:
+            return False
+        for edge in self._calls.callers.get(function, ()):
+            beside = [name for other in others for name in self._handed_as(function, edge, other)]
+            if any(self._share_parts(edge.caller, name, beside) for name in self._handed_as(function, edge, parameter)):
+                return True
+        return False
+
+    def _handed_as(self, function: FunctionNode, edge: Edge, parameter: str) -> list[str]:
+        """The names under which a call hands over what is known of a parameter."""
+        flow = self._flows.flow(edge.caller)
+        given, event = self._flows.argument(flow, edge.at, parameter, function), flow.calls.get(edge.at)
+        return event.names_of(given) if event is not None and given is not UNKNOWN else []
 
     def _loops_over_modules(self, function: FunctionNode, names: set[str]) -> bool:
         """``for model in models: model.eval()``."""
