@@ -19,6 +19,7 @@ from gradlint.project.linking.memos import Memo, Whole
 from gradlint.project.linking.nodes import ClassNode, FunctionNode, ModuleNode
 from gradlint.project.linking.views import FEW, View
 from gradlint.project.running.flow import Flow, SideEffects, is_bound, matched
+from gradlint.project.running.guard_flags import choosing_guard
 from gradlint.project.running.handing_back import may_guard_itself, runs_module
 from gradlint.project.running.outlines import Outlines, named_by, outline
 from gradlint.project.running.recursion import Recursion
@@ -56,6 +57,9 @@ class Flows:
         )
         self._words_of_training: Memo[ModuleNode, frozenset[str]] = Memo(
             linker.dependencies, _words_of_training, frozenset()
+        )
+        self._choosing: Memo[FunctionNode, frozenset[str]] = Memo(
+            linker.dependencies, lambda function: choosing_guard(calls, function), frozenset()
         )
         self.epochs = count(1)
         linker.dependencies.remember(self)
@@ -173,6 +177,10 @@ class Flows:
         """What a call of a function comes to: of its flow ``env``, ``returns``, ``uses`` and what it derives."""
         return self._outlines.of(function)
 
+    def choosing_guard(self, function: FunctionNode) -> frozenset[str]:
+        """The parameters of a function that lead into a guard of its own, or past it."""
+        return self._choosing.of(function)
+
     def hands_back(self, function: FunctionNode) -> bool:
         """Whether a function hands back what a module gave it, graph and all."""
         return self._handing_back.of(function)
@@ -239,7 +247,10 @@ class Flows:
             self._run_first(methods)
             with self._working_out(key):
                 found = self._joined_attribute(cls, name, methods)
-                self._attributes[key] = elsewhere(found) if found is not None else None
+                found = elsewhere(found) if found is not None else None
+            if any(map(self.is_running, methods)):
+                return found  # who asks again, later in the run of these, may be told more
+            self._attributes[key] = found
         self._recursion.lean(key)
         self.linker.dependencies.bits |= self._bits[key]
         return self._attributes[key]

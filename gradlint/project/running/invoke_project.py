@@ -6,7 +6,6 @@ from gradlint.model.code import For, Name, dotted
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import BACKWARD_METHODS
 from gradlint.model.traverse import statements
-from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking.backwards import walked_parameter
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.linking.scope import decorated_by
@@ -78,15 +77,13 @@ def hands_back(it: Invocation, target: FunctionNode, module: Value | None) -> bo
 
 
 def _choosing_guard(it: Invocation, callee: FunctionNode) -> dict[str, object]:
-    """The flags that a call passes, or leaves as they are, to what records a graph on one of its ways alone."""
-    states = it.run.flows.calls.all_own_states(callee)
-    if GRAD not in states or states == {GRAD} or any(argument.stars for argument in it.arguments):
-        return {}
-    if it.run.flows.is_running(callee):
+    """The flags that a call passes, or leaves as they are, and that lead into a guard of the callee or past it."""
+    choosing = it.run.flows.choosing_guard(callee)
+    if not choosing or any(argument.stars for argument in it.arguments) or it.run.flows.is_running(callee):
         return {}
     passed = matched(it.arguments, callee, bound=passes_object(_event(it), callee))
     known = fixed(callee, passed, it.run.flows.bindings)
-    return {name: value for name, value in known.items() if isinstance(value, bool | str)}
+    return {name: value for name, value in known.items() if name in choosing and isinstance(value, bool | str)}
 
 
 def _event(it: Invocation) -> CallEvent:
