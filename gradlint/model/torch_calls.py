@@ -112,6 +112,7 @@ TRIVIAL_MODULES = re.compile(
 PARAMETER_FREE = re.compile(
     r"(?!.*(AdaptiveLogSoftmax|LinearCrossEntropy))" + TRIVIAL_MODULES.pattern.removesuffix("$") + r"$"
     r"|^torch\.nn\.(functional|init|utils)\.|^torch\.nn\.Module(\.\w+)?$|^torch(audio|vision)\.(transforms|functional)\."
+    r"|^torch_geometric\.nn\.(\w+\.)*(LabelPropagation|CorrectAndSmooth|APPNP|LGConv|SimpleConv|WLConv\w*|PairNorm)$"
 )
 # What only holds other modules.
 MODULE_CONTAINERS = re.compile(r"^torch\.nn\.(modules\.container\.)?(Sequential|ModuleList|ModuleDict)$")

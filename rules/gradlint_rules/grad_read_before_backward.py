@@ -245,6 +245,25 @@ def attack(model, x, y):
 # raises: AttributeError: 'NoneType' object has no attribute 'zero_'
 ```
 
+### a copy of an argument, asked for its gradient on another line
+```python
+def called(model, x):
+    copy = x.clone()
+    copy.requires_grad_()
+    loss = model(copy).sum()
+    return loss, copy.grad.sign()  # GL202
+
+def assigned(model, x):
+    copy = x.clone()
+    copy.requires_grad = True
+    loss = model(copy).sum()
+    return loss, copy.grad.sign()  # GL202
+
+# run: called(torch.nn.Linear(4, 1), rows)
+# run: assigned(torch.nn.Linear(4, 1), rows)
+# raises: AttributeError: 'NoneType' object has no attribute 'sign'
+```
+
 ## Silent
 
 ### after backward, also of something else
@@ -540,6 +559,29 @@ def start(rows):
     return net
 
 # run: start(rows)
+```
+
+### a copy of an argument on another line, after backward, and a clone of a model
+```python
+import torch
+
+def attack(model, x):
+    copy = x.clone()
+    copy.requires_grad_()
+    for _ in range(2):
+        model(copy).sum().backward()
+        copy.requires_grad_()
+        print(copy.grad.norm())
+    return copy.grad
+
+def adapt(learner, x):
+    net = learner.clone()
+    net.requires_grad_()
+    net.eval()
+    with torch.no_grad():
+        return net(x)
+
+# run: attack(torch.nn.Linear(4, 1), rows)
 ```
 
 ### a copy of an argument, after backward, and a copy that only looks like a tensor's

@@ -77,7 +77,7 @@ def _set_requires_grad(run: "Run", holder: Value, value: Value, at: int, path: s
         if value.constant is True:
             run.note_leaf(at)
         wanted = value.constant if isinstance(value.constant, bool) else None
-        flagged = tensors.flagged(holder, wanted)
+        flagged = tensors.flagged(tensors.new_copy(holder, run), wanted)
         run.change(path, holder, flagged)
         if path is not None and holder.kind == "tensor":  # ``layer.weight``, which is made anew at each look
             run.env[path] = flagged

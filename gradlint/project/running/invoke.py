@@ -11,7 +11,7 @@ from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.freezing import has_nothing_to_train
 from gradlint.project.running.invocation import Invocation
 from gradlint.project.running.invoke_external import on_external
-from gradlint.project.running.invoke_method import on_value
+from gradlint.project.running.invoke_method import cloned, on_value
 from gradlint.project.running.invoke_module import forward, on_module
 from gradlint.project.running.invoke_project import on_project
 from gradlint.project.running.invoke_unknown import on_unknown
@@ -87,7 +87,7 @@ def _result(it: Invocation) -> Value:
         return Value("module", target=cls, certainty="known", born=it.run.epoch, memory=it.memory)
     if it.receiver is not None and (result := on_value(it, it.receiver)) is not None:
         return result
-    return on_unknown(it)
+    return cloned(it, on_unknown(it)) if it.method == "clone" else on_unknown(it)
 
 
 def _loaded(it: Invocation) -> ClassNode | None:

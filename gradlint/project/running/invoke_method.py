@@ -34,7 +34,7 @@ from gradlint.project.running import assignments, growth, tensors
 from gradlint.project.running.invocation import Invocation
 from gradlint.project.running.invoke_external import made_of_data, values_and_indices
 from gradlint.project.running.invoke_module import is_loaded, module_method, training_after
-from gradlint.project.running.sets import NOTHING, joined, together
+from gradlint.project.running.sets import ALONE, NOTHING, joined, together
 from gradlint.project.running.uses import UseKind
 from gradlint.project.running.values import (
     NEVER,
@@ -253,21 +253,16 @@ def _flagged(it: Invocation, owner: Value) -> Value:
         wanted = True if flag is None else flag.constant if isinstance(flag.constant, bool) else None
         if wanted is not False:
             it.run.note_leaf(it.at)
-        changed = tensors.flagged(_new_copy(it, owner), wanted)
+        changed = tensors.flagged(tensors.new_copy(owner, it.run), wanted)
     it.run.change(it.receiver_path, owner, changed)
     return changed
 
 
-def _new_copy(it: Invocation, owner: Value) -> Value:
-    """What ``image.clone().requires_grad_()`` is called on: a tensor that is new, if no class of the project clones."""
-    if it.run.flows.linker.methods_named.get("clone", ()):
-        return owner
-    match it.node.function:
-        case Attribute(value=Call(function=Attribute(name="clone"), at=at)) if owner.born is None:
-            new = tensors.made("tensor", owner.tensor, at, it.run, origins=owner.origins)
-            return replace(owner, kind="tensor", born=new.born, made_at=at, memory=new.memory, own_memory=True)
-        case _:
-            return owner
+def cloned(it: Invocation, result: Value) -> Value:
+    """What ``x.clone()`` gives of something unknown: a copy of its own, if no class of the project clones."""
+    if result.kind != "unknown" or it.arguments or it.run.flows.linker.methods_named.get("clone", ()):
+        return result
+    return replace(result, parameter=None, made_at=it.at, memory=ALONE[it.at], own_memory=True)
 
 
 def _collected(it: Invocation, owner: Value) -> Value:

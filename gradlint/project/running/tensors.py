@@ -129,6 +129,13 @@ def flagged(owner: Value, wanted: bool | None) -> Value:
     return replace(owner, tensor=tensor or ANY, lost=None)
 
 
+def new_copy(owner: Value, run: "Memory") -> Value:
+    """What is asked for a gradient: the clone of something unknown is a tensor then, and as new as its flag."""
+    if owner.kind != "unknown" or not owner.own_memory or owner.born is not None:
+        return owner
+    return replace(owner, kind="tensor", born=run.epoch)
+
+
 def part_of(owner: Value) -> Value:
     """Something that a value holds. What a guarded forward gives has no graph in any part."""
     if owner.kind == "unknown" and owner.tensor == PLAIN and owner.lost is not None:
