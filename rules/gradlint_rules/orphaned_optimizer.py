@@ -64,6 +64,7 @@ from gradlint.rule import (
     within,
 )
 
+_COPY = re.compile(r"^copy\.deepcopy$|^torch\.load$|\.from_pretrained$|\.load_from_checkpoint$")
 _LAYER = re.compile(r"torch\.nn\.(?!(parallel|utils)\.)")
 # What is done to begin again, and not to load what was trained.
 _RESETTING = re.compile(r"(^|_)re_?(set|init\w*|build|create|start|new|make)(_|$)", re.I)
@@ -127,7 +128,7 @@ def _is_new(project: Project, function: FunctionNode, value: Expression) -> bool
         return project.calls.modules.is_module_class(target) and not given
     if isinstance(target, External) and _LAYER.match(target.name):
         return event.result.kind == "module" and not given
-    return target == External("copy.deepcopy")
+    return isinstance(target, External) and _COPY.search(target.name) is not None
 
 
 def _is_made_alike(function: FunctionNode, path: str, value: Expression, optimizer: Optimizer) -> bool:
@@ -276,7 +277,50 @@ def train(make, folds, criterion):
 # shows: model.weight.grad is not None and made[0].weight.grad is None
 ```
 
+### loaded whole, to go on with
+```python
+import torch
+from torch import nn
+
+def resume(path):
+    model = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    if path is not None:
+        model = torch.load(path, weights_only=False)  # GL215
+    before = model.weight.clone()
+    criterion(model(images), labels).backward()
+    optimizer.step()
+    return model, before
+
+# run: torch.save(nn.Linear(2, 1), "whole.pt")
+# run: resumed, before = resume("whole.pt")
+# shows: resumed.weight.equal(before)
+```
+
 ## Silent
+
+### loaded before the optimizer is made, or after the last step, or as values
+```python
+import torch
+from torch import nn
+
+def resume(path):
+    model = nn.Linear(2, 1)
+    if path is not None:
+        model = torch.load(path, weights_only=False)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model.load_state_dict(torch.load(path, weights_only=False).state_dict())
+    before = model.weight.clone()
+    criterion(model(images), labels).backward()
+    optimizer.step()
+    after = model.weight.clone()
+    model = torch.load(path, weights_only=False)
+    return model, before, after
+
+# run: torch.save(nn.Linear(2, 1), "whole.pt")
+# run: resumed, before, after = resume("whole.pt")
+# shows: not after.equal(before)
+```
 
 ### made by a function of the same name, of the one before
 ```python
