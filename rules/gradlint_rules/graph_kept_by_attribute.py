@@ -288,7 +288,67 @@ class Normalised(Transform, nn.Module):
 # shows: module.moving_mean.requires_grad
 ```
 
+### by a method that the forward hands it to
+```python
+import torch
+from torch import nn
+
+class Queue(nn.Module):
+    def __init__(self, size):
+        super().__init__()
+        self.encoder = nn.Linear(size, 2)
+        self.register_buffer("queue", torch.zeros(6, 2))
+        self.start = 0
+
+    def put(self, features):
+        end = self.start + len(features)
+        self.queue[self.start:end] = features  # GL104
+        self.start = end % 6
+
+    def forward(self, x):
+        features = self.encoder(x)
+        self.put(features)
+        return features
+
+# run: model = Queue(2)
+# run: model(images)
+# shows: model.queue.requires_grad
+```
+
 ## Silent
+
+### by a method that the forward hands it to, without its graph
+```python
+import torch
+from torch import nn
+
+class Queue(nn.Module):
+    def __init__(self, size):
+        super().__init__()
+        self.encoder = nn.Linear(size, 2)
+        self.register_buffer("queue", torch.zeros(6, 2))
+        self.register_buffer("seen", torch.zeros(6, 2))
+        self.register_buffer("labels", torch.zeros(6, dtype=torch.long))
+
+    @torch.no_grad()
+    def put(self, features):
+        self.queue[: len(features)] = features
+
+    def note(self, features, images, labels):
+        self.queue[-len(features):] = features
+        self.seen[: len(images)] = images
+        self.labels[: len(labels)] = labels
+
+    def forward(self, x):
+        features = self.encoder(x)
+        self.put(features)
+        self.note(features.detach(), x, features.argmax(1))
+        return features
+
+# run: model = Queue(2)
+# run: model(images)
+# shows: not model.queue.requires_grad and not model.seen.requires_grad
+```
 
 ### detached, under no_grad, through data
 ```python

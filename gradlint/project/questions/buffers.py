@@ -71,7 +71,9 @@ class Buffers:
         bound = self._flows.bindings.assigned(function)
         for at, path, value in _written(bound, function, flow):
             made_at = self._graph(flow, value)
-            if at in flow.changes and not made_at and not _goes_on(function, at, path):
+            if made_at is None and self._is_handed_graph(flow, value):
+                made_at = 0
+            elif at in flow.changes and not made_at and not _goes_on(function, at, path):
                 continue  # what comes in may be data, and items of it are kept on purpose
             if made_at is None and _of_weights(bound, function, at, value):
                 made_at = 0
@@ -172,6 +174,19 @@ class Buffers:
         runs = flow.function.facts.name in _FORWARDS
         return 0 if inputs and runs and value.kind in ("tensor", "unknown") else None
 
+    def _is_handed_graph(self, flow: Flow, value: Value) -> bool:
+        """Whether a ``forward`` computes a value with its layers, and hands it to one of its module's methods."""
+        function = flow.function
+        if value.kind not in ("tensor", "unknown") or not value.tensor & COMPUTED or function.owner is None:
+            return False
+        inputs = [origin for origin in value.origins if _is_input(function, origin)]
+        names = [function.facts.parameters[-origin.at - 1].name for origin in inputs]
+        given = [each for name in names for each in self._flows.handed_over(function, name)]
+        return any(
+            caller.facts.name in _FORWARDS and caller.owner is not None and self._graph(self._flows.flow(caller), each)
+            for caller, each in given
+        )
+
     def _records(self, flow: Flow, at: int) -> bool:
         return bool(self._calls.states_at(flow.function, at) & GRAD)
 
@@ -259,6 +274,7 @@ def _written(
     bound: Mapping[str, Sequence[Expression]], function: FunctionNode, flow: Flow
 ) -> Iterator[tuple[int, str, Value]]:
     """What is written to attributes of ``self`` that goes on from what they hold: place, name, value."""
+    parameters = {parameter.name for parameter in function.facts.parameters}
     for statement in statements(function.facts.body):
         match statement:
             case Assign(targets=(Attribute() as target,), value=value):
@@ -271,7 +287,9 @@ def _written(
                 given = change.given if change is not None else None
                 if path is None or given is None:
                     continue
-                whole = given.kind == "tensor" or given.own_memory  # a part of a tuple may be anything
+                # A part of a tuple may be anything; what is handed in is asked for where it comes from.
+                handed = dotted(value) in parameters and dotted(value) not in bound
+                whole = given.kind == "tensor" or given.own_memory or handed
                 if whole or _goes_into(path, list(within(value))):
                     yield at, path, given
             case Augment(target=target):
