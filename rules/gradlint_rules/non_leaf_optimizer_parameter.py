@@ -25,7 +25,7 @@ optimizer = torch.optim.SGD([weight], lr=0.1)
 `backward()` fills the `.grad` of leaves. An optimizer of a computed tensor would never see a gradient, so it is
 refused: `ValueError: can't optimize a non-leaf Tensor`. `model.parameters()` is a generator, which can be run
 through once: counted or listed before, there is nothing left in it, `ValueError: optimizer got an empty
-parameter list`.
+parameter list`. Where other groups have parameters, nothing is raised, and those of the empty one are never trained.
 """
 
 from collections.abc import Iterator, Sequence
@@ -75,6 +75,8 @@ def non_leaf_optimizer_parameter(project: Project) -> Iterator[Finding]:
                 yield _refused(function, optimizer, computed[0])
             elif used is not None:
                 yield _empty(function, optimizer, used)
+            else:
+                yield from (_left_out(function, optimizer, *each) for each in _emptied(function, optimizer))
 
 
 def _items(value: Value) -> Iterator[Value]:
@@ -135,6 +137,44 @@ def _is_generator(value: Expression) -> bool:
     return dotted(value.function) == "filter"
 
 
+def _emptied(function: FunctionNode, optimizer: Optimizer) -> Iterator[tuple[Comprehension, str, int]]:
+    """The lists in an optimizer's groups that a generator was to fill that an earlier one has run through."""
+    if _GENERATORS.isdisjoint(function.facts.words):
+        return
+    given = {part.at for value in _leading_to(function, optimizer) for part in within(value)}
+    left: dict[str, int | None] = {}  # the generators of the function's own block, and where each was run through
+    for statement in function.facts.body:
+        if not isinstance(statement, Assign | Evaluate):
+            left = {}  # perhaps made anew, perhaps run through
+            continue
+        for made in sorted(_listed(statement.value), key=lambda part: part.at):
+            name = dotted(made.loops[0].iterable) or ""
+            used = left.get(name)
+            if used is not None and made.at in given:
+                yield made, name, used
+            elif name in left and used is None:
+                left[name] = made.at
+        for target in statement.targets if isinstance(statement, Assign) else ():
+            left.pop(dotted(target) or "", None)
+            if isinstance(target, Name) and isinstance(statement.value, Call) and _is_generator(statement.value):
+                left[target.id] = None
+
+
+def _listed(value: Expression) -> list[Comprehension]:
+    """The lists that comprehensions make, in an expression."""
+    return [part for part in within(value) if isinstance(part, Comprehension) and part.kind == "list"]
+
+
+def _leading_to(function: FunctionNode, optimizer: Optimizer) -> list[Expression]:
+    """What an optimizer is given, and what the names in that were assigned."""
+    found, seen = [optimizer.parameters.expression], {""}
+    for value in found:
+        names = {part.id for part in within(value) if isinstance(part, Name)} - seen
+        seen |= names
+        found.extend(assigned for name, assigned in scope.assigned(function) if name in names)
+    return found
+
+
 def _consumed(statement: Statement, name: str | None) -> int | None:
     """Where a statement that surely runs runs through what a name holds."""
     if isinstance(statement, For) and dotted(statement.iterable) == name:
@@ -173,6 +213,16 @@ def _empty(function: FunctionNode, optimizer: Optimizer, used: int) -> Finding:
         f"`{optimizer.event.method}` raises: `{name}` is a generator, and there is nothing left in it",
         (Note(function.place(used), "it is run through here"),),
         help="make a list of it first: `list(model.parameters())`",
+    )
+
+
+def _left_out(function: FunctionNode, optimizer: Optimizer, made: Comprehension, name: str, used: int) -> Finding:
+    return Finding(
+        function.place(made.at),
+        function.name,
+        f"this list is empty, and `{optimizer.event.method}` trains none of it: `{name}` is a generator",
+        (Note(function.place(used), "it is run through here"),),
+        help="make a list of it first: `list(model.named_parameters())`",
     )
 
 
@@ -296,7 +346,60 @@ def c(model):
 # raises: ValueError: optimizer got an empty parameter list
 ```
 
+### two groups of one generator
+```python
+import torch
+
+def grouped(model):
+    named = model.named_parameters()
+    decayed = [p for name, p in named if not name.endswith("bias")]
+    rest = [p for name, p in named if name.endswith("bias")]  # GL205
+    return torch.optim.AdamW([{"params": decayed}, {"params": rest, "weight_decay": 0.0}])
+
+def spelt(model):
+    named = model.named_parameters()
+    groups = [
+        {"params": [p for name, p in named if name == "weight"]},
+        {"params": [p for name, p in named if name == "bias"], "weight_decay": 0.0},  # GL205
+    ]
+    return torch.optim.SGD(groups, lr=0.1)
+
+# run: one, other = grouped(model), spelt(model)
+# shows: one.param_groups[1]["params"] == [] and other.param_groups[1]["params"] == []
+```
+
 ## Silent
+
+### two groups of a list, of a generator that is made anew, or run through for something else
+```python
+import torch
+
+def grouped(model):
+    named = list(model.named_parameters())
+    decayed = [p for name, p in named if not name.endswith("bias")]
+    rest = [p for name, p in named if name.endswith("bias")]
+    return torch.optim.AdamW([{"params": decayed}, {"params": rest, "weight_decay": 0.0}])
+
+def anew(model):
+    named = model.named_parameters()
+    names = [name for name, _ in named]
+    named = model.named_parameters()
+    decayed = [p for name, p in named if not name.endswith("bias")]
+    sizes = [p.numel() for name, p in named]
+    print(names, sizes)
+    return torch.optim.AdamW([{"params": decayed}])
+
+def chosen(model, wanted):
+    named = model.named_parameters()
+    first = [p for name, p in named if name in wanted]
+    if wanted:
+        named = model.named_parameters()
+    rest = [p for name, p in named if name not in wanted]
+    return torch.optim.AdamW([{"params": first}, {"params": rest}])
+
+# run: found = [grouped(model), anew(model), chosen(model, ["bias"])]
+# shows: [len(group["params"]) for group in found[2].param_groups] == [1, 1]
+```
 
 ### leaves
 ```python
