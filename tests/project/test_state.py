@@ -524,6 +524,22 @@ def test_wrappers_of_the_project_guard(modes: Modes, wrapper: str) -> None:
 
 
 FACTORIES = {
+    "one that may be left uncalled": """
+def quiet(fn=None, *, amp=False):
+    if fn is None:
+        return functools.partial(quiet, amp=amp)
+    @functools.wraps(fn)
+    def inner(*a):
+        with torch.no_grad():
+            return fn(*a)
+    return inner
+""",
+    "one that goes on with another": """
+def hushed(fn, amp):
+    return torch.no_grad()(fn)
+def quiet(amp=False):
+    return functools.partial(hushed, amp=amp)
+""",
     "returns a guard": "def quiet():\n    return torch.no_grad()",
     "yolov5": """
 def quiet(torch_1_9=True):

@@ -100,6 +100,9 @@ class Decorators:
     def _decorator_factory(self, factory: FunctionNode) -> Effect | None:
         """``@factory(...)``: what it returns is itself a decorator, or a guard used as one."""
         found: list[Effect | None] = []
+        again = [partly for value in returned(factory) if (partly := self._partly(value, factory)) is not None]
+        if again:  # ``if fn is None: return partial(evaluated, amp=amp)``: the rest is for use without a call
+            return either(map(self._wrapper, again))
         for value in returned(factory):
             name = dotted(value)
             inner = self._linker.resolve(factory, name) if name else None
@@ -109,6 +112,15 @@ class Decorators:
                 found.append(self._guards.within(value, factory))
         return either(found) if found else None
 
+    def _partly(self, value: Expression, scope: FunctionNode) -> FunctionNode | None:
+        """The function of the project that ``partial(function, option=option)`` goes on to call."""
+        name = dotted(value.function) if isinstance(value, Call) and value.arguments else None
+        target = self._linker.resolve(scope, name) if name else None
+        if not isinstance(value, Call) or target != External("functools.partial"):
+            return None
+        inner = self._linker.resolve(scope, dotted(value.arguments[0].value) or "")
+        return inner if isinstance(inner, FunctionNode) else None
+
     def _wrapper(self, wrapper: FunctionNode) -> Effect | None:
         return self._circles.once(("wrapper", wrapper), lambda: self._wraps(wrapper))
 
@@ -117,7 +129,8 @@ class Decorators:
         parameters = [p.name for p in wrapper.facts.parameters if p.kind in ("positional", "args")]
         if not parameters:
             return None
-        found = [self._wrapped(value, parameters[0], wrapper) for value in returned(wrapper)]
+        values = (value for value in returned(wrapper) if self._partly(value, wrapper) is not wrapper)
+        found = [self._wrapped(value, parameters[0], wrapper) for value in values]
         return either(found) if found else None
 
     def _wrapped(self, value: Expression, wrapped: str, wrapper: FunctionNode) -> Effect | None:

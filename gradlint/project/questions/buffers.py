@@ -177,15 +177,23 @@ class Buffers:
     def _is_handed_graph(self, flow: Flow, value: Value) -> bool:
         """Whether a ``forward`` computes a value with its layers, and hands it to one of its module's methods."""
         function = flow.function
-        if value.kind not in ("tensor", "unknown") or not value.tensor & COMPUTED or function.owner is None:
+        if function.facts.name in _FORWARDS or value.kind not in ("tensor", "unknown") or not value.tensor & COMPUTED:
             return False
         inputs = [origin for origin in value.origins if _is_input(function, origin)]
         names = [function.facts.parameters[-origin.at - 1].name for origin in inputs]
         given = [each for name in names for each in self._flows.handed_over(function, name)]
         return any(
-            caller.facts.name in _FORWARDS and caller.owner is not None and self._graph(self._flows.flow(caller), each)
+            caller.facts.name in _FORWARDS
+            and self._is_of_family(caller.owner, function.owner)
+            and self._graph(self._flows.flow(caller), each)
             for caller, each in given
         )
+
+    def _is_of_family(self, one: ClassNode | None, other: ClassNode | None) -> bool:
+        """Whether two classes are one, or one derives from the other."""
+        if one is None or other is None:
+            return False
+        return one in self._linker.ancestors(other) or other in self._linker.ancestors(one)
 
     def _records(self, flow: Flow, at: int) -> bool:
         return bool(self._calls.states_at(flow.function, at) & GRAD)
