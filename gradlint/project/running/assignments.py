@@ -107,7 +107,10 @@ def hold(run: "Run", path: str, held: Value, value: Value, at: int) -> None:
     if held.kind == "unknown":  # a tensor, for all we know
         run.touch_views(held, flags=True)
     origins, memory = joined(held.origins, value.origins), joined(held.memory, value.memory)
-    run.env[path] = Value("container", origins=origins, memory=memory, parameter=held.parameter)
+    new = Value("container", origins=origins, memory=memory, parameter=held.parameter)
+    if held.items is not None:
+        run.replace_everywhere(held, new)  # other names of the list see it, too
+    run.env[path] = new
     _keep(run, path, held, value, at)
 
 

@@ -24,11 +24,12 @@ from gradlint.model.code import (
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import FORCE_LIKE, READING_ATTRIBUTES
 from gradlint.model.torch_tensors import KEEPING, VIEWING
+from gradlint.model.traverse import within
 from gradlint.project.linking.nodes import External
 from gradlint.project.running import attributes, invoke, tensors
 from gradlint.project.running.growth import COMPREHENSION, Growth
 from gradlint.project.running.labels import beside_cut_off, is_cut_off
-from gradlint.project.running.sets import together
+from gradlint.project.running.sets import NOTHING, together
 from gradlint.project.running.values import (
     COMPUTED,
     LEAF,
@@ -129,7 +130,7 @@ def item_of(value: Value, index: int, size: int) -> Value:
         return value
     if value.items is not None and -len(value.items) <= index < len(value.items):
         return value.items[index]
-    return tensors.part_of(value)
+    return _any_of(value.items) if value.items else tensors.part_of(value)  # there are more like these
 
 
 def element_of(value: Value, iterable: Expression, run: "Run") -> Value:
@@ -281,8 +282,9 @@ def _comprehension(node: Comprehension, run: "Run") -> Value:
     element = value_of(node.element, run)
     run.loops -= 1
     inner, run.env = run.env, outer
-    for name, value in outer.items():  # a module switched to eval inside stays so
-        if inner.get(name, value) is not value and value.kind == "module":
+    own = {part.id for loop in node.loops for part in within(loop.target) if isinstance(part, Name)}
+    for name, value in outer.items():  # a module switched to eval inside stays so, and the flags of a list's items
+        if inner.get(name, value) is not value and (value.kind == "module" or (value.items and name not in own)):
             run.env[name] = inner[name]
     if element.kind in ("module", "parameters"):
         return element
@@ -291,7 +293,14 @@ def _comprehension(node: Comprehension, run: "Run") -> Value:
         added = Growth(node.at, "container", COMPREHENSION, element, (), False)
         run.flow.growths[node.at] = added
         origins |= {Origin(run.function, node.at)}
-    return Value("container", origins=origins, memory=element.memory)
+    alike = (element,) if node.kind != "dict" and _has_no_graph(element) else None
+    shadow = element.shadow if alike else NOTHING
+    return Value("container", origins=origins, shadow=shadow, memory=element.memory, items=alike)
+
+
+def _has_no_graph(value: Value) -> bool:
+    """Whether a value is known to have lost its graph: then so has each item of a list of such."""
+    return value.lost is not None and (value.kind == "number" or (value.is_tensor and value.tensor == PLAIN))
 
 
 def _lambda(node: Lambda, run: "Run") -> Value:

@@ -89,6 +89,8 @@ def on_external(it: Invocation, name: str) -> Value:
         return _looked_at(it, name)
     if name.startswith("torch.") and first is not None:
         return _function_of_torch(it, name, first)
+    if name == "builtins.sum" and first is not None and first.items:
+        return _sum(it, first.items)
     if name in ("builtins.zip", "builtins.enumerate"):
         return _side_by_side(it, name)
     if name in (
@@ -101,6 +103,8 @@ def on_external(it: Invocation, name: str) -> Value:
         return _all_of(it, first) if first is not None and first.kind in ("module", "parameters") else plain(it.given)
     if name in ("builtins.filter", "builtins.map") and len(it.arguments) > 1:
         second = it.arguments[1].value
+        if first is None or not isinstance(first.target, External):
+            it.run.touch((second,), flags=True, retained=True)  # ``map(lambda x: x.requires_grad_(), images)``
         return second if second.kind == "parameters" else plain(it.carried)
     if name == "builtins.next" and first is not None:
         it.run.take_apart(first)  # it is no tensor
@@ -111,6 +115,14 @@ def on_external(it: Invocation, name: str) -> Value:
         made = result.kind == "unknown" and result.target is None
         return replace(result, target=External(name)) if made else result
     return plain(it.given)
+
+
+def _sum(it: Invocation, items: tuple[Value, ...]) -> Value:
+    """``sum(losses)`` of what is known: a number if all are, else a tensor if one is."""
+    values = (*items, *(argument.value for argument in it.arguments[1:]))
+    if all(value.kind == "number" for value in values):
+        return replace(NUMBER, lost=next((value.lost for value in values if value.lost), None))
+    return tensors.operated(values, it.given, it.at, it.run)
 
 
 def _lists_modules(value: Value) -> bool:

@@ -271,7 +271,9 @@ def _collected(it: Invocation, owner: Value) -> Value:
     memory = together(argument.value.memory for argument in it.arguments)
     if not it.given:
         if owner.kind == "container" and path in it.run.env:
-            it.run.env[path] = replace(owner, items=None, memory=joined(owner.memory, memory))
+            changed = replace(owner, items=None, memory=joined(owner.memory, memory))
+            it.run.replace_everywhere(owner, changed)
+            it.run.env[path] = changed
         return UNKNOWN
     known = it.run.env.get(path)
     if isinstance(owner.target, External) and owner.target.name.rpartition(".")[2] not in _CONTAINERS:

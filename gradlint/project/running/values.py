@@ -127,6 +127,8 @@ def meet(left: Value, right: Value) -> Value:
         return left
     kind = left.kind if left.kind == right.kind else _mixed(left, right)
     merged = {name: getattr(left, name) if getattr(left, name) == getattr(right, name) else None for name in _AGREED}
+    if kind == "number":  # one that a graph was lost for, on whichever way
+        merged["lost"] = left.lost or right.lost
     is_same = left.parameter is not None and left.parameter == right.parameter  # frozen on one of the paths only
     if kind == "module" and left.kind != right.kind and not is_same:
         # What is taken for a module may have as little to train.
