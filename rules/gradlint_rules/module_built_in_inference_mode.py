@@ -182,6 +182,26 @@ def tune(model, images):
 # raises: RuntimeError: In
 ```
 
+### in a block of the function that builds it
+```python
+import torch
+from torch import nn
+
+def build(width):
+    with torch.inference_mode():
+        net = nn.Sequential(nn.Linear(2, width), nn.ReLU(), nn.Linear(width, 1))
+    return net
+
+def train(images):
+    model = build(4)  # GL317
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model(images).sum().backward()
+    optimizer.step()
+
+# run: train(images)
+# raises: RuntimeError: In
+```
+
 ## Silent
 
 ### built under no_grad, or never trained
@@ -195,6 +215,26 @@ def train(images):
     with torch.inference_mode():
         teacher = nn.Linear(2, 1)
         print(teacher(images).mean())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model(images).sum().backward()
+    optimizer.step()
+
+# run: train(images)
+```
+
+### measured there, and built outside
+```python
+import torch
+from torch import nn
+
+def build(images):
+    net = nn.Linear(2, 1)
+    with torch.inference_mode():
+        print(net(images).mean())
+    return net
+
+def train(images):
+    model = build(images)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     model(images).sum().backward()
     optimizer.step()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from gradlint.model.code import dotted
+from gradlint.model.code import Call, dotted
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import LOSS_LIKE
 from gradlint.project.grad_states.calls import CallGraph
@@ -12,6 +12,7 @@ from gradlint.project.grad_states.effects import GRAD, INFERENCE, apply
 from gradlint.project.linking import scope
 from gradlint.project.linking.bindings import owner_class
 from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.linking.returns import returned
 from gradlint.project.questions.inference_modes import InferenceModes
 from gradlint.project.running.flow import CallEvent, Flow
 from gradlint.project.running.flows import Flows
@@ -139,8 +140,16 @@ class InferenceTensors:
         """Whether a call makes a module under ``inference_mode()``: the function's own, or all of what it calls."""
         if self.made_under(function, event.at):
             return True
-        own = [self.made_under(target, target.facts.at) for target in event.targets]
+        own = [self._returns_what_it_made(target) for target in event.targets]
         return event.result.kind == "module" and bool(own) and all(own)
+
+    def _returns_what_it_made(self, callee: FunctionNode) -> bool:
+        """Whether a function runs under ``inference_mode()``, or returns only what it has made there."""
+        if self.made_under(callee, callee.facts.at):
+            return True
+        made = dict(scope.assigned(callee))
+        given = [made.get(dotted(value) or "", value) for value in returned(callee)]
+        return bool(given) and all(isinstance(each, Call) and self.made_under(callee, each.at) for each in given)
 
     def _is_outside(self, function: FunctionNode, at: int) -> bool:
         return not self._calls.states_at(function, at) & INFERENCE
