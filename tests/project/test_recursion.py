@@ -165,3 +165,44 @@ def test_attributes_are_known_in_what_the_constructor_calls_whoever_is_asked_fir
         project.flow(methods[name])
     read = [event for event in project.flow(methods["reset"]).attributes.values() if event.name == "data"]
     assert [event.owner.tensor for event in read] == [LEAF, LEAF, LEAF]
+
+
+LEARNER = """
+    import torch
+    from torch import nn
+
+    class Learner:
+        def __init__(self, network):
+            self.network = network
+            self.old, self.seen = None, 0
+
+        def remember(self):
+            self.old = self.network.copy().freeze()
+            self.seen = self.seen + 1
+
+        def learn(self, loader):
+            print(self.seen)
+            self.network = self.network.grown()
+            self.start(loader)
+
+        def start(self, loader):
+            self.network = nn.DataParallel(self.network)
+            if self.old is not None:
+                self.old.to("cpu")
+            self.run(loader)
+
+        def run(self, loader):
+            self.network.train()
+            for images in loader:
+                self.old(images)
+"""
+
+
+@pytest.mark.parametrize("order", [*permutations(["remember", "learn", "start", "run"])])
+def test_an_attribute_is_known_though_who_sets_it_is_being_run(build: Build, order: tuple[str, ...]) -> None:
+    project = build({"a.py": LEARNER})
+    methods = {function.facts.name: function for function in project.functions()}
+    for name in order:
+        project.flow(methods[name])
+    called = [event.callee for event in project.flow(methods["run"]).calls.values() if event.name == "self.old"]
+    assert [callee.frozen for callee in called] == [True]
