@@ -100,6 +100,19 @@ def curvature(x):
 # warns: UserWarning: Using backward() with create_graph=True will create a reference cycle between the parameter
 ```
 
+### by the function, and the second derivatives by another
+```python
+import torch
+
+def curvature(model, images):
+    loss = model(images).square().mean()
+    torch.autograd.backward(loss, create_graph=True)  # GL109
+    return [torch.autograd.grad(p.grad.sum(), p, retain_graph=True)[0] for p in model.parameters()]
+
+# run: curvature(model, images)
+# warns: UserWarning: Using backward() with create_graph=True will create a reference cycle between the parameter
+```
+
 ## Silent
 
 ### cleared afterwards, or by the caller

@@ -40,7 +40,7 @@ default, of optimizers and of modules. What is read afterwards is `None`, and us
 
 from collections.abc import Iterator
 
-from gradlint.rule import AttributeEvent, Finding, FunctionNode, Moment, Note, Project, rule, scope
+from gradlint.rule import AttributeEvent, Finding, FunctionNode, Moment, Note, Operation, Project, all_of, rule, scope
 
 
 @rule("GL203", severity="warning", since="0.2.0")
@@ -53,8 +53,16 @@ def grad_read_after_zero_grad(project: Project) -> Iterator[Finding]:
         events = {event.at: event for event in project.gradients.reads(function)}
         for moment in project.order.moments(function):
             event = events.get(moment.act.at) if moment.act.kind == "read" and moment.grads == {"none"} else None
-            if event is not None and not (event.tested or event.guarded) and event.at not in silent:
+            if event is None or event.tested or event.guarded or _is_compared(function, event.at):
+                continue
+            if event.at not in silent:
                 yield _finding(function, event, moment)
+
+
+def _is_compared(function: FunctionNode, at: int) -> bool:
+    """``return p.grad is None``: whoever asks knows that there may be none."""
+    asked = (o.operands for o in all_of(Operation, function.facts.body) if o.operator in ("is", "is not"))
+    return any(operand.at == at for operands in asked for operand in operands)
 
 
 def _finding(function: FunctionNode, event: AttributeEvent, moment: Moment) -> Finding:
@@ -119,6 +127,19 @@ print(point.grad)  # GL203
 # raises: AttributeError: 'NoneType' object has no attribute 'norm'
 ```
 
+### of all parameters of a module that zeroes them itself, before anything else
+```python
+def gather(model, images, optimizer):
+    model.zero_grad(set_to_none=True)
+    gradients = [p.grad.clone() for p in model.parameters()]  # GL203
+    model(images).sum().backward()
+    optimizer.step()
+    return gradients
+
+# run: gather(model, images, optimizer)
+# raises: AttributeError: 'NoneType' object has no attribute 'clone'
+```
+
 ### of a layer of a container
 ```python
 import torch
@@ -137,6 +158,24 @@ def last_norm(images):
 ```
 
 ## Silent
+
+### of all parameters of a module, after another walk, and by who asks first
+```python
+def gather(model, images):
+    model.zero_grad()
+    model(images).sum().backward()
+    return [p.grad.clone() for p in model.parameters()]
+
+def zeroed(model):
+    model.zero_grad()
+    return all(p.grad is None for p in model.parameters())
+
+def kept(model):
+    model.zero_grad(set_to_none=False)
+    return [p.grad.clone() for p in model.parameters()]
+
+# run: gather(model, images), zeroed(model)
+```
 
 ### asked in a generator expression
 ```python

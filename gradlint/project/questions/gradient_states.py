@@ -152,6 +152,8 @@ class Walker:
         if act.option("one"):
             return [name for name in self._names if self._holds(name, act.path or "")]
         found = [name for name in self._optimizers if act.path is not None and self._modules.get(name) == act.path]
+        if not found and act.kind == "read" and act.path in self._names and self._modules.get(act.path) == act.path:
+            return [act.path]  # a module that is zeroed by its own name
         only = len(self._optimizers) == 1 and (act.kind == "clip" or self._optimizers[0] not in self._modules)
         return found or (self._optimizers if only else [])
 

@@ -66,7 +66,7 @@ _NO_OPTIMIZER = re.compile(r"sched|lr_|_lr$|env|option|prof", re.I)
 # What steps and updates besides optimizers, and leaves gradients alone.
 _HARMLESS = re.compile(
     r"(^|[._])(\w*sched\w*|\w*_?envs?|\w*prof\w*|\w*meter\w*|\w*(bar|pbar|progress)|writer|logger|ema)\.\w+$"
-    r"|(^|[._])(\w*_)?scaler\.(update|unscale_)$",
+    r"|(^|[._])(\w*_)?scaler\.(update|unscale_)$|(^|\.)autograd\.grad$",
     re.I,
 )
 _LEAVING = (".unscale_", "toggle_optimizer")  # whatever they are given
