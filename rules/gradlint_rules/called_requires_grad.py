@@ -71,7 +71,6 @@ from gradlint.rule import (
     Call,
     Edit,
     Expression,
-    External,
     Finding,
     Fix,
     FunctionNode,
@@ -125,16 +124,9 @@ def _holds(project: Project, function: FunctionNode, named: Attribute, owner: Ex
     name = dotted(owner) or ""
     if kind != "unknown":
         return kind in _HOLDERS
-    if name in _PARAMETER_NAMES or name.endswith(_OF_LAYERS) or _is_annotated(project, function, name):
+    if name in _PARAMETER_NAMES or name.endswith(_OF_LAYERS) or project.evidence.said(function, name) in _CLASSES:
         return True
     return bool(name) and any(e.forward and e.name == name for e in project.flow(function).calls.values())
-
-
-def _is_annotated(project: Project, function: FunctionNode, name: str) -> bool:
-    """Whether a function says of its parameter that it is a tensor or a module."""
-    said = [dotted(p.annotation) for p in function.facts.parameters if p.name == name and p.annotation is not None]
-    found = [project.linker.resolve(function, each) for each in said if each is not None]
-    return any(isinstance(each, External) and each.name in _CLASSES for each in found)
 
 
 def _tested(project: Project, function: FunctionNode) -> Iterator[Finding]:

@@ -61,6 +61,7 @@ from gradlint.rule import (
 
 _RETURNING = frozenset({"detach", "clone"})
 _CHANGING = frozenset({"detach_", "requires_grad_", "retain_grad"})
+_CONVERTING = _RETURNING | {"cpu", "cuda", "to", "float", "double", "half", "numpy", "contiguous"}
 _WORDS = _RETURNING | _CHANGING
 
 
@@ -82,8 +83,21 @@ def _dropped(value: Expression) -> tuple[Expression, ...]:
     return value.items if isinstance(value, Display) and value.kind in ("tuple", "list") else (value,)
 
 
+def _begun(value: Expression) -> Expression:
+    """What a chain of conversions begins with: ``x.detach()`` of ``x.detach().cpu()``."""
+    begun = value
+    while (
+        isinstance(begun, Call)
+        and isinstance(begun.function, Attribute)
+        and begun.function.name in _CONVERTING
+        and isinstance(begun.function.value, Call)
+    ):
+        begun = begun.function.value
+    return begun
+
+
 def _findings(project: Project, function: FunctionNode, value: Expression) -> Iterator[Finding]:
-    match value:
+    match _begun(value):
         case Call(function=Attribute(name=name, value=Name() | Attribute() | Subscript()) as named, arguments=()) if (
             name in _RETURNING  # of a tensor that nobody holds it would not matter
         ):
@@ -172,6 +186,23 @@ class Agent(nn.Module):
 # run: import pytest
 # run: with pytest.raises(RuntimeError): agent(inputs[1]).sum().backward()
 # shows: agent.hidden.requires_grad
+```
+
+### moved as well
+```python
+import torch
+
+class Pool:
+    def __init__(self):
+        self.kept = []
+
+    def push(self, features: torch.Tensor):
+        features.detach().cpu()  # GL415
+        self.kept.append(features)
+
+# run: pool = Pool()
+# run: pool.push(torch.ones(3, requires_grad=True) * 2)
+# shows: pool.kept[0].requires_grad
 ```
 
 ## Silent

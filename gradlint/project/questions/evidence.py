@@ -28,6 +28,7 @@ _LOSS = re.compile(r"(^|_)(loss(es)?|kl|kld|nll)(_?\w{1,2}|_\w+)?$")
 _ARITHMETIC = frozenset({"+", "-", "*", "/", "@", "**"})
 _TENSORS = frozenset({"tensor", "parameters"})
 _TENSOR_CLASSES = frozenset({"Parameter", "Tensor"})
+_TENSOR_NAMES = frozenset({"torch.Tensor", "torch.nn.Parameter"})
 _SEEN = TORCH_PACKAGES | sys.stdlib_module_names
 
 
@@ -56,8 +57,17 @@ class Evidence:
         name = dotted(expression)
         if name is None:
             return False
+        if self.said(function, name) in _TENSOR_NAMES:
+            return True
         called_loss = _LOSS.search(name.rpartition(".")[2]) is not None
         return called_loss or name in self._tensors_of(function) or self._is_made(function, name)
+
+    def said(self, function: FunctionNode, name: str) -> str | None:
+        """The class outside the project that a function's signature says one of its parameters is of."""
+        given = next((p.annotation for p in function.facts.parameters if p.name == name), None)
+        named = dotted(given) if given is not None else None
+        target = self._linker.resolve(function, named) if named is not None else None
+        return target.name if isinstance(target, External) else None
 
     def _is_forward(self, origin: Origin) -> bool:
         """Whether a value comes from a call that runs a module."""
