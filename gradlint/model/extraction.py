@@ -15,16 +15,21 @@ from gradlint.model.code import (
     Attribute,
     Block,
     Call,
+    Constant,
     Display,
+    Evaluate,
     Expression,
     ImportName,
     Name,
     Operation,
+    Raise,
     Return,
+    Statement,
     dotted,
 )
 from gradlint.model.facts import MODULE_NAME, CallFact, Class, Function, ModuleFacts, Parameter
 from gradlint.model.sharing import NUMBERS, shared
+from gradlint.model.traverse import statements
 
 Node = TypeVar("Node")
 
@@ -204,12 +209,22 @@ class Extraction(Generic[Node]):
             is_async=is_async,
             is_generator=scope.is_generator,
             is_lambda=is_lambda,
+            gives_back=scope.is_generator or is_lambda or any(map(_gives, statements(body))),
+            is_stub=all(map(_says_nothing, body)),
             local=shared(frozenset(scope.local - scope.shared)),
             shared=shared(frozenset(scope.shared)),
             words=shared(frozenset(scope.words)),
             calls=tuple(scope.calls),
             imports=tuple(scope.imports),
         )
+
+
+def _gives(statement: Statement) -> bool:
+    return isinstance(statement, Return) and statement.value is not None
+
+
+def _says_nothing(statement: Statement) -> bool:
+    return isinstance(statement, Raise) or (isinstance(statement, Evaluate) and isinstance(statement.value, Constant))
 
 
 def _callee(function: Expression) -> str:

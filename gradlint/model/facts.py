@@ -1,6 +1,7 @@
 """The facts of one module, ready to be linked with others: small, frozen and picklable."""
 
 from gradlint.model.code import Block, Expression, ImportName
+from gradlint.model.late import LateBody
 from gradlint.model.record import record
 
 MODULE_BODY = 0  # the module's own statements are its first function
@@ -32,13 +33,14 @@ class CallFact:
 
 
 @record
-class Function:
+class Function(LateBody):
     """A function, lambda or module body.
 
     ``at`` is its name (for a lambda the lambda), ``keyword_at`` its ``def``. ``parent`` is the function whose
     body defines it, ``owner`` the class it is a method of. ``local`` are the names it binds, parameters
     included; ``shared`` those it declares global or nonlocal; ``words`` all names and attributes it reads, nested
-    functions not included.
+    functions not included. ``gives_back`` tells that it may give something to who calls it, ``is_stub`` that it only
+    says that somebody else defines it: ``pass``, ``...``, ``raise NotImplementedError``.
     """
 
     index: int
@@ -54,6 +56,8 @@ class Function:
     is_async: bool
     is_generator: bool
     is_lambda: bool
+    gives_back: bool
+    is_stub: bool
     local: frozenset[str]
     shared: frozenset[str]
     words: frozenset[str]

@@ -30,6 +30,9 @@ class Modes:
         self._renamed: Memo[ModuleNode, tuple[tuple[str, str], ...]] = Memo(
             linker.dependencies, _renamed_in, (), "renamed"
         )
+        self._holders_in: Memo[ModuleNode, frozenset[str]] = Memo(
+            linker.dependencies, self._find_holders_in, frozenset(), "holders in"
+        )
         self._spelt: dict[frozenset[str], Whole[frozenset[str]]] = {}
         self._renamings: Whole[dict[str, set[str]]] = Whole(linker.dependencies, "renamings", self._find_renamings)
         self._holders: Whole[frozenset[str]] = Whole(linker.dependencies, "holders", self._find_holders)
@@ -78,16 +81,19 @@ class Modes:
 
     def _find_holders(self) -> frozenset[str]:
         """The last parts of the names that objects of a grad mode are kept under: ``quiet = torch.no_grad()``."""
+        found = frozenset[str]().union(*map(self._holders_in.of, self._linker.modules))
+        return self.spellings(found) if found else frozenset()
+
+    def _find_holders_in(self, module: ModuleNode) -> frozenset[str]:
         found: set[str] = set()
         words = self.spellings(_WORDS)
-        for module in self._linker.modules:
-            for function in module.functions:
-                if words.isdisjoint(function.facts.words):
-                    continue
-                for statement in statements(function.facts.body):
-                    if isinstance(statement, Assign) and self.made(function, statement.value) is not None:
-                        found.update((dotted(target) or "").rpartition(".")[2] for target in statement.targets)
-        return self.spellings(found) if found else frozenset()
+        for function in module.functions:
+            if words.isdisjoint(function.facts.words):
+                continue
+            for statement in statements(function.facts.body):
+                if isinstance(statement, Assign) and self.made(function, statement.value) is not None:
+                    found.update((dotted(target) or "").rpartition(".")[2] for target in statement.targets)
+        return frozenset(found)
 
     def involved(self, function: FunctionNode) -> bool:
         """Whether a function's scope may name a grad mode, or a variable that holds an object of one."""

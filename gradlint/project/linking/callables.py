@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from gradlint.model.code import Constant, Evaluate, Raise, dotted
+from gradlint.model.code import dotted
 from gradlint.project.linking.bindings import Bindings, class_handed, owner_class
 from gradlint.project.linking.choices import Choice, chosen_by_attribute, chosen_by_name
 from gradlint.project.linking.instances import Instances
@@ -131,7 +131,7 @@ class Callables:
         for each in names:
             own = self._linker.find_method(cls, each)
             found.update(self._overriding(cls, each) if own is None else (own, *self._overriding(cls, each)))
-        real = [method for method in found if not is_stub(method)]
+        real = [method for method in found if not method.facts.is_stub]
         return sorted(real or found, key=lambda method: method.key)
 
     def _overriding(self, cls: ClassNode, name: str) -> Iterator[FunctionNode]:
@@ -193,14 +193,6 @@ def _definitions(module: ModuleNode) -> dict[tuple[str, int | None], list[Functi
         if function.owner is None:
             found[function.facts.name, function.facts.parent].append(function)
     return {**found}
-
-
-def is_stub(function: FunctionNode) -> bool:
-    """Whether a function only says that somebody else defines it: ``pass``, ``...``, ``raise NotImplementedError``."""
-    return all(
-        isinstance(each, Raise) or (isinstance(each, Evaluate) and isinstance(each.value, Constant))
-        for each in function.facts.body
-    )
 
 
 def is_property(method: FunctionNode) -> bool:

@@ -26,6 +26,7 @@ class View(Generic[Key, Found]):
         "_dependencies",
         "_few",
         "_find",
+        "_heard",
         "_known",
         "_meanwhile",
         "_name",
@@ -52,6 +53,7 @@ class View(Generic[Key, Found]):
         self._few = few
         self._seen: set[Key] = set()  # what somebody asked who depends on the answer alone
         self._known: dict[Key, tuple[Found, int, int]] = {}  # with what who asks depends on, and the answer itself
+        self._heard: Mapping[Key, tuple[Found, int]] = {}  # from other processes, until somebody asks
         self._before: dict[Key, Found] = {}
         self._news: list[Key] = []
         dependencies.look(name, self)
@@ -60,12 +62,12 @@ class View(Generic[Key, Found]):
         """The answer for a key, worked out or remembered."""
         known = self._known.get(key)
         if known is None:
-            known = self._worked_out(key)
+            known = self._worked_out(key) if key not in self._heard else self._know(key, *self._heard[key])
         self._dependencies.bits |= known[1]
         return known[0]
 
     def __contains__(self, key: Key) -> bool:
-        return key in self._known
+        return key in self._known or key in self._heard
 
     def learn(self, key: Key, found: Found, bits: int) -> None:
         """Know an answer that was found elsewhere, with what that depends on."""
@@ -88,7 +90,7 @@ class View(Generic[Key, Found]):
             self.learn(key, found, bits)
         return self._known[key]
 
-    def _know(self, key: Key, found: Found, bits: int) -> None:
+    def _know(self, key: Key, found: Found, bits: int) -> tuple[Found, int, int]:
         dependencies = self._dependencies
         asked = dependencies.question(self._name, key)
         dependencies.asked[self._name] |= asked
@@ -96,7 +98,8 @@ class View(Generic[Key, Found]):
         for node in self._nodes(found):
             asked |= node.module.bit
         self._seen.add(key)
-        self._known[key] = found, dependencies.same(asked), dependencies.same(bits)
+        known = self._known[key] = found, dependencies.same(asked), dependencies.same(bits)
+        return known
 
     def news(self) -> dict[Key, tuple[Found, int]]:
         """What has been worked out since this was asked before."""
@@ -106,16 +109,20 @@ class View(Generic[Key, Found]):
     @property
     def known(self) -> Mapping[Key, tuple[Found, int]]:
         """All answers so far, each with what it depends on."""
-        return {key: (found, bits) for key, (found, asked, bits) in self._known.items() if asked is not bits}
+        own = {key: (found, bits) for key, (found, asked, bits) in self._known.items() if asked is not bits}
+        return {**self._heard, **own}
 
     def hear(self, known: Mapping[Key, tuple[Found, int]]) -> None:
         """Know answers that were found in another process."""
-        for key, (found, bits) in known.items():
-            if key not in self._known:
-                self._know(key, found, bits)
+        self._heard = {**known, **self._heard}
 
     def forget(self, changed: int) -> None:
         """Set the answers aside that depend on one of these bits."""
+        gone = {key: found for key, (found, bits) in self._heard.items() if bits & changed}
+        if gone:
+            self._heard = {key: known for key, known in self._heard.items() if key not in gone}
+            self._seen.update(gone)
+            self._before.update(gone)
         for key in [key for key, known in self._known.items() if known[2] & changed]:
             found, asked, bits = self._known.pop(key)
             if asked is not bits:

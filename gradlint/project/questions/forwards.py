@@ -3,7 +3,7 @@
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.linking.views import FEW, View
-from gradlint.project.questions.prospects import Prospects, returns
+from gradlint.project.questions.prospects import Prospects
 from gradlint.project.running.flows import Flows
 
 
@@ -43,7 +43,7 @@ class Forwards:
 
     def _finds_handing_back(self, function: FunctionNode) -> bool:
         """Whether who calls a function may be given the result of a forward that it runs."""
-        if not self._prospects.may_forward(function) or not returns(function):
+        if not self._prospects.may_forward(function) or not function.facts.gives_back:
             return False
         if not self._prospects.calls_like_a_module(function) and not self._runs_through_others(function):
             return False

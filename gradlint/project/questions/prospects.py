@@ -13,7 +13,6 @@ from gradlint.model.code import (
     For,
     Name,
     Operation,
-    Return,
     With,
 )
 from gradlint.model.facts import CallFact
@@ -22,7 +21,7 @@ from gradlint.model.torch_tensors import HARMLESS_METHODS, TENSOR_METHODS
 from gradlint.model.traverse import statements
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.bindings import Bindings, class_handed, owner_class
-from gradlint.project.linking.callables import EVERYBODYS, is_property, is_stub
+from gradlint.project.linking.callables import EVERYBODYS, is_property
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo, Table
 from gradlint.project.linking.nodes import FunctionNode, ModuleNode
@@ -65,12 +64,12 @@ class Prospects:
             else:
                 for called in self._called(function, self._calls.callees.all, self._linker.methods_named.all):
                     callers[called].append(function)
-        pending = [function for function in found if returns(function)]
+        pending = [function for function in found if function.facts.gives_back]
         while pending:
             for caller in callers.pop(pending.pop(), ()):
                 if caller not in found:
                     found[caller] = True
-                    if returns(caller):
+                    if caller.facts.gives_back:
                         pending.append(caller)
         return found
 
@@ -131,7 +130,7 @@ class Prospects:
         cls = owner_class(function)
         if cls is None or (method := self._linker.find_method(cls, name)) is None:
             return False
-        return not (is_stub(method) or is_property(method) or self._bindings.attribute(cls, name))
+        return not (method.facts.is_stub or is_property(method) or self._bindings.attribute(cls, name))
 
     def held_in(self, module: ModuleNode) -> frozenset[str]:
         """The names under which objects, classes and a module itself hold values, by statements of that module."""
@@ -151,15 +150,6 @@ def _held_in(module: ModuleNode) -> frozenset[str]:
     for cls in module.classes:
         _note_block(cls.facts.body, found, everything=True)
     return frozenset(found)
-
-
-def returns(function: FunctionNode) -> bool:
-    """Whether a function may give something back."""
-    return (
-        function.facts.is_generator
-        or function.facts.is_lambda
-        or any(isinstance(s, Return) and s.value is not None for s in statements(function.facts.body))
-    )
 
 
 def _note_block(block: Block, found: set[str], *, everything: bool) -> None:

@@ -19,7 +19,7 @@ from gradlint.model.torch_calls import (
 from gradlint.model.torch_names import GUARDED_METHODS
 from gradlint.model.torch_tensors import UNCLEAR_MODULES
 from gradlint.project.grad_states.effects import GRAD
-from gradlint.project.linking.callables import EVERYBODYS, is_stub
+from gradlint.project.linking.callables import EVERYBODYS
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running import recording, tensors
 from gradlint.project.running.flow import MOST_TARGETS, SideEffects
@@ -108,7 +108,7 @@ def named_alike(it: Invocation) -> tuple[FunctionNode, ...]:
         return ()
     if all(isinstance(argument.expression, Constant) for argument in it.arguments):  # ``text.encode("utf-8")``
         return ()
-    named = [m for m in it.run.flows.linker.methods_named.get(it.method, ()) if not is_stub(m)]
+    named = [m for m in it.run.flows.linker.methods_named.get(it.method, ()) if not m.facts.is_stub]
     return tuple(named) if len(named) <= _MOST_CANDIDATES else ()
 
 
@@ -117,7 +117,7 @@ def guards_itself(it: Invocation) -> bool:
     named = it.run.flows.linker.methods_named.get(it.method, ())
     if not _MOST_CANDIDATES < len(named) <= _TOO_MANY:
         return False  # they are followed, or everybody has one
-    own = [method for method in named if not is_stub(method) and not _is_double(it, method)]
+    own = [method for method in named if not method.facts.is_stub and not _is_double(it, method)]
     unguarded = (method for method in own if not _is_guarded(it, method))
     few = int(_FEW * len(own))
     return next(islice(unguarded, few, None), None) is None
