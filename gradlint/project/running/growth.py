@@ -21,7 +21,7 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.record import dataclass
-from gradlint.model.traverse import statements
+from gradlint.model.traverse import statements, within
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.values import COMPUTED, Origin, Value
 
@@ -75,6 +75,8 @@ def grown(
         return frozenset()  # what is added has a graph, the sum has none
     if isinstance(expression, Display) and expression.kind == "dict" and None in expression.keys:
         return frozenset()  # ``{**metrics}``: numbers, for all we know
+    if any(isinstance(part, Conditional) and _is_told_apart(part) for part in within(expression)):
+        return frozenset()
     own = Origin(run.function, at)
     local = "." not in path and path in run.function.facts.local - run.function.facts.shared
     feeds = how == "sum" and own in added.origins and not whole  # ``x = x + layer(x)``: as the layers of a network do
@@ -83,6 +85,16 @@ def grown(
     if not local:
         run.flow.used((own,), "stored", at, path)
     return frozenset({own})
+
+
+def _is_told_apart(choice: Conditional) -> bool:
+    """``loss.item() if tasks else loss``: who takes the number where there is a tensor has a number otherwise."""
+    ways = ((choice.then, choice.otherwise), (choice.otherwise, choice.then))
+    return any(
+        isinstance(one, Call) and dotted(one.function) == f"{name}.item"
+        for one, other in ways
+        if (name := dotted(other)) is not None
+    )
 
 
 def counters(function: FunctionNode) -> frozenset[str]:
