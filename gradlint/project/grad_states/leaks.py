@@ -236,8 +236,10 @@ def _for_effect(function: FunctionNode, statement: Statement) -> Iterator[Call]:
 
 def _is_unread(function: FunctionNode, name: str) -> bool:
     """Whether a local variable is assigned once and never looked at."""
-    if name == "_" or function.is_module_body or name not in function.facts.local:
-        return name == "_"
+    if name == "_":
+        return True
+    if function.is_module_body or name not in function.facts.local:
+        return False
     seen = (e for e in all_of(Name, function.facts.body) if e.id == name)
     return sum(1 for _ in seen) == 1
 
