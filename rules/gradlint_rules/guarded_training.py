@@ -445,4 +445,33 @@ class Agent:
 
 # run: Agent(nn.Linear(2, 2), nn.Linear(2, 1)).play(torch.ones(3, 2))
 ```
+
+### a loss module that is asked for something else under a guard
+```python
+import torch
+
+class Loss(torch.nn.Module):
+    def __init__(self, actor):
+        super().__init__()
+        self.actor = actor
+
+    def advantage(self, data):
+        return data - self.actor(data)
+
+    def forward(self, data):
+        return {"actor": self.actor(data).mean(), "entropy": self.actor(data).std()}
+
+def train(make_loss, actor, batches):
+    loss_module = make_loss(actor)
+    optimizer = torch.optim.SGD(loss_module.parameters(), lr=0.1)
+    for data in batches:
+        with torch.no_grad():
+            data = loss_module.advantage(data)
+        losses = loss_module(data)
+        optimizer.zero_grad()
+        (losses["actor"] + losses["entropy"]).backward()
+        optimizer.step()
+
+# run: train(Loss, torch.nn.Linear(2, 2), [torch.ones(3, 2)])
+```
 """

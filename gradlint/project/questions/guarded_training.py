@@ -15,6 +15,7 @@ from gradlint.project.questions.order import Order
 from gradlint.project.questions.scripts import acts
 from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.flows import Flows
+from gradlint.project.running.values import Origin
 
 _RECORDING = GRAD | UNSURE  # or perhaps: ``set_grad_enabled(phase == "train")``
 
@@ -60,8 +61,8 @@ class GuardedTraining:
             forwards = self._runs(function, module)
             if not forwards or not backward or self._is_handed_on(function, module):
                 continue
-            guards = {event.at: self._guard(function, event) for event in forwards}
-            used = {at: guard for at, guard in guards.items() if guard or not self._is_cut_off(function, at)}
+            guards = [(event, self._guard(function, event)) for event in forwards]
+            used = {event.at: guard for event, guard in guards if guard or not self._is_cut_off(function, event)}
             at = next(iter(used), steps[optimizer])
             if all(used.values()) and at < steps[optimizer]:
                 decorated = [guard for guard in used.values() if isinstance(guard, FunctionNode)]
@@ -82,9 +83,11 @@ class GuardedTraining:
         calls = self._flows.flow(function).calls.values()
         return [e for e in calls if e.name == module or (e.name.startswith(f"{module}.") and _may_run(e))]
 
-    def _is_cut_off(self, function: FunctionNode, at: int) -> bool:
+    def _is_cut_off(self, function: FunctionNode, event: CallEvent) -> bool:
         """Whether nothing of a forward's graph is used: ``discriminator(generator(noise).detach())``."""
-        destiny = self._destinies.of(function, at)
+        if Origin(function, event.at) not in event.result.origins:
+            return False  # what it gives is not followed: that of a loss module counts as what goes in
+        destiny = self._destinies.of(function, event.at)
         return not (destiny.trained or destiny.unknown or destiny.stored or destiny.returned)
 
     def _is_handed_on(self, function: FunctionNode, module: str) -> bool:
