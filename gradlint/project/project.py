@@ -64,8 +64,9 @@ class Project:
     walked twice, ``buffers`` what is written into them, ``targets`` what is detached in the end, ``flags`` how
     ``requires_grad`` is misspelt, ``prospects`` and ``forwards`` which functions may run a module at all, ``inference``
     what speaks for a call being inference, ``inference_modes`` who is near one, ``inference_tensors`` where those are
-    misused, ``defaults`` which parameters nobody passes, ``layers`` which modules depend on their mode,
-    ``training_mode`` where they are evaluated in the wrong one.
+    misused, ``guarded_training`` and ``guarded_parts`` what is to be trained and only runs under a guard,
+    ``defaults`` which parameters nobody passes, ``layers`` which modules depend on their mode, ``training_mode``
+    where they are evaluated in the wrong one.
     """
 
     def __init__(
