@@ -86,7 +86,8 @@ class Growths:
         flow = self._flows.flow(function)
         for growth in flow.growths.values():
             names = {name for name, _ in growth.summands}
-            found = self._judged(flow, growth.at, growth.added, names, None if growth.outlives else growth.path)
+            summed = growth.path if growth.how == "sum" and not growth.outlives else None
+            found = self._judged(flow, growth.at, growth.added, names, summed)
             if found is not None and not self._wanted(function, growth, walked=found[0]):
                 yield Kept(growth.at, growth, function, *found)
         for event in flow.calls.values():
@@ -97,7 +98,7 @@ class Growths:
     ) -> tuple[bool, int | None] | None:
         """Whether ``backward()`` runs on what is added, and which forward made it; None if it may have no graph.
 
-        ``path`` is what it is added to, if that is a variable of the function.
+        ``path`` is the variable of the function that it is summed up in, if it is.
         """
         loop = _loop_of(flow, at, added, path)
         if not added.tensor & COMPUTED or _is_derived_again(flow, added):

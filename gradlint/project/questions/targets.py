@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gradlint.model.code import Call, Expression, dotted
+from gradlint.model.code import Attribute, Call, Expression, dotted
 from gradlint.model.torch_calls import FLAGS, OPTIMIZER_NAME
+from gradlint.model.traverse import all_of
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.effects import GRAD
@@ -92,7 +93,7 @@ class Targets:
             uses = flow.uses.get(Origin(function, event.at), ())
             if not any(use.kind == "trained" and use.detail != IN_VAIN for use in uses):
                 continue
-            if not self._is_seen(function, event) or _is_toggled(function, event.at):
+            if not self._is_seen(function, event) or _is_toggled(function, event.at) or _reads_gradient(function, name):
                 continue
             if not self._is_frozen(function, module) and not self._listed(name):
                 yield event
@@ -169,6 +170,12 @@ class Targets:
             return False
         given = [*self._flows.handed_over(function, module.parameter or "")]
         return any(self._is_frozen(caller, value, depth + 1) for caller, value in given)
+
+
+def _reads_gradient(function: FunctionNode, module: str) -> bool:
+    """Whether a function looks at gradients of a module's parts: ``model.fc.weight.grad``."""
+    reads = (dotted(each) or "" for each in all_of(Attribute, function.facts.body) if each.name == "grad")
+    return any(path.startswith(f"{module}.") for path in reads)
 
 
 def _is_toggled(function: FunctionNode, at: int) -> bool:
