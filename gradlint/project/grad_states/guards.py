@@ -38,7 +38,7 @@ from gradlint.project.grad_states.effects import (
     Effect,
     either,
 )
-from gradlint.project.linking.bindings import Bindings, owner_class
+from gradlint.project.linking.bindings import Bindings, on_self
 from gradlint.project.linking.callables import is_property
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
@@ -134,10 +134,9 @@ class Guards:
 
     def _own_methods(self, name: str, scope: FunctionNode) -> list[FunctionNode]:
         """What ``self.quietly`` may be: the method of the class, and those that subclasses put in its place."""
-        owner, _, method = name.rpartition(".")
-        cls = owner_class(scope) if owner == "self" else None
-        if cls is None:
+        if (own := on_self(scope, name)) is None:
             return []
+        cls, method = own
         found = (self._linker.find_method(each, method) for each in (cls, *self._linker.subclasses.get(cls, ())))
         return list(dict.fromkeys(each for each in found if each is not None))
 

@@ -31,7 +31,7 @@ from gradlint.project.grad_states.decorators import Decorators
 from gradlint.project.grad_states.effects import GRAD, IDENTITY, INFERENCE, NO_GRAD, Effect, apply, join, then
 from gradlint.project.grad_states.guards import Guards
 from gradlint.project.grad_states.modes import Modes
-from gradlint.project.linking.bindings import Bindings, owner_class
+from gradlint.project.linking.bindings import Bindings, on_self
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo, Whole
 from gradlint.project.linking.nodes import External, FunctionNode
@@ -121,10 +121,8 @@ class GradStates:
 
     def own_method(self, function: FunctionNode, name: str) -> FunctionNode | None:
         """The method that ``self.name()`` runs, if its name is one of those that leave a mode behind."""
-        method, cls = name.removeprefix("self."), owner_class(function)
-        if cls is None or not name.startswith("self.") or method not in self._leaking.value:
-            return None
-        return self._linker.find_method(cls, method)
+        own = on_self(function, name)
+        return self._linker.find_method(*own) if own is not None and own[1] in self._leaking.value else None
 
     def is_restore(self, function: FunctionNode, call: Call) -> bool:
         """Whether a ``set_grad_enabled`` call, or an ``__exit__``, puts the mode back."""

@@ -95,6 +95,13 @@ def owner_class(function: FunctionNode) -> ClassNode | None:
     return None
 
 
+def on_self(function: FunctionNode, name: str) -> tuple[ClassNode, str] | None:
+    """The class and the attribute that a name is about, if it is ``self.attribute`` in a method."""
+    owner, _, attribute = name.rpartition(".")
+    cls = owner_class(function) if owner == "self" else None
+    return (cls, attribute) if cls is not None else None
+
+
 def class_handed(function: FunctionNode) -> ClassNode | None:
     """The class that ``cls`` is, or one it derives from, in a class method or a function nested in one.
 

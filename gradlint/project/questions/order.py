@@ -7,7 +7,7 @@ from gradlint.model.record import replace
 from gradlint.model.torch_calls import OPTIMIZER_NAME
 from gradlint.model.traverse import all_expressions, parts, statements
 from gradlint.project.linking import scope
-from gradlint.project.linking.bindings import owner_class
+from gradlint.project.linking.bindings import on_self
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.questions.gradient_states import Grad, Moment, Walker
 from gradlint.project.questions.scripts import Act, Branch, acts, repeats
@@ -203,12 +203,12 @@ class Order:
 
     def _held(self, function: FunctionNode, name: str) -> tuple[Value, bool]:
         """What the name of an optimizer holds, and whether another method put it there."""
-        value, cls = self._flows.flow(function).env.get(name), owner_class(function)
+        value = self._flows.flow(function).env.get(name)
         if value is not None:
             return value, False
-        if cls is None or not name.startswith("self.") or name.count(".") != 1:
+        if (own := on_self(function, name)) is None:
             return UNKNOWN, False
-        return self._flows.attribute(cls, name.removeprefix("self.")) or UNKNOWN, True
+        return self._flows.attribute(*own) or UNKNOWN, True
 
     def _is_torchs(self, function: FunctionNode, step: Act) -> bool:
         """Whether a step is made with an optimizer of torch's, and not with one of the project's own."""
