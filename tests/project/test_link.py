@@ -121,6 +121,21 @@ def test_the_dotted_path_into_a_namespace_package_is_followed(meaning: Meaning) 
     assert meaning(files, "main.py", "pkg.sub.a.f") == "pkg/sub/a.py:f"
 
 
+def test_a_folder_without_init_is_nearer_than_the_module_of_its_name_within(meaning: Meaning) -> None:
+    files = {
+        "utils/utils.py": "def f(): ...",
+        "utils/other.py": "from utils import f",
+        "main.py": "from utils import utils",
+    }
+    assert meaning(files, "main.py", "utils.f") == "utils/utils.py:f"
+    assert meaning(files, "utils/other.py", "f") == "utils/utils.py:f"
+
+
+def test_a_module_is_nearer_than_a_folder_without_init_of_its_name(meaning: Meaning) -> None:
+    files = {"utils.py": "def utils(): ...", "utils/utils.py": "", "main.py": "from utils import utils"}
+    assert meaning(files, "main.py", "utils") == "utils.py:utils"
+
+
 def test_scripts_import_their_siblings(meaning: Meaning) -> None:
     files = {
         "one/model.py": "def f(): ...",

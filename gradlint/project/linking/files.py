@@ -16,6 +16,7 @@ _LIBRARIES = frozenset(sys.stdlib_module_names) | {
     "pytest", "click", "yaml", "requests",
 }  # fmt: skip
 _SPARE = 64  # files that may come before all is linked anew
+_Ranked = tuple[int, ModuleNode]  # how well a module's import root fits, and the module
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Files:
         return Numbering({**self._bits}, self._most)
 
     def _index(self) -> None:
-        self._found: dict[tuple[ModuleNode, str], ModuleNode | None] = {}
+        self._found: dict[tuple[ModuleNode, str], _Ranked | None] = {}
         self._by_path = {module.path: module for module in self.modules}
         self._by_suffix: dict[str, list[ModuleNode]] = defaultdict(list)
         self._packages = {module.parts for module in self.modules if module.is_package}
@@ -65,10 +66,26 @@ class Files:
 
     def named(self, importer: ModuleNode, name: str) -> ModuleNode | None:
         """The project's module that ``import name`` in ``importer`` means."""
+        found = self._ranked(importer, name)
+        return self._passed(found[1] if found is not None else None)
+
+    def is_folder(self, importer: ModuleNode, name: str, inside: str) -> bool:
+        """Whether ``from name import inside`` means a folder without ``__init__``, nearer than a module of that name.
+
+        ``from utils import utils`` beside ``utils/utils.py``, which would be called ``utils`` in that folder only.
+        """
+        whole, part = self._ranked(importer, name), self._ranked(importer, f"{name}.{inside}")
+        if whole is None or part is None:
+            return False
+        self._passed(whole[1])
+        self._passed(part[1])
+        return part[0] > whole[0]
+
+    def _ranked(self, importer: ModuleNode, name: str) -> _Ranked | None:
         key = (importer, name)
         if key not in self._found:
             self._found[key] = self._nearest(importer, name)
-        return self._passed(self._found[key])
+        return self._found[key]
 
     def submodule(self, parts: tuple[str, ...]) -> ModuleNode | None:
         """The module at a path."""
@@ -80,17 +97,17 @@ class Files:
             self.dependencies.bits |= module.bit
         return module
 
-    def _nearest(self, importer: ModuleNode, name: str) -> ModuleNode | None:
+    def _nearest(self, importer: ModuleNode, name: str) -> _Ranked | None:
         if name.partition(".")[0] == "torch":
             return None  # even where torch itself is checked: what its names mean is known by heart
         size = name.count(".") + 1
-        best: tuple[int, ModuleNode] | None = None
+        best: _Ranked | None = None
         for module in self._by_suffix.get(name, ()):
             root = module.parts[: len(module.parts) - size]
             rank = self._rank(importer, root, name)
             if rank >= 0 and (best is None or rank > best[0]):
                 best = (rank, module)
-        return best[1] if best else None
+        return best
 
     def _rank(self, importer: ModuleNode, root: tuple[str, ...], name: str) -> int:
         """How well a folder serves as a module's import root: -1 not at all, else the nearer the more."""

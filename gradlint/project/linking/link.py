@@ -72,7 +72,11 @@ class Linker:
 
     def source(self, importer: ModuleNode, found: ImportName) -> ModuleNode | None:
         """The project's module that an import statement runs, or imports from."""
-        return self._relative(importer, found) if found.level else self.files.named(importer, found.module)
+        if found.level:
+            return self._relative(importer, found)
+        if found.name is not None and self.files.is_folder(importer, found.module, found.name):
+            return None
+        return self.files.named(importer, found.module)
 
     def imported(self, importer: ModuleNode, found: ImportName, depth: int = 0) -> Target | None:
         """What an import statement binds."""
