@@ -49,6 +49,7 @@ Convert first, then call `.requires_grad_()`; or pass `device=` and `dtype=` to 
 from collections.abc import Iterator
 
 from gradlint.rule import (
+    Assign,
     Attribute,
     Call,
     Constant,
@@ -63,6 +64,8 @@ from gradlint.rule import (
     parameter_names,
     rule,
     scope,
+    statements,
+    within,
 )
 
 _COPYING = frozenset("double half bfloat16 clone view reshape unsqueeze squeeze t expand abs repeat".split())
@@ -82,7 +85,8 @@ def converted_leaf(project: Project) -> Iterator[Finding]:
             wanted = {*_read(project, function), *_optimized(project, function)}
             silent = scope.expected_to_fail(function)
             for path, value, methods in found:
-                if path in wanted and value.at not in silent and not _changes_nothing(value, methods):
+                nothing = _changes_nothing(value, methods) or _is_there_already(project, function, value, methods)
+                if path in wanted and value.at not in silent and not nothing:
                     yield _finding(function, path, value, methods)
 
 
@@ -104,6 +108,34 @@ def _changes_nothing(value: Expression, methods: list[str]) -> bool:
         return False
     types = [(dotted(a.value) or "").rpartition(".")[2] for a in made.arguments if a.keyword == "dtype"]
     return types in (["float32"], ["float"]) or (not types and (dotted(made.function) or "?").endswith(_OF_FLOATS))
+
+
+def _is_there_already(project: Project, function: FunctionNode, value: Expression, methods: list[str]) -> bool:
+    """``Variable(encoder(x), requires_grad=True).to(device)``: what a module computes is where the module is."""
+    if not {*methods} <= {"to", "cuda"} or any(_names_type(call) for call in within(value)):
+        return False
+    made = next(call for call in within(value) if isinstance(call, Call) and _is_leaf(call))
+    given = made.arguments[0].value
+    if (name := dotted(given)) is not None:
+        before = [v for v in _assigned(function, name) if v.at < value.at]
+        given = before[-1] if before else given
+    event = project.flow(function).calls.get(given.at)
+    return event is not None and event.callee.kind == "module"
+
+
+def _assigned(function: FunctionNode, name: str) -> Iterator[Expression]:
+    """What is assigned to a name, or taken apart for it."""
+    for statement in statements(function.facts.body):
+        targets = statement.targets if isinstance(statement, Assign) else ()
+        if isinstance(statement, Assign) and name in {dotted(part) for each in targets for part in within(each)}:
+            yield statement.value
+
+
+def _names_type(call: Expression) -> bool:
+    """``.to(torch.float64)``, ``.to(dtype=kind)``."""
+    if not isinstance(call, Call) or not isinstance(call.function, Attribute) or call.function.name != "to":
+        return False
+    return any(a.keyword == "dtype" or (dotted(a.value) or "").startswith("torch.") for a in call.arguments)
 
 
 def _is_leaf(made: Call) -> bool:
@@ -161,6 +193,22 @@ def fit(device):
     return torch.optim.Adam([offset], lr=0.1)
 
 # run: fit("meta")
+# raises: ValueError: can't optimize a non-leaf Tensor
+```
+
+### made of data, beside what a module computed
+```python
+import torch
+from torch import nn
+from torch.autograd import Variable
+
+def search(encoder, image, device):
+    code = encoder(image)
+    start = torch.rand(2)
+    start = Variable(start, requires_grad=True).to(device)  # GL204
+    return code, torch.optim.SGD([start], lr=0.1)
+
+# run: search(nn.Linear(2, 2), torch.ones(1, 2), "meta")
 # raises: ValueError: can't optimize a non-leaf Tensor
 ```
 
@@ -228,5 +276,26 @@ x.retain_grad()
 x.sum().backward()
 print(x.grad)
 # shows: x.grad is not None
+```
+
+### what a module computed is on its device already
+```python
+import torch
+from torch import nn
+from torch.autograd import Variable
+
+def search(image, device):
+    encoder = nn.Linear(4, 2).to(device)
+    for param in encoder.parameters():
+        param.requires_grad = False
+    code = encoder(image.to(device))
+    code = Variable(code, requires_grad=True).to(device)
+    optimizer = torch.optim.SGD([code], lr=0.1)
+    code.sum().backward()
+    optimizer.step()
+    return code.grad
+
+# run: search(torch.ones(1, 4), "cpu")
+# shows: search(torch.ones(1, 4), "cpu") is not None
 ```
 """
