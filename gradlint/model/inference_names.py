@@ -4,14 +4,14 @@ import re
 
 # A function that evaluates, predicts or samples.
 INFERENCE_FUNCTION = re.compile(
-    r"^_*(run_|do_|get_|compute_|calc_|make_|batch_|model_|on_)?"
+    r"^_*(run_|do_|get_|compute_|calc_|count_|make_|batch_|model_|on_)?"
     r"(eval\w*|evaluation|valid|validate\w*|validation\w*|val|test|predict\w*|prediction\w*|infer|inference\w*|sample\w*"
     r"|sampling|generate\w*|generation|demo|extract\w*|encode_\w+|embed|embeddings?|features?|score|benchmark\w*"
     r"|rollout\w*|act|actions?|select_action|choose_action|play|detect\w*|translate\w*|transcribe\w*|caption\w*|classify\w*"
     r"|recogni[sz]e\w*|summari[sz]e\w*|synthesi[sz]e\w*|reconstruct\w*|interpolat\w*|visuali[sz]e\w*|render\w*"
     r"|accuracy|metrics?|fid|predictions?|logits|answer\w*|chat|respond|reply|decode\w*|search|process_(image|video|frame|file)"
     r"|denoise\w*|p_sample\w*|ddim\w*|plot\w*|save_(image|sample|result|prediction)s?|show\w*|forecast\w*|rank\w*|retriev\w*"
-    r"|stylize|transform_image|upscale|enhance|segment\w*|collect\w*)(_|$)"
+    r"|stylize|transform_image|upscale|enhance|segment\w*|collect\w*|verif\w*|(nb_|num_|n_)?(errors?|correct))(_|$)"
     r"|_(eval|evaluate|evaluation|valid|validate|validation|val|test|predict|predictions?|infer|inference|sample|samples|generate"
     r"|accuracy|metrics|embeddings?|features|actions?|rollouts?|demo)$"
     r"|^(validation|test|predict|val|valid|eval)_(step|epoch|loop|one_epoch|model|fn|batch)",

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from gradlint.finding import Place
-from gradlint.model.code import Call, Expression, For, dotted
+from gradlint.model.code import Call, Constant, Expression, For, Subscript, dotted
 from gradlint.model.inference_names import (
     EVALUATION_DATA,
     GRADIENT_FILE,
@@ -132,7 +132,7 @@ class Cues:
             yield Cue(2, f"`{name}` is called like a function that does not train")
         elif self._is_of_inference_class(function):
             yield Cue(2, f"`{function.name}` is that of a class called like one that does not train")
-        if GRADIENT_FILE.search(function.module.path.lower()):
+        if GRADIENT_FILE.search(function.module.path.lower()) and not destiny.only_read:
             yield Cue(-3)
         if INFERENCE_FILE.search(function.module.path):
             yield Cue(1, "so is its file")
@@ -151,11 +151,15 @@ class Cues:
                         yield Cue(points, f"`{name}` is data to evaluate on", function.place(statement.iterable.at))
                         return
 
+    def validates_apart(self, function: FunctionNode, event: CallEvent, module: Value) -> bool:
+        """Whether a model in evaluation mode runs over data to evaluate on, in a loop that trains nothing."""
+        return _is_loop_of_its_own(function, event, module) and any(self._data_cues(function))
+
     def _iterated(self, function: FunctionNode, iterable: Expression) -> Iterator[str]:
         """The names of what a loop goes over, under ``tqdm(enumerate(...))`` and through one variable."""
         for _ in range(2):
             iterable = scope.iterated(iterable)
-            name = dotted(iterable)
+            name = _spelt(iterable)
             if name is None:
                 return
             yield name
@@ -240,6 +244,17 @@ class Cues:
         if cls is None or function.facts.name != "__call__" or self._calls.modules.is_module_class(cls):
             return False
         return INFERENCE_CLASS.search(cls.facts.name) is not None
+
+
+def _spelt(iterable: Expression) -> str | None:
+    """The name of what is iterated over, with the word that chooses it: ``loaders["val"]``, ``test_loaders[i]``."""
+    word = ""
+    while isinstance(iterable, Subscript):
+        if isinstance(iterable.index, Constant) and isinstance(iterable.index.value, str):
+            word = f".{iterable.index.value}{word}"
+        iterable = iterable.value
+    name = dotted(iterable)
+    return name + word if name is not None else None
 
 
 def _is_loop_of_its_own(function: FunctionNode, event: CallEvent, module: Value) -> bool:

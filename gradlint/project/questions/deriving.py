@@ -1,5 +1,6 @@
 """Which modules need a graph to run at all: they take a derivative in their own forward, or hook a gradient."""
 
+import re
 from collections.abc import Iterator
 
 from gradlint.model.code import Assign, Attribute, Call, Constant, Evaluate
@@ -11,6 +12,7 @@ from gradlint.project.linking.memos import Table, Whole
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 
 _DERIVING = frozenset({"grad", "step"})
+_TERM = re.compile(r"loss|penalt|regulari[sz]", re.I)
 
 
 class Deriving:
@@ -41,7 +43,11 @@ class Deriving:
                     yield cls, forward
 
     def _find_whether_some_derive(self) -> bool:
-        return any(_takes_derivative(forward) for _, forward in self._forwards())
+        return any(_takes_derivative(forward) for cls, forward in self._forwards() if not self._is_term(cls))
+
+    def _is_term(self, cls: ClassNode) -> bool:
+        """Whether modules of a class are a part of a loss, such as a gradient penalty: nobody takes one for a model."""
+        return _TERM.search(cls.facts.name) is not None or not self._calls.modules.may_have_parameters(cls)
 
     def _find(self) -> dict[ClassNode, bool]:
         """The modules whose ``forward`` does it, or calls something that does, or that are built of such that hook."""

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from gradlint.model.code import dotted
 from gradlint.model.inference_names import TRAINING_FUNCTION
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import BACKWARD_METHODS, DRAWING, TRAINING_WORDS
@@ -179,11 +180,12 @@ class Inference:
             return None
         if destiny.trained or destiny.meets_numpy or self._meets_numpy(function, event, module):
             return None
-        if destiny.dropped and event.result.items is None and _feeds_hooks(function):
+        hooked = destiny.dropped and event.result.items is None and _feeds_hooks(function)
+        if hooked and not self._cues.validates_apart(function, event, module):
             return None
-        if self._cues.is_frozen(function, module) or self._derives(function, module):
+        if self._cues.is_frozen(function, module) or self._derives(function, event, module):
             return None
-        if event.targets and self._is_walked_by_owner(function, event):
+        if self._is_walked_by_owner(function, event):
             return None
         if any(argument.value.requires_grad for argument in event.arguments):
             return None
@@ -215,21 +217,26 @@ class Inference:
         scripted = function.is_module_body or _SMOKE.search(function.facts.name) is not None
         return shown and scripted and module.training is not False and not destiny.dropped
 
-    def _derives(self, function: FunctionNode, module: Value) -> bool:
+    def _derives(self, function: FunctionNode, event: CallEvent, module: Value) -> bool:
         """Whether the module takes derivatives in its own forward, as models of energies and forces do."""
         handed = self._handed.values(function, module) if module.target is None else ()
-        targets = [value.target for value in handed] or [module.target]
+        chosen = () if handed or module.target is not None else self._calls.instances.classes_of(function, event.name)
+        targets = [value.target for value in handed] or [*chosen] or [module.target]
         if None in targets and self._deriving.some_derive:
             return True  # it may be any of them
         return any(self._deriving.derives(target) for target in targets if isinstance(target, ClassNode))
 
     def _is_walked_by_owner(self, function: FunctionNode, event: CallEvent) -> bool:
-        """``cam.forward(image)``, then ``cam.backward(label)``: the object keeps the graph, and walks it itself."""
-        owner = event.name.rpartition(".")[0]
-        if owner in ("", "self"):
-            return False
-        calls = self._flows.flow(function).calls.values()
-        return any(other.method in BACKWARD_METHODS and other.name == f"{owner}.{other.method}" for other in calls)
+        """``cam.forward(image)``, then ``cam.backward(label)``: the object keeps the graph, and walks it itself.
+
+        So does ``net(x)``, then ``net.backward(delta)``, which is written without autograd; an engine is given a loss.
+        """
+        owner, calls = event.name.rpartition(".")[0], self._flows.flow(function).calls.values()
+        walked = [other for other in calls if other.method in BACKWARD_METHODS]
+        if event.targets and owner not in ("", "self"):
+            return any(other.name == f"{owner}.{other.method}" for other in walked)
+        owners = (event.name, owner) if event.method == "forward" else (event.name,)
+        return any(other.name in {f"{name}.backward" for name in owners} and _is_given_delta(other) for other in walked)
 
     def _meets_numpy(self, function: FunctionNode, event: CallEvent, module: Value) -> bool:
         """Whether a function of numpy, or ``torch.tensor``, is given the result of what may be a model of another kind.
@@ -320,6 +327,12 @@ class Inference:
             if self.leaves_on(edge):
                 return edge
         return None
+
+
+def _is_given_delta(event: CallEvent) -> bool:
+    """Whether ``backward`` is handed what is named otherwise than a loss."""
+    names = [dotted(argument.expression) for argument in event.arguments]
+    return len(names) == 1 and names[0] is not None and "loss" not in names[0].lower()
 
 
 def _feeds_hooks(function: FunctionNode) -> bool:

@@ -1,5 +1,7 @@
 """The abstract run over calls of what cannot be resolved: only names speak."""
 
+import re
+
 from gradlint.model.code import Call, Constant, Expression, Subscript, dotted
 from gradlint.model.inference_names import TORCH_PACKAGES
 from gradlint.model.record import replace
@@ -37,6 +39,7 @@ _LIKE = frozenset(
 _CALLED = frozenset({"target", "online"})  # networks, if they are called where something is trained
 _OF_TENSORS = COMPUTING - {"add", "clone", "log", "put", "where"}  # what other objects have as well
 _MAKING_RECORDS = frozenset({"collections.namedtuple", "typing.NamedTuple", "dataclasses.make_dataclass"})
+_OF_MANY = re.compile(r"(s|_?(dict|list))$")  # ``models[i](x)``, ``net_dict[name](x)``
 _FREEZING = ("freeze", "requires_grad", "set_grad", "toggle_grad")
 
 
@@ -170,10 +173,10 @@ def _looks_like_model(it: Invocation) -> bool:
     if name is None or not it.arguments or _is_foreign(it.callee):
         return False
     last = last_part(name)
-    if last == "head" and "." in name and not name.startswith("self."):
+    if last == "head" and not _is_part_of_model(name):
         return False  # ``requests.head(url)``, of a list, of a table
     if function is not it.node.function:
-        last = last.removesuffix("s")
+        last = _OF_MANY.sub("", last)
     if _constructs(it, function) or _prepares_data(it, last) or _works_on_models(it, name):
         return False
     models = it.run.flows.models
@@ -182,6 +185,12 @@ def _looks_like_model(it: Invocation) -> bool:
     if bool(MODEL_NAME.search(last)) or name in models or last in models:
         return True
     return _stands_for_model(it, name) or _is_copied_part(it, name)
+
+
+def _is_part_of_model(name: str) -> bool:
+    """``self.head(z)``, ``self.model.head(z)``, not ``self.frame.head(3)``."""
+    owner = name.rpartition(".")[0]
+    return owner in ("", "self") or MODEL_NAME.search(last_part(owner)) is not None
 
 
 def _prepares_data(it: Invocation, last: str) -> bool:
