@@ -39,7 +39,7 @@ _LIKE = frozenset(
 _CALLED = frozenset({"target", "online"})  # networks, if they are called where something is trained
 _OF_TENSORS = COMPUTING - {"add", "clone", "log", "put", "where"}  # what other objects have as well
 _MAKING_RECORDS = frozenset({"collections.namedtuple", "typing.NamedTuple", "dataclasses.make_dataclass"})
-_OF_MANY = re.compile(r"(s|_?(dict|list))$")  # ``models[i](x)``, ``net_dict[name](x)``
+_OF_MANY = re.compile(r"(s|_dict)$")  # ``models[i](x)``, ``net_dict[name](x)``
 _FREEZING = ("freeze", "requires_grad", "set_grad", "toggle_grad")
 
 
