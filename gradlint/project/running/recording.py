@@ -1,6 +1,7 @@
 """Whether what a module gives is certain to have a graph: its own parameters, which require grad, go into it."""
 
 import re
+from functools import lru_cache
 
 from gradlint.model.torch_calls import MODULE_CONTAINERS
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
@@ -47,8 +48,13 @@ def is_trainable(it: Invocation, module: Value) -> bool:
     if module.born is None or module.parameter is not None or it.name.startswith(("self.", "cls.", "?")):
         return False  # whoever made it may have frozen it
     function = it.run.function
-    words = function.facts.words | function.module.body.facts.words
-    return not any(map(_FREEZING.search, words))
+    return not (_speaks_of_freezing(function.facts.words) or _speaks_of_freezing(function.module.body.facts.words))
+
+
+@lru_cache(maxsize=1024)
+def _speaks_of_freezing(words: frozenset[str]) -> bool:
+    """Asked at each forward of a function, of which a notebook's body may have hundreds."""
+    return any(map(_FREEZING.search, words))
 
 
 def _gives_graph(it: Invocation, cls: ClassNode, forward: FunctionNode) -> bool:
