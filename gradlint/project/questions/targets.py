@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gradlint.model.code import Attribute, Call, Expression, dotted
+from gradlint.model.code import Attribute, Call, Constant, Expression, dotted
 from gradlint.model.torch_calls import FLAGS, OPTIMIZER_NAME
+from gradlint.model.torch_names import SELF_RETURNING
 from gradlint.model.traverse import all_of
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
@@ -20,6 +21,7 @@ from gradlint.project.running.values import Origin, Value
 
 _CUTTING = frozenset({"detach", "detach_", "data", "detach().numpy"})
 _TRAINING = frozenset({"backward", "manual_backward", "training_step"})
+_UNCHANGING = SELF_RETURNING - {"apply", "requires_grad_"}
 _DEEPEST = 4  # callers of callers
 
 
@@ -105,7 +107,7 @@ class Targets:
         if function.owner is not None and self._calls.modules.is_module_class(function.owner):
             return False
         given = self._is_given_made(function, module) or self._is_kept_made(function, event.name)
-        return evaluated or _is_made(module) or given
+        return evaluated or _is_made(module) or given or self._is_kept_copy(function, event.name)
 
     def _is_given_made(self, function: FunctionNode, module: Value) -> bool:
         """Whether a module is handed over, by callers each of which has made it."""
@@ -124,6 +126,23 @@ class Targets:
         constructor, value = kept[0]
         callers = self._calls.callers.get(constructor, ())
         return bool(callers) and all(self._is_made_for(edge, constructor, value) for edge in callers)
+
+    def _is_kept_copy(self, function: FunctionNode, name: str) -> bool:
+        """Whether an attribute gets copies of modules, and nothing else: ``self.old = deepcopy(self.model)``."""
+        if function.owner is None or not name.startswith("self."):
+            return False
+        own = name.removesuffix(".forward")
+        kept = self._flows.bindings.attribute(function.owner, own.removeprefix("self."))
+        made = [(where, value) for where, value in kept if not (isinstance(value, Constant) and value.value is None)]
+        return bool(made) and all(
+            _copied(_unchanged(value)) is not None and not self._may_be_flagged(where, own) for where, value in made
+        )
+
+    def _may_be_flagged(self, where: FunctionNode, name: str) -> bool:
+        """Whether a function hands a module to another that sets flags, or to one that we do not see."""
+        flow = self._flows.flow(where)
+        given = (e for e in flow.calls.values() if any(dotted(a.expression) == name for a in e.arguments))
+        return self._is_flagged(flow, name) or any(not event.targets for event in given)
 
     def _is_made_for(self, edge: Edge, constructor: FunctionNode, kept: Expression) -> bool:
         """Whether who makes an object made what its constructor keeps, and neither freezes it nor steps with it."""
@@ -182,6 +201,13 @@ def _is_toggled(function: FunctionNode, at: int) -> bool:
     """Whether Lightning has frozen, for the time being, what other optimizers have: ``self.toggle_optimizer(mine)``."""
     toggles = {call.at: call.method for call in function.facts.calls if call.method in _TOGGLES and call.at < at}
     return bool(toggles) and toggles[max(toggles)] == "toggle_optimizer"
+
+
+def _unchanged(value: Expression) -> Expression:
+    """``deepcopy(model)`` of ``deepcopy(model).to(device).eval()``."""
+    while isinstance(value, Call) and isinstance(value.function, Attribute) and value.function.name in _UNCHANGING:
+        value = value.function.value
+    return value
 
 
 def _copied(kept: Expression) -> Expression | None:
