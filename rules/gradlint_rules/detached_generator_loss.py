@@ -44,7 +44,7 @@ raises.
 
 from collections.abc import Iterator
 
-from gradlint.rule import Act, CallEvent, Finding, FunctionNode, Note, Origin, Project, acts_of, rule, scope
+from gradlint.rule import Act, CallEvent, Finding, Flow, FunctionNode, Note, Project, acts_of, rule, scope
 
 _OF_ALL = frozenset("train eval parameters named_parameters zero_grad state_dict load_state_dict to".split())
 
@@ -91,12 +91,16 @@ def _detached(project: Project, function: FunctionNode, backward: Act, module: s
     if loss is None or not loss.origins:
         return None
     runs = [each for each in flow.calls.values() if each.name == module and each.at < backward.at]
-    if not runs or any(Origin(function, each.at) in loss.origins for each in runs):
+    if not runs or any(not each.result.origins.isdisjoint(loss.origins) for each in runs):
         return None
     if any(each.name.startswith(f"{module}.") and each.method not in _OF_ALL for each in flow.calls.values()):
         return None  # ``actor.evaluate(states)`` may run it as well
-    uses = {each.at: flow.uses.get(Origin(function, each.at), set()) for each in runs}
-    return next((each for each in runs if any(use.detail == "detach" for use in uses[each.at])), None)
+    return next((each for each in runs if _is_detached(flow, each)), None)
+
+
+def _is_detached(flow: Flow, run: CallEvent) -> bool:
+    uses = (use for origin in run.result.origins for use in flow.uses.get(origin, ()))
+    return any(use.detail == "detach" for use in uses)
 
 
 def _finding(function: FunctionNode, backward: Act, module: str, made: CallEvent) -> Finding:
@@ -137,6 +141,37 @@ class Gan:
         self.optimizer_g.step()
 
 # run: Gan(generator, discriminator).step(noise)
+# shows: generator.weight.grad is None
+```
+
+### with optimizers of a script, and with handed over ones
+```python
+import torch
+
+optimizer_g = torch.optim.SGD(generator.parameters(), lr=0.1)
+optimizer_d = torch.optim.SGD(discriminator.parameters(), lr=0.1)
+
+def train_step(noise):
+    fake = generator(noise).detach()  # GL106
+    optimizer_g.zero_grad()
+    loss = -discriminator(fake).mean()
+    loss.backward()  # GL416
+    optimizer_g.step()
+
+def train(g, d, solver_g, solver_d, noise):
+    fake = g(noise).detach()
+    solver_d.zero_grad()
+    discriminated = d(fake).mean()
+    discriminated.backward()
+    solver_d.step()
+    solver_g.zero_grad()
+    loss = -d(fake).mean()
+    loss.backward()  # GL416
+    solver_g.step()
+
+train(generator, discriminator, optimizer_g, optimizer_d, noise)
+
+# run: train_step(noise)
 # shows: generator.weight.grad is None
 ```
 

@@ -64,7 +64,7 @@ def step_before_backward(project: Project) -> Iterator[Finding]:
                 moment.act.kind == "step"
                 and (moment.act.inside is None or (moment.act.path == moment.optimizer and not moment.walks))
                 and moment.act.at not in silent
-                and moment.grads == {"none"}
+                and (moment.grads == {"none"} or _is_none_later(function, moment))
                 and moment.before is None
             ):
                 if moment.after is not None and _is_in_order(project, function, moment.act.at, moment.after):
@@ -75,6 +75,14 @@ def step_before_backward(project: Project) -> Iterator[Finding]:
                     and _never_walks(project, function, moment.zeroed, moment.act.at)
                 ):
                     yield _without(function, moment, moment.zeroed)
+
+
+def _is_none_later(function: FunctionNode, moment: Moment) -> bool:
+    """Whether a step meets what gradients held before the function began, once, and then never any."""
+    if moment.grads != {"none", "earlier"} or moment.zeroed is None or moment.after is None:
+        return False
+    loop = scope.innermost_loop(function, moment.act.at)
+    return loop is not None and moment.zeroed in loop and moment.after in loop
 
 
 def _is_in_order(project: Project, function: FunctionNode, step: int, backward: int) -> bool:
@@ -107,10 +115,11 @@ def _finding(function: FunctionNode, moment: Moment, backward: int) -> Finding:
     edits = rewrites.exchanged(function, moment.act.at, backward)
     notes = [Note(function.place(moment.zeroed), "the gradients are set to None here")] if moment.zeroed else []
     notes.append(Note(function.place(backward), "`backward()` comes after the step"))
+    when = " from the second round on" if "earlier" in moment.grads else ""
     return Finding(
         function.place(moment.act.at),
         function.name,
-        f"`{moment.name}.step()` does nothing: no `backward()` has run since the gradients were zeroed",
+        f"`{moment.name}.step()` does nothing{when}: no `backward()` has run since the gradients were zeroed",
         tuple(notes),
         help="call `backward()` before the step",
         fix=Fix("unsafe", "step after `backward()`", edits) if edits else None,
@@ -236,7 +245,39 @@ def fit(model, batches):
 # shows: model.weight.tolist() == [[1.0, 1.0]]
 ```
 
+### with a model and an optimizer of the caller's
+```python
+def train(model, optimizer, batches):
+    for images, labels in batches:
+        loss = criterion(model(images), labels)
+        optimizer.step()  # GL405
+        loss.backward()
+        optimizer.zero_grad()
+
+# run: train(model, optimizer, batches)
+# shows: model.weight.tolist() == [[1.0, 1.0]]
+```
+
 ## Silent
+
+### with what a round before has computed
+```python
+def train(model, optimizer, batches):
+    for images, labels in batches:
+        optimizer.step()
+        optimizer.zero_grad()
+        criterion(model(images), labels).backward()
+
+def start(optimizer, model, fresh):
+    if fresh:
+        optimizer.zero_grad()
+    optimizer.step()
+    criterion(model(images), labels).backward()
+
+# run: train(model, optimizer, batches)
+# run: start(optimizer, model, False)
+# shows: model.weight.tolist() != [[1.0, 1.0]]
+```
 
 ### an optimizer of the project, which computes the gradients of what it is given
 ```python

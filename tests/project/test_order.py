@@ -41,6 +41,9 @@ def grads(build: Build, text: str, kind: str = "step") -> list[set[str]]:
         ("loss.backward()\ntorch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)", ["backward loss", "clip model"]),
         ("scheduler.step()\nenv.step(action)\nlr_scheduler.step()", []),
         ("optimizers['G'].step()", ["step optimizers['G']"]),
+        ("solver.zero_grad()\nsolver.step()", ["zero solver", "step solver"]),
+        ("solver.step()", ["anything None"]),
+        ("engine.zero_grad()\nengine.backward(loss)\nengine.step()", ["zero engine", "backward engine"]),
         ("def closure():\n    loss.backward()\noptimizer.step(closure)", ["backward loss", "step optimizer"]),
         ("optimizer.step()\ntrain_everything(optimizer)", ["step optimizer", "anything None"]),
     ],
@@ -75,7 +78,7 @@ def test_a_function_that_calls_itself_has_a_script(build: Build) -> None:
     ("text", "expected"),
     [
         ("optimizer.step()", []),  # nobody computes gradients, or zeroes them
-        ("optimizer.step()\nloss.backward()", [{"unknown"}]),
+        ("optimizer.step()\nloss.backward()", [{"earlier"}]),
         ("optimizer.zero_grad()\noptimizer.step()", [{"none"}]),
         ("model.zero_grad()\noptimizer.step()", [{"none"}]),
         ("other.zero_grad()\nother_optimizer.zero_grad()\noptimizer.step()", [{"unknown"}]),
@@ -85,9 +88,9 @@ def test_a_function_that_calls_itself_has_a_script(build: Build) -> None:
         ("optimizer.zero_grad(set_to_none=False)\noptimizer.step()", [{"unknown"}]),
         ("optimizer.zero_grad()\ntrain_batch(model)\noptimizer.step()", [{"unknown"}]),
         ("for x in xs:\n    optimizer.zero_grad()\n    optimizer.step()\n    loss.backward()", [{"none"}]),
-        ("for x in xs:\n    optimizer.step()\n    loss.backward()", [{"unknown", "fresh"}]),
-        ("for x in xs:\n    if x:\n        continue\n    loss.backward()\noptimizer.step()", [{"unknown", "fresh"}]),
-        ("while True:\n    loss.backward()\n    break\noptimizer.step()", [{"unknown", "fresh"}]),
+        ("for x in xs:\n    optimizer.step()\n    loss.backward()", [{"earlier", "fresh"}]),
+        ("for x in xs:\n    if x:\n        continue\n    loss.backward()\noptimizer.step()", [{"earlier", "fresh"}]),
+        ("while True:\n    loss.backward()\n    break\noptimizer.step()", [{"earlier", "fresh"}]),
     ],
 )
 def test_a_step_finds_gradients_as_the_paths_to_it_left_them(build: Build, text: str, expected: list[set[str]]) -> None:

@@ -7,8 +7,8 @@ from typing import Literal
 from gradlint.project.questions.scripts import Act, Branch, Leave, Repeat, Script
 
 # What the ``.grad`` of an optimizer's parameters holds: nothing since it was zeroed; what ``backward()`` put there;
-# what a step was already made with; or nobody knows.
-Grad = Literal["none", "fresh", "stale", "unknown"]
+# what a step was already made with; what it held when the function began; or nobody knows.
+Grad = Literal["none", "fresh", "stale", "earlier", "unknown"]
 
 _MOST_ROUNDS = 4
 

@@ -7,13 +7,13 @@ from gradlint.model.record import replace
 from gradlint.model.torch_calls import OPTIMIZER_NAME
 from gradlint.model.traverse import all_expressions, parts, statements
 from gradlint.project.linking import scope
-from gradlint.project.linking.bindings import on_self
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.questions.gradient_states import Grad, Moment, Walker
+from gradlint.project.questions.owners import Owners
 from gradlint.project.questions.scripts import Act, Branch, acts, repeats
 from gradlint.project.questions.steps import Steps, is_optimizer_name
 from gradlint.project.running.flows import Flows
-from gradlint.project.running.values import UNKNOWN, Value
+from gradlint.project.running.values import Value
 
 
 class Order:
@@ -21,6 +21,7 @@ class Order:
 
     def __init__(self, flows: Flows, steps: Steps) -> None:
         self._flows = flows
+        self._owners = Owners(flows)
         self.steps = steps
 
     def moments(self, function: FunctionNode) -> list[Moment]:
@@ -46,7 +47,7 @@ class Order:
         value = self._flows.flow(function).env.get(module or "")
         made = [each for name, each in scope.assigned(function) if name == module]
         own = value is not None and value.kind == "module" and value.born is not None and value.parameter is None
-        return frozenset({"none"}) if own and len(made) == 1 else frozenset({"unknown"})
+        return frozenset({"none"}) if own and len(made) == 1 else frozenset({"earlier"})
 
     def _placed(self, function: FunctionNode, moment: Moment, backward: list[int]) -> Moment:
         loop = scope.innermost_loop(function, moment.act.at)
@@ -181,40 +182,12 @@ class Order:
 
     def modules(self, function: FunctionNode, optimizers: Iterable[str]) -> dict[str, str]:
         """For optimizers of one module's parameters, by name, the name of the module."""
-        found: dict[str, str] = {}
-        for name in optimizers:
-            value, outside = self._held(function, name)
-            if value.kind != "optimizer" or value.of is None:
-                continue
-            owner = value.of
-            if outside and not owner.startswith("self."):
-                owner = self._kept_as(function, name, owner) or ""  # a name of another function
-            if owner:
-                found[name] = owner
-        return found
-
-    def _kept_as(self, function: FunctionNode, optimizer: str, module: str) -> str | None:
-        """The attribute that a module became in the method that made the optimizer of its parameters."""
-        made = self._flows.bindings.values(function, optimizer)
-        if len(made) != 1:
-            return None
-        kept = [name for name, value in scope.assigned(made[0][0]) if dotted(value) == module]
-        return kept[0] if len(kept) == 1 and kept[0].startswith("self.") else None
-
-    def _held(self, function: FunctionNode, name: str) -> tuple[Value, bool]:
-        """What the name of an optimizer holds, and whether another method put it there."""
-        value = self._flows.flow(function).env.get(name)
-        if value is not None:
-            return value, False
-        if (own := on_self(function, name)) is None:
-            return UNKNOWN, False
-        return self._flows.attribute(*own) or UNKNOWN, True
+        return self._owners.modules(function, optimizers)
 
     def _is_torchs(self, function: FunctionNode, step: Act) -> bool:
         """Whether a step is made with an optimizer of torch's, and not with one of the project's own."""
         if step.inside is not None:
-            value, _ = self._held(function, step.path or "")
-            return not isinstance(value.target, ClassNode)
+            return not isinstance(self._owners.held(function, step.path or "").target, ClassNode)
         event = self._flows.flow(function).calls.get(step.at)
         return event is not None and any(
             value is not None and (value.kind == "optimizer" or self._is_plain(function, step, value))
@@ -223,7 +196,7 @@ class Order:
 
     def _is_of_several(self, function: FunctionNode, name: str) -> bool:
         """Whether an optimizer's parameters are not those of one module: other optimizers may have them too."""
-        value, _ = self._held(function, name)
+        value = self._owners.held(function, name)
         return value.kind == "optimizer" and value.of is None
 
 

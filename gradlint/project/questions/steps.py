@@ -229,7 +229,8 @@ class _Writer:
     def _is_optimizer(self, expression: Expression, event: CallEvent | None, is_receiver: bool) -> bool:
         if is_receiver and event is not None and event.receiver is not None and event.receiver.kind == "optimizer":
             return True
-        return is_optimizer_name(named(expression) or "")
+        name = named(expression) or ""
+        return is_optimizer_name(name) or name in _stepping_and_zeroing(self._flow.function)
 
     def _closures(self, act: Act, event: CallEvent) -> Iterator["Act | Branch | Repeat | Leave"]:
         """``optimizer.step(closure)`` runs the closure first; given anything else, it is no optimizer of torch's.
@@ -291,6 +292,16 @@ def _walks_by_name(event: CallEvent) -> bool:
 def is_optimizer_name(name: str) -> bool:
     """Whether a name is one that optimizers have, and schedulers have not."""
     return _OPTIMIZER.search(name) is not None and _NO_OPTIMIZER.search(name) is None
+
+
+def _stepping_and_zeroing(function: FunctionNode) -> set[str]:
+    """What both steps and zeroes gradients, whatever it is called: no module does; engines walk the graph, too."""
+    owners = {method: _owners(function, method) for method in ("step", "zero_grad", "backward")}
+    return (owners["step"] & owners["zero_grad"]) - owners["backward"]
+
+
+def _owners(function: FunctionNode, method: str) -> set[str]:
+    return {call.callee.rpartition(".")[0] for call in function.facts.calls if call.method == method}
 
 
 def _fills_with_zero(method: str, given: Expression | None) -> bool:

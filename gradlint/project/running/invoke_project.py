@@ -35,6 +35,9 @@ _TRANSPARENT = re.compile(
     r"|cache|override|overload|wraps|torch_no_grad|typechecked|autocast|record_function|main|jit)$"
 )
 
+# What is handed back as it is, with no graph of its own.
+_ITSELF = frozenset({"module", "number", "none", "array", "callable", "optimizer", "parameters"})
+
 
 def on_project(it: Invocation, targets: tuple[FunctionNode, ...]) -> Value:
     """A call of functions of the project: their own flows tell what happens."""
@@ -232,12 +235,13 @@ def _returned(it: Invocation, flow: Flow, passed: dict[str, Value], into: frozen
     if result.kind == "module" and (cls := _called_on(it, result)) is not None:
         frozen = None if it.run.flows.calls.modules.has_parameters(cls) else True
         return replace(result, target=cls, frozen=frozen, origins=NOTHING, parameter=None)
-    if result.kind in ("module", "number", "none", "array", "callable", "optimizer", "parameters"):
-        return replace(result, origins=NOTHING, parameter=None)
+    if result.kind in _ITSELF:
+        return _as_it_is(it, result, passed)
     items = None
     if result.items is not None:
         items = tuple(
-            UNKNOWN if _is_left_out(flow, item, passed) else _returned_item(it, item, into) for item in result.items
+            UNKNOWN if _is_left_out(flow, item, passed) else _returned_item(it, item, passed, into)
+            for item in result.items
         )
     if not result.origins and (result.tensor == PLAIN or (result.kind != "unknown" and not into)):
         memory = ALONE[it.at]
@@ -286,9 +290,18 @@ def _is_left_out(flow: Flow, item: Value, passed: dict[str, Value]) -> bool:
     )
 
 
-def _returned_item(it: Invocation, item: Value, into: frozenset[Origin]) -> Value:
-    if item.kind in ("module", "number", "none", "array", "callable", "optimizer"):
-        return replace(item, origins=NOTHING, parameter=None)
+def _as_it_is(it: Invocation, result: Value, passed: dict[str, Value]) -> Value:
+    """What has no graph, and belongs to a module under the name that the caller has for that."""
+    owner = result.of
+    if owner is not None and not (owner.startswith("self.") and it.receiver is not None and it.receiver.kind == "self"):
+        names = _event(it).names_of(passed[owner]) if owner in passed else []
+        owner = names[0] if len(names) == 1 else None
+    return replace(result, origins=NOTHING, parameter=None, of=owner)
+
+
+def _returned_item(it: Invocation, item: Value, passed: dict[str, Value], into: frozenset[Origin]) -> Value:
+    if item.kind in _ITSELF:
+        return _as_it_is(it, item, passed)
     own = {origin for origin in item.origins if origin.at < 0}
     if own or item.origins or (item.kind == "unknown" and item.tensor != PLAIN):
         fresh = it.fresh(into)
