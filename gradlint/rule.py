@@ -47,12 +47,12 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.plain import gives_no_known_tensor, gives_no_tensor
-from gradlint.model.torch_tensors import LABELS
+from gradlint.model.torch_tensors import LABELS, TENSOR_METHODS
 from gradlint.model.traverse import all_expressions, all_of, blocks, expressions, parts, statements, within
 from gradlint.project import Forward, FunctionNode, Project
 from gradlint.project.grad_states.effects import GRAD, INFERENCE, NO_GRAD
 from gradlint.project.grad_states.leaks import Leak
-from gradlint.project.linking import scope
+from gradlint.project.linking import parameter_loops, scope
 from gradlint.project.linking.nodes import ClassNode, External
 from gradlint.project.questions import rewrites
 from gradlint.project.questions.buffers import Update as BufferUpdate
@@ -163,6 +163,7 @@ __all__ = [
     "LEAF",
     "NO_GRAD",
     "PLAIN",
+    "TENSOR_METHODS",
     "Act",
     "Applicability",
     "Argument",
@@ -242,6 +243,7 @@ __all__ = [
     "expressions",
     "gives_no_known_tensor",
     "gives_no_tensor",
+    "parameter_loops",
     "parameter_names",
     "parts",
     "rewrites",

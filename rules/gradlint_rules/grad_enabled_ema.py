@@ -70,6 +70,7 @@ from gradlint.rule import (
     Subscript,
     all_of,
     dotted,
+    parameter_loops,
     rewrites,
     rule,
     scope,
@@ -117,7 +118,7 @@ def _averages(project: Project, function: FunctionNode, call: Call) -> bool:
 
 def _is_live(function: FunctionNode, event: CallEvent) -> bool:
     """Whether a live parameter is given, itself or as part of an expression."""
-    loops = frozenset(scope.looped_parameters(function))
+    loops = frozenset(parameter_loops.looped_parameters(function))
     if event.receiver is not None and event.receiver.kind == "parameters" and event.receiver.tensor == PLAIN:
         return False  # buffers
     return any(
@@ -130,7 +131,7 @@ def _is_live(function: FunctionNode, event: CallEvent) -> bool:
 def _summed(project: Project, function: FunctionNode) -> Iterator[int]:
     """``kept[name] = decay * kept[name] + (1 - decay) * parameter``, and the same of all the items of a list."""
     yield from _summed_lists(project, function)
-    loops = frozenset(scope.looped_parameters(function))
+    loops = frozenset(parameter_loops.looped_parameters(function))
     for statement in statements(function.facts.body) if loops else ():
         match statement:
             case Assign(targets=(Subscript() as target,), value=Operation() as value):
@@ -154,7 +155,7 @@ def _summed_lists(project: Project, function: FunctionNode) -> Iterator[int]:
             ):
                 names = {*scope.operands(element)}
                 own = any(names & _given_by(loop, lambda part: dotted(part) == dotted(target)) for loop in loops)
-                live = any(names & _given_by(loop, scope.lists_parameters) for loop in loops)
+                live = any(names & _given_by(loop, parameter_loops.lists_parameters) for loop in loops)
                 if own and live and project.calls.states_at(function, statement.value.at) == GRAD:
                     yield statement.value.at
             case _:
@@ -247,6 +248,19 @@ class Average:
 # shows: average.kept[0].grad_fn is not None
 ```
 
+### by numbers, of a list that was made first
+```python
+kept = [parameter.detach().clone() for parameter in average.parameters()]
+
+def update(model, decay=0.9):
+    live = list(model.parameters())
+    for index, parameter in enumerate(live):
+        kept[index] = decay * kept[index] + (1 - decay) * parameter  # GL107
+
+# run: update(model)
+# shows: kept[0].grad_fn is not None
+```
+
 ### copied from an expression
 ```python
 def update(target, source, tau):
@@ -291,6 +305,18 @@ def step(model, grads, kept):
 
 # run: fast, kept = step(model, [torch.ones(2, 2), torch.ones(2)], [torch.ones(2, 2), torch.ones(2)])
 # shows: fast[0].requires_grad and not kept[0].requires_grad
+```
+
+### how many there are
+```python
+def weigh(model, weights):
+    live = list(model.parameters())
+    for index in range(len(live)):
+        weights[index] = 0.5 * weights[index] + index
+    return weights
+
+# run: weights = weigh(model, [0.0, 1.0])
+# shows: weights == [0.0, 1.5]
 ```
 
 ### guarded by the caller

@@ -59,6 +59,7 @@ from gradlint.rule import (
     all_of,
     dotted,
     expressions,
+    parameter_loops,
     rewrites,
     rule,
     scope,
@@ -76,7 +77,7 @@ def in_place_on_leaf(project: Project) -> Iterator[Finding]:
         if not _may_make_leaf(function) or not scope.may_change_in_place(function):
             continue
         silent = scope.expected_to_fail(function) | scope.tried(function)
-        updates, looped = scope.gradient_updates(function), frozenset(scope.looped_parameters(function))
+        updates, looped = scope.gradient_updates(function), frozenset(parameter_loops.looped_parameters(function))
         for event in project.flow(function).changes.values():
             if event.at in silent or event.at in updates or not _is_leaf(event, looped):
                 continue

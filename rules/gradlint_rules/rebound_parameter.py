@@ -40,9 +40,10 @@ have a grad_fn`.
 `p -= lr * p.grad` under `no_grad()` changes the parameter.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 
 from gradlint.rule import (
+    TENSOR_METHODS,
     Assign,
     Attribute,
     Block,
@@ -64,6 +65,7 @@ from gradlint.rule import (
     acts_of,
     all_expressions,
     dotted,
+    parameter_loops,
     rule,
     scope,
     statements,
@@ -71,6 +73,9 @@ from gradlint.rule import (
 )
 
 _PARAMETERS = frozenset({"torch.nn.Parameter", "torch.nn.parameter.Parameter"})
+_LOOPED = frozenset({"grad", "parameters", "named_parameters"})
+_ARITHMETIC = frozenset({"+", "-", "*", "/", "@", "**"})
+_DROPPED = "nothing is updated: the new tensor is dropped, the parameter keeps its value"
 _FLAGGING = frozenset({"requires_grad", "requires_grad_", "retain_grad"})
 
 
@@ -78,12 +83,14 @@ _FLAGGING = frozenset({"requires_grad", "requires_grad_", "retain_grad"})
 def rebound_parameter(project: Project) -> Iterator[Finding]:
     """Find updates by a gradient that bind a name in a loop instead of changing a tensor."""
     for function in project.functions():
-        if "grad" not in function.facts.words:
+        if function.facts.words.isdisjoint(_LOOPED):
             continue
         silent = scope.expected_to_fail(function)
         for loop in statements(function.facts.body):
             if isinstance(loop, For | While):
                 found = [*_dropped(function, loop), *_carried(function, loop)]
+                if isinstance(loop, For):
+                    found += _lost(project, function, loop, {update.at for update, *_ in found})
                 yield from (_finding(function, *each) for each in found if each[0].at not in silent)
     for function in project.functions():
         yield from _replaced(project, function)
@@ -169,7 +176,45 @@ def _dropped(function: FunctionNode, loop: For | While) -> Iterator[tuple[Assign
     targets = {part.id for part in within(loop.target) if isinstance(part, Name)} if isinstance(loop, For) else set()
     for update, name in _updates(loop.body):
         if name in targets and not _read_after(function, loop, update, name):
-            yield update, name, "nothing is updated: the new tensor is dropped, the parameter keeps its value"
+            yield update, name, _DROPPED
+
+
+def _lost(
+    project: Project, function: FunctionNode, loop: For, known: Container[int]
+) -> Iterator[tuple[Assign, str, str]]:
+    """``for e, p in zip(average.parameters(), model.parameters()): e = 0.9 * e + 0.1 * p``, used for nothing."""
+    names = set(parameter_loops.given_parameters(function, loop))
+    for statement in statements(loop.body) if names else ():
+        match statement:
+            case Assign(targets=(Name(id=name),), value=value) if name in names and statement.at not in known:
+                if _is_new_tensor(project, function, value) and not _is_read_later(function, loop, statement, name):
+                    yield statement, name, _DROPPED
+            case _:
+                pass
+
+
+def _is_new_tensor(project: Project, function: FunctionNode, value: Expression) -> bool:
+    """Whether an expression computes a tensor, and leaves what it is computed from as it is."""
+    match value:
+        case Operation(operator=operator):
+            return operator in _ARITHMETIC
+        case Call(function=Attribute(name=method)) if method.endswith("_"):
+            return False
+        case Call(function=Attribute(name=method) as called):
+            name = project.name_of(function, dotted(called) or "") or ""
+            return name.startswith("torch.") if name else method in TENSOR_METHODS | {"detach"}
+        case _:
+            return False
+
+
+def _is_read_later(function: FunctionNode, loop: For, update: Assign, name: str) -> bool:
+    """Whether a name is read after an assignment, by more than loops that give it another value."""
+    others = [s for s in statements(function.facts.body) if isinstance(s, For) and s is not loop]
+    again = [each for each in others if any(isinstance(p, Name) and p.id == name for p in within(each.target))]
+    hidden = {part.at for each in again for part in (*within(each.target), *all_expressions(each.body))}
+    last = max(part.at for each in (update.value, *update.targets) for part in within(each))
+    parts = all_expressions(function.facts.body)
+    return any(isinstance(p, Name) and p.id == name and p.at > last and p.at not in hidden for p in parts)
 
 
 def _carried(function: FunctionNode, loop: For | While) -> Iterator[tuple[Assign, str, str]]:
@@ -237,6 +282,30 @@ model(torch.ones(3, 2)).sum().backward()
 ```
 
 ## Flagged
+
+### averaged, clipped, cut off and moved, all for nothing
+```python
+import torch
+
+def average(ema, model):
+    for kept, live in zip(ema.parameters(), model.parameters()):
+        kept = 0.9 * kept + 0.1 * live  # GL210
+
+def clip(critic, bound):
+    for parameter in critic.parameters():
+        parameter = torch.clamp(parameter, -bound, bound)  # GL210
+
+def freeze(model):
+    for name, parameter in model.named_parameters():
+        parameter = parameter.detach()  # GL210
+    for parameter in list(model.parameters()):
+        parameter = parameter.double()  # GL210
+
+# run: average(model, nn.Linear(2, 1, bias=False))
+# run: clip(model, 0.5)
+# run: freeze(model)
+# shows: model.weight.tolist() == [[1.0, 1.0]] and model.weight.requires_grad and model.weight.dtype == torch.float32
+```
 
 ### a layer of a container
 ```python
@@ -352,6 +421,26 @@ def tune(net, images):
 ```
 
 ## Silent
+
+### new tensors that are used, changes in place, and names that are no parameters
+```python
+from torch import nn
+
+def norms(model):
+    found, total = {}, 0.0
+    for index, (name, parameter) in enumerate(model.named_parameters()):
+        index, name = index + 1, name.replace("module.", "")
+        parameter = parameter.detach()
+        total += parameter.norm().item()
+        found[name] = index
+    for parameter in model.parameters():
+        doubled = parameter * 2
+        parameter = nn.init.zeros_(parameter)
+    return found, total, doubled
+
+# run: found, total, doubled = norms(model)
+# shows: found == {"weight": 1} and model.weight.tolist() == [[0.0, 0.0]]
+```
 
 ### a wrapper around the layer that was there, and a layer that comes before the optimizer
 ```python

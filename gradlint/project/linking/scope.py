@@ -30,7 +30,6 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.facts import CallFact
-from gradlint.model.torch_calls import PARAMETER_LISTS
 from gradlint.model.torch_tensors import IN_PLACE
 from gradlint.model.traverse import all_expressions, all_of, expressions, statements, within
 from gradlint.project.linking.nodes import FunctionNode
@@ -311,19 +310,6 @@ def assigned(function: FunctionNode) -> Iterator[tuple[str, Expression]]:
     for statement in statements(function.facts.body):
         if isinstance(statement, Assign) and len(statement.targets) == 1:
             yield from pairs(statement.targets[0], statement.value)
-
-
-def looped_parameters(function: FunctionNode) -> Iterator[str]:
-    """The names that loops over ``model.parameters()`` and ``named_parameters()`` give to parameters."""
-    for statement in statements(function.facts.body):
-        if isinstance(statement, For) and any(map(lists_parameters, within(statement.iterable))):
-            yield from (part.id for part in within(statement.target) if isinstance(part, Name))
-
-
-def lists_parameters(expression: Expression) -> bool:
-    """Whether an expression is ``model.parameters()`` or ``model.named_parameters()``."""
-    called = expression.function if isinstance(expression, Call) else None
-    return isinstance(called, Attribute) and called.name in PARAMETER_LISTS
 
 
 def operands(expression: Expression) -> Iterator[str]:
