@@ -71,7 +71,7 @@ def _finding(function: FunctionNode, kept: Kept) -> Finding:
     notes = [] if own else [Note(kept.inside.place(kept.growth.at), f"it is put into `{kept.growth.path}` here")]
     if kept.made_at is not None:
         notes.append(Note(function.place(kept.made_at), "this forward records the graph"))
-    names = kept.growth.names if own else ()
+    names = kept.growth.summands if own else ()
     added = f"`{names[0][0]}`" if len(names) == 1 else "what is put into it"
     return Finding(
         function.place(kept.at),
@@ -84,7 +84,7 @@ def _finding(function: FunctionNode, kept: Kept) -> Finding:
 
 
 def _detached(function: FunctionNode, kept: Kept) -> Fix | None:
-    if len(kept.growth.names) != 1:
+    if len(kept.growth.summands) != 1:
         return None
-    ((name, at),) = kept.growth.names
+    ((name, at),) = kept.growth.summands
     return Fix("unsafe", f"put in `{name}.detach()`", (Edit(function.place(at), "after", ".detach()"),))

@@ -21,7 +21,7 @@ from gradlint.model.torch_calls import BACKWARD_METHODS, CONTAINER_METHODS
 from gradlint.model.traverse import all_of, statements, within
 from gradlint.project.linking import scope
 from gradlint.project.linking.nodes import FunctionNode
-from gradlint.project.running.growth import adds_to
+from gradlint.project.running.growth import adds_to, joined_to
 
 CONVERTING = frozenset({"item", "detach", "data", "tolist", "numpy", "no_grad", "inference_mode", "detach_"})
 _COLLECTING = CONTAINER_METHODS - {"update", "setdefault"}
@@ -176,9 +176,9 @@ def collects(function: FunctionNode) -> bool:
 
 
 def _adds_to_itself(statement: Statement) -> bool:
-    """``total = total + loss``."""
+    """``total = total + loss``, ``rows = torch.cat((rows, row))``."""
     match statement:
         case Assign(targets=(target,), value=value):
-            return adds_to(target, value) is not None
+            return adds_to(target, value) is not None or joined_to(target, value) is not None
         case _:
             return False

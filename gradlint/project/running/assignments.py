@@ -9,7 +9,7 @@ from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running import evaluate, growth, tensors
 from gradlint.project.running.flow import AttributeEvent
 from gradlint.project.running.sets import joined, together
-from gradlint.project.running.values import NUMBER, UNKNOWN, Value, elsewhere, plain
+from gradlint.project.running.values import NUMBER, UNKNOWN, Origin, Value, elsewhere, plain
 
 if TYPE_CHECKING:
     from gradlint.project.running.interpret import Run
@@ -176,6 +176,10 @@ def added_to(run: "Run", target: Expression, value: Expression, found: Value, at
     """The value of ``total = total + loss``: a sum that goes on from what the target holds; others as they are."""
     if isinstance(target, Display) and isinstance(value, Display):
         return _each_added_to(run, target, value, found)
+    if (joined := growth.joined_to(target, value)) is not None:
+        return _longer_by(run, target, joined, found, at)
+    if (items := growth.listed_after(target, value)) is not None:
+        return _listed_after(run, target, items, found, at)
     path = growth.holder(target)
     if path is None or growth.adds_to(target, value) is None:
         return found
@@ -188,6 +192,25 @@ def added_to(run: "Run", target: Expression, value: Expression, found: Value, at
         added = replace(added, kind="tensor")  # by what it is added to
     own = growth.grown(run, "sum", path, held, added or found, value, at, whole=added is None)
     return replace(found, origins=found.origins | own) if own else found
+
+
+def _longer_by(run: "Run", target: Expression, joined: Display, found: Value, at: int) -> Value:
+    """``rows = torch.cat((rows, more))``: as what holds them all keeps the graphs that a list of them would keep."""
+    path = dotted(target) or ""
+    more = [known for item in joined.items if (known := _summand(run, path, item)) is not None]
+    first = next((known for known in more if known.origins), None)
+    if first is None or Origin(run.function, at) in first.origins:  # computed from those before, as in decoding
+        return found
+    own = growth.grown(run, "container", path, run.env.get(path, UNKNOWN), first, joined, at)
+    return replace(found, origins=found.origins | own) if own else found
+
+
+def _listed_after(run: "Run", target: Expression, items: Display, found: Value, at: int) -> Value:
+    """``losses = losses + [loss]``: another list, with all that was in the one before."""
+    path = dotted(target) or ""
+    added = evaluate.value_of(items, run)
+    own = growth.grown(run, "container", path, run.env.get(path, UNKNOWN), added, items, at)
+    return Value("container", origins=found.origins | own, memory=found.memory)
 
 
 def _each_added_to(run: "Run", target: Display, value: Display, found: Value) -> Value:

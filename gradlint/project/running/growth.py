@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal
 
 from gradlint.model.code import (
+    Argument,
     Attribute,
     Augment,
     Call,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from gradlint.project.running.memory import Memory
 
 COMPREHENSION = "the list"  # stands for the name of what a comprehension makes, and begins anew each time
+_JOINING = frozenset({"cat", "concat", "concatenate", "hstack", "vstack"})
 _ARITHMETIC = frozenset({"+", "-", "*", "/", "@"})
 _NO_GRAPH = frozenset({"number", "none", "array", "callable", "module", "parameters", "optimizer", "self"})
 
@@ -121,6 +123,30 @@ def adds_to(target: Expression, value: Expression) -> Expression | None:
     if isinstance(target, Subscript):
         return value if path is not None and any(_has_item(each, path) for each in sums) else None
     return value if any(name == path for each in sums for name, _ in _names(each)) else None
+
+
+def joined_to(target: Expression, value: Expression) -> Display | None:
+    """The tensors in ``rows = torch.cat((rows, more))``; None for other assignments."""
+    path = dotted(target)
+    for outcome in (value.then, value.otherwise) if isinstance(value, Conditional) else (value,):
+        match outcome:
+            case Call(function=Attribute(name=name), arguments=(Argument(value=Display() as joined), *_)):
+                held = path is not None and any(dotted(item) == path for item in joined.items)
+                if held and name in _JOINING and len(joined.items) > 1:
+                    return joined
+            case _:
+                pass
+    return None
+
+
+def listed_after(target: Expression, value: Expression) -> Display | None:
+    """The list in ``losses = losses + [loss]``; None for other assignments."""
+    path = dotted(target)
+    match value:
+        case Operation(operator="+", operands=(held, Display(kind="list") as items)):
+            return items if path is not None and dotted(held) == path else None
+        case _:
+            return None
 
 
 def holder(target: Expression) -> str | None:
