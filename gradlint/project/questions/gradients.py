@@ -1,14 +1,18 @@
 """Where gradients are read, and what ``backward()`` is called on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from gradlint.finding import Place
+from gradlint.model.code import Constant, Expression
 from gradlint.model.torch_calls import ENGINE
-from gradlint.project.linking.nodes import External, FunctionNode
+from gradlint.project.linking.bindings import owner_class
+from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running.flow import TRAINABLE, AttributeEvent, CallEvent, Flow
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.reads import mentions_grad
-from gradlint.project.running.values import Value
+from gradlint.project.running.values import COMPUTED, LEAF, NEVER, UNKNOWN, Value
 
+_RETAINING = frozenset({"retain_grad", "retains_grad", "register_hook"})  # of who gets at such a gradient
 _STARTING = {  # functions that walk a graph, and the argument they start at
     "torch.autograd.backward": "tensors",
     "torch.autograd.grad": "outputs",
@@ -37,6 +41,29 @@ class Gradients:
             return None
         return self._flows.given(function, {TRAINABLE: True})
 
+    def computed_by_forward(self, function: FunctionNode, name: str) -> Place | None:
+        """Where ``forward`` computes what ``net.hidden`` holds ever after, if nobody who speaks of that retains it."""
+        owner, _, attribute = name.rpartition(".")
+        cls = self._class_of(function, owner)
+        if cls is None or any(not _RETAINING.isdisjoint(f.facts.words) for f in self._speaking_of(attribute)):
+            return None
+        made = [each for each in self._flows.bindings.attribute(cls, attribute) if not _is_none(each[1])]
+        if len(made) != 1 or made[0][0] is function or (flow := self.trained(made[0][0])) is None:
+            return None
+        value = flow.env.get(f"self.{attribute}", UNKNOWN)
+        computed = value.is_tensor and value.tensor & COMPUTED and not value.tensor & LEAF
+        return flow.function.place(value.made_at or made[0][1].at) if computed and value.retained == NEVER else None
+
+    def _class_of(self, function: FunctionNode, owner: str) -> ClassNode | None:
+        """The class of the module of the project that a name holds."""
+        if owner == "self":
+            return owner_class(function)
+        value = self._flows.flow(function).env.get(owner, UNKNOWN)
+        return value.target if value.kind == "module" and isinstance(value.target, ClassNode) else None
+
+    def _speaking_of(self, attribute: str) -> Sequence[FunctionNode]:
+        return self._flows.linker.mentions.of(attribute)
+
     def walks(self, function: FunctionNode) -> Iterator[tuple[CallEvent, Value]]:
         """The calls in a function that walk a graph back, each with a value it starts from."""
         if function.facts.words.isdisjoint({"backward", "manual_backward", "grad"}):
@@ -51,6 +78,10 @@ class Gradients:
                 yield event, event.receiver
                 if event.arguments and not own and ENGINE.search(event.name.rpartition(".")[0]):
                     yield event, event.arguments[0].value  # ``accelerator.backward(loss)``
+
+
+def _is_none(value: Expression) -> bool:
+    return isinstance(value, Constant) and value.value is None
 
 
 def _is_own_backward(method: FunctionNode) -> bool:
