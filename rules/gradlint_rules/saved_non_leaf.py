@@ -38,7 +38,22 @@ requires grad, has no `grad_fn`, and makes everything computed from it record a 
 
 from collections.abc import Iterator
 
-from gradlint.rule import COMPUTED, Edit, Finding, Fix, FunctionNode, Project, Value, dotted, rule
+from gradlint.rule import (
+    COMPUTED,
+    CallEvent,
+    Display,
+    Edit,
+    Expression,
+    Finding,
+    Fix,
+    FunctionNode,
+    Name,
+    Project,
+    Value,
+    dotted,
+    rule,
+    scope,
+)
 
 _SAVE = "torch.save"
 
@@ -51,19 +66,43 @@ def saved_non_leaf(project: Project) -> Iterator[Finding]:
             continue
         for event in project.flow(function).calls.values():
             if getattr(event.callee.target, "name", "") == _SAVE and event.arguments:
-                first = event.arguments[0]
-                if any(_is_computed(value) for value in (first.value, *(first.value.items or ()))):
-                    yield Finding(
-                        function.place(event.at),
-                        function.name,
-                        "a computed tensor is saved: it is loaded as a leaf that requires grad",
-                        help="save `.detach()` of it",
-                        fix=_detach(function, first.expression.at) if dotted(first.expression) else None,
-                    )
+                yield from _saved(project, function, event)
+
+
+def _saved(project: Project, function: FunctionNode, event: CallEvent) -> Iterator[Finding]:
+    first = event.arguments[0]
+    if any(_is_computed(value) for value in (first.value, *(first.value.items or ()))):
+        yield Finding(
+            function.place(event.at),
+            function.name,
+            "a computed tensor is saved: it is loaded as a leaf that requires grad",
+            help="save `.detach()` of it",
+            fix=_detach(function, first.expression.at) if dotted(first.expression) else None,
+        )
+    env = project.flow(function).env
+    for name in _in_dict(function, first.expression):
+        if name.id in env and _is_computed(env[name.id]):
+            yield Finding(
+                function.place(name.at),
+                function.name,
+                f"`{name.id}` is saved, a computed tensor: it is loaded as a leaf that requires grad",
+                help=f"save `{name.id}.detach()`, or `{name.id}.item()` if it is one number",
+                fix=_detach(function, name.at),
+            )
 
 
 def _is_computed(value: Value) -> bool:
     return value.kind == "tensor" and value.tensor == COMPUTED
+
+
+def _in_dict(function: FunctionNode, saved: Expression) -> Iterator[Name]:
+    """The names among the values of ``{"epoch": epoch, "loss": loss}``, itself or by the one name it is given."""
+    named = [value for name, value in scope.assigned(function) if name == dotted(saved)]
+    match named[0] if len(named) == 1 else saved:
+        case Display(kind="dict", items=items):
+            yield from (item for item in items if isinstance(item, Name))
+        case _:
+            pass
 
 
 def _detach(function: FunctionNode, at: int) -> Fix:
@@ -94,7 +133,46 @@ def save(path):
 # shows: torch.load("scores.pt")[1].requires_grad
 ```
 
+### in the dict of a checkpoint
+```python
+import torch
+from torch import nn
+
+def train(model, batches, path):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for epoch, (x, y) in enumerate(batches):
+        loss = nn.functional.mse_loss(model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        torch.save({"epoch": epoch, "model": model.state_dict(), "loss": loss}, path)  # GL214
+    checkpoint = {"model": model.state_dict(), "loss": loss}  # GL214
+    torch.save(checkpoint, path)
+
+# run: train(model, [(torch.ones(2, 3), torch.zeros(2, 1))], "checkpoint.pt")
+# shows: torch.load("checkpoint.pt")["loss"].requires_grad
+```
+
 ## Silent
+
+### numbers in the dict of a checkpoint
+```python
+import torch
+from torch import nn
+
+def train(model, batches, path):
+    total = 0.0
+    for x, y in batches:
+        loss = nn.functional.mse_loss(model(x), y)
+        loss.backward()
+        total += loss.item()
+        torch.save({"loss": loss.item(), "total": total, "last": loss.detach()}, path)
+        loss = loss.item()
+    torch.save({"loss": loss}, path)
+
+# run: train(model, [(torch.ones(2, 3), torch.zeros(2, 1))], "checkpoint.pt")
+# shows: isinstance(torch.load("checkpoint.pt")["loss"], float)
+```
 
 ### what has no graph
 ```python
