@@ -107,7 +107,9 @@ def _setting_before(
     """``loss.requires_grad = True`` before ``loss.backward()``, with nothing assigned to the name in between."""
     name = _owner(start)
     for event in flagged if name else ():
-        if event.path == f"{name}.requires_grad" and event.at < start.at and not _is_data(event.owner):
+        if event.path == f"{name}.requires_grad" and event.at < start.at:
+            if _is_data(event.owner) and not _is_computed_loss(function, name, event.at):
+                continue
             bound = (value.at for path, value in scope.assigned(function) if path == name)
             if not any(event.at < at < start.at for at in bound):
                 return event
@@ -123,6 +125,13 @@ def _owner(start: CallEvent) -> str:
 def _is_data(value: Value) -> bool:
     """Whether a tensor was made of numbers: a leaf like any other."""
     return value.lost is not None and value.lost.how.startswith("torch.") and not value.shadow
+
+
+def _is_computed_loss(function: FunctionNode, name: str, at: int) -> bool:
+    """``loss = torch.tensor(losses).mean()`` in a function that steps: of numbers, but not of spelt out ones."""
+    made = [value for path, value in scope.assigned(function) if path == name and value.at < at][-1:]
+    computed = any(isinstance(part, Call | Name) for value in made for part in _numbers(value))
+    return _LOSS.search(name) is not None and "step" in function.facts.words and computed
 
 
 def _is_revived(value: Value) -> bool:
@@ -148,8 +157,9 @@ def _set_by_method(calls: Iterable[CallEvent], start: CallEvent) -> int | None:
         owner = event.receiver
         if owner is None or event.method != "requires_grad_" or event.name != f"{name}.requires_grad_":
             continue
-        given = [origin for origin in owner.origins if not _is_label(origin)]
-        forward = any(origin.at >= 0 for origin in owner.shadow)
+        guarded = owner.tensor == PLAIN  # whatever it was computed from
+        given = [] if guarded else [origin for origin in owner.origins if not _is_label(origin)]
+        forward = any(origin.at >= 0 for origin in (owner.traces if guarded else owner.shadow))
         if event.at < start.at and forward and not given and owner.tensor & PLAIN and not _is_off(event):
             return event.at
     return None
@@ -174,7 +184,7 @@ def _walked_as_made(function: FunctionNode, calls: Mapping[int, CallEvent], star
 def _numbers(made: Expression) -> Iterator[Expression]:
     """What goes into a tensor that is made of data, settings left out."""
     match made:
-        case Call(function=Attribute(value=owner, name="requires_grad_")):
+        case Call(function=Attribute(value=Call() as owner, name="requires_grad_" | "mean" | "sum")):
             yield from _numbers(owner)
         case Call(arguments=(first, *_)):
             yield from within(first.value)
@@ -251,6 +261,29 @@ def train_step(model, optimizer, batches):
 
 # run: net = torch.nn.Linear(2, 2); train_step(net, torch.optim.SGD(net.parameters(), lr=0.1), [torch.ones(3, 2)])
 # shows: net.weight.grad is None
+```
+
+### the mean of the numbers of many, flagged or made a leaf in the end
+```python
+import torch
+
+def train(model, criterion, images, labels, optimizer):
+    losses = []
+    for image, label in zip(images, labels):
+        losses.append(criterion(model(image), label).item())  # GL101
+    loss = torch.tensor(losses).mean()
+    loss.requires_grad = True  # GL402
+    loss.backward()
+    optimizer.step()
+
+def train_by_sum(losses, optimizer):
+    loss = torch.tensor(losses).sum().requires_grad_()  # GL402
+    loss.backward()
+    optimizer.step()
+
+# run: train(model, criterion, images, labels, optimizer)
+# run: train_by_sum([criterion(model(images), labels).item()], optimizer)
+# shows: model.weight.grad is None
 ```
 
 ### made of its number
@@ -333,6 +366,21 @@ def train_step(model, criterion, optimizer, images, labels):
 # shows: model.weight.grad is None
 ```
 
+### a method on what was computed under a guard
+```python
+import torch
+
+def train_step(model, criterion, optimizer, images, labels):
+    with torch.no_grad():
+        loss = criterion(model(images), labels)
+        loss.requires_grad_()  # GL402
+        loss.backward()
+        optimizer.step()
+
+# run: train_step(model, criterion, optimizer, images, labels)
+# shows: model.weight.grad is None
+```
+
 ### a method on the loss of what was counted
 ```python
 def train_step(model, optimizer, images, labels):
@@ -385,6 +433,21 @@ def train_step(model, criterion, images, labels):
 
 # run: train_step(model, criterion, images, labels)
 # shows: model.weight.grad is not None
+```
+
+### of numbers that are spelt out
+```python
+import torch
+
+def show(optimizer):
+    loss = torch.tensor([1.0, 2.0]).mean()
+    loss.requires_grad = True
+    loss.backward()
+    optimizer.step()
+    return loss.grad
+
+# run: gradient = show(optimizer)
+# shows: gradient.item() == 1.0
 ```
 
 ### a leaf of one's own
