@@ -60,7 +60,20 @@ argument 'require_grad'`, `AttributeError: 'Tensor' object has no attribute 'req
 
 from collections.abc import Iterator
 
-from gradlint.rule import Edit, Finding, Fix, FunctionNode, Misspelling, Project, rule
+from gradlint.rule import (
+    Attribute,
+    Edit,
+    Evaluate,
+    Finding,
+    Fix,
+    FunctionNode,
+    Misspelling,
+    Operation,
+    Project,
+    rule,
+    scope,
+    statements,
+)
 
 _LOUD = frozenset({"read", "called", "keyword"})  # raises as it is, so that mending it is safe
 
@@ -77,6 +90,27 @@ def misspelt_requires_grad(project: Project) -> Iterator[Finding]:
                 help=_help(found),
                 fix=_rename(function, found),
             )
+        if "requires_grad" in function.facts.words:
+            yield from _compared(function)
+
+
+def _compared(function: FunctionNode) -> Iterator[Finding]:
+    """``param.requires_grad == False`` as a statement; one of a notebook's cell may be there to be seen."""
+    for statement in statements(function.facts.body):
+        match statement:
+            case Evaluate(
+                value=Operation(operator="==", operands=(Attribute(name="requires_grad") as flag, _), at=at),
+                discarded=True,
+            ):
+                if not function.is_module_body or scope.innermost_loop(function, at) is not None:
+                    yield Finding(
+                        function.place(flag.at),
+                        function.name,
+                        "this compares `requires_grad`, and nobody looks at the answer: the flag keeps its value",
+                        help="write `=` to set it",
+                    )
+            case _:
+                pass
 
 
 def _message(found: Misspelling) -> str:
@@ -118,6 +152,16 @@ model = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2))
 ```
 
 ## Flagged
+
+### compared where it was to be set
+```python
+def freeze(model):
+    for param in model.parameters():
+        param.requires_grad == False  # GL501
+
+# run: freeze(model)
+# shows: all(param.requires_grad for param in model.parameters())
+```
 
 ### near misses on a tensor
 ```python
@@ -268,6 +312,21 @@ def freeze(model):
 ```
 
 ## Silent
+
+### compared, and looked at
+```python
+def frozen(model):
+    answers = [param.requires_grad == False for param in model.parameters()]
+    assert model[0].weight.requires_grad == True
+    if model[0].weight.requires_grad == True:
+        return answers
+    return None
+
+model[0].weight.requires_grad == True
+
+# run: answers = frozen(model)
+# shows: not any(answers)
+```
 
 ### spelt right
 ```python

@@ -43,7 +43,8 @@ def build(classes):
 
 A module has no flag of its own: `model.requires_grad = False` stores an attribute that nothing
 reads. Every parameter still requires grad, is trained, and has its gradient computed and kept. The
-method `requires_grad_(False)` sets the flag of all parameters.
+method `requires_grad_(False)` sets the flag of all parameters. What `state_dict()` gives are detached
+tensors, made anew by each call: to set their flags leaves those of the parameters as they are.
 
 `model.eval = True` and `model.train = False` likewise switch nothing; they hide the method of that
 name, so that the next `model.eval()` raises `TypeError: 'bool' object is not callable`. And
@@ -63,12 +64,15 @@ from gradlint.rule import (
     Expression,
     Finding,
     Fix,
+    For,
     FunctionNode,
+    Name,
     Project,
     dotted,
     rule,
     scope,
     statements,
+    within,
 )
 
 _MODES = frozenset({"eval", "train"})
@@ -90,8 +94,39 @@ def requires_grad_on_module(project: Project) -> Iterator[Finding]:
             match statement:
                 case Assign(targets=(Attribute() as target,), value=value) if target.at not in expected:
                     yield from _findings(project, function, statement, target, value)
+                case For(iterable=iterable, target=target) if _lists_state(iterable):
+                    yield from _of_state(function, statement, target)
                 case _:
                     pass
+
+
+def _lists_state(iterable: Expression) -> bool:
+    """``model.state_dict().items()``: detached tensors, unless the parameters themselves are asked for."""
+    match iterable:
+        case Call(
+            function=Attribute(
+                value=Call(function=Attribute(name="state_dict"), arguments=arguments), name="items" | "values"
+            )
+        ):
+            return not any(argument.keyword == "keep_vars" for argument in arguments)
+        case _:
+            return False
+
+
+def _of_state(function: FunctionNode, loop: For, target: Expression) -> Iterator[Finding]:
+    """The flags that a loop sets on what ``state_dict()`` gives."""
+    names = {part.id for part in within(target) if isinstance(part, Name)}
+    for statement in statements(loop.body):
+        match statement:
+            case Assign(targets=(Attribute(value=Name(id=name), name="requires_grad", at=at),)) if name in names:
+                yield Finding(
+                    function.place(at),
+                    function.name,
+                    "`state_dict()` gives detached tensors: the parameters keep their flags",
+                    help="loop over `parameters()` or `named_parameters()`",
+                )
+            case _:
+                pass
 
 
 def _findings(
@@ -207,6 +242,17 @@ def freeze(model):
 # shows: all(parameter.requires_grad for parameter in net.parameters())
 ```
 
+### what a state dict gives
+```python
+def freeze(model):
+    for name, value in model.state_dict().items():
+        if name.startswith("0."):
+            value.requires_grad = False  # GL502
+
+# run: freeze(model)
+# shows: all(parameter.requires_grad for parameter in model.parameters())
+```
+
 ### part of a model, and a model named so
 ```python
 from torch import nn
@@ -286,6 +332,20 @@ def freeze(model):
 ```
 
 ## Silent
+
+### the parameters that a state dict is asked for, and what it is loaded into
+```python
+import copy
+
+def freeze(model):
+    for value in model.state_dict(keep_vars=True).values():
+        value.requires_grad = False
+    for value, parameter in zip(model.state_dict().values(), copy.deepcopy(model).parameters()):
+        parameter.requires_grad = bool(value.sum() > 0)
+
+# run: freeze(model)
+# shows: not any(parameter.requires_grad for parameter in model.parameters())
+```
 
 ### tensors and settings by their annotation
 ```python
