@@ -47,8 +47,10 @@ from gradlint.rule import (
     AttributeEvent,
     Augment,
     Call,
+    ClassNode,
     Constant,
     Edit,
+    External,
     Finding,
     Fix,
     FunctionNode,
@@ -62,6 +64,9 @@ from gradlint.rule import (
 )
 
 _LOSS = re.compile(r"(^|[._])(\w*_)?loss(_?\w{1,2})?$")
+_DATA_SET = re.compile(r"((?<!off)set|mnist|cifar\d*)s?$", re.I)
+# ``packed.data`` of a packed sequence is a tensor with its graph, and what is packed cannot be detached.
+_PACKING = frozenset({"pack_padded_sequence", "pack_sequence", "PackedSequence"})
 _WRITING = frozenset("add_ sub_ mul_ div_ copy_ fill_ zero_ addcmul_ addcdiv_ lerp_ clamp_ normal_ uniform_".split())
 _ADDING = frozenset({"add_", "sub_"})
 _READING = frozenset("cpu numpy item tolist clone size dim max min sum mean view squeeze argmax norm abs".split())
@@ -77,15 +82,26 @@ def data_bypass(project: Project) -> Iterator[Finding]:
         called = dict(_called(function))
         changed = {at for at, name in called.items() if name.endswith("_") and name[0] != "_"} | {*_assigned(function)}
         moved = {at for at, name in called.items() if name in _ADDING} | {*_added(function)}
-        known = {at for at, name in called.items() if name in _READING | _WRITING}
+        packs = not function.facts.words.isdisjoint(_PACKING)
+        known = set() if packs else {at for at, name in called.items() if name in _READING | _WRITING}
         for event in project.flow(function).attributes.values():
             if event.name != "data" or event.at in silent:
                 continue
             owner = event.owner
             if event.at in changed - moved and owner.kind == "tensor" and owner.tensor == COMPUTED:
                 yield _wrong(function, event)
-            elif owner.is_tensor or owner.kind == "parameters" or event.at in known:
+            elif owner.is_tensor or owner.kind == "parameters" or (event.at in known and not _is_no_tensor(event)):
                 yield _advice(function, event, changed=event.at in changed or event.stored is not None)
+
+
+def _is_no_tensor(event: AttributeEvent) -> bool:
+    """``train_set.data``: no tensor's, but all samples of ``datasets.MNIST(...)``, or of a class of the project."""
+    target = event.owner.target
+    if isinstance(target, External):
+        foreign = not target.name.startswith("torch.") and target.name.rpartition(".")[2][:1].isupper()
+        if foreign or target.name.startswith("torch.nn.utils.rnn."):
+            return True
+    return isinstance(target, ClassNode) or _DATA_SET.search((event.path or "").removesuffix(".data")) is not None
 
 
 def _called(function: FunctionNode) -> Iterator[tuple[int, str]]:
@@ -274,5 +290,36 @@ def first(batch):
     return batch.data[0]
 
 # run: first(Batch([1, 2]))
+```
+
+### the samples of a data set
+```python
+import torch
+
+class Digits:
+    def __init__(self, train):
+        self.data = torch.rand(4, 28, 28)
+
+def load(test_set, dataset):
+    train_set = Digits(train=True)
+    images = train_set.data.view(-1, 1, 28, 28)
+    return images, test_set.data.mean(), dataset.data.numpy()
+
+# run: load(Digits(False), Digits(False))
+```
+
+### a packed sequence, whose data have the graph
+```python
+import torch
+from torch.nn.utils.rnn import pack_padded_sequence
+
+def loss(scores, labels, lengths):
+    packed = pack_padded_sequence(scores, lengths, batch_first=True)
+    wanted = pack_padded_sequence(labels, lengths, batch_first=True).data.view(-1)
+    return torch.nn.functional.cross_entropy(packed.data.view(-1, 3), wanted)
+
+scores = torch.randn(2, 3, 3, requires_grad=True)
+loss(scores, torch.zeros(2, 3).long(), [3, 2]).backward()
+# shows: scores.grad is not None
 ```
 """
