@@ -111,8 +111,9 @@ def _is_off(project: Project, function: FunctionNode, at: int) -> bool:
 
 
 def _findings(project: Project, function: FunctionNode, event: CallEvent, given: Passed) -> Iterator[Finding]:
-    job = given.value
-    if event.arguments[0] is given and project.evidence.is_module(given.expression, job) and not job.frozen:
+    job, first = given.value, int(event.method == "run_in_executor")  # after the executor, or None
+    is_job = event.arguments.index(given) == first
+    if is_job and project.evidence.is_module(given.expression, job) and not job.frozen:
         yield _finding(function, event, None)
     elif job.kind == "callable" and isinstance(job.target, FunctionNode):
         forward = _recorded(project, job.target, frozenset())
@@ -259,6 +260,21 @@ def score_all(model, batches):
 
 # run: scores = score_all(model, [images])
 # shows: scores[0].requires_grad
+```
+
+### the model itself, by the executor of a loop
+```python
+import asyncio
+import torch
+
+async def predict(model, images):
+    loop = asyncio.get_running_loop()
+    with torch.no_grad():
+        running = loop.run_in_executor(None, model, images)  # GL312
+    return await running
+
+# run: output = asyncio.run(predict(model, images))
+# shows: output.requires_grad
 ```
 
 ### the requests that a server answers
