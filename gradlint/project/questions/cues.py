@@ -24,6 +24,7 @@ from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.linking.returns import returns_loss
 from gradlint.project.questions.destiny import Destiny, becomes_array
 from gradlint.project.questions.handed import Handed
+from gradlint.project.questions.own_models import loaded_for_itself
 from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Origin, Value
@@ -71,6 +72,7 @@ class Cues:
         else:
             yield Cue(1, "called like this, it leaves out what trains", chosen.place)
         yield from self._data_cues(function)
+        yield from _own_model_cues(function, event, destiny)
         taught = module.training is not False or _is_in_loop_that_trains(function, event, module)
         stepping = trains and chosen is None and taught
         yield from self._destiny_cues(function, event, module, destiny, trains=stepping)
@@ -255,6 +257,14 @@ def _spelt(iterable: Expression) -> str | None:
         iterable = iterable.value
     name = dotted(iterable)
     return name + word if name is not None else None
+
+
+def _own_model_cues(function: FunctionNode, event: CallEvent, destiny: Destiny) -> Iterator[Cue]:
+    """A model that nobody can train; what goes in may be, where what comes out is handed on: a loss of features."""
+    made = loaded_for_itself(function, event.name)
+    if made is not None:
+        points = 2 if destiny.returned else 4
+        yield Cue(points, "the model is loaded for this function alone: nobody can train it", function.place(made.at))
 
 
 def _is_loop_of_its_own(function: FunctionNode, event: CallEvent, module: Value) -> bool:
