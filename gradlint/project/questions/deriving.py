@@ -47,7 +47,7 @@ class Deriving:
 
     def _is_term(self, cls: ClassNode) -> bool:
         """Whether modules of a class are a part of a loss, such as a gradient penalty: nobody takes one for a model."""
-        return _TERM.search(cls.facts.name) is not None or not self._calls.modules.may_have_parameters(cls)
+        return _TERM.search(cls.facts.name) is not None
 
     def _find(self) -> dict[ClassNode, bool]:
         """The modules whose ``forward`` does it, or calls something that does, or that are built of such that hook."""

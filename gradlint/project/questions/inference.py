@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from gradlint.model.code import dotted
 from gradlint.model.inference_names import TRAINING_FUNCTION
 from gradlint.model.record import replace
-from gradlint.model.torch_calls import BACKWARD_METHODS, DRAWING, TRAINING_WORDS
+from gradlint.model.torch_calls import BACKWARD_METHODS, DRAWING, MODEL_NAME, TRAINING_WORDS
 from gradlint.model.torch_names import EVALUATION_HOOKS
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
@@ -222,9 +222,10 @@ class Inference:
         handed = self._handed.values(function, module) if module.target is None else ()
         chosen = () if handed or module.target is not None else self._calls.instances.classes_of(function, event.name)
         targets = [value.target for value in handed] or [*chosen] or [module.target]
-        if None in targets and self._deriving.some_derive:
+        classes = [target for target in targets if isinstance(target, ClassNode)]
+        if self._deriving.some_derive and (None in targets or any(map(_is_made_of_others, classes))):
             return True  # it may be any of them
-        return any(self._deriving.derives(target) for target in targets if isinstance(target, ClassNode))
+        return any(map(self._deriving.derives, classes))
 
     def _is_walked_by_owner(self, function: FunctionNode, event: CallEvent) -> bool:
         """``cam.forward(image)``, then ``cam.backward(label)``: the object keeps the graph, and walks it itself.
@@ -327,6 +328,13 @@ class Inference:
             if self.leaves_on(edge):
                 return edge
         return None
+
+
+def _is_made_of_others(cls: ClassNode) -> bool:
+    """Whether the constructor of a module is handed models, whose classes nobody knows: an ensemble, a wrapper."""
+    constructor = cls.method("__init__")
+    parameters = constructor.facts.parameters if constructor is not None else ()
+    return any(MODEL_NAME.search(parameter.name.removesuffix("s")) is not None for parameter in parameters)
 
 
 def _is_given_delta(event: CallEvent) -> bool:
