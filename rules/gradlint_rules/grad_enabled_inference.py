@@ -115,7 +115,9 @@ def _code(first: Forward) -> str:
 
 
 def _help(first: Forward) -> str:
-    if first.chosen and first.caller is not None:
+    if first.phase is not None and first.phase.trains:
+        return f"put it under `with torch.set_grad_enabled({first.phase.trains}):`"
+    if first.phase is not None and first.caller is not None:
         return f"put the call in `{first.caller.caller.name}` under `with torch.no_grad():`"
     return "put it under `with torch.no_grad():`"
 

@@ -98,7 +98,7 @@ def with_items(function: FunctionNode) -> Iterator[Expression]:
 
 def enclosing_withs(function: FunctionNode, at: int) -> list[With]:
     """The ``with`` statements around a place, the innermost first."""
-    found = (s for s in statements(function.facts.body) if isinstance(s, With) and at in _places(s.body))
+    found = (s for s in statements(function.facts.body) if isinstance(s, With) and at in places_of(s.body))
     return sorted(found, key=lambda statement: -statement.at)
 
 
@@ -160,7 +160,7 @@ def asked_before(function: FunctionNode, at: int, word: str) -> bool:
     """Whether a place is reached only after a question about ``word``: in a branch of it, or behind an early return."""
     for statement in statements(function.facts.body):
         if isinstance(statement, If) and statement.at < at and _mentions(statement.test, word):
-            if at in _places(statement.then) or at in _places(statement.otherwise):
+            if at in places_of(statement.then) or at in places_of(statement.otherwise):
                 return True
             if any(isinstance(last, Return | Raise | Jump) for last in statement.then[-1:]):
                 return True
@@ -196,7 +196,7 @@ def outcomes(expression: Expression) -> Iterator[Expression]:
 def expected_to_fail(function: FunctionNode) -> frozenset[int]:
     """The places under ``with pytest.raises(...)`` and its kind."""
     bodies = (s.body for s in statements(function.facts.body) if isinstance(s, With) and _raises(s))
-    return frozenset(place for body in bodies for place in _places(body))
+    return frozenset(place for body in bodies for place in places_of(body))
 
 
 def _raises(statement: With) -> bool:
@@ -207,7 +207,7 @@ def _raises(statement: With) -> bool:
 def tried(function: FunctionNode) -> frozenset[int]:
     """The places in a short ``try`` that has handlers: a question whether something exists."""
     found = (s for s in statements(function.facts.body) if isinstance(s, Try) and s.handlers)
-    return frozenset(place for probe in found if len(probe.body) <= _LONGEST_PROBE for place in _places(probe.body))
+    return frozenset(place for probe in found if len(probe.body) <= _LONGEST_PROBE for place in places_of(probe.body))
 
 
 def call_at(function: FunctionNode, at: int) -> Call | None:
@@ -332,7 +332,7 @@ def innermost_loop(function: FunctionNode, at: int) -> frozenset[int] | None:
 def bodies_around(function: FunctionNode, at: int) -> Iterator[frozenset[int]]:
     """The places in the bodies of the loops around a place, outermost first."""
     for statement in statements(function.facts.body):
-        if isinstance(statement, For | While) and at in (places := frozenset(_places(statement.body))):
+        if isinstance(statement, For | While) and at in (places := frozenset(places_of(statement.body))):
             yield places
 
 
@@ -348,7 +348,7 @@ def is_carried_over(function: FunctionNode, made: int | None, at: int) -> bool:
 def loops_around(function: FunctionNode, at: int) -> Iterator[For]:
     """The ``for`` loops around a place."""
     for statement in statements(function.facts.body):
-        if isinstance(statement, For) and at in _places(statement.body):
+        if isinstance(statement, For) and at in places_of(statement.body):
             yield statement
 
 
@@ -379,6 +379,7 @@ def _places_of_each_round(block: Block) -> Iterator[int]:
             yield from _places_of_each_round(statement.body)
 
 
-def _places(block: Block) -> Iterator[int]:
+def places_of(block: Block) -> Iterator[int]:
+    """The places of all statements and expressions of a block."""
     yield from (statement.at for statement in statements(block))
     yield from (expression.at for expression in all_expressions(block))

@@ -17,7 +17,6 @@ from gradlint.model.inference_names import (
 from gradlint.model.torch_calls import DETACHING_METHODS, LOOKING, READING_ATTRIBUTES, READING_METHODS, TRAINING_WORDS
 from gradlint.model.traverse import statements
 from gradlint.project.grad_states.calls import CallGraph
-from gradlint.project.grad_states.edges import Edge
 from gradlint.project.linking import scope
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
@@ -25,6 +24,7 @@ from gradlint.project.linking.returns import returns_loss
 from gradlint.project.questions.destiny import Destiny, becomes_array
 from gradlint.project.questions.handed import Handed
 from gradlint.project.questions.own_models import loaded_for_itself
+from gradlint.project.questions.phases import Phase
 from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Origin, Value
@@ -61,20 +61,20 @@ class Cues:
         self._configured = configured
 
     def of(
-        self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny, chosen: Edge | None = None
+        self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny, phase: Phase | None = None
     ) -> Iterator[Cue]:
-        """All evidence about one forward; ``chosen`` is the call whose flags leave out the training around it."""
+        """All evidence about one forward; ``phase`` leaves out the training around it."""
         apart = _is_loop_of_its_own(function, event, module)
         trains = not apart and not TRAINING_WORDS.isdisjoint(function.facts.words)
         yield from self._mode_cues(function, event, module, destiny, trains=trains)
-        if chosen is None:
+        if phase is None:
             yield from self._name_cues(function, destiny, apart=apart)
         else:
-            yield Cue(1, "called like this, it leaves out what trains", chosen.place)
+            yield Cue(1, phase.message, phase.place)
         yield from self._data_cues(function)
         yield from _own_model_cues(function, event, destiny)
         taught = module.training is not False or _is_in_loop_that_trains(function, event, module)
-        stepping = trains and chosen is None and taught
+        stepping = trains and phase is None and taught
         yield from self._destiny_cues(function, event, module, destiny, trains=stepping)
         yield from self._loop_cues(function, event)
         yield from self._caller_cues(function, destiny)

@@ -99,23 +99,30 @@ class Destinies:
     def _step(self, origin: Origin) -> "_Step":
         return self._steps.of(origin)
 
-    def under(self, flow: Flow, at: int, edge: Edge) -> Destiny:
-        """What becomes of a result where the function is called in one way: its flow then, and the call."""
+    def under(self, flow: Flow, at: int, edge: Edge | None) -> Destiny:
+        """What becomes of a result where more is known of its function: its flow then, and the call if it is one."""
         origin = Origin(flow.function, at)
-        direct = self._direct((flow.function, use) for use in sorted(flow.uses.get(origin, ())))
+        nested = (use for use in self.uses(origin) if use[0] is not flow.function)
+        direct = self._direct((*((flow.function, use) for use in sorted(flow.uses.get(origin, ()))), *nested))
         if not direct.returned:
             return direct
-        event = self._flows.flow(edge.caller).calls.get(edge.at)
-        if event is None or Origin(edge.caller, edge.at) not in event.result.origins:
-            return replace(direct, unknown=True)
-        further = self.of(edge.caller, edge.at)
+        further = [self.of(*onward) for onward in self._handed_on(flow.function, edge)]
+        lost = not further or (edge is None and self._callers_of(flow.function)[1])
+        met = (direct, *further, Destiny(unknown=lost))
         return Destiny(
-            trained=direct.trained or further.trained,
-            stored=direct.stored or further.stored,
-            unknown=direct.unknown or further.unknown,
+            trained=any(each.trained for each in met),
+            stored=any(each.stored for each in met),
+            unknown=any(each.unknown for each in met),
             returned=True,
-            reads=tuple(dict.fromkeys((*direct.reads, *further.reads))),
+            reads=tuple(dict.fromkeys(read for each in met for read in each.reads)),
         )
+
+    def _handed_on(self, function: FunctionNode, edge: Edge | None) -> tuple[Origin, ...]:
+        """What a function returns, where one call of it gives that on, or each."""
+        if edge is None:
+            return self._callers_of(function)[0]
+        event, origin = self._flows.flow(edge.caller).calls.get(edge.at), Origin(edge.caller, edge.at)
+        return (origin,) if event is not None and origin in event.result.origins else ()
 
     def _one_step(self, origin: Origin) -> "_Step":
         direct = self._direct(self.uses(origin))

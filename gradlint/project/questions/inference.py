@@ -8,14 +8,16 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from gradlint.model.code import dotted
+from gradlint.model.code import Expression, With, dotted
 from gradlint.model.inference_names import TRAINING_FUNCTION
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import BACKWARD_METHODS, DRAWING, MODEL_NAME, TRAINING_WORDS
 from gradlint.model.torch_names import EVALUATION_HOOKS
+from gradlint.model.traverse import within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.effects import GRAD, apply
+from gradlint.project.linking import scope
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.frameworks import Frameworks
 from gradlint.project.linking.link import Linker
@@ -27,6 +29,7 @@ from gradlint.project.questions.deriving import Deriving
 from gradlint.project.questions.destiny import Destinies, Destiny, becomes_array
 from gradlint.project.questions.forwards import Forwards
 from gradlint.project.questions.handed import Handed
+from gradlint.project.questions.phases import Phase, Phases
 from gradlint.project.running.conditions import Passed
 from gradlint.project.running.flow import CallEvent, Flow
 from gradlint.project.running.flows import Flows
@@ -43,8 +46,9 @@ _SMOKE = re.compile(r"^_*(test|main|demo|debug|check|smoke|example)(_|$)|_test$|
 class Forward:
     """A forward that is inference and records a graph.
 
-    ``caller`` reaches it with grad on; ``chosen`` tells that it is inference only where that caller's flags say so,
-    ``in_training`` that it stands in code that trains, and none of that is said to be inference.
+    ``caller`` reaches it with grad on; ``phase`` is that of its function in which alone it is inference, because of
+    flags that a caller passes or of a loop over phases; ``in_training`` tells that it stands in code that trains, and
+    none of that is said to be inference.
     """
 
     function: FunctionNode
@@ -52,7 +56,7 @@ class Forward:
     cues: tuple[Cue, ...]
     destiny: Destiny
     caller: Edge | None
-    chosen: bool = False
+    phase: Phase | None = None
     in_training: bool = False
 
 
@@ -78,6 +82,7 @@ class Inference:
         self._handed = Handed(calls, flows)
         self._cues = Cues(bindings, calls, flows, self._handed, configured)
         self._passed = Passed(flows, bindings)
+        self._phases = Phases(bindings, calls, flows)
         dependencies = linker.dependencies
         self._frameworks = frameworks
         self._wasteful: Memo[FunctionNode, tuple[Forward, ...]] = Memo(
@@ -138,7 +143,7 @@ class Inference:
         ]
         yield from (forward for forward in found if not self._is_left_out(function, forward.event.at))
         if not found:
-            yield from self._chosen_by_flag(function)
+            yield from self._in_phases(function)
 
     def _is_left_out(self, function: FunctionNode, at: int) -> bool:
         """Whether every caller passes flags that lead past a call."""
@@ -146,32 +151,40 @@ class Inference:
         flags = [self._passed.constants(edge.caller, edge.at, function) for edge in edges]
         return bool(flags) and all(known and at not in self._flows.given(function, known).calls for known in flags)
 
-    def _chosen_by_flag(self, function: FunctionNode) -> Iterator[Forward]:
-        """Forwards of a function for both phases, where a caller's flag leaves only the inference in it."""
+    def _in_phases(self, function: FunctionNode) -> Iterator[Forward]:
+        """Forwards of a function that trains and evaluates, in a phase that leaves only the inference in it."""
         if BACKWARD_METHODS.isdisjoint(function.facts.words):
             return
-        for edge in self._calls.callers.get(function, ()):
-            known = self._passed.constants(edge.caller, edge.at, function)
-            if not known or self._calls.states_of_edge(edge, self._calls.entry(edge.caller)) != GRAD:
-                continue
-            flow = self._flows.given(function, known)
-            whole = self._flows.flow(function)
+        whole = self._flows.flow(function)
+        for phase in self._phases.of(function):
+            flow = self._flows.given(function, dict(phase.known))
             if len(flow.calls) == len(whole.calls) or flow.gradient_at is not None:
                 continue
-            found = [*self._forwards_of(flow, edge)]
+            found = [*self._forwards_of(flow, phase)]
             yield from found
             if found:
                 return
 
-    def _forwards_of(self, flow: Flow, edge: Edge) -> Iterator[Forward]:
+    def _forwards_of(self, flow: Flow, phase: Phase) -> Iterator[Forward]:
+        function = flow.function
         for event in flow.calls.values():
-            if event.forward and apply(self._calls.effect_at(flow.function, event.at), GRAD) == GRAD:
-                forward = self._weigh(flow.function, event, self._destinies.under(flow, event.at, edge), chosen=edge)
+            if event.forward and self._records_in(function, event.at, phase) and not _trains_beside(flow, event, phase):
+                destiny = self._destinies.under(flow, event.at, phase.caller)
+                forward = self._weigh(function, event, destiny, phase)
                 if forward is not None:
-                    yield replace(forward, caller=edge, chosen=True)
+                    yield replace(forward, caller=phase.caller, phase=phase)
+
+    def _records_in(self, function: FunctionNode, at: int, phase: Phase) -> bool:
+        """Whether nothing around a place switches recording off, for all we know of that phase."""
+        if apply(self._calls.effect_at(function, at), GRAD) != GRAD:
+            return False
+        if phase.caller is not None:
+            return True
+        asked = (dotted(part) for around in scope.enclosing_withs(function, at) for part in _entered(around))
+        return at in phase.places and self._reached_with_grad(function, at) and phase.known.keys().isdisjoint(asked)
 
     def _weigh(
-        self, function: FunctionNode, event: CallEvent, destiny: Destiny, chosen: Edge | None = None
+        self, function: FunctionNode, event: CallEvent, destiny: Destiny, phase: Phase | None = None
     ) -> Forward | None:
         module = _module_of(event)
         if _hands_on_hook(function, event):
@@ -193,11 +206,11 @@ class Inference:
             return None
         if event.targets and all(map(self._handed.runs_no_module, event.targets)):
             return None
-        cues = tuple(self._cues.of(function, event, module, destiny, chosen))
+        cues = tuple(self._cues.of(function, event, module, destiny, phase))
         if sum(cue.points for cue in cues) < ENOUGH:
             return None
         caller = self._unguarded_caller(function)
-        in_training = chosen is None and self._is_in_training(function, event, module, caller)
+        in_training = phase is None and self._is_in_training(function, event, module, caller)
         return Forward(function, event, cues, destiny, caller, in_training=in_training)
 
     def _is_in_training(self, function: FunctionNode, event: CallEvent, module: Value, caller: Edge | None) -> bool:
@@ -283,14 +296,14 @@ class Inference:
 
     def _needs_gradient(self, function: FunctionNode) -> bool:
         """Whether the function, or one it is nested in, takes a derivative by hand."""
-        scope: FunctionNode | None = function
-        while scope is not None and (scope is function or not scope.is_module_body):
-            flow = self._flows.flow(scope)
+        near: FunctionNode | None = function
+        while near is not None and (near is function or not near.is_module_body):
+            flow = self._flows.flow(near)
             # A training script makes leaves of its own (a temperature, a latent); elsewhere one is the input.
-            wanted = flow.leaf_at is not None and _OPTIMIZING.isdisjoint(scope.facts.words)
+            wanted = flow.leaf_at is not None and _OPTIMIZING.isdisjoint(near.facts.words)
             if flow.gradient_at is not None or wanted:
                 return True
-            scope = scope.parent
+            near = near.parent
         return False
 
     def _reached_with_grad(self, function: FunctionNode, at: int) -> bool:
@@ -341,6 +354,17 @@ def _is_given_delta(event: CallEvent) -> bool:
     """Whether ``backward`` is handed what is named otherwise than a loss."""
     names = [dotted(argument.expression) for argument in event.arguments]
     return len(names) == 1 and names[0] is not None and "loss" not in names[0].lower()
+
+
+def _trains_beside(flow: Flow, event: CallEvent, phase: Phase) -> bool:
+    """Whether something is trained in a phase all the same where a forward runs: in its loop, or that of phases."""
+    walks = {at for at, each in flow.calls.items() if each.method in BACKWARD_METHODS}
+    loop = scope.innermost_loop(flow.function, event.at)
+    return bool(walks & phase.places) or bool(walks if loop is None else walks & loop)
+
+
+def _entered(statement: With) -> Iterator[Expression]:
+    return (part for item in statement.items for part in within(item.context))
 
 
 def _feeds_hooks(function: FunctionNode) -> bool:

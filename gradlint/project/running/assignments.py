@@ -2,7 +2,17 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from gradlint.model.code import Attribute, Augment, Display, Expression, Name, Operation, Subscript, dotted
+from gradlint.model.code import (
+    Attribute,
+    Augment,
+    Comprehension,
+    Display,
+    Expression,
+    Name,
+    Operation,
+    Subscript,
+    dotted,
+)
 from gradlint.model.record import replace
 from gradlint.model.traverse import within
 from gradlint.project.linking.nodes import FunctionNode
@@ -20,6 +30,8 @@ def bind(run: "Run", target: Expression, value: Value) -> None:
     match target:
         case Name(id=name):
             run.forget(name)
+            if name in run.flow.known:
+                value = replace(value, constant=run.flow.known[name])
             run.env[name] = elsewhere(value) if name in run.rebound_by_others else value
             if name in run.function.facts.shared:
                 run.flow.used(value.origins, "stored", target.at, name)
@@ -186,7 +198,8 @@ def added_to(run: "Run", target: Expression, value: Expression, found: Value, at
     held = run.env.get(path, UNKNOWN)
     added = _summand(run, path, value)
     joined_to = held.kind if not isinstance(target, Subscript) else None
-    if "container" in (joined_to, added.kind if added is not None else None):
+    joins = not isinstance(value, Comprehension)
+    if joins and "container" in (joined_to, added.kind if added is not None else None):
         return found  # lists are joined, to another one
     if added is not None and found.kind == "tensor":
         added = replace(added, kind="tensor")  # by what it is added to

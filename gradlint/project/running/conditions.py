@@ -6,20 +6,22 @@ from typing import Any
 
 from gradlint.model.code import (
     Attribute,
+    Augment,
     Block,
     Conditional,
     Constant,
     Display,
     Expression,
+    For,
     If,
     Name,
     Operation,
     dotted,
 )
-from gradlint.model.traverse import blocks, expressions, parts
+from gradlint.model.traverse import blocks, expressions, parts, statements, within
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.nodes import FunctionNode
-from gradlint.project.running.flow import is_bound, matched
+from gradlint.project.running.flow import Flow, is_bound, matched
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import NO_CONSTANT, Value
 
@@ -52,6 +54,12 @@ def decided(test: Expression, known: Known) -> bool | None:
         case Operation(operator="in", operands=(each, Display(items=items, kind="tuple" | "list" | "set"))):
             sought, values = _value(each, known), [_value(item, known) for item in items]
             return None if _NOTHING in (sought, *values) else sought in values
+        case Operation(operator="in", operands=(each, whole)):
+            part, text = _value(each, known), _value(whole, known)
+            return part in text if isinstance(part, str) and isinstance(text, str) else None
+        case Operation(operator="not in", operands=operands, at=at):
+            found = decided(Operation(at, "in", operands), known)
+            return None if found is None else not found
         case Operation(operator=operator, operands=(left, right)) if operator in _COMPARED:
             one, other = _value(left, known), _value(right, known)
             return None if _NOTHING in (one, other) else _COMPARED[operator](one, other)
@@ -100,8 +108,42 @@ def _value(expression: Expression, known: Known) -> object:
             return known.get(dotted(expression) or "", _NOTHING)
         case Constant(value=value) if isinstance(value, (*_PLAIN, float)):
             return value
+        case Conditional(test=test, then=then, otherwise=otherwise):
+            holds = decided(test, known)
+            return _NOTHING if holds is None else _value(then if holds else otherwise, known)
+        case Operation(operator="not" | "in" | "not in" | "==" | "!=" | "is" | "is not" | "<" | "<=" | ">" | ">="):
+            holds = decided(expression, known)
+            return _NOTHING if holds is None else holds
         case _:
             return _NOTHING
+
+
+def constant(expression: Expression, known: Known) -> object:
+    """What an expression gives where that is a plain constant and the names that are known tell; else `NO_CONSTANT`."""
+    value = _value(expression, known)
+    return value if isinstance(value, _PLAIN) else NO_CONSTANT
+
+
+def completed(function: FunctionNode, known: Known, bindings: Bindings) -> dict[str, object]:
+    """What is known, and what the function works out from that: ``training = phase == "train"``."""
+    found = dict(known)
+    given = bindings.assigned(function)
+    changed = {*_changed(function)} | function.facts.shared
+    for name, values in given.items():
+        if len(values) != 1 or "." in name or name in changed or name in found:
+            continue
+        asked = (dotted(part) for part in within(values[0]))
+        if not found.keys().isdisjoint(filter(None, asked)):
+            value = constant(values[0], found)
+            found |= {name: value} if value is not NO_CONSTANT else {}
+    return found
+
+
+def _changed(function: FunctionNode) -> Iterator[str]:
+    """The names that a function binds in other ways than by assigning them."""
+    for statement in statements(function.facts.body):
+        if isinstance(statement, Augment | For):
+            yield from (part.id for part in within(statement.target) if isinstance(part, Name))
 
 
 def fixed(callee: FunctionNode, given: Mapping[str, Value], bindings: Bindings) -> dict[str, object]:
@@ -130,7 +172,11 @@ class Passed:
 
         Parameters that the function assigns itself are left out.
         """
-        event = self._flows.flow(caller).calls.get(at)
+        return self.constants_in(self._flows.flow(caller), at, callee)
+
+    def constants_in(self, caller: Flow, at: int, callee: FunctionNode) -> dict[str, object]:
+        """The same for a caller of which more is known."""
+        event = caller.calls.get(at)
         if event is None or callee not in event.targets or any(argument.stars for argument in event.arguments):
             return {}
         return fixed(callee, matched(event.arguments, callee, bound=is_bound(event, callee)), self._bindings)

@@ -27,6 +27,7 @@ from gradlint.model.torch_tensors import KEEPING, VIEWING
 from gradlint.model.traverse import within
 from gradlint.project.linking.nodes import External
 from gradlint.project.running import attributes, invoke, tensors
+from gradlint.project.running.conditions import constant
 from gradlint.project.running.growth import COMPREHENSION, Growth
 from gradlint.project.running.labels import beside_cut_off, is_cut_off
 from gradlint.project.running.sets import NOTHING, together
@@ -194,7 +195,7 @@ def _operation(node: Operation, run: "Run") -> Value:
         run.flow.used(origins, "read", node.at, node.operator)
         made = any(value.kind == "tensor" or (value.is_tensor and value.own_memory) for value in values)
         if node.operator in _QUESTIONS or not made:
-            return NUMBER
+            return Value("number", constant=constant(node, run.flow.known)) if run.flow.known else NUMBER
         shadow = together(value.traces for value in values)
         return tensors.index(node.operator, shadow, node.at, run)
     if node.operator in ("and", "or"):
@@ -258,6 +259,8 @@ def _alternatives(node: Operation, run: "Run") -> list[Value]:
 
 def _conditional(node: Conditional, run: "Run") -> Value:
     run.test(node.test)
+    if (holds := run.decided(node.test)) is not None:
+        return value_of(node.then if holds else node.otherwise, run)
     before = run.point()
     run.branches += 1
     yes = value_of(node.then, run)

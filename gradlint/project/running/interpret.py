@@ -130,7 +130,7 @@ class Run(Memory):
                 return False
             case If(test=test, then=then, otherwise=otherwise):
                 self.test(test)
-                if self.flow.known and (holds := decided(test, self.flow.known)) is not None:
+                if (holds := self.decided(test)) is not None:
                     return self.block(then if holds else otherwise)
                 if ends_in_evaluation_mode(statement):
                     return self.block(then)
@@ -165,6 +165,14 @@ class Run(Memory):
         """Evaluate a condition."""
         self.reads.question(condition, asserted=asserted)
         evaluate.value_of(condition, self)
+
+    def decided(self, test: Expression) -> bool | None:
+        """Whether a condition holds, by what is known of names and of the modes that modules have been put into."""
+        known = self.flow.known
+        if known and "training" in self.function.facts.words:
+            modules = ((path, value.training) for path, value in self.env.items() if value.kind == "module")
+            known = known | {f"{path}.training": training for path, training in modules if training is not None}
+        return decided(test, known) if known else None
 
     def _discard(self, value: Expression) -> None:
         """A call for its effect alone, of something unknown: it may keep what it is given."""
