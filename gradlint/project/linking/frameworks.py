@@ -1,10 +1,15 @@
 """Which modules work with torch, and which with something else."""
 
+from collections.abc import Iterator
+
+from gradlint.model.code import Display, Expression
 from gradlint.model.inference_names import OTHER_FRAMEWORKS, TORCH_PACKAGES, TORCH_WORDS
 from gradlint.model.torch_names import WALKED_HOOKS
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import External, FunctionNode, ModuleNode
+from gradlint.project.linking.returns import returned
+from gradlint.project.linking.scope import outcomes
 from gradlint.project.linking.views import View
 
 _Imports = tuple[bool | None, tuple[ModuleNode, ...]]
@@ -58,6 +63,24 @@ class Frameworks:
         if roots & TORCH_PACKAGES:
             return True, ()
         return (False, ()) if roots & OTHER_FRAMEWORKS else (None, tuple(inner))
+
+
+def given_to_framework(linker: Linker, function: FunctionNode) -> Iterator[Expression]:
+    """What a function returns for a framework to run ``backward()`` on; nothing where the function does so itself."""
+    if is_walked_by_framework(linker, function):
+        yield from map(_loss_in, (outcome for value in returned(function) for outcome in outcomes(value)))
+
+
+def _loss_in(outcome: Expression) -> Expression:
+    """The loss in what is returned: itself, the first of ``(loss, outputs)``, or that of ``{"loss": loss}``."""
+    match outcome:
+        case Display(kind="tuple", items=(first, *_)):
+            return first
+        case Display(kind="dict", keys=keys, items=items):
+            named = (item for key, item in zip(keys, items, strict=True) if getattr(key, "value", None) == "loss")
+            return next(named, outcome)
+        case _:
+            return outcome
 
 
 def is_walked_by_framework(linker: Linker, function: FunctionNode) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 
-from gradlint.model.code import Assign, Call, Display, Expression, dotted
+from gradlint.model.code import Assign, Call, Expression, dotted
 from gradlint.model.inference_names import TEST_FILE
 from gradlint.model.torch_calls import (
     BACKWARD_METHODS,
@@ -19,12 +19,12 @@ from gradlint.model.traverse import statements
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking import scope
-from gradlint.project.linking.frameworks import Frameworks, is_walked_by_framework
+from gradlint.project.linking.frameworks import Frameworks, given_to_framework, is_walked_by_framework
 from gradlint.project.linking.nodes import FunctionNode
-from gradlint.project.linking.returns import returned
 from gradlint.project.questions.destiny import Destinies, becomes_array
 from gradlint.project.questions.forwards import Forwards
 from gradlint.project.questions.handed import Handed
+from gradlint.project.questions.items import are_walked, holders, is_of_walked_sum
 from gradlint.project.questions.keeping import (
     CONVERTING,
     adds_to_what_outlives,
@@ -103,14 +103,16 @@ class Growths:
         loop = _loop_of(flow, at, added, path)
         if not added.tensor & COMPUTED or _is_derived_again(flow, added):
             return None
-        replaced = any(has_items_replaced(flow.function, name) for name in names)
-        if replaced or is_detached_before(flow.function, loop, names):
-            return None  # on one way at least, or in part
-        if any(is_rebound(flow.function, loop, name, at) for name in names):
+        held = [each for name in names for each in holders(flow.function, name, at, path)]
+        if _loses_graph(flow.function, at, loop, names, held):
             return None
         forwards = [o for o in added.origins if (loop is None or o.at in loop) and self._is_forward(flow, o)]
         made_at = min((origin.at for origin in forwards), default=None)
         if names & walked_names(flow.function, loop) or names & self._returned_to_framework(flow.function):
+            return True, made_at
+        if any(are_walked(flow.function, each) for each in held):
+            return True, made_at
+        if any(is_of_walked_sum(flow.function, name) for name in names):
             return True, made_at
         if added.tensor == COMPUTED and any(self._hands_out(flow, origin) for origin in added.origins):
             return True, None
@@ -136,10 +138,7 @@ class Growths:
 
     def _returned_to_framework(self, function: FunctionNode) -> set[str]:
         """The names of what a framework is given to run ``backward()`` on."""
-        if not self._is_walked_by_framework(function):
-            return set()
-        outcomes = (outcome for value in returned(function) for outcome in scope.outcomes(value))
-        return {name for outcome in outcomes if (name := dotted(_loss_in(outcome))) is not None}
+        return {name for loss in given_to_framework(self._flows.linker, function) if (name := dotted(loss)) is not None}
 
     def _goes_to_framework(self, flow: Flow, forwards: list[Origin]) -> bool:
         """Whether forwards go into what a framework is given, and it runs ``backward()`` on that."""
@@ -267,6 +266,17 @@ def _loop_of(flow: Flow, at: int, added: Value, path: str | None) -> frozenset[i
     return inmost if begun & loop else loop
 
 
+def _loses_graph(
+    function: FunctionNode, at: int, loop: frozenset[int] | None, names: set[str], held: list[Expression]
+) -> bool:
+    """Whether names stand for what may have no graph at a place: detached, replaced or bound anew, they or holders."""
+    owners = {part for name in names for part in (name.partition("[")[0], name.rpartition(".")[0])} - {""}
+    concerned = names | owners | set(filter(None, map(dotted, held)))
+    if any(has_items_replaced(function, name) for name in concerned) or is_detached_before(function, loop, concerned):
+        return True  # on one way at least, or in part
+    return any(is_rebound(function, loop, name, at) for name in concerned)
+
+
 def _is_derived_again(flow: Flow, added: Value) -> bool:
     """Whether a derivative with a graph of its own is taken of what is added, which keeps that graph anyway."""
     for event in flow.calls.values():
@@ -276,18 +286,6 @@ def _is_derived_again(flow: Flow, added: Value) -> bool:
             if any(value is not None and value.origins & added.origins for value in given):
                 return True
     return False
-
-
-def _loss_in(outcome: Expression) -> Expression:
-    """The loss in what is returned: itself, the first of ``(loss, outputs)``, or that of ``{"loss": loss}``."""
-    match outcome:
-        case Display(kind="tuple", items=(first, *_)):
-            return first
-        case Display(kind="dict", keys=keys, items=items):
-            named = (item for key, item in zip(keys, items, strict=True) if getattr(key, "value", None) == "loss")
-            return next(named, outcome)
-        case _:
-            return outcome
 
 
 def _is_computed_loss(flow: Flow, name: str) -> bool:

@@ -21,7 +21,7 @@ from gradlint.model.torch_calls import BACKWARD_METHODS, CONTAINER_METHODS
 from gradlint.model.traverse import all_of, statements, within
 from gradlint.project.linking import scope
 from gradlint.project.linking.nodes import FunctionNode
-from gradlint.project.running.growth import adds_to, joined_to
+from gradlint.project.running.growth import adds_to, joined_to, spelt_item
 
 CONVERTING = frozenset({"item", "detach", "data", "tolist", "numpy", "no_grad", "inference_mode", "detach_"})
 _COLLECTING = CONTAINER_METHODS - {"update", "setdefault"}
@@ -52,15 +52,21 @@ def backward_names(function: FunctionNode, loop: frozenset[int] | None) -> set[s
 def walked_names(function: FunctionNode, loop: frozenset[int] | None) -> set[str]:
     """The names that ``backward()`` is called on, and the summands of that: ``(loss + penalty).backward()``."""
     found = backward_names(function, loop)
+    return found | {name for each in walked_expressions(function, loop) for name in _summands(each)}
+
+
+def walked_expressions(function: FunctionNode, loop: frozenset[int] | None) -> list[Expression]:
+    """What ``backward()`` is called on: the expressions themselves, and those that the names are given."""
     if function.facts.words.isdisjoint(BACKWARD_METHODS):
-        return found
-    sums = [value for name, value in scope.assigned(function) if name in found]
-    sums += [
+        return []
+    names = backward_names(function, loop)
+    found = [value for name, value in scope.assigned(function) if name in names]
+    found += [
         call.function.value
         for call in all_of(Call, function.facts.body)
         if isinstance(call.function, Attribute) and call.function.name in BACKWARD_METHODS
     ]
-    return found | {name for each in sums if loop is None or each.at in loop for name in _summands(each)}
+    return [each for each in found if loop is None or each.at in loop]
 
 
 def _summands(expression: Expression) -> Iterator[str]:
@@ -69,6 +75,8 @@ def _summands(expression: Expression) -> Iterator[str]:
         case Operation(operator="+" | "-", operands=operands):
             for operand in operands:
                 yield from _summand(operand)
+        case Attribute() | Subscript():  # ``loss = outputs.loss``
+            yield from _summand(expression)
         case _:
             pass
 
@@ -80,7 +88,7 @@ def _summand(operand: Expression) -> Iterator[str]:
         case Operation():
             yield from _summands(operand)
         case _:
-            if (name := dotted(operand)) is not None:
+            if (name := dotted(operand) or spelt_item(operand)) is not None:
                 yield name
 
 
@@ -89,7 +97,7 @@ def is_rebound(function: FunctionNode, loop: frozenset[int] | None, name: str, a
     calls = (e for e in all_of(Call, function.facts.body) if loop is None or e.at in loop)
     walks = [call.at for call in calls if (dotted(call.function) or "").rpartition(".")[2] in BACKWARD_METHODS]
     for statement in statements(function.facts.body):
-        if isinstance(statement, Assign) and isinstance(statement.value, Call | Display):
+        if isinstance(statement, Assign) and isinstance(statement.value, Call | Comprehension | Display):
             place = statement.value.at
             found = [value for target in statement.targets for value in assigned_to(target, statement.value, name)]
             if found and any(walk < place < at for walk in walks) and (loop is None or place in loop):

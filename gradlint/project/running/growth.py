@@ -12,7 +12,9 @@ from gradlint.model.code import (
     Attribute,
     Augment,
     Call,
+    Comprehension,
     Conditional,
+    Constant,
     Display,
     Expression,
     For,
@@ -53,7 +55,8 @@ class Growth:
     @property
     def summands(self) -> list[tuple[str, int]]:
         """The names of what is added, the sum's own left out: ``total = total + loss``."""
-        return [(name, at) for name, at in self.names if name != self.path]
+        item = f"{self.path}["
+        return [(name, at) for name, at in self.names if name != self.path and not name.startswith(item)]
 
 
 def grown(
@@ -115,6 +118,9 @@ def counters(function: FunctionNode) -> frozenset[str]:
 
 def adds_to(target: Expression, value: Expression) -> Expression | None:
     """What ``total = total + loss`` adds to its target; None for other assignments."""
+    if isinstance(value, Comprehension) and value.kind == "dict":  # ``totals = {k: totals[k] + v for k, v in ...}``
+        path = dotted(target)
+        return value.element if path is not None and _has_item(value.element, path) else None
     outcomes = (value.then, value.otherwise) if isinstance(value, Conditional) else (value,)
     sums = [each for each in outcomes if isinstance(each, Operation) and each.operator in _ARITHMETIC]
     if not sums:
@@ -172,6 +178,21 @@ def _has_item(expression: Expression, path: str) -> bool:
     return is_item_of(path, expression)
 
 
+def spelt_item(expression: Expression) -> str | None:
+    """An item by a name or a constant, as code spells it: ``losses["ce"]``."""
+    if not isinstance(expression, Subscript) or (name := dotted(expression.value)) is None:
+        return None
+    match expression.index:
+        case Name(id=index):
+            return f"{name}[{index}]"
+        case Constant(value=str(index)):
+            return f'{name}["{index}"]'
+        case Constant(value=int(number)):
+            return f"{name}[{number}]"
+        case _:
+            return None
+
+
 def is_sum(statement: Augment) -> bool:
     """Whether an augmented assignment is one of arithmetic."""
     return statement.operator in _ARITHMETIC
@@ -189,6 +210,8 @@ def _names(expression: Expression) -> Iterator[tuple[str, int]]:
         case Display(items=items, kind="tuple" | "list"):
             for item in items:
                 yield from _names(item)
+        case Comprehension(element=element, kind="dict"):
+            yield from _names(element)
         case _:
-            if (name := dotted(expression)) is not None:
+            if (name := dotted(expression) or spelt_item(expression)) is not None:
                 yield name, expression.at
