@@ -141,6 +141,21 @@ batches = [(images, labels)] * 2
 
 ## Flagged
 
+### each of several optimizers
+```python
+def train(optimizers, batches):
+    for images, labels in batches:
+        loss = criterion(model(images), labels)
+        for each in optimizers:
+            each.zero_grad()
+        for each in optimizers:
+            each.step()  # GL405
+        loss.backward()
+
+# run: train([optimizer], batches)
+# shows: torch.equal(model.weight.detach(), torch.ones(1, 2))
+```
+
 ### a step that is given no closure
 ```python
 def train_step(model, criterion, optimizer, images, labels):

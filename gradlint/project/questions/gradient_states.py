@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gradlint.project.questions.each import EACH
 from gradlint.project.questions.scripts import Act, Branch, Leave, Repeat, Script
 
 # What the ``.grad`` of an optimizer's parameters holds: nothing since it was zeroed; what ``backward()`` put there;
@@ -141,7 +142,7 @@ class Walker:
             if act.path == name or (act.path is not None and self._modules.get(name) == act.path):
                 walk.state[name] = frozenset({"unknown"}) if kept else frozenset({"none"})
                 walk.zeroed[name] = act.at
-            elif act.path is None or act.path not in self._names:
+            elif act.path is None or act.path not in self._names or act.path.endswith(EACH):
                 walk.state[name] = frozenset({"unknown"})
 
     def _meant(self, act: Act) -> list[str]:

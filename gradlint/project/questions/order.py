@@ -8,6 +8,7 @@ from gradlint.model.torch_calls import OPTIMIZER_NAME
 from gradlint.model.traverse import all_expressions, parts, statements
 from gradlint.project.linking import scope
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
+from gradlint.project.questions.each import EACH
 from gradlint.project.questions.gradient_states import Grad, Moment, Walker
 from gradlint.project.questions.owners import Owners
 from gradlint.project.questions.scripts import Act, Branch, acts, repeats
@@ -215,6 +216,7 @@ def _may_zero(act: Act, optimizer: str, modules: Mapping[str, str], *, mixed: bo
     if act.kind == "anything":
         return True
     others = act.path is not None and act.path != optimizer and (is_optimizer_name(act.path) or act.path in modules)
+    others = others and not (act.path or "").endswith(EACH)  # this one may be among them
     return act.kind == "zero" and not others
 
 

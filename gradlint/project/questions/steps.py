@@ -11,6 +11,7 @@ from gradlint.model.code import (
     Attribute,
     Block,
     Call,
+    Comprehension,
     Constant,
     Evaluate,
     Expression,
@@ -35,6 +36,7 @@ from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.questions.besides import Besides
+from gradlint.project.questions.each import done_to_each, gone_through, zeroed_parameters
 from gradlint.project.questions.reaching import Reaching
 from gradlint.project.questions.scripts import (
     Act,
@@ -137,6 +139,7 @@ class _Writer:
     def __init__(self, steps: Steps, flow: Flow) -> None:
         self._steps = steps
         self._flow = flow
+        self._each = {name for name, holder in gone_through(flow.function) if is_optimizer_name(holder)}
 
     def block(self, block: Block) -> Script:
         return tuple(item for statement in block for item in self._statement(statement))
@@ -149,9 +152,9 @@ class _Writer:
                 yield from self._cleared(targets, statement)
             case If(then=then, otherwise=otherwise):
                 yield from branched(self.block(then), self.block(otherwise))
-            case For(iterable=iterable, body=body, otherwise=otherwise):
+            case For(iterable=iterable, otherwise=otherwise):
                 yield from self._expression(iterable)
-                yield from repeated(statement.at, self.block(body))
+                yield from self._loop(statement)
                 yield from self.block(otherwise)
             case While(test=test, body=body, otherwise=otherwise):
                 yield from repeated(statement.at, (*self._expression(test), *self.block(body)))
@@ -171,6 +174,13 @@ class _Writer:
             case _:
                 pass
 
+    def _loop(self, loop: For) -> Script:
+        if (zeroed := zeroed_parameters(self._flow, loop)) is not None:
+            return (zeroed,)
+        body = self.block(loop.body)
+        each = done_to_each(self._flow.function, loop.target, loop.iterable, body)
+        return each if each is not None else repeated(loop.at, body)
+
     def _cleared(self, targets: tuple[Expression, ...], statement: Assign) -> Iterator[Act]:
         """``p.grad = None``, ``p.grad[:] = 0``: nobody knows of which optimizer."""
         for target in targets:
@@ -187,8 +197,12 @@ class _Writer:
                 yield Act("read", expression.at, event.owner.of)
             elif event is not None and event.owner.kind == "tensor" and (name := named(expression.value)) is not None:
                 yield Act("read", expression.at, name, options=(("one", True),))
-        for part in parts(expression):
-            yield from self._expression(part)
+        inside = tuple(item for part in parts(expression) for item in self._expression(part))
+        loop = expression.loops[0] if isinstance(expression, Comprehension) and len(expression.loops) == 1 else None
+        each = None  # ``[o.zero_grad() for o in optimizers]``
+        if loop is not None and not loop.conditions:
+            each = done_to_each(self._flow.function, loop.target, loop.iterable, inside)
+        yield from inside if each is None else each
         if isinstance(expression, Call):
             yield from self._call(expression, used=used)
 
@@ -230,7 +244,7 @@ class _Writer:
         if is_receiver and event is not None and event.receiver is not None and event.receiver.kind == "optimizer":
             return True
         name = named(expression) or ""
-        return is_optimizer_name(name) or name in _stepping_and_zeroing(self._flow.function)
+        return is_optimizer_name(name) or name in self._each or name in _stepping_and_zeroing(self._flow.function)
 
     def _closures(self, act: Act, event: CallEvent) -> Iterator["Act | Branch | Repeat | Leave"]:
         """``optimizer.step(closure)`` runs the closure first; given anything else, it is no optimizer of torch's.
