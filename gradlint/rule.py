@@ -53,6 +53,7 @@ from gradlint.project import Forward, FunctionNode, Project
 from gradlint.project.grad_states.effects import GRAD, INFERENCE, NO_GRAD
 from gradlint.project.grad_states.leaks import Leak
 from gradlint.project.linking import parameter_loops, scope
+from gradlint.project.linking.frameworks import given_to_framework
 from gradlint.project.linking.nodes import ClassNode, External
 from gradlint.project.questions import rewrites
 from gradlint.project.questions.buffers import Update as BufferUpdate
@@ -241,6 +242,7 @@ __all__ = [
     "blocks",
     "dotted",
     "expressions",
+    "given_to_framework",
     "gives_no_known_tensor",
     "gives_no_tensor",
     "parameter_loops",
