@@ -112,8 +112,22 @@ def _left_on(project: Project, function: FunctionNode, loop: Statement) -> Itera
     walked = min(c.at for n, c in zip(names, calls, strict=True) if n.rpartition(".")[2] in _TRAINS)
     for name, call in switched.items():
         meant = call.at < walked and scope.in_each_round(function, call.at)  # this very round trains with it
+        meant = meant and not _was_to_train(function, name, loop) and not _acts(project, function, name, call, walked)
         if name in recorded and not meant and name.partition(".")[0] not in _made_in(loop):
             yield call  # it is called in the loop too
+
+
+def _was_to_train(function: FunctionNode, name: str, loop: For | While) -> bool:
+    """Whether a module was put into training mode before a loop: for the rounds of that, as it seems."""
+    calls = (call for call in function.facts.calls if call.at < min(scope.places_of(loop.body)))
+    return any(call.callee == f"{name}.train" for call in calls)
+
+
+def _acts(project: Project, function: FunctionNode, name: str, switch: Call, walked: int) -> bool:
+    """Whether a module, once it is switched, first runs where nothing is recorded: it acts, and is trained later."""
+    runs = (call for call in function.facts.calls if call.callee == name and switch.at < call.at < walked)
+    first = next(runs, None)
+    return first is not None and not project.calls.states_at(function, first.at) & GRAD
 
 
 def _made_in(loop: For | While) -> set[str]:
@@ -244,7 +258,81 @@ class Trainer:
 # shows: not model.training
 ```
 
+### to act with, before what was gathered is trained on
+```python
+import torch
+
+def train(policy, optimizer, episodes):
+    for observations in episodes:
+        seen = []
+        for observation in observations:
+            policy.eval()  # GL603
+            with torch.no_grad():
+                action = policy(observation).argmax(1)
+            seen.append((observation, action))
+        for observation, action in seen:
+            loss = criterion(policy(observation), action)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+# run: train(model, optimizer, [[images for images, _ in loader]])
+# shows: not model.training
+```
+
+### in each round, after it was put into training mode for them all
+```python
+import torch
+
+def train(policy, optimizer, loader):
+    policy.train()
+    for images, labels in loader:
+        policy.eval()  # GL603
+        loss = criterion(policy(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+# run: train(model, optimizer, loader)
+# shows: not model.training
+```
+
 ## Silent
+
+### in each round, with frozen statistics
+```python
+def tune(model, optimizer, loader):
+    for images, labels in loader:
+        model.eval()
+        loss = criterion(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+# run: tune(model, optimizer, loader)
+# shows: model[1].num_batches_tracked == 0
+```
+
+### to act with, and back again
+```python
+import torch
+
+def train(policy, optimizer, episodes):
+    policy.train()
+    for observations in episodes:
+        policy.eval()
+        with torch.no_grad():
+            seen = [(observation, policy(observation).argmax(1)) for observation in observations]
+        policy.train()
+        for observation, action in seen:
+            loss = criterion(policy(observation), action)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+# run: train(model, optimizer, [[images for images, _ in loader]])
+# shows: model.training
+```
 
 ### back again
 ```python

@@ -67,7 +67,9 @@ from gradlint.rule import (
     For,
     FunctionNode,
     Name,
+    Operation,
     Project,
+    Subscript,
     dotted,
     rule,
     scope,
@@ -80,6 +82,7 @@ _WORDS = _MODES | {"requires_grad"}
 _LAYER = re.compile(
     r"^(layers?\d*|features|classifier|avgpool|(conv|bn|norm|fc|linear|block|stage|stem)\d+|fc|blocks|lm_head)$"
 )
+_LAYERS = re.compile(r"^(layers?\d*|features|classifier|blocks)$")  # those that hold others by number
 _COLLECTIONS = frozenset({"parameters", "named_parameters"})
 
 
@@ -170,10 +173,22 @@ def _may_be_property(project: Project, function: FunctionNode, target: Attribute
 def _is_layer(project: Project, function: FunctionNode, owner: Expression) -> bool:
     """``model.layer4``: a part of a module, under a name that layers have and parameters have not."""
     match owner:
+        case Subscript(value=Attribute(name=name) as layers, index=index) if _LAYERS.search(name):
+            own = dotted(layers.value) == "self"  # whose class says what these are
+            return _is_number(index) and not own and project.evidence.owned_by_module(function, layers)
         case Attribute(name=name) if _LAYER.search(name):
             return project.evidence.owned_by_module(function, owner)
         case _:
             return False
+
+
+def _is_number(index: Expression) -> bool:
+    """Whether an index is spelt out: ``28``, ``-1``."""
+    match index:
+        case Operation(operator="-", operands=(inner,)):
+            return _is_number(inner)
+        case _:
+            return isinstance(index, Constant) and isinstance(index.value, int)
 
 
 def _text(value: Expression) -> str:
@@ -216,6 +231,20 @@ def freeze(models):
 
 # run: freeze([model])
 # shows: all(parameter.requires_grad for parameter in model.parameters())
+```
+
+### a numbered layer of a model that others have made
+```python
+from torch import nn
+
+def tune(model):
+    model.requires_grad_(False)
+    model.features[0].requires_grad = True  # GL502
+    model.layer4[-1].requires_grad = True  # GL502
+
+# run: net = nn.ModuleDict({"features": nn.Sequential(nn.Linear(2, 2)), "layer4": nn.Sequential(nn.Linear(2, 2))})
+# run: tune(net)
+# shows: not any(parameter.requires_grad for parameter in net.parameters())
 ```
 
 ### of a list of modules, and of the first children
@@ -345,6 +374,26 @@ def freeze(model):
 
 # run: freeze(model)
 # shows: not any(parameter.requires_grad for parameter in model.parameters())
+```
+
+### a tensor that a model keeps among others
+```python
+import torch
+from torch import nn
+
+class Extractor(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(8, 8)
+        self.features = []
+
+    def keep(self, images):
+        self.features.append(self.layer(images).detach())
+        self.features[-1].requires_grad = True
+
+extractor = Extractor()
+extractor.keep(torch.ones(2, 8))
+# shows: extractor.features[0].requires_grad
 ```
 
 ### tensors and settings by their annotation
