@@ -94,7 +94,7 @@ UNCLEAR_FUNCTIONALS = re.compile(
 # Modules of torch.nn that may give back what they are given.
 UNCLEAR_MODULES = re.compile(r"(Dropout\w*|Identity|Flatten|Unflatten|ReLU6?|Sequential|\w*Pad\w*|Upsample\w*)$")
 # What a loss compares with: data, whatever else is not known of it.
-LABELS = re.compile(r"(^|[._])(y|labels?|targets?|gt|truth)(_(train|true|batch|b|i|hat))?$", re.I)
+LABELS = re.compile(r"(^|[._])(y|labels?|targets?|gt|truth)(_(train|true|batch|b|i))?$", re.I)
 # Words in the name of a function we cannot see that speak of a tensor's own flags.
 FLAGGING_NAMES = re.compile(r"grad|leaf|hook|retain|attach|watch|track|requires|enable|prepare|param", re.I)
 
