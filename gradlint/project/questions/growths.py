@@ -119,9 +119,7 @@ class Growths:
         trained = any(use.kind == "trained" for origin in forwards for use in flow.uses.get(origin, ()))
         if trained and any(_is_computed_loss(flow, name) for name in names):
             return True, made_at
-        if not forwards or not (
-            added.kind in ("tensor", "container") or (added.is_tensor and added.made_at in {o.at for o in forwards})
-        ):
+        if not forwards or not _shows_graph(flow, added, forwards):
             return None
         if trained or self._goes_to_framework(flow, forwards):
             return True, made_at
@@ -275,6 +273,15 @@ def _loses_graph(
     if any(has_items_replaced(function, name) for name in concerned) or is_detached_before(function, loop, concerned):
         return True  # on one way at least, or in part
     return any(is_rebound(function, loop, name, at) for name in concerned)
+
+
+def _shows_graph(flow: Flow, added: Value, forwards: list[Origin]) -> bool:
+    """Whether code shows that forwards gave a tensor that is added: what unknown code made of it may be numbers."""
+    if added.kind != "container":
+        made = added.kind == "tensor" or (added.is_tensor and added.made_at in {origin.at for origin in forwards})
+        return made and not added.origins.isdisjoint(forwards)
+    items = added.items or flow.dicts.get(added.made_at or 0)
+    return items is None or any(_shows_graph(flow, item, forwards) for item in items)
 
 
 def _is_derived_again(flow: Flow, added: Value) -> bool:

@@ -173,7 +173,10 @@ def _display(node: Display, run: "Run") -> Value:
     memory = together(item.memory for item in items)
     if node.kind == "dict" and (group := _parameters_of(node, items)) is not None:
         return Value("container", origins=origins, memory=memory, items=(group,))
-    return Value("container", origins=origins, memory=memory, items=items if fixed and items else None)
+    if node.kind == "dict" and origins and None not in node.keys:
+        run.flow.dicts[node.at] = items
+    made_at = node.at if node.at in run.flow.dicts else None
+    return Value("container", origins=origins, memory=memory, made_at=made_at, items=items if fixed and items else None)
 
 
 def _parameters_of(node: Display, items: tuple[Value, ...]) -> Value | None:
