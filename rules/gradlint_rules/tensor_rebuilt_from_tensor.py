@@ -95,7 +95,7 @@ def _finding(project: Project, function: FunctionNode, call: Call, event: CallEv
             f"`{name}` takes the numbers out of these tensors: their graph is lost",
             help="use `torch.stack` or `torch.cat`",
         )
-    elif name in _COPYING and given.kind == "tensor" and len(call.arguments) == 1:
+    elif name in _COPYING and len(call.arguments) == 1 and _is_tensor(project, function, given):
         yield Finding(
             function.place(call.at),
             function.name,
@@ -151,6 +151,15 @@ def _is_given_back(project: Project, function: FunctionNode, call: Call, given: 
     returned = any(isinstance(s, Return) and s.value is call for s in statements(function.facts.body))
     from_inputs = any(o.function is function and o.at < 0 for o in given.origins)
     return returned and from_inputs and bool(given.tensor & COMPUTED)
+
+
+def _is_tensor(project: Project, function: FunctionNode, value: Value) -> bool:
+    """Whether a tensor is copied; the ``.data`` of what nobody knows may be a number: other libraries have it, too."""
+    read = (project.flow(function).attributes.get((at, False)) for at in value.memory)
+    unknown = any(
+        e is not None and e.name == "data" and e.owner.kind == "unknown" and not e.owner.is_tensor for e in read
+    )
+    return value.kind == "tensor" and not unknown
 
 
 def _has_graph(value: Value) -> bool:
@@ -387,5 +396,24 @@ def train(model, criterion, optimizer, batches):
         optimizer.step()
         losses.append(loss.item())
     return torch.tensor(losses).mean()
+```
+
+### the `data` of objects that are no tensors
+```python
+import torch
+
+class Value:
+    def __init__(self, data):
+        self.data = data
+
+    def __add__(self, other):
+        return Value(self.data + other.data)
+
+def compare(value):
+    both = value + value
+    return torch.tensor(both.data), torch.tensor(value.data)
+
+# run: found = compare(Value(2.0))
+# shows: found[0] == 4
 ```
 """

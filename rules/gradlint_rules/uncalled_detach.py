@@ -229,6 +229,30 @@ def losses(model, criterion, loader):
 # shows: callable(found[0])
 ```
 
+### of a tensor, where other objects have a property of that name
+```python
+class Average:
+    def __init__(self):
+        self.values = []
+
+    @property
+    def item(self):
+        return sum(self.values) / len(self.values)
+
+def train(model, optimizer, loader):
+    losses = []
+    for images, labels in loader:
+        optimizer.zero_grad()
+        loss = criterion(model(images), labels)
+        losses.append(loss.item)  # GL105
+        loss.backward()
+        optimizer.step()
+    return losses
+
+# run: losses = train(model, optimizer, loader)
+# shows: all(callable(loss) for loss in losses)
+```
+
 ## Silent
 
 ### called
@@ -283,5 +307,48 @@ class Shop:
 
 # run: import types
 # run: found = Shop(1).describe(types.SimpleNamespace(item=2))
+```
+
+### a property of that name, of who knows which class
+```python
+class Average:
+    def __init__(self):
+        self.values = []
+
+    def add(self, value):
+        self.values.append(value)
+
+    @property
+    def item(self):
+        return sum(self.values) / len(self.values)
+
+def averages(loss, batches):
+    kept = []
+    for images, labels in batches:
+        loss.add((images.sum() - labels.sum()).item())
+        kept.append(loss.item)
+    return kept
+
+# run: import torch; found = averages(Average(), [(torch.ones(2), torch.zeros(2))])
+# shows: found == [2.0]
+```
+
+### an attribute of that name, set by a method
+```python
+class Entry:
+    def __init__(self, item):
+        self.item = item
+
+def names(losses):
+    return [losses[0].item, *(loss.item for loss in losses)]
+
+def collect(losses):
+    found = []
+    for loss in losses:
+        found.append(loss.item)
+    return found, names(losses)
+
+# run: found = collect([Entry("mse"), Entry("kl")])
+# shows: found[0] == ["mse", "kl"]
 ```
 """

@@ -12,6 +12,7 @@ from gradlint.project.linking.bindings import Bindings, owner_class
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
+from gradlint.project.linking.scope import decorated_by
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Origin, Value
 
@@ -44,7 +45,19 @@ class Evidence:
     def owned_by_tensor(self, function: FunctionNode, attribute: Attribute) -> bool:
         """Whether an attribute that is read, or a method that is named, is a tensor's."""
         event = self._flows.flow(function).attributes.get((attribute.at, False))
-        return self.is_tensor(function, attribute.value, event.owner if event is not None else None)
+        owner = event.owner if event is not None else None
+        if not self.is_tensor(function, attribute.value, owner):
+            return False
+        certain = owner is not None and (owner.kind != "unknown" or owner.is_tensor)
+        return certain or not self._is_elsewhere(attribute.name)
+
+    def _is_elsewhere(self, name: str) -> bool:
+        """Whether objects of the project have a property or an attribute of that name: what is unknown may be one."""
+        methods = self._linker.methods_named.get(name, ())
+        if any(dotted(each) == "property" for method in methods for each in decorated_by(method)):
+            return True
+        owners = {f.owner for f in self._linker.mentions.of(name) if f.owner is not None}
+        return any(self._bindings.attribute(owner, name) for owner in owners)
 
     def is_tensor(self, function: FunctionNode, expression: Expression, value: Value | None) -> bool:
         """Whether an expression gives a tensor; ``value`` is what the flow knows of it."""
