@@ -4,17 +4,18 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gradlint.model.code import Attribute, Call, Constant, Expression, dotted
-from gradlint.model.torch_calls import FLAGS, OPTIMIZER_NAME
+from gradlint.model.code import Attribute, Call, Constant, Expression, For, Name, dotted
+from gradlint.model.torch_calls import FLAGS, OPTIMIZER_NAME, OPTIMIZERS
 from gradlint.model.torch_names import SELF_RETURNING
-from gradlint.model.traverse import all_of
+from gradlint.model.traverse import all_of, statements, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.effects import GRAD
+from gradlint.project.linking import scope
 from gradlint.project.linking.frameworks import is_walked_by_framework
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.questions.inference import Inference
-from gradlint.project.running.flow import CallEvent, Flow, module_of
+from gradlint.project.running.flow import CallEvent, Flow, is_bound, module_of
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.uses import IN_VAIN, Use
 from gradlint.project.running.values import Origin, Value
@@ -82,9 +83,7 @@ class Targets:
         Their parameters get gradients that nobody uses. The teacher was made in sight, or the function itself puts it
         into evaluation mode.
         """
-        if "backward" not in function.facts.words or function.is_test:
-            return
-        if not any(_TEACHER.search(call.callee) for call in function.facts.calls):
+        if function.is_test or not any(_TEACHER.search(call.callee) for call in function.facts.calls):
             return
         flow = self._flows.flow(function)
         for event in flow.calls.values():
@@ -92,29 +91,71 @@ class Targets:
             name = event.name.removesuffix(".forward")
             if not event.forward or _TEACHER.search(name) is None or self._calls.states_at(function, event.at) != GRAD:
                 continue
-            uses = flow.uses.get(Origin(function, event.at), ())
-            if not any(use.kind == "trained" and use.detail != IN_VAIN for use in uses):
+            if not self._is_walked(function, event.at):
                 continue
             if not self._is_seen(function, event) or _is_toggled(function, event.at) or _reads_gradient(function, name):
                 continue
             if not self._is_frozen(function, module) and not self._listed(name):
                 yield event
 
+    def _is_walked(self, function: FunctionNode, at: int, depth: int = 0) -> bool:
+        """Whether a function runs ``backward()`` on what a call gives, or one does that it returns it to."""
+        uses = self._flows.flow(function).uses.get(Origin(function, at), ())
+        if "backward" in function.facts.words:
+            return any(use.kind == "trained" and use.detail != IN_VAIN for use in uses)
+        if depth > _DEEPEST or not any(use.kind == "returned" for use in uses):
+            return False
+        edges = self._calls.callers.get(function, ())
+        return any(self._is_walked(edge.caller, edge.at, depth + 1) for edge in edges if not edge.caller.is_test)
+
     def _is_seen(self, function: FunctionNode, event: CallEvent) -> bool:
         """Whether what becomes of the flags of the module that is called is in sight."""
-        here, module = (function, function.module.body), module_of(event)
-        evaluated = module.training is False and module.mode_at is not None and module.mode_at[0] in here
+        module = module_of(event)
+        evaluated = _is_evaluated(module, function)
         if function.owner is not None and self._calls.modules.is_module_class(function.owner):
             return False
         given = self._is_given_made(function, module) or self._is_kept_made(function, event.name)
-        return evaluated or _is_made(module) or given or self._is_kept_copy(function, event.name)
+        copied = self._is_kept_copy(function, event.name) or self._is_copied(function, event.name)
+        return evaluated or _is_made(module) or given or copied
 
     def _is_given_made(self, function: FunctionNode, module: Value) -> bool:
         """Whether a module is handed over, by callers each of which has made it."""
         if module.parameter in (None, "self"):
             return False
-        given = [*self._flows.handed_over(function, module.parameter or "")]
-        return bool(given) and all(_is_made(value) for _, value in given)
+        given = [*self._flows.handed_over(function, module.parameter)]
+        named = {name for caller, _ in given for name in self._names_of(caller, function, module.parameter)}
+        return (
+            bool(given)
+            and not any(map(self._listed, named - {""}))
+            and all(
+                _is_made(value) or _is_evaluated(value, caller) or self._is_copied_for(caller, function, module)
+                for caller, value in given
+            )
+        )
+
+    def _is_copied_for(self, caller: FunctionNode, callee: FunctionNode, module: Value) -> bool:
+        """Whether a function hands over a copy that it has made of what it trains."""
+        names = list(self._names_of(caller, callee, module.parameter or ""))
+        return bool(names) and all(self._is_copied(caller, name) for name in names)
+
+    def _is_copied(self, function: FunctionNode, name: str) -> bool:
+        """Whether a function makes a copy of a module, of which it gives the parameters to an optimizer."""
+        made = [value for path, value in scope.assigned(function) if path == name]
+        copied = _copied(made[0]) if len(made) == 1 else None
+        events = self._flows.flow(function).calls.values() if copied is not None else ()
+        stepping = (e for e in events if OPTIMIZERS.search(getattr(e.callee.target, "name", "")))
+        given = (part for event in stepping for a in event.arguments for part in within(a.expression))
+        wanted = f"{dotted(copied)}.parameters" if copied is not None else ""
+        return any(isinstance(part, Call) and dotted(part.function) == wanted for part in given)
+
+    def _names_of(self, caller: FunctionNode, callee: FunctionNode, parameter: str) -> Iterator[str]:
+        """What a function calls the things that it hands over for a parameter."""
+        for event in self._flows.flow(caller).calls.values() if callee.facts.parameters else ():
+            if callee in event.targets:
+                names = [each.name for each in callee.facts.parameters][is_bound(event, callee) :]
+                for name, argument in zip(names, event.arguments, strict=False):
+                    if (argument.keyword or name) == parameter:
+                        yield dotted(argument.expression) or ""
 
     def _is_kept_made(self, function: FunctionNode, name: str) -> bool:
         """Whether a constructor keeps what it is given as an attribute, or a copy, and who makes the object made it."""
@@ -219,6 +260,12 @@ def _copied(kept: Expression) -> Expression | None:
             return None
 
 
+def _is_evaluated(module: Value, function: FunctionNode) -> bool:
+    """Whether a function, or the script around it, puts a module into evaluation mode."""
+    here = (function, function.module.body)
+    return module.training is False and module.mode_at is not None and module.mode_at[0] in here
+
+
 def _is_made(module: Value) -> bool:
     return module.born is not None and module.parameter is None and module.certainty == "known"
 
@@ -226,7 +273,23 @@ def _is_made(module: Value) -> bool:
 def _is_more_than_copied(function: FunctionNode, called: str) -> bool:
     """Whether parameters are listed for more than to copy others into them: to step with, or to freeze."""
     words = function.facts.words
-    return not called.endswith("parameters") or not FLAGS.isdisjoint(words) or any(map(OPTIMIZER_NAME.search, words))
+    if not called.endswith("parameters"):
+        return True
+    stepping = not FLAGS.isdisjoint(words) or any(map(OPTIMIZER_NAME.search, words))
+    return stepping and not _is_averaged(function, called)
+
+
+def _is_averaged(function: FunctionNode, called: str) -> bool:
+    """Whether parameters are only listed beside those of another module, in loops that set no flag: an average."""
+    listed = {call.at for call in all_of(Call, function.facts.body) if dotted(call.function) == called}
+    for statement in statements(function.facts.body):
+        match statement:
+            case For(iterable=Call(function=Name(id="zip")) as pairs, body=body):
+                if not any(isinstance(part, Attribute) and part.name in FLAGS for part in all_of(Attribute, body)):
+                    listed -= {part.at for part in within(pairs)}
+            case _:
+                pass
+    return not listed
 
 
 def _lists(function: FunctionNode) -> bool:
