@@ -73,7 +73,7 @@ def guarded_training(project: Project) -> Iterator[Finding]:
 def _finding(function: FunctionNode, found: GuardedModule) -> Finding:
     notes = [Note(function.place(found.step_at), f"`{found.optimizer}` steps here, and passes over it")]
     if found.guard is not None:
-        notes.append(Note(found.guard.place(found.guard.facts.at), "its `forward` is decorated"))
+        notes.append(Note(found.guard.place(found.guard.facts.at), f"its `{found.guard.facts.name}` is decorated"))
     return Finding(
         function.place(found.at),
         function.name,
@@ -267,6 +267,66 @@ def play(generator, discriminator, noise, real):
 
 # run: play(model, head_model, torch.ones(3, 2), torch.zeros(3, 2))
 # shows: model.weight.grad is None
+```
+
+### one of two that the constructor gives an optimizer together
+```python
+import torch
+from torch import nn
+
+class Encoder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    @torch.no_grad()
+    def forward(self, x):
+        return self.layer(x)
+
+class Trainer:
+    def __init__(self):
+        self.encoder, self.head = Encoder(), nn.Linear(2, 1)
+        both = [*self.encoder.parameters(), *self.head.parameters()]
+        self.optimizer = torch.optim.SGD(both, lr=0.1)
+
+    def step(self, images, labels):
+        found = self.head(self.encoder(images))  # GL411
+        loss = (found - labels).square().mean()
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+# run: trainer = Trainer()
+# run: trainer.step(*batches[0])
+# shows: trainer.encoder.layer.weight.grad is None and trainer.head.weight.grad is not None
+```
+
+### a decorated method that the loss is computed from
+```python
+import torch
+from torch import nn
+
+class Coder(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    @torch.no_grad()
+    def encode(self, x):
+        return self.layer(x)
+
+def train(batches):
+    coder, head = Coder(), nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(list(coder.parameters()) + list(head.parameters()), lr=0.1)
+    for images, labels in batches:
+        loss = (head(coder.encode(images)) - labels).square().mean()  # GL411
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return coder
+
+# run: coder = train(batches)
+# shows: coder.layer.weight.grad is None
 ```
 
 ## Silent
@@ -473,5 +533,59 @@ def train(make_loss, actor, batches):
         optimizer.step()
 
 # run: train(Loss, torch.nn.Linear(2, 2), [torch.ones(3, 2)])
+```
+
+### one of two, which another method trains with the same optimizer, or that is sampled from besides
+```python
+import torch
+from torch import nn
+
+class Halves:
+    def __init__(self):
+        self.body, self.head = nn.Linear(2, 2), nn.Linear(2, 1)
+        both = list(self.body.parameters()) + list(self.head.parameters())
+        self.optimizer = torch.optim.SGD(both, lr=0.1)
+
+    def warm_up(self, images, labels):
+        with torch.no_grad():
+            features = self.body(images)
+        loss = (self.head(features) - labels).square().mean()
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+    def step(self, images, labels):
+        loss = (self.head(self.body(images)) - labels).square().mean()
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+class Sampler(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    @torch.no_grad()
+    def sample(self, x):
+        return self.layer(x)
+
+    def forward(self, x):
+        return self.layer(x)
+
+def train(batches):
+    model, head = Sampler(), nn.Linear(2, 1)
+    optimizer = torch.optim.SGD([*model.parameters(), *head.parameters()], lr=0.1)
+    for images, labels in batches:
+        drawn = model.sample(images)
+        loss = (head(model(drawn)) - labels).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    return model
+
+# run: halves = Halves(); halves.warm_up(*batches[0]); halves.step(*batches[0])
+# shows: halves.body.weight.grad is not None
+# run: model = train(batches)
+# shows: model.layer.weight.grad is not None
 ```
 """

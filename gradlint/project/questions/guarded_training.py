@@ -70,14 +70,29 @@ class GuardedTraining:
 
     def _together(self, function: FunctionNode, steps: Iterable[str]) -> Iterator[tuple[str, str]]:
         """The modules that share an optimizer: ``list(a.parameters()) + list(b.parameters())``."""
-        made = {value.at: name for name, value in scope.assigned(function) if name in steps}
-        for event in self._flows.flow(function).calls.values():
-            name = made.get(event.at)
-            target = getattr(event.callee.target, "name", "")
-            if name is None or not OPTIMIZERS.search(target) or not event.arguments:
+        for name in steps:
+            made = self._flows.bindings.values(function, name)
+            event = self._flows.flow(made[0][0]).calls.get(made[0][1].at) if len(made) == 1 else None
+            target = getattr(event.callee.target, "name", "") if event is not None else ""
+            if event is None or not OPTIMIZERS.search(target) or not event.arguments:
                 continue
-            owners = list(_owners(event.arguments[0].expression))
-            yield from ((name, owner) for owner in owners if owner is not None and len(owners) > 1)
+            where = made[0][0]
+            owners = list(_owners(self._spelt_out(where, event.arguments[0].expression)))
+            named = (owner for owner in owners if owner is not None and len(owners) > 1)
+            yield from ((name, owner) for owner in named if where is function or self._runs_alone(function, owner))
+
+    def _spelt_out(self, where: FunctionNode, given: Expression) -> Expression:
+        """What an optimizer is given, or what that name is assigned, once."""
+        values = self._flows.bindings.assigned(where).get(dotted(given) or "", ())
+        return values[0] if len(values) == 1 else given
+
+    def _runs_alone(self, function: FunctionNode, module: str) -> bool:
+        """Whether a method is the only one of its object that may run one of its modules."""
+        beside = function.owner.methods if function.owner is not None and module.startswith("self.") else None
+        if beside is None:
+            return False
+        others = (event for f in beside if f is not function for event in self._runs(f, module))
+        return next(others, None) is None
 
     def _runs(self, function: FunctionNode, module: str) -> list[CallEvent]:
         calls = self._flows.flow(function).calls.values()
@@ -103,6 +118,10 @@ class GuardedTraining:
         """The decorated ``forward`` that a call runs, or whether it stands under a guard of the function itself."""
         if not apply(self._calls.effect_at(function, event.at), GRAD) & _RECORDING:
             return True
+        decorated = [t for t in event.targets if not apply(self._calls.effect_at(t, t.facts.at), GRAD) & _RECORDING]
+        trained = self._flows.flow(function).uses.get(Origin(function, event.at), ())
+        if decorated and len(decorated) == len(event.targets) and any(use.kind == "trained" for use in trained):
+            return decorated[0]
         target = event.callee.target
         forward = target.method("forward") if isinstance(target, ClassNode) else None
         if forward is not None and not apply(self._calls.effect_at(forward, forward.facts.at), GRAD) & _RECORDING:
