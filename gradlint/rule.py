@@ -57,6 +57,7 @@ from gradlint.project.linking.frameworks import given_to_framework
 from gradlint.project.linking.nodes import ClassNode, External
 from gradlint.project.questions import rewrites
 from gradlint.project.questions.buffers import Update as BufferUpdate
+from gradlint.project.questions.carried_states import CarriedState
 from gradlint.project.questions.flags import Misspelling
 from gradlint.project.questions.gradient_states import Moment
 from gradlint.project.questions.growths import Kept
@@ -177,6 +178,7 @@ __all__ = [
     "BufferUpdate",
     "Call",
     "CallEvent",
+    "CarriedState",
     "ChangeEvent",
     "Check",
     "ClassNode",

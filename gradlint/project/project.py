@@ -16,6 +16,7 @@ from gradlint.project.linking.imports import Imports
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import External, FunctionNode, ModuleNode
 from gradlint.project.questions.buffers import Buffers
+from gradlint.project.questions.carried_states import CarriedStates
 from gradlint.project.questions.consumers import Consumers
 from gradlint.project.questions.defaults import Defaults
 from gradlint.project.questions.destiny import Destinies
@@ -61,12 +62,12 @@ class Project:
     ``consumers`` what is done with generators, ``flows`` what names hold, ``evidence`` which of the others hold
     tensors or modules, ``gradients`` where they are read and what for, ``growths`` what keeps graphs,
     ``optimizers`` where they are made, ``order`` what becomes of gradients and when, ``walks`` what is
-    walked twice, ``buffers`` what is written into them, ``targets`` what is detached in the end, ``flags`` how
-    ``requires_grad`` is misspelt, ``prospects`` and ``forwards`` which functions may run a module at all, ``inference``
-    what speaks for a call being inference, ``inference_modes`` who is near one, ``inference_tensors`` where those are
-    misused, ``guarded_training`` and ``guarded_parts`` what is to be trained and only runs under a guard,
-    ``defaults`` which parameters nobody passes, ``layers`` which modules depend on their mode, ``training_mode``
-    where they are evaluated in the wrong one.
+    walked twice, ``buffers`` what is written into them, ``carried_states`` which attributes chain the graphs of all
+    forwards, ``targets`` what is detached in the end, ``flags`` how ``requires_grad`` is misspelt, ``prospects`` and
+    ``forwards`` which functions may run a module at all, ``inference`` what speaks for a call being inference,
+    ``inference_modes`` who is near one, ``inference_tensors`` where those are misused, ``guarded_training`` and
+    ``guarded_parts`` what is to be trained and only runs under a guard, ``defaults`` which parameters nobody passes,
+    ``layers`` which modules depend on their mode, ``training_mode`` where they are evaluated in the wrong one.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class Project:
         self.guarded_parts = GuardedParts(self.calls, self.flows, self.optimizers)
         self.walks = Walks(self.flows)
         self.buffers = Buffers(self.linker, self.calls, self.flows)
+        self.carried_states = CarriedStates(self.linker, self.calls, self.flows)
         self.inference_modes = InferenceModes(self.linker, self.modes, self.calls)
         self.inference_tensors = InferenceTensors(self.calls, self.flows, self.inference_modes)
         self.targets = Targets(self.calls, self.flows, self.inference)

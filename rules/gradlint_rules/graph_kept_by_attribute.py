@@ -77,7 +77,7 @@ Running statistics are no part of what is trained: `.detach()` what goes into th
 
 from collections.abc import Iterator
 
-from gradlint.rule import BufferUpdate, Finding, Fix, FunctionNode, Note, Project, rewrites, rule, scope
+from gradlint.rule import BufferUpdate, CarriedState, Finding, Fix, FunctionNode, Note, Project, rewrites, rule, scope
 
 
 @rule("GL104", severity="warning", since="0.2.0")
@@ -85,7 +85,9 @@ def graph_kept_by_attribute(project: Project) -> Iterator[Finding]:
     """Find updates of buffers by what was computed with a graph."""
     for function in project.functions():
         yield from (_list(function, update) for update in project.buffers.gathered(function))
-        yield from (_last(function, update) for update in project.buffers.pinned(function))
+        states = {state.at: state for state in project.carried_states.of(function)}
+        yield from (_state(function, state) for state in states.values())
+        yield from (_last(function, update) for update in project.buffers.pinned(function) if update.at not in states)
         found = {update.at: update for update in project.buffers.updates(function)}
         if found:
             silent = scope.expected_to_fail(function)
@@ -122,6 +124,16 @@ def _last(function: FunctionNode, update: BufferUpdate) -> Finding:
         (Note(function.place(update.made_at), "this forward records the graph"),) if update.made_at else (),
         help="keep `.detach()` of it",
         severity="advice",
+    )
+
+
+def _state(function: FunctionNode, state: CarriedState) -> Finding:
+    return Finding(
+        function.place(state.at),
+        function.name,
+        f"`{state.path}` takes the graph of each forward into the next: `backward()` raises in the second round",
+        (Note(function.place(state.made_at), "this goes on from what the forward before has left"),),
+        help="keep `.detach()` of the state, or begin a new one with each batch",
     )
 
 
@@ -313,6 +325,104 @@ class Queue(nn.Module):
 # run: model = Queue(2)
 # run: model(images)
 # shows: model.queue.requires_grad
+```
+
+### a hidden state that goes from one forward into the next
+```python
+import torch
+from torch import nn
+
+class Memory(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(4, 8)
+        self.head = nn.Linear(8, 1)
+        self.hidden = None
+
+    def forward(self, x):
+        out, self.hidden = self.lstm(x, self.hidden)  # GL104
+        return self.head(out)
+
+def train(batches):
+    model = Memory()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for images, labels in batches:
+        loss = (model(images) - labels).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+# run: train([(torch.ones(3, 2, 4), torch.ones(3, 2, 1))] * 2)
+# raises: RuntimeError: Trying to backward through the graph a second time
+```
+
+### one that is begun where there is none yet, through a name, and a pair of two
+```python
+import torch
+from torch import nn
+
+class Cell(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.cell = nn.GRUCell(4, 8)
+        self.state = None
+
+    def forward(self, x):
+        if self.state is None:
+            self.state = torch.zeros(x.shape[1], 8)
+        for each in x:
+            state = self.cell(each, self.state)
+            self.state = state  # GL104
+        return self.state
+
+class Pair(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(4, 8)
+        self.memory, self.held = torch.zeros(1, 2, 8), torch.zeros(1, 2, 8)
+
+    def forward(self, x):
+        out, (self.memory, self.held) = self.lstm(x, (self.memory, self.held))  # GL104
+        return out
+
+def train(model, batches):
+    for batch in batches:
+        model(batch).square().mean().backward()
+
+# run: train(Cell(), [torch.ones(3, 2, 4)] * 2)
+# run: train(Pair(), [torch.ones(3, 2, 4)] * 2)
+# raises: RuntimeError: Trying to backward through the graph a second time
+```
+
+### of a module of the project's own
+```python
+import torch
+from torch import nn
+
+class Step(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x, state):
+        return torch.tanh(self.layer(x) + state)
+
+class Chain(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.step = Step()
+        self.kept_state = torch.zeros(4)
+
+    def forward(self, x):
+        self.kept_state = self.step(x, self.kept_state)  # GL104
+        return self.kept_state
+
+def train(model, batches):
+    for batch in batches:
+        model(batch).square().mean().backward()
+
+# run: train(Chain(), [torch.ones(2, 4), torch.ones(2, 4)])
+# raises: RuntimeError: Trying to backward through the graph a second time
 ```
 
 ## Silent
@@ -581,5 +691,108 @@ class Distillation(nn.Module):
 # run: module = Distillation()
 # run: module(torch.ones(2, 2))
 # shows: module.centers.grad_fn is None
+```
+
+### a hidden state that is detached, begun anew by the caller, by a flag, or by another method
+```python
+import torch
+from torch import nn
+
+class Cutting(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(4, 8)
+        self.cut = None
+
+    def forward(self, x):
+        out, state = self.lstm(x, self.cut)
+        self.cut = tuple(part.detach() for part in state)
+        return out
+
+class Handed(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(4, 8)
+        self.handed = None
+
+    def forward(self, x):
+        out, self.handed = self.lstm(x, self.handed)
+        return out
+
+class Flagged(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(4, 8)
+        self.flagged = None
+
+    def forward(self, x, first=True):
+        if first:
+            self.flagged = None
+        out, self.flagged = self.lstm(x, self.flagged)
+        return out
+
+class Begun(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(4, 8)
+        self.begun = None
+
+    def begin(self):
+        self.begun = None
+
+    def forward(self, x):
+        out, self.begun = self.lstm(x, self.begun)
+        return out
+
+def train(cutting, handed, flagged, begun, batches):
+    for batch in batches:
+        handed.handed = None
+        begun.begin()
+        for model in (cutting, handed, flagged, begun):
+            model(batch).square().mean().backward()
+
+# run: train(Cutting(), Handed(), Flagged(), Begun(), [torch.ones(3, 2, 4)] * 2)
+```
+
+### a module of the project that detaches its state, and one that looks at what it gave before
+```python
+import torch
+from torch import nn
+
+class Step(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+
+    def forward(self, x, state):
+        return torch.tanh(self.layer(x) + state.detach())
+
+class Chain(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.step = Step()
+        self.chained = torch.zeros(4)
+
+    def forward(self, x):
+        self.chained = self.step(x, self.chained)
+        return self.chained
+
+class Watching(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.step = nn.Linear(4, 4)
+        self.seen = torch.zeros(4)
+
+    def forward(self, x):
+        print(self.seen.shape)
+        self.seen = torch.zeros_like(x)
+        return self.step(x)
+
+def train(model, batches):
+    for batch in batches:
+        model(batch).square().mean().backward()
+
+# run: train(Chain(), [torch.ones(2, 4), torch.ones(2, 4)])
+# run: train(Watching(), [torch.ones(2, 4), torch.ones(2, 4)])
 ```
 """

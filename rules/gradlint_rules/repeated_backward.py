@@ -49,7 +49,8 @@ make a fresh forward. `retain_graph=True` keeps the graph for a second walk that
 weights change in between, it raises all the same.
 
 Where the two walks are no two statements of one block, or one meets what the round or the call before has left,
-this is advice, off by default: what lies between them may have begun anew.
+this is advice, off by default: what lies between them may have begun anew. A state that a module of a known class is
+given again as it gave it, with its graph, has not.
 """
 
 from collections.abc import Iterator
@@ -149,7 +150,7 @@ def _finding(project: Project, function: FunctionNode, walk: SecondWalk) -> Find
         help_ = "add the losses and call `backward()` once, or detach what they share"
         note = Note(function.place(walk.first.at), "it is walked here")
         fix = _mended(project, function, walk.first, walk.event)
-    surely = walk.first is not None and _follow(function, walk.first.at, walk.event.at)
+    surely = walk.sure if walk.first is None else _follow(function, walk.first.at, walk.event.at)
     severity: Severity | None = None if surely else "advice"
     return Finding(function.place(walk.event.at), function.name, text, (note,), severity=severity, help=help_, fix=fix)
 

@@ -11,7 +11,7 @@ from gradlint.project.linking import scope
 from gradlint.project.linking.backwards import walked_parameter
 from gradlint.project.linking.bindings import owner_class
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
-from gradlint.project.running.flow import AttributeEvent, CallEvent, Flow
+from gradlint.project.running.flow import AttributeEvent, CallEvent, Flow, module_of
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.growth import COMPREHENSION
 from gradlint.project.running.values import COMPUTED, Value
@@ -24,14 +24,15 @@ _KEEPING = frozenset({"retain_graph", "retain_variables", "create_graph"})
 class SecondWalk:
     """A ``backward()`` that meets part of a graph which another one, or itself in an earlier round, has walked.
 
-    ``first`` is None where it is itself, ``at`` is then where the round before comes in. ``kept`` tells that the first
-    walk was asked to keep the graph.
+    ``first`` is None where it is itself, ``at`` is then where the round before comes in, ``sure`` tells that the module
+    there is known. ``kept`` tells that the first walk was asked to keep the graph.
     """
 
     event: CallEvent
     first: CallEvent | None
     at: int
     kept: bool
+    sure: bool = False
 
 
 class Walks:
@@ -99,7 +100,7 @@ class Walks:
             if first is not None:
                 yield SecondWalk(event, first, first.at, _keeps(first))
             elif carried is not None:
-                yield SecondWalk(event, None, carried, _keeps(event))
+                yield SecondWalk(event, None, carried, _keeps(event), _is_surely_fed(flow, carried))
 
     def _again(self, flow: Flow) -> Iterator[SecondWalk]:
         """The same name walked twice in a row: what it was computed by has saved its operands, and freed them."""
@@ -179,11 +180,29 @@ def _is_carried(flow: Flow, event: CallEvent, at: int) -> bool:
     loop = scope.innermost_loop(flow.function, event.at)
     if at in flow.growths and _begins_anew(flow.function, flow.growths[at].path, loop or frozenset()):
         return False
-    return (
-        loop is not None
-        and loop == scope.innermost_loop(flow.function, at)
-        and scope.in_each_round(flow.function, event.at)
-    )
+    inner = scope.innermost_loop(flow.function, at)
+    if loop is None or not scope.in_each_round(flow.function, event.at):
+        return False
+    if inner == loop:
+        return True
+    return inner is not None and inner < loop and at in flow.fed and not _is_begun(flow, at, loop - inner)
+
+
+def _is_surely_fed(flow: Flow, at: int) -> bool:
+    """Whether a module that is known to go on from its state is given that of the round before, with its graph."""
+    event = flow.calls.get(at)
+    if event is None or at not in flow.fed:
+        return False
+    module = module_of(event)
+    recurrent = isinstance(module.target, External) and module.target.name.startswith("torch.nn.")
+    return module.certainty == "known" and not module.frozen and (recurrent or bool(event.targets))
+
+
+def _is_begun(flow: Flow, at: int, places: frozenset[int]) -> bool:
+    """Whether one of the names that a forward is given is bound at certain places: before a loop through time."""
+    given = {dotted(part) for argument in flow.calls[at].arguments for part in within(argument.expression)} - {None}
+    begun = (s for s in statements(flow.function.facts.body) if isinstance(s, Assign) and s.value.at in places)
+    return any(dotted(part) in given for s in begun for target in s.targets for part in within(target))
 
 
 def _begins_anew(function: FunctionNode, path: str, loop: frozenset[int]) -> bool:

@@ -1,4 +1,4 @@
-"""Whether a function hands back what a module gave it, graph and all."""
+"""Whether a function hands back what a module gave it, or what it was given, graph and all."""
 
 from gradlint.model.code import Return
 from gradlint.model.torch_calls import TRAINING_WORDS
@@ -11,6 +11,7 @@ from gradlint.project.running.values import PLAIN, Origin, Value
 
 _THIN = 4  # calls
 _LONGEST_WAY_DOWN = 2  # callees of callees
+_CUTTING = frozenset({"detach", "detach_", "data", "no_grad"})
 
 
 def runs_module(calls: CallGraph, flow: Flow) -> bool:
@@ -81,3 +82,8 @@ def _has_no_graph(value: Value) -> bool:
 def _handed_back(flow: Flow, origin: Origin) -> bool:
     kinds = {use.kind for use in flow.uses.get(origin, ())}
     return "trained" not in kinds and not kinds.isdisjoint(("returned", "yielded"))
+
+
+def cuts_off(function: FunctionNode) -> bool:
+    """Whether a function spells that it takes a graph off something: then perhaps off its state."""
+    return any(word in _CUTTING or "detach" in word or "repackage" in word for word in function.facts.words)

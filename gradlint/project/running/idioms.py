@@ -1,4 +1,4 @@
-"""Ways of putting modules into evaluation mode that take more than one statement, told by how they are written."""
+"""Ways of changing modules and tensors that take more than one statement, told by how they are written."""
 
 from gradlint.model.code import Attribute, Block, Call, Evaluate, Expression, For, If, Name, dotted
 
@@ -7,7 +7,7 @@ def ends_in_evaluation_mode(statement: If) -> bool:
     """``if model.training: model.eval()``: whichever way it goes, the model is in evaluation mode afterwards."""
     match statement:
         case If(test=Attribute(value=owner, name="training"), then=then, otherwise=()):
-            return dotted(owner) is not None and _evaluates(then, dotted(owner)) is not None
+            return dotted(owner) is not None and _calls(then, dotted(owner), "eval") is not None
         case _:
             return False
 
@@ -16,8 +16,17 @@ def evaluated_items(statement: For) -> tuple[str, int] | None:
     """``for net in self.nets.values(): net.eval()``: what holds the modules, and where they are switched."""
     match statement:
         case For(target=Name(id=name), iterable=iterable, body=body):
-            holder, at = _holder(iterable), _evaluates(body, name)
+            holder, at = _holder(iterable), _calls(body, name, "eval")
             return None if holder is None or at is None else (holder, at)
+        case _:
+            return None
+
+
+def detached_items(statement: For) -> str | None:
+    """``for part in state: part.detach_()``: what holds the parts."""
+    match statement:
+        case For(target=Name(id=name), iterable=iterable, body=body):
+            return dotted(iterable) if _calls(body, name, "detach_") is not None else None
         case _:
             return None
 
@@ -31,12 +40,12 @@ def _holder(iterable: Expression) -> str | None:
             return dotted(iterable)
 
 
-def _evaluates(block: Block, name: str | None) -> int | None:
-    """Where a block, whatever happens, calls ``eval()`` of what has a name."""
+def _calls(block: Block, name: str | None, method: str) -> int | None:
+    """Where a block, whatever happens, calls a method of what has a name, with no arguments."""
     for statement in block:
         match statement:
-            case Evaluate(value=Call(at=at, function=Attribute(value=owner, name="eval"), arguments=())):
-                if dotted(owner) == name:
+            case Evaluate(value=Call(at=at, function=Attribute(value=owner, name=called), arguments=())):
+                if called == method and dotted(owner) == name:
                     return at
             case _:
                 pass

@@ -34,8 +34,9 @@ from gradlint.project.running.conditions import decided
 from gradlint.project.running.flow import TRAINABLE, Flow
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.growth import counters
-from gradlint.project.running.idioms import ends_in_evaluation_mode, evaluated_items
+from gradlint.project.running.idioms import detached_items, ends_in_evaluation_mode, evaluated_items
 from gradlint.project.running.memory import Env, Memory, Point, meet_envs
+from gradlint.project.running.sets import NOTHING
 from gradlint.project.running.values import NO_CONSTANT, UNKNOWN, Origin, Value, elsewhere, meet, plain
 
 _MOST_ROUNDS = 3  # of a loop; what then still changes is given up
@@ -216,6 +217,8 @@ class Run(Memory):
         reached = self._leave(jumps, statement.otherwise)
         if (switched := evaluated_items(statement)) is not None:
             self._note_modules(*switched)
+        if (path := detached_items(statement)) is not None and path in self.env:
+            self.env[path] = replace(self.env[path], origins=NOTHING, items=None)
         return reached
 
     def _note_modules(self, path: str, at: int) -> None:

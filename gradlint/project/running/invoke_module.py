@@ -22,6 +22,7 @@ from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking.callables import EVERYBODYS
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running import recording, tensors
+from gradlint.project.running.feeding import note_fed_back
 from gradlint.project.running.flow import MOST_TARGETS, SideEffects
 from gradlint.project.running.handing_back import returns_under_guard
 from gradlint.project.running.invocation import Invocation
@@ -38,7 +39,6 @@ from gradlint.project.running.values import (
     UNKNOWN,
     Certainty,
     Loss,
-    Origin,
     Value,
     elsewhere,
     is_distribution,
@@ -218,8 +218,7 @@ def forward(it: Invocation, module: Value) -> Value:
     it.forward = True
     if isinstance(module.target, ClassNode):
         it.forward = any(hands_back(it, t, module) for t in it.targets) if it.targets else True
-    if any(_is_fed_back(it, argument.value) for argument in it.arguments):
-        it.run.flow.fed.add(it.at)
+    note_fed_back(it)
     result = _with_distributions(it, result_of_forward(it, it.fresh(it.given)))
     if result.tensor & COMPUTED and recording.has_graph(it, module):
         return replace(result, kind="tensor", tensor=COMPUTED)
@@ -238,13 +237,6 @@ def _with_distributions(it: Invocation, result: Value) -> Value:
     part = tensors.part_of(result)
     items = (replace(part, target=item.target) if is_distribution(item) else part for item in returned.items)
     return replace(result, items=tuple(items))
-
-
-def _is_fed_back(it: Invocation, value: Value) -> bool:
-    """Whether a forward is given what it gave in the round before, with the graph of that round."""
-    own = Origin(it.run.function, it.at) in value.origins and value.tensor & COMPUTED
-    part = value.made_at == it.at or value.kind == "tensor"
-    return bool(own and part) or any(_is_fed_back(it, item) for item in value.items or ())
 
 
 def _loss(it: Invocation, name: str) -> Value:

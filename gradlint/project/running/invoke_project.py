@@ -11,6 +11,7 @@ from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.linking.scope import decorated_by
 from gradlint.project.running import tensors
 from gradlint.project.running.conditions import fixed
+from gradlint.project.running.feeding import note_fed_back
 from gradlint.project.running.flow import MOST_TARGETS, CallEvent, Flow, SideEffects, matched, passes_object
 from gradlint.project.running.handing_back import runs_module
 from gradlint.project.running.invocation import Invocation
@@ -50,6 +51,8 @@ def on_project(it: Invocation, targets: tuple[FunctionNode, ...]) -> Value:
         found = meet(found, result)
     # The first is what the code names, the others are what subclasses put in its place: one of many is no evidence.
     it.forward = it.forward or _run_modules(it, targets)
+    if it.forward:
+        note_fed_back(it)
     if any(not _is_transparent(target) for target in targets):
         it.effects = SideEffects()
         return elsewhere(found)

@@ -1,0 +1,129 @@
+"""States that modules keep in attributes: a forward goes on from what the one before has left, graph and all."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from gradlint.model.code import Assign, Attribute, Call, Constant, Expression, If, Operation, dotted
+from gradlint.model.traverse import all_of, statements, within
+from gradlint.project.grad_states.calls import CallGraph
+from gradlint.project.grad_states.effects import GRAD
+from gradlint.project.linking.link import Linker
+from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
+from gradlint.project.running.flow import AttributeEvent, CallEvent, Flow, module_of
+from gradlint.project.running.flows import Flows
+from gradlint.project.running.handing_back import cuts_off
+from gradlint.project.running.values import COMPUTED
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedState:
+    """An attribute is given what a module made of it at ``made_at``."""
+
+    at: int
+    path: str
+    made_at: int
+
+
+class CarriedStates:
+    """Finds attributes that a ``forward`` reads and sets, and nobody else."""
+
+    def __init__(self, linker: Linker, calls: CallGraph, flows: Flows) -> None:
+        self._linker = linker
+        self._calls = calls
+        self._flows = flows
+
+    def of(self, forward: FunctionNode) -> Iterator[CarriedState]:
+        """The attributes that chain the graphs of all forwards."""
+        owner = forward.owner if forward.facts.name == "forward" else None
+        if owner is None or not self._calls.modules.is_module_class(owner) or not _may_carry(forward):
+            return
+        flow, seen = self._flows.flow(forward), set[int]()
+        for stored in flow.attributes.values():
+            name = (stored.path or "").removeprefix("self.")
+            if stored.stored is None or stored.path != f"self.{name}" or "." in name:
+                continue
+            made = self._made_of_itself(flow, stored)
+            if made is None or made.at in seen:
+                continue  # the cell of an LSTM beside its hidden state
+            if self._is_alone(owner, forward, name) and _is_begun_once(forward, stored):
+                seen.add(made.at)
+                yield CarriedState(stored.at, stored.path, made.at)
+
+    def _made_of_itself(self, flow: Flow, stored: AttributeEvent) -> CallEvent | None:
+        """The call of a recurrent module that is given an attribute, and gives what it is set to."""
+        value = stored.stored
+        origins = value.origins if value is not None and value.tensor & COMPUTED else ()
+        for origin in origins:
+            event = flow.calls.get(origin.at) if origin.function is flow.function else None
+            if event is None or not event.forward or not _is_known(event):
+                continue
+            given = (part for argument in event.arguments for part in within(argument.expression))
+            if self._calls.states_at(flow.function, event.at) & GRAD and stored.path in map(dotted, given):
+                return event
+        return None
+
+    def _is_alone(self, owner: ClassNode, forward: FunctionNode, name: str) -> bool:
+        """Whether nobody but the constructor and ``forward`` speaks of an attribute: nobody begins it anew."""
+        allowed = {forward, *(method for method in owner.methods if method.facts.name == "__init__")}
+        return not any(
+            f not in allowed and any(e.name == name for e in all_of(Attribute, f.facts.body))
+            for f in self._linker.mentions.of(name)
+        )
+
+
+def _is_known(event: CallEvent) -> bool:
+    """Whether a module is one of torch's own recurrent layers, or one of the project's that cuts nothing off."""
+    module = module_of(event)
+    if module.frozen or module.certainty != "known":
+        return False
+    if isinstance(module.target, External):
+        return module.target.name.startswith("torch.nn.")
+    return bool(event.targets) and not any(map(cuts_off, event.targets))
+
+
+def _may_carry(forward: FunctionNode) -> bool:
+    """Whether a ``forward`` spells that it hands an attribute of its own to a call, and sets it."""
+    return not cuts_off(forward) and not _given(forward).isdisjoint(_set(forward))
+
+
+def _given(forward: FunctionNode) -> set[str | None]:
+    calls = all_of(Call, forward.facts.body)
+    return {dotted(part) for call in calls for argument in call.arguments for part in within(argument.value)}
+
+
+def _set(forward: FunctionNode) -> set[str]:
+    return {path for statement in _assignments(forward) for path in _targets(statement)}
+
+
+def _assignments(forward: FunctionNode) -> Iterator[Assign]:
+    yield from (statement for statement in statements(forward.facts.body) if isinstance(statement, Assign))
+
+
+def _targets(statement: Assign) -> Iterator[str]:
+    for target in statement.targets:
+        yield from (path for part in within(target) if (path := dotted(part)) and path.startswith("self."))
+
+
+def _is_begun_once(forward: FunctionNode, stored: AttributeEvent) -> bool:
+    """Whether whatever else is assigned to an attribute is so because there was nothing yet."""
+    first = {place for statement in statements(forward.facts.body) if isinstance(statement, If)
+             for place in _places_of_first(statement, stored.path or "")}  # fmt: skip
+    others = (each for each in _assignments(forward) if (stored.path or "") in _targets(each))
+    return sum(each.at not in first for each in others) == 1
+
+
+def _places_of_first(choice: If, path: str) -> Iterator[int]:
+    """The statements under ``if self.hidden is None``."""
+    if _asks_for_none(choice.test, path):
+        yield from (statement.at for statement in statements(choice.then))
+
+
+def _asks_for_none(test: Expression, path: str) -> bool:
+    match test:
+        case (
+            Operation(operator="is", operands=(asked, Constant(value=None)))
+            | Operation(operator="not", operands=(asked,))
+        ):
+            return dotted(asked) == path
+        case _:
+            return False

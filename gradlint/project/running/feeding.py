@@ -1,0 +1,45 @@
+"""States: what a module gives in one round, and is given in the next."""
+
+from gradlint.project.linking.nodes import External, FunctionNode
+from gradlint.project.running.flow import CallEvent, matched, passes_object
+from gradlint.project.running.handing_back import cuts_off
+from gradlint.project.running.invocation import Invocation
+from gradlint.project.running.values import COMPUTED, UNKNOWN, Origin, Value
+
+
+def note_fed_back(it: Invocation) -> None:
+    """Note that a forward goes on from the graph that it recorded in the round before."""
+    fed = [argument.value for argument in it.arguments if _is_fed_back(it, argument.value)]
+    if not fed or (not it.targets and _may_cut_off(it)):
+        return
+    if not it.targets or any(_goes_through(it, target, fed) for target in it.targets):
+        it.run.flow.fed.add(it.at)
+
+
+def _may_cut_off(it: Invocation) -> bool:
+    """Whether a module of nobody knows which class may be one of the project's that detach what they are given."""
+    if isinstance(it.callee.target, External):
+        return False
+    method = it.method if it.receiver is not None and it.receiver.is_module else "forward"
+    return any(map(cuts_off, it.run.flows.linker.methods_named.get(method, ())))
+
+
+def _is_fed_back(it: Invocation, value: Value) -> bool:
+    """Whether a forward is given what it gave in the round before, with the graph of that round."""
+    own = Origin(it.run.function, it.at) in value.origins and value.tensor & COMPUTED
+    part = value.made_at == it.at or value.kind == "tensor"
+    return bool(own and part) or any(_is_fed_back(it, item) for item in value.items or ())
+
+
+def _goes_through(it: Invocation, target: FunctionNode, fed: list[Value]) -> bool:
+    """Whether what a function of the project gives goes on from the graph of what it is given: it cuts nothing off."""
+    if cuts_off(target):
+        return False
+    event = CallEvent(it.at, it.name, it.receiver, it.callee, it.arguments, (), UNKNOWN, False, False)
+    passed = matched(it.arguments, target, bound=passes_object(event, target))
+    uses = it.run.flows.outline(target).uses
+    for index, parameter in enumerate(target.facts.parameters):
+        given_back = any(use.kind == "returned" for use in uses.get(Origin(target, -index - 1), ()))
+        if given_back and any(passed.get(parameter.name) is value for value in fed):
+            return True
+    return False
