@@ -8,7 +8,6 @@ from gradlint.model.torch_calls import OPTIMIZERS
 from gradlint.model.traverse import all_of, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD, UNSURE, apply
-from gradlint.project.linking import scope
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.questions.destiny import Destinies
 from gradlint.project.questions.order import Order
