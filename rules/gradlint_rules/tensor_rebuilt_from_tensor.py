@@ -54,9 +54,11 @@ from gradlint.rule import (
     Finding,
     Fix,
     FunctionNode,
+    Name,
     Project,
     Return,
     Value,
+    all_of,
     dotted,
     gives_no_known_tensor,
     rule,
@@ -76,16 +78,23 @@ def tensor_rebuilt_from_tensor(project: Project) -> Iterator[Finding]:
     """Find tensors that are made of tensors; advice where no graph is lost."""
     for function in project.functions():
         for call, name in project.modes.calls(function, _OF_LISTS):
-            if call.arguments and not gives_no_known_tensor(function.facts, call.arguments[0].value):
+            if call.arguments and _may_hold_tensors(project, function, call):
                 event = project.flow(function).calls.get(call.at)
                 if event is not None:
                     yield from _finding(project, function, call, event, name)
+
+
+def _may_hold_tensors(project: Project, function: FunctionNode, call: Call) -> bool:
+    """Whether it is worth running a function to see what its tensor is made of."""
+    known = gives_no_known_tensor(function.facts, call.arguments[0].value)
+    return not known or _is_handed_losses(project, function, call)
 
 
 def _finding(project: Project, function: FunctionNode, call: Call, event: CallEvent, name: str) -> Iterator[Finding]:
     given = event.arguments[0].value
     trained = _in_training(project, function, call)
     loses = any(map(_has_graph, (*_held(given), *_held(trained)))) or _holds_losses(project, function, event)
+    loses = loses or _is_handed_losses(project, function, call)
     if loses and _was_walked(project, function, event):
         return
     if loses:
@@ -134,13 +143,30 @@ def _holds_losses(project: Project, function: FunctionNode, event: CallEvent) ->
     if given.value.kind != "container" or not event.result.tensor & PLAIN:
         return False
     walks = (e.receiver for e in project.flow(function).calls.values() if e.method in _TRAINING and e.receiver)
-    if not any(walked.shadow & given.value.origins for walked in walks):
+    walked = [value for value in walks if value.shadow & given.value.origins]
+    lost = any(value.tensor == PLAIN for value in walked)  # nothing else goes into it
+    if not walked or not (lost or any(_LOSS.search(dotted(part) or "") for part in within(given.expression))):
         return False
-    names = [dotted(part) or "" for part in within(given.expression)]
-    if not any(_LOSS.search(name) for name in names):
+    return _is_recorded(project, function, given.value)
+
+
+def _is_handed_losses(project: Project, function: FunctionNode, call: Call) -> bool:
+    """Whether a module is handed losses by who trains on what it gives, and takes nothing but their numbers."""
+    name = dotted(call.arguments[0].value)
+    if name is None or _LOSS.search(name) is None or not project.calls.modules.is_forward(function):
         return False
+    if sum(each.id == name for each in all_of(Name, function.facts.body)) > 1:
+        return False  # the numbers may be weights
+    callers = [
+        caller for caller, value in project.flows.handed_over(function, name) if _is_recorded(project, caller, value)
+    ]
+    return any(not _TRAINING.isdisjoint(caller.facts.words) for caller in callers)
+
+
+def _is_recorded(project: Project, function: FunctionNode, losses: Value) -> bool:
+    """Whether what is handed over holds what forwards have recorded."""
     calls = project.flow(function).calls
-    forwards = (calls.get(o.at) for o in given.value.origins if o.function is function)
+    forwards = (calls.get(o.at) for o in losses.origins if o.function is function)
     return any(e is not None and e.forward and project.calls.states_at(function, e.at) == GRAD for e in forwards)
 
 
@@ -283,6 +309,44 @@ class Rotation(nn.Module):
 # shows: not turned.requires_grad and not total.requires_grad
 ```
 
+### the losses that a module is to weigh
+```python
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+class Weighing(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scales = nn.Parameter(torch.zeros(2))
+
+    def forward(self, losses):
+        stacked = torch.tensor(losses)  # GL211
+        return (torch.exp(-self.scales) * stacked + self.scales).sum()
+
+def train(model, batches):
+    weighing = Weighing()
+    for images, labels in batches:
+        found = model(images)
+        losses = [F.mse_loss(found, labels), F.l1_loss(found, labels)]
+        weighing(losses).backward()
+
+# run: model = nn.Linear(2, 2); train(model, [(torch.ones(3, 2), torch.zeros(3, 2))])
+# shows: model.weight.grad is None
+```
+
+### a list that is made on the spot, of outputs
+```python
+import torch
+
+def step(model, batches):
+    loss = torch.tensor([model(batch).square().mean() for batch in batches]).sum()  # GL211
+    loss.backward()  # GL401
+
+# run: step(torch.nn.Linear(2, 2), [torch.ones(3, 2)])
+# raises: RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn
+```
+
 ## Silent
 
 ### losses that are written down once they were trained on
@@ -415,5 +479,47 @@ def compare(value):
 
 # run: found = compare(Value(2.0))
 # shows: found[0] == 4
+```
+
+### losses whose numbers are weights of themselves, and numbers that are handed in
+```python
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+class Balancing(nn.Module):
+    def forward(self, losses):
+        weights = torch.tensor([float(loss) for loss in losses]).softmax(0)
+        return (weights * torch.stack(losses)).sum()
+
+class Showing(nn.Module):
+    def forward(self, losses):
+        numbers = torch.tensor(losses)
+        return numbers.mean()
+
+def train(model, batches):
+    balancing, showing = Balancing(), Showing()
+    for images, labels in batches:
+        found = model(images)
+        losses = [F.mse_loss(found, labels), F.l1_loss(found, labels)]
+        balancing(losses).backward()
+        print(showing([loss.item() for loss in losses]))
+
+# run: model = nn.Linear(2, 2); train(model, [(torch.ones(3, 2), torch.zeros(3, 2))])
+# shows: model.weight.grad is not None
+```
+
+### targets made of outputs, beside a prediction
+```python
+import torch
+from torch.nn import functional as F
+
+def step(model, teacher, batches):
+    for batch in batches:
+        wanted = torch.tensor([teacher(row).mean().item() for row in batch])
+        F.mse_loss(model(batch).mean(-1), wanted).backward()
+
+# run: model = torch.nn.Linear(2, 2); step(model, torch.nn.Linear(2, 2), [torch.ones(3, 2)])
+# shows: model.weight.grad is not None
 ```
 """

@@ -21,7 +21,8 @@ def _may_cut_off(it: Invocation) -> bool:
     if isinstance(it.callee.target, External):
         return False
     method = it.method if it.receiver is not None and it.receiver.is_module else "forward"
-    return any(map(cuts_off, it.run.flows.linker.methods_named.get(method, ())))
+    named = it.run.flows.linker.methods_named.get(method, ())
+    return any(len(each.facts.parameters) > len(it.arguments) and cuts_off(each) for each in named)
 
 
 def _is_fed_back(it: Invocation, value: Value) -> bool:
