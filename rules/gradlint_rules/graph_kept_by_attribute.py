@@ -85,10 +85,10 @@ def graph_kept_by_attribute(project: Project) -> Iterator[Finding]:
     """Find updates of buffers by what was computed with a graph."""
     for function in project.functions():
         yield from (_list(function, update) for update in project.buffers.gathered(function))
-        states = {state.at: state for state in project.carried_states.of(function)}
+        found = {update.at: update for update in project.buffers.updates(function)}
+        states = {state.at: state for state in project.carried_states.of(function) if state.at not in found}
         yield from (_state(function, state) for state in states.values())
         yield from (_last(function, update) for update in project.buffers.pinned(function) if update.at not in states)
-        found = {update.at: update for update in project.buffers.updates(function)}
         if found:
             silent = scope.expected_to_fail(function)
             yield from (_finding(function, update) for at, update in found.items() if at not in silent)
@@ -422,6 +422,33 @@ def train(model, batches):
         model(batch).square().mean().backward()
 
 # run: train(Chain(), [torch.ones(2, 4), torch.ones(2, 4)])
+# raises: RuntimeError: Trying to backward through the graph a second time
+```
+
+### an average that begins with the first output
+```python
+import torch
+from torch import nn
+
+class Remembering(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        self.remembered = None
+
+    def forward(self, x):
+        out = self.layer(x)
+        if self.remembered is None:
+            self.remembered = torch.zeros_like(out)
+        self.remembered = 0.5 * self.remembered + 0.5 * out  # GL104
+        return self.remembered
+
+def train(batches):
+    model = Remembering()
+    for batch in batches:
+        model(batch).square().mean().backward()
+
+# run: train([images, images])
 # raises: RuntimeError: Trying to backward through the graph a second time
 ```
 
@@ -794,5 +821,42 @@ def train(model, batches):
 
 # run: train(Chain(), [torch.ones(2, 4), torch.ones(2, 4)])
 # run: train(Watching(), [torch.ones(2, 4), torch.ones(2, 4)])
+```
+
+### an average of what is detached, or of numbers
+```python
+import torch
+from torch import nn
+
+class Remembering(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        self.remembered, self.counted = None, 0
+
+    def forward(self, x):
+        out = self.layer(x)
+        if self.remembered is None:
+            self.remembered = torch.zeros_like(out)
+        self.remembered = 0.5 * self.remembered + 0.5 * out.detach()
+        return out - self.remembered
+
+class Counting(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+        self.counted = 0
+
+    def forward(self, x):
+        out = self.layer(x)
+        self.counted = self.counted + len(out)
+        return out
+
+def train(model, batches):
+    for batch in batches:
+        model(batch).square().mean().backward()
+
+# run: train(Remembering(), [images, images])
+# run: train(Counting(), [images, images])
 ```
 """

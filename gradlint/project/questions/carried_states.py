@@ -11,6 +11,7 @@ from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running.flow import AttributeEvent, CallEvent, Flow, module_of
 from gradlint.project.running.flows import Flows
+from gradlint.project.running.growth import adds_to
 from gradlint.project.running.handing_back import cuts_off
 from gradlint.project.running.values import COMPUTED
 
@@ -58,7 +59,8 @@ class CarriedStates:
             if event is None or not event.forward or not _is_known(event):
                 continue
             given = (part for argument in event.arguments for part in within(argument.expression))
-            if self._calls.states_at(flow.function, event.at) & GRAD and stored.path in map(dotted, given):
+            goes_on = stored.path in map(dotted, given) or _is_averaged(flow.function, stored)
+            if self._calls.states_at(flow.function, event.at) & GRAD and goes_on:
                 return event
         return None
 
@@ -69,6 +71,12 @@ class CarriedStates:
             f not in allowed and any(e.name == name for e in all_of(Attribute, f.facts.body))
             for f in self._linker.mentions.of(name)
         )
+
+
+def _is_averaged(forward: FunctionNode, stored: AttributeEvent) -> bool:
+    """``self.memory = 0.5 * self.memory + 0.5 * out``."""
+    found = (s for s in _assignments(forward) if s.targets[0].at == stored.at)
+    return any(isinstance(s.value, Operation) and adds_to(s.targets[0], s.value) is not None for s in found)
 
 
 def _is_known(event: CallEvent) -> bool:
@@ -82,8 +90,11 @@ def _is_known(event: CallEvent) -> bool:
 
 
 def _may_carry(forward: FunctionNode) -> bool:
-    """Whether a ``forward`` spells that it hands an attribute of its own to a call, and sets it."""
-    return not cuts_off(forward) and not _given(forward).isdisjoint(_set(forward))
+    """Whether a ``forward`` spells that it hands an attribute of its own to a call, or adds to it, and sets it."""
+    wanted = _set(forward) - {"self"}
+    if not wanted or cuts_off(forward):
+        return False
+    return not _given(forward).isdisjoint(wanted) or any(adds_to(s.targets[0], s.value) for s in _assignments(forward))
 
 
 def _given(forward: FunctionNode) -> set[str | None]:
