@@ -329,6 +329,29 @@ def train(batches):
 # shows: coder.layer.weight.grad is None
 ```
 
+### a critic that the constructor is given, and an actor with it
+```python
+import torch
+
+class Agent:
+    def __init__(self, actor, critic):
+        self.actor, self.critic = actor, critic
+        self.optimizer = torch.optim.SGD(list(actor.parameters()) + list(critic.parameters()), lr=0.1)
+
+    def update(self, states, returns):
+        with torch.no_grad():
+            values = self.critic(states)  # GL411
+        chosen = self.actor(states).log_softmax(-1)[:, 0]
+        loss = -(chosen * (returns - values)).mean() + (values - returns).square().mean()
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+
+# run: agent = Agent(model, head_model)
+# run: agent.update(*batches[0])
+# shows: head_model.weight.grad is None and model.weight.grad is not None
+```
+
 ## Silent
 
 ### frozen, and left out of the optimizer

@@ -8,6 +8,7 @@ from gradlint.model.torch_calls import OPTIMIZERS
 from gradlint.model.traverse import all_of, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD, UNSURE, apply
+from gradlint.project.linking import scope
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.questions.destiny import Destinies
 from gradlint.project.questions.order import Order
@@ -78,7 +79,17 @@ class GuardedTraining:
             where = made[0][0]
             owners = list(_owners(self._spelt_out(where, event.arguments[0].expression)))
             named = (owner for owner in owners if owner is not None and len(owners) > 1)
-            yield from ((name, owner) for owner in named if where is function or self._runs_alone(function, owner))
+            if where is function:
+                yield from ((name, owner) for owner in named)
+            else:
+                kept = (path for owner in named for path in self._kept_as(where, owner))
+                yield from ((name, path) for path in kept if self._runs_alone(function, path))
+
+    def _kept_as(self, constructor: FunctionNode, module: str) -> list[str]:
+        """The attributes that hold a module of a constructor's: ``self.critic = critic``."""
+        if module.startswith("self."):
+            return [module]
+        return [name for name, value in scope.assigned(constructor) if dotted(value) == module and name[:5] == "self."]
 
     def _spelt_out(self, where: FunctionNode, given: Expression) -> Expression:
         """What an optimizer is given, or what that name is assigned, once."""
