@@ -1,7 +1,7 @@
 """What keeps graphs from round to round, with the evidence that there are graphs and that nobody wants them."""
 
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -231,8 +231,7 @@ class Growths:
         passed = matched(event.arguments, callee, bound=is_bound(event, callee))
         if growth.how == "sum" and not self._calls.states_at(flow.function, event.at) & GRAD:
             return
-        for name in _parameters(callee, growth).intersection(passed):
-            value = passed[name]
+        for value in _handed_for(_parameters(callee, growth), event, callee, passed):
             found = self._judged(flow, event.at, value, set(event.names_of(value)))
             if found is not None and not self._wanted(callee, growth, walked=found[0]):
                 yield Kept(event.at, growth, callee, *found)
@@ -278,8 +277,8 @@ def _loses_graph(
 def _shows_graph(flow: Flow, added: Value, forwards: list[Origin]) -> bool:
     """Whether code shows that forwards gave a tensor that is added: what unknown code made of it may be numbers."""
     if added.kind != "container":
-        made = added.kind == "tensor" or (added.is_tensor and added.made_at in {origin.at for origin in forwards})
-        return made and not added.origins.isdisjoint(forwards)
+        direct = added.made_at in {origin.at for origin in forwards} and (added.is_tensor or added.own_memory)
+        return bool(added.kind == "tensor" or direct) and not added.origins.isdisjoint(forwards)
     items = added.items or flow.dicts.get(added.made_at or 0)
     return items is None or any(_shows_graph(flow, item, forwards) for item in items)
 
@@ -306,6 +305,19 @@ def _is_computed_loss(flow: Flow, name: str) -> bool:
                 found.extend(assigned_to(target, statement.value, name))
     made = [flow.calls.get(value.at) for value in found if isinstance(value, Call)]
     return len(made) == len(found) == 1 and made[0] is not None and made[0].opaque and not made[0].targets
+
+
+def _handed_for(
+    names: set[str], event: CallEvent, callee: FunctionNode, passed: Mapping[str, Value]
+) -> Iterator[Value]:
+    """What a call hands over for some parameters; each of those that ``*args`` collects."""
+    facts = callee.facts.parameters
+    collecting = {parameter.name for parameter in facts if parameter.kind == "args"}
+    yield from (passed[name] for name in sorted(names & passed.keys() - collecting))
+    if names & collecting:
+        first = sum(parameter.kind == "positional" for parameter in facts) - is_bound(event, callee)
+        plain = [argument for argument in event.arguments if argument.keyword is None]
+        yield from (argument.value for argument in plain[first:])
 
 
 def _parameters(callee: FunctionNode, growth: Growth) -> set[str]:

@@ -93,14 +93,20 @@ def _summand(operand: Expression) -> Iterator[str]:
 
 
 def is_rebound(function: FunctionNode, loop: frozenset[int] | None, name: str, at: int) -> bool:
-    """Whether a name gets what a call gives between ``backward()`` and a place: another value, perhaps a number."""
-    calls = (e for e in all_of(Call, function.facts.body) if loop is None or e.at in loop)
-    walks = [call.at for call in calls if (dotted(call.function) or "").rpartition(".")[2] in BACKWARD_METHODS]
+    """Whether a name gets what a call gives between ``backward()`` and a place: another value, perhaps a number.
+
+    What is walked itself before that place is a loss of its own: that of the generator, after the discriminator's.
+    """
+    calls = [e for e in all_of(Call, function.facts.body) if loop is None or e.at in loop]
+    walks = [call for call in calls if (dotted(call.function) or "").rpartition(".")[2] in BACKWARD_METHODS]
+    own = [call.at for call in walks if (dotted(call.function) or "").rpartition(".")[0] == name]
     for statement in statements(function.facts.body):
         if isinstance(statement, Assign) and isinstance(statement.value, Call | Comprehension | Display):
             place = statement.value.at
+            if any(place < walk < at for walk in own) or not any(walk.at < place < at for walk in walks):
+                continue
             found = [value for target in statement.targets for value in assigned_to(target, statement.value, name)]
-            if found and any(walk < place < at for walk in walks) and (loop is None or place in loop):
+            if found and (loop is None or place in loop):
                 return True
     return False
 

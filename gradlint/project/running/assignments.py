@@ -46,9 +46,7 @@ def bind(run: "Run", target: Expression, value: Value) -> None:
         case Subscript(value=container, index=index):
             if (path := dotted(container)) is not None and dotted(index) in run.counters:  # ``losses[step] = loss``
                 held = run.env.get(path, UNKNOWN)
-                own = (
-                    growth.grown(run, "container", path, held, value, target, target.at) if not held.is_tensor else None
-                )
+                own = growth.grown(run, "container", path, held, value, target, target.at)
                 value = replace(value, origins=value.origins | own) if own else value
             _bind_item(run, container, value, target.at)
         case _:

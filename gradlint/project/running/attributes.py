@@ -161,4 +161,4 @@ def _of_tensor(node: Attribute, owner: Value, run: "Run") -> Value:
         return tensors.kept(owner, at, run)
     if owner.born is not None and owner.kind == "unknown" and owner.tensor == ANY:
         return replace(plain(owner.origins), born=owner.born)  # a part of a module that was just made
-    return tensors.part_of(owner)
+    return tensors.named_part(owner, name, run)

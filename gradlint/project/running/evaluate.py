@@ -115,7 +115,7 @@ def _subscript(node: Subscript, run: "Run") -> Value:
         view = tensors.viewed(owner, node.at, run)
         copy = tensors.computed((owner,), owner.origins, node.at, run)  # by a list or a mask
         return tensors.either(view, copy)
-    return tensors.part_of(owner)
+    return tensors.named_part(owner, node.index.value if isinstance(node.index, Constant) else None, run)
 
 
 def _note_derivative(index: Expression, owner: Value, run: "Run") -> None:

@@ -1,7 +1,7 @@
 """What running a function's body shows: what its names hold, what it calls and changes, and where values go."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from gradlint.model.code import Expression, dotted
@@ -178,7 +178,7 @@ def matched(arguments: Iterable[Passed], callee: FunctionNode, *, bound: bool) -
     index = 0
     names = {p.name for p in callee.facts.parameters if p.kind in ("positional", "keyword")}
     rest = {p.kind: p.name for p in callee.facts.parameters}
-    for argument in arguments:
+    for argument in _one_by_one(arguments):
         if argument.stars:
             index = len(positional)  # nobody knows how many
         elif argument.keyword in names:
@@ -190,3 +190,12 @@ def matched(arguments: Iterable[Passed], callee: FunctionNode, *, bound: bool) -
             others = found.get(collecting, UNKNOWN).origins
             found[collecting] = Value("container", origins=joined(others, argument.value.origins))
     return found
+
+
+def _one_by_one(arguments: Iterable[Passed]) -> Iterator[Passed]:
+    """Arguments, and in the place of ``*transition`` those that it is known to hold."""
+    for argument in arguments:
+        if argument.stars == 1 and argument.value.items is not None:
+            yield from (Passed(None, 0, item, argument.expression) for item in argument.value.items)
+        else:
+            yield argument

@@ -86,7 +86,7 @@ def grown(
     local = "." not in path and path in run.function.facts.local - run.function.facts.shared
     feeds = how == "sum" and own in added.origins and not whole  # ``x = x + layer(x)``: as the layers of a network do
     if (own in held.origins and not feeds) or not local:
-        run.flow.growths[at] = Growth(at, how, path, added, tuple(_names(expression)), not local)
+        run.flow.growths[at] = Growth(at, how, path, added, tuple(_names_in(expression, added)), not local)
     if not local:
         run.flow.used((own,), "stored", at, path)
     return frozenset({own})
@@ -196,6 +196,15 @@ def spelt_item(expression: Expression) -> str | None:
 def is_sum(statement: Augment) -> bool:
     """Whether an augmented assignment is one of arithmetic."""
     return statement.operator in _ARITHMETIC
+
+
+def _names_in(expression: Expression, added: Value) -> Iterator[tuple[str, int]]:
+    """The names of what is added; of ``Transition(*args)``, which makes a tuple, those that go into it."""
+    if isinstance(expression, Call) and added.kind == "container":
+        for argument in expression.arguments:
+            yield from _names(argument.value)
+    else:
+        yield from _names(expression)
 
 
 def _names(expression: Expression) -> Iterator[tuple[str, int]]:

@@ -208,7 +208,7 @@ def forward(it: Invocation, module: Value) -> Value:
         return plain(it.given)
     bare = isinstance(module.target, ClassNode) and not it.run.flows.calls.modules.has_parameters(module.target)
     if bare or module.frozen:  # on plain input it records nothing
-        return plain(it.given)
+        return _computed_alone(it) if bare and it.targets else plain(it.given)
     if module.certainty == "named" and any(argument.value.kind == "array" for argument in it.arguments):
         return Value("array")  # what takes numpy arrays is no module of torch
     if not isinstance(module.target, ClassNode) and (first := it.argument(0)) and isinstance(first.constant, str):
@@ -223,6 +223,21 @@ def forward(it: Invocation, module: Value) -> Value:
     if result.tensor & COMPUTED and recording.has_graph(it, module):
         return replace(result, kind="tensor", tensor=COMPUTED)
     return result
+
+
+def _computed_alone(it: Invocation) -> Value:
+    """What a module of the project without parameters gives, where its code shows that it computes a tensor."""
+    if not _gives_tensor(it):
+        return plain(it.given)
+    return replace(tensors.computed(it.compared, it.given, it.at, it.run), lost=None)
+
+
+def _gives_tensor(it: Invocation) -> bool:
+    """Whether functions of the project show that they give a tensor, perhaps with a graph."""
+    if any(map(it.run.flows.is_running, it.targets)):
+        return False
+    found = [it.run.flows.outline(target).returns for target in it.targets]
+    return bool(found) and all(r is not None and r.kind == "tensor" and bool(r.tensor & COMPUTED) for r in found)
 
 
 def _with_distributions(it: Invocation, result: Value) -> Value:
@@ -246,7 +261,9 @@ def _loss(it: Invocation, name: str) -> Value:
     if name and not _HOLDING.search(name):
         return tensors.computed(it.compared, it.given, it.at, it.run)
     result = result_of_forward(it, plain(it.given))
-    return result if it.targets else loss_of(it, replace(result, kind="tensor"))
+    if not it.targets:
+        return loss_of(it, replace(result, kind="tensor"))
+    return replace(result, kind="tensor") if result.kind == "unknown" and _gives_tensor(it) else result
 
 
 def loss_of(it: Invocation, result: Value) -> Value:

@@ -13,6 +13,7 @@ from gradlint.project.running.values import ANY, COMPUTED, LEAF, PLAIN, Kind, Lo
 if TYPE_CHECKING:
     from gradlint.project.running.memory import Memory
 
+_OF_GRAPH = frozenset({"logits", "loss"})  # as models call parts of what they give
 _NO_TENSORS = frozenset({"number", "array", "none", "callable", "optimizer"})
 
 
@@ -142,6 +143,14 @@ def part_of(owner: Value) -> Value:
         return Value(origins=owner.origins, tensor=PLAIN, lost=owner.lost, memory=owner.memory)
     found = plain(owner.origins, owner.memory)
     return found if owner.made_at is None or found.origins == frozenset() else replace(found, made_at=owner.made_at)
+
+
+def named_part(owner: Value, name: object, run: "Memory") -> Value:
+    """What a forward gives under a name: logits and losses are tensors of its graph."""
+    found, event = part_of(owner), run.flow.calls.get(owner.made_at or 0)
+    if name not in _OF_GRAPH or found.kind != "unknown" or found.tensor == PLAIN or not owner.tensor & COMPUTED:
+        return found
+    return replace(found, kind="tensor", tensor=COMPUTED | PLAIN) if event is not None and event.forward else found
 
 
 def index(how: str, shadow: frozenset[Origin], at: int, run: "Memory") -> Value:
