@@ -16,7 +16,7 @@ class Agent:
     def setup(self, optimizer):
         made = self.policy(self.session, self.space)
         self.operations = [made]
-        values_loss = {imported}.stop_gradient(made.loss(self.observations))
+        values_loss = {imported}.square(made)
         self.operations += [optimizer.minimize(values_loss), values_loss]
 """
 HEAD = "import torch\nfrom torch import nn\nmodel = nn.Linear(2, 2)\n"
