@@ -233,8 +233,9 @@ def _computed_alone(it: Invocation) -> Value:
 
 
 def _gives_tensor(it: Invocation) -> bool:
-    """Whether functions of the project show that they give a tensor, perhaps with a graph."""
-    if any(map(it.run.flows.is_running, it.targets)):
+    """Whether functions of the project show that they make a tensor, perhaps with a graph, of one they are given."""
+    given = any(argument.value.is_tensor for argument in it.arguments)
+    if not given or any(map(it.run.flows.is_running, it.targets)):
         return False
     found = [it.run.flows.outline(target).returns for target in it.targets]
     return bool(found) and all(r is not None and r.kind == "tensor" and bool(r.tensor & COMPUTED) for r in found)
