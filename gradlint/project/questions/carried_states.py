@@ -48,7 +48,7 @@ class CarriedStates:
                 continue  # the cell of an LSTM beside its hidden state
             if self._is_alone(owner, forward, name) and _is_begun_once(forward, stored):
                 seen.add(made.at)
-                yield CarriedState(stored.at, stored.path, made.at)
+                yield CarriedState(stored.at, f"self.{name}", made.at)
 
     def _made_of_itself(self, flow: Flow, stored: AttributeEvent) -> CallEvent | None:
         """The call of a recurrent module that is given an attribute, and gives what it is set to."""
