@@ -12,6 +12,7 @@ from gradlint.project.linking.memos import Table, Whole
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 
 _DERIVING = frozenset({"grad", "step"})
+# A part of a loss, such as a gradient penalty: nobody takes one for a model.
 _TERM = re.compile(r"loss|penalt|regulari[sz]", re.I)
 
 
@@ -43,11 +44,7 @@ class Deriving:
                     yield cls, forward
 
     def _find_whether_some_derive(self) -> bool:
-        return any(_takes_derivative(forward) for cls, forward in self._forwards() if not self._is_term(cls))
-
-    def _is_term(self, cls: ClassNode) -> bool:
-        """Whether modules of a class are a part of a loss, such as a gradient penalty: nobody takes one for a model."""
-        return _TERM.search(cls.facts.name) is not None
+        return any(_derives_itself(*each) for each in self._forwards() if not _TERM.search(each[0].facts.name))
 
     def _find(self) -> dict[ClassNode, bool]:
         """The modules whose ``forward`` does it, or calls something that does, or that are built of such that hook."""
@@ -61,6 +58,13 @@ class Deriving:
             for cls, forward in self._forwards()
             if forward in deriving or cls in hooked or cls.method("__init__") in built
         }
+
+
+def _derives_itself(cls: ClassNode, forward: FunctionNode) -> bool:
+    """Whether a ``forward``, or another method of the class that it calls, takes a derivative."""
+    own = {call.method for call in forward.facts.calls if call.callee == f"self.{call.method}"}
+    methods = (m for m in cls.methods if m.facts.name in own and not _TERM.search(m.facts.name))
+    return any(map(_takes_derivative, (forward, *methods)))
 
 
 def _takes_derivative(function: FunctionNode) -> bool:

@@ -10,6 +10,7 @@ from gradlint.project.linking import scope
 from gradlint.project.linking.nodes import FunctionNode
 
 _LOADING = re.compile(r"(^|\.)from_pretrained$|^torch\.(jit\.|hub\.)?load$|^load_(model|checkpoint)$")
+_RUNNING = re.compile(r"^(|forward|encode(_\w+)?|(get|extract)_\w*features)$")
 _WEIGHTS = frozenset({"pretrained", "weights"})
 # What gives a model's parameters away, or says that they are to be trained.
 _GIVING_AWAY = frozenset(
@@ -19,11 +20,14 @@ _GIVING_AWAY = frozenset(
 
 
 def loaded_for_itself(function: FunctionNode, run: str) -> Expression | None:
-    """Where a function loads the model that a call of its runs, ``model`` or ``model.encode``.
+    """Where a function loads the model that a call of its runs, ``model`` or ``model.encode_image``.
 
-    None where it is no variable of its own, has random weights, or is given to somebody else.
+    None where it is no variable of its own, has random weights, or is given to somebody else; methods like
+    ``model.predict`` may guard themselves.
     """
-    name = run.partition(".")[0]
+    name, _, method = run.partition(".")
+    if not _RUNNING.search(method):
+        return None
     if function.is_module_body or name not in function.facts.local - function.facts.shared:
         return None
     bound = [value for path, value in scope.assigned(function) if path == name]
