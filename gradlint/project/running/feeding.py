@@ -1,5 +1,7 @@
 """States: what a module gives in one round, and is given in the next."""
 
+from gradlint.model.code import Assign, Display, dotted
+from gradlint.model.traverse import statements
 from gradlint.project.linking.nodes import External, FunctionNode
 from gradlint.project.running.flow import CallEvent, matched, passes_object
 from gradlint.project.running.handing_back import cuts_off
@@ -38,9 +40,28 @@ def _goes_through(it: Invocation, target: FunctionNode, fed: list[Value]) -> boo
         return False
     event = CallEvent(it.at, it.name, it.receiver, it.callee, it.arguments, (), UNKNOWN, False, False)
     passed = matched(it.arguments, target, bound=passes_object(event, target))
-    uses = it.run.flows.outline(target).uses
+    outline = it.run.flows.outline(target)
     for index, parameter in enumerate(target.facts.parameters):
-        given_back = any(use.kind == "returned" for use in uses.get(Origin(target, -index - 1), ()))
+        own = Origin(target, -index - 1)
+        given_back = any(use.kind == "returned" for use in outline.uses.get(own, ()))
         if given_back and any(passed.get(parameter.name) is value for value in fed):
-            return True
+            return not _is_handed_back(_fed_part(it, event.names_of(passed[parameter.name]), outline.returns), own)
     return False
+
+
+def _fed_part(it: Invocation, names: list[str], returned: Value | None) -> Value | None:
+    """The part of a result that goes into its own call again: ``out, state = net(x, state)``."""
+    items = returned.items if returned is not None else None
+    for statement in statements(it.run.function.facts.body) if items else ():
+        match statement:
+            case Assign(targets=(Display(items=targets),), value=value) if value.at == it.at:
+                parts = zip(targets, items or (), strict=False)
+                return next((part for target, part in parts if dotted(target) in names), returned)
+            case _:
+                pass
+    return returned
+
+
+def _is_handed_back(part: Value | None, own: Origin) -> bool:
+    """Whether a part of a result is the parameter itself, perhaps: no module has made anything of it."""
+    return part is not None and part.tensor != COMPUTED and part.origins == {own}
