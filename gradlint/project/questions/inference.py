@@ -37,6 +37,8 @@ from gradlint.project.running.values import Origin, Value
 
 _LONGEST_WAY_UP = 4  # callers of callers
 _OPTIMIZING = frozenset({"zero_grad", "step"})
+_SIZE = re.compile(r"^(d|dim|n|num|size)_")  # ``d_model``
+_TRANSFORM = re.compile(r"(^|_)i?(stft|fft|rfft|dct|fbank|mfcc|melspec\w*|spectrogram|resampl\w*)(_|$)")  # of signals
 _SHOWN = frozenset("shape size print dtype device f-string format len dim ndim type ==".split())
 _STORAGE = re.compile(r"(buffer|storage|dataset|replay(_?memory)?)\d*$|(^|[._])rb(_\w+)?$", re.I)
 _SMOKE = re.compile(r"^_*(test|main|demo|debug|check|smoke|example)(_|$)|_test$|^test[A-Z0-9]")
@@ -189,7 +191,7 @@ class Inference:
         module = _module_of(event)
         if _hands_on_hook(function, event):
             return None  # a part of a framework: what calls this one holds the guard
-        if _is_of_storage(function, event):
+        if _is_of_storage(function, event) or _TRANSFORM.search(event.method):
             return None
         if destiny.trained or destiny.meets_numpy or self._meets_numpy(function, event, module):
             return None
@@ -347,7 +349,8 @@ def _is_made_of_others(cls: ClassNode) -> bool:
     """Whether the constructor of a module is handed models, whose classes nobody knows: an ensemble, a wrapper."""
     constructor = cls.method("__init__")
     parameters = constructor.facts.parameters if constructor is not None else ()
-    return any(MODEL_NAME.search(parameter.name.removesuffix("s")) is not None for parameter in parameters)
+    names = [parameter.name.removesuffix("s") for parameter in parameters]
+    return any(MODEL_NAME.search(name) is not None and not _SIZE.search(name) for name in names)
 
 
 def _is_given_delta(event: CallEvent) -> bool:
