@@ -42,14 +42,23 @@ def step(rows):
         h = model(row + h)
         h.sum().backward()
 """
+CARRIED_BY_AN_UNKNOWN_ONE = CARRIED.replace("step(rows)", "step(model, rows)")
 
 
 @pytest.mark.parametrize(
     ("text", "severity"),
-    [(IN_ONE_BLOCK, None), (STEPPED_BETWEEN, None), (ON_A_WAY, "advice"), (CARRIED, "advice")],
-    ids=["in one block", "stepped between", "on a way", "carried"],
+    [
+        (IN_ONE_BLOCK, None),
+        (STEPPED_BETWEEN, None),
+        (ON_A_WAY, "advice"),
+        (CARRIED, None),
+        (CARRIED_BY_AN_UNKNOWN_ONE, "advice"),
+    ],
+    ids=["in one block", "stepped between", "on a way", "carried", "carried by an unknown one"],
 )
-def test_only_what_follows_in_one_block_is_sure(build: Build, text: str, severity: str | None) -> None:
+def test_only_what_follows_in_one_block_or_a_known_module_carries_is_sure(
+    build: Build, text: str, severity: str | None
+) -> None:
     (rule,) = (rule for rule in registry.load() if rule.code == "GL403")
     (found,) = rule.check(build({"code.py": HEAD + text}))
     assert (rule.severity, found.severity) == ("warning", severity)
