@@ -57,6 +57,7 @@ from gradlint.rule import (
     Call,
     CallEvent,
     Comprehension,
+    Conditional,
     Display,
     Edit,
     Expression,
@@ -147,7 +148,8 @@ def _kept(project: Project, hook: FunctionNode, bound: int) -> Iterator[Expressi
     computed = {use.at for use in uses if use.kind == "stored" and project.calls.states_at(hook, use.at) & GRAD}
     for at, _, stored in _stored(hook):
         named = isinstance(stored, Name) and stored.id == names[output]
-        if named or (at in computed and names[output] in _names(stored)):
+        chosen = isinstance(stored, Conditional)  # ``output.detach() if self.detach else output``
+        if named or (at in computed and not chosen and names[output] in _names(stored)):
             yield stored
 
 
@@ -293,6 +295,21 @@ def watch(model):
 ```
 
 ## Silent
+
+### with its graph only where somebody wants that
+```python
+class Probe:
+    def __init__(self, model, detach=True):
+        self.seen, self.detach = {}, detach
+        model[0].register_forward_hook(self.remember)
+
+    def remember(self, module, inputs, output):
+        self.seen["first"] = output.detach() if self.detach else output
+
+# run: probe = Probe(model)
+# run: _ = model(loader[0])
+# shows: not probe.seen["first"].requires_grad
+```
 
 ### numbers, and what is computed under a guard
 ```python
