@@ -27,7 +27,7 @@ class Deriving:
 
     @property
     def some_derive(self) -> bool:
-        """Whether some module of the project takes a derivative right in its ``forward``."""
+        """Whether some module of the project takes a derivative in its ``forward``, or by a method that this calls."""
         return self._some_derive.value
 
     def derives(self, cls: ClassNode) -> bool:
