@@ -30,9 +30,10 @@ def looped_parameters(function: FunctionNode) -> Iterator[str]:
     """The names that a function's loops give to parameters of modules."""
     if PARAMETER_LISTS.isdisjoint(function.facts.words):
         return
+    lists = _lists(function)
     for statement in statements(function.facts.body):
         if isinstance(statement, For):
-            yield from given_parameters(function, statement)
+            yield from _given(statement.target, statement.iterable, lists)
 
 
 def given_parameters(function: FunctionNode, loop: For) -> Iterator[str]:
