@@ -48,7 +48,7 @@ from gradlint.model.code import (
 )
 from gradlint.model.plain import gives_no_known_tensor, gives_no_tensor
 from gradlint.model.torch_tensors import LABELS, TENSOR_METHODS
-from gradlint.model.traverse import all_expressions, all_of, blocks, expressions, parts, statements, within
+from gradlint.model.traverse import all_expressions, all_of, blocks, expressions, names_in, parts, statements, within
 from gradlint.project import Forward, FunctionNode, Project
 from gradlint.project.grad_states.effects import GRAD, INFERENCE, NO_GRAD
 from gradlint.project.grad_states.leaks import Leak
@@ -247,6 +247,7 @@ __all__ = [
     "given_to_framework",
     "gives_no_known_tensor",
     "gives_no_tensor",
+    "names_in",
     "parameter_loops",
     "parameter_names",
     "parts",

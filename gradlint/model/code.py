@@ -380,6 +380,11 @@ def shortened(text: str | bytes) -> str:
     return shared(text if isinstance(text, str) else text.decode("latin-1"))
 
 
+def is_none(expression: Expression | None) -> bool:
+    """Whether an expression is ``None``, spelt out."""
+    return isinstance(expression, Constant) and expression.value is None
+
+
 def dotted(expression: Expression) -> str | None:
     """The dotted name an expression spells (``torch.nn.Linear``), or None if it is no plain name."""
     if isinstance(expression, Name):

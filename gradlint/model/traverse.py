@@ -22,6 +22,7 @@ from gradlint.model.code import (
     For,
     Formatted,
     If,
+    Name,
     NamedAssignment,
     Operation,
     Raise,
@@ -115,6 +116,11 @@ def _gather(expression: Expression, note: Callable[[Expression], None]) -> None:
                     _gather(part, note)
                 else:
                     note(part)
+
+
+def names_in(expression: Expression) -> set[str]:
+    """The plain names in an expression: ``model`` and ``x`` of ``model.encode(x)``."""
+    return {part.id for part in within(expression) if isinstance(part, Name)}
 
 
 def expressions(statement: Statement) -> Iterator[Expression]:

@@ -73,9 +73,9 @@ from gradlint.rule import (
     Value,
     all_of,
     dotted,
+    names_in,
     rule,
     statements,
-    within,
 )
 
 _REGISTERING = frozenset({"register_forward_hook", "register_module_forward_hook"})
@@ -149,12 +149,8 @@ def _kept(project: Project, hook: FunctionNode, bound: int) -> Iterator[Expressi
     for at, _, stored in _stored(hook):
         named = isinstance(stored, Name) and stored.id == names[output]
         chosen = isinstance(stored, Conditional)  # ``output.detach() if self.detach else output``
-        if named or (at in computed and not chosen and names[output] in _names(stored)):
+        if named or (at in computed and not chosen and names[output] in names_in(stored)):
             yield stored
-
-
-def _names(expression: Expression) -> set[str]:
-    return {part.id for part in within(expression) if isinstance(part, Name)}
 
 
 def _stored(hook: FunctionNode) -> Iterator[tuple[int, Expression, Expression]]:

@@ -44,15 +44,14 @@ from gradlint.rule import (
     Finding,
     Flow,
     FunctionNode,
-    Name,
     Note,
     Project,
     Return,
     dotted,
+    names_in,
     rule,
     scope,
     statements,
-    within,
 )
 
 _SAVING = frozenset("sigmoid tanh exp softmax log_softmax sqrt rsqrt relu reciprocal expm1 exp2 tan elu selu".split())
@@ -100,7 +99,7 @@ def _returned_names(function: FunctionNode) -> set[str]:
     pending = [s.value for s in statements(function.facts.body) if isinstance(s, Return) and s.value is not None]
     found: set[str] = set()
     while pending:
-        new = {part.id for part in within(pending.pop()) if isinstance(part, Name)} - found
+        new = names_in(pending.pop()) - found
         found |= new
         pending.extend(value for name, value in assigned if name in new)
     return found

@@ -52,6 +52,7 @@ from gradlint.rule import (
     Value,
     dotted,
     expressions,
+    names_in,
     rule,
     scope,
     statements,
@@ -169,7 +170,7 @@ def _leading_to(function: FunctionNode, optimizer: Optimizer) -> list[Expression
     """What an optimizer is given, and what the names in that were assigned."""
     found, seen = [optimizer.parameters.expression], {""}
     for value in found:
-        names = {part.id for part in within(value) if isinstance(part, Name)} - seen
+        names = names_in(value) - seen
         seen |= names
         found.extend(assigned for name, assigned in scope.assigned(function) if name in names)
     return found

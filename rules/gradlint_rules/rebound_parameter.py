@@ -65,6 +65,7 @@ from gradlint.rule import (
     acts_of,
     all_expressions,
     dotted,
+    names_in,
     parameter_loops,
     rule,
     scope,
@@ -173,7 +174,7 @@ def _late(function: FunctionNode, optimizer: Optimizer, path: str, value: Expres
 
 def _dropped(function: FunctionNode, loop: For | While) -> Iterator[tuple[Assign, str, str]]:
     """``for p in parameters: p = p - lr * p.grad``, the new tensor used for nothing."""
-    targets = {part.id for part in within(loop.target) if isinstance(part, Name)} if isinstance(loop, For) else set()
+    targets = names_in(loop.target) if isinstance(loop, For) else set()
     for update, name in _updates(loop.body):
         if name in targets and not _read_after(function, loop, update, name):
             yield update, name, _DROPPED
@@ -219,7 +220,7 @@ def _is_read_later(function: FunctionNode, loop: For, update: Assign, name: str)
 
 def _carried(function: FunctionNode, loop: For | While) -> Iterator[tuple[Assign, str, str]]:
     """``w = w - lr * w.grad`` in the loop that also runs ``backward()``."""
-    targets = {part.id for part in within(loop.target) if isinstance(part, Name)} if isinstance(loop, For) else set()
+    targets = names_in(loop.target) if isinstance(loop, For) else set()
     parts = list(all_expressions(loop.body))
     if not any(isinstance(part, Attribute) and part.name == "backward" for part in parts):
         return

@@ -71,10 +71,10 @@ from gradlint.rule import (
     Project,
     Subscript,
     dotted,
+    names_in,
     rule,
     scope,
     statements,
-    within,
 )
 
 _MODES = frozenset({"eval", "train"})
@@ -118,7 +118,7 @@ def _lists_state(iterable: Expression) -> bool:
 
 def _of_state(function: FunctionNode, loop: For, target: Expression) -> Iterator[Finding]:
     """The flags that a loop sets on what ``state_dict()`` gives."""
-    names = {part.id for part in within(target) if isinstance(part, Name)}
+    names = names_in(target)
     for statement in statements(loop.body):
         match statement:
             case Assign(targets=(Attribute(value=Name(id=name), name="requires_grad", at=at),)) if name in names:

@@ -31,7 +31,7 @@ from gradlint.model.code import (
 )
 from gradlint.model.facts import CallFact
 from gradlint.model.torch_tensors import IN_PLACE
-from gradlint.model.traverse import all_expressions, all_of, expressions, statements, within
+from gradlint.model.traverse import all_expressions, all_of, expressions, names_in, statements, within
 from gradlint.project.linking.nodes import FunctionNode
 
 _ENTERING = frozenset({"enter_context", "enter_async_context"})
@@ -360,7 +360,7 @@ def share_loop(function: FunctionNode, first: int, second: int) -> bool:
 def loop_names(function: FunctionNode, at: int) -> frozenset[str]:
     """The variables of the ``for`` loops around a place."""
     targets = (loop.target for loop in loops_around(function, at))
-    return frozenset(part.id for target in targets for part in within(target) if isinstance(part, Name))
+    return frozenset().union(*map(names_in, targets))
 
 
 def in_each_round(function: FunctionNode, at: int) -> bool:

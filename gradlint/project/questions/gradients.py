@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from gradlint.finding import Place
-from gradlint.model.code import Constant, Expression
+from gradlint.model.code import is_none
 from gradlint.model.torch_calls import ENGINE
 from gradlint.project.linking.bindings import owner_class
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
@@ -47,7 +47,7 @@ class Gradients:
         cls = self._class_of(function, owner)
         if cls is None or any(not _RETAINING.isdisjoint(f.facts.words) for f in self._speaking_of(attribute)):
             return None
-        made = [each for each in self._flows.bindings.attribute(cls, attribute) if not _is_none(each[1])]
+        made = [each for each in self._flows.bindings.attribute(cls, attribute) if not is_none(each[1])]
         if len(made) != 1 or made[0][0] is function or (flow := self.trained(made[0][0])) is None:
             return None
         value = flow.env.get(f"self.{attribute}", UNKNOWN)
@@ -78,10 +78,6 @@ class Gradients:
                 yield event, event.receiver
                 if event.arguments and not own and ENGINE.search(event.name.rpartition(".")[0]):
                     yield event, event.arguments[0].value  # ``accelerator.backward(loss)``
-
-
-def _is_none(value: Expression) -> bool:
-    return isinstance(value, Constant) and value.value is None
 
 
 def _is_own_backward(method: FunctionNode) -> bool:

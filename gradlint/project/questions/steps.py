@@ -28,6 +28,7 @@ from gradlint.model.code import (
     While,
     With,
     dotted,
+    is_none,
 )
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import BACKWARD_METHODS, GRADIENT_NAMES, TRAINING_NAMES
@@ -187,8 +188,7 @@ class _Writer:
             if isinstance(target, Subscript | Attribute) and _is_grad(target.value):
                 yield Act("anything", target.at, None)
             elif isinstance(target, Attribute) and target.name == "grad":
-                none = isinstance(statement.value, Constant) and statement.value.value is None
-                yield Act("zero" if none else "anything", target.at, None)
+                yield Act("zero" if is_none(statement.value) else "anything", target.at, None)
 
     def _expression(self, expression: Expression, *, used: bool = True) -> Iterator["Act | Branch | Repeat | Leave"]:
         if isinstance(expression, Attribute) and expression.name == "grad":

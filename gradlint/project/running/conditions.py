@@ -18,7 +18,7 @@ from gradlint.model.code import (
     Operation,
     dotted,
 )
-from gradlint.model.traverse import blocks, expressions, parts, statements, within
+from gradlint.model.traverse import blocks, expressions, names_in, parts, statements, within
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.flow import Flow, is_bound, matched
@@ -143,7 +143,7 @@ def _changed(function: FunctionNode) -> Iterator[str]:
     """The names that a function binds in other ways than by assigning them."""
     for statement in statements(function.facts.body):
         if isinstance(statement, Augment | For):
-            yield from (part.id for part in within(statement.target) if isinstance(part, Name))
+            yield from names_in(statement.target)
 
 
 def fixed(callee: FunctionNode, given: Mapping[str, Value], bindings: Bindings) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 import re
 
-from gradlint.model.code import Call, Constant, Expression, Subscript, dotted
+from gradlint.model.code import Call, Expression, Subscript, dotted, is_none
 from gradlint.model.inference_names import TORCH_PACKAGES
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import (
@@ -221,7 +221,7 @@ def _is_copied_part(it: Invocation, name: str) -> bool:
     function, flows = it.run.function, it.run.flows
     if not name.startswith("self.") or not flows.calls.modules.has_method(function):
         return False
-    made = [(where, value) for where, value in flows.bindings.values(function, name) if not _is_none(value)]
+    made = [(where, value) for where, value in flows.bindings.values(function, name) if not is_none(value)]
     return bool(made) and all(_is_copied(it, where, value) for where, value in made)
 
 
@@ -239,10 +239,6 @@ def _is_copied(it: Invocation, where: FunctionNode, value: Expression) -> bool:
 def _copies(it: Invocation, where: FunctionNode, call: Call) -> bool:
     target = it.run.flows.linker.resolve(where, dotted(call.function) or "?")
     return target == External("copy.deepcopy") and len(call.arguments) == 1
-
-
-def _is_none(value: Expression) -> bool:
-    return isinstance(value, Constant) and value.value is None
 
 
 def _trains(function: FunctionNode) -> bool:
