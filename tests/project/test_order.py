@@ -45,6 +45,7 @@ def grads(build: Build, text: str, kind: str = "step") -> list[set[str]]:
         ("scheduler.step()\nenv.step(action)\nlr_scheduler.step()", []),
         ("optimizers['G'].step()", ["step optimizers['G']"]),
         ("solver.zero_grad()\nsolver.step()", ["zero solver", "step solver"]),
+        ("for o in optimizers:\n    o.zero_grad()\n    loss.backward()", ["zero o", "backward loss"]),
         ("solver.step()", ["anything None"]),
         ("engine.zero_grad()\nengine.backward(loss)\nengine.step()", ["zero engine", "backward engine"]),
         ("def closure():\n    loss.backward()\noptimizer.step(closure)", ["backward loss", "step optimizer"]),
