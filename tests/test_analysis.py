@@ -1,13 +1,18 @@
 """What is said after edits, with all that is known from before, is what is said by a run that knows nothing."""
 
+import os
 import random
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import nbformat
 import pytest
+from nbformat.v4 import new_code_cell, new_notebook
 
 from gradlint import engine, registry, suppress
+from gradlint.cache import parts
 from gradlint.cache.facts import Facts
 from gradlint.diagnostic import Outcome
 from gradlint.engine import analysis, asking
@@ -15,7 +20,7 @@ from gradlint.engine.asking import Known
 from gradlint.finding import Finding
 from gradlint.project import Project
 from gradlint.rule import Rule
-from gradlint.source import Source
+from gradlint.source import Source, decode
 from gradlint.testing import cases
 
 RULES = registry.load(suppress.RULES)
@@ -181,6 +186,25 @@ def test_what_several_processes_leave_is_gone_on_with(tmp_path: Path) -> None:
     engine.run(sources, RULES, jobs=2, memory=Facts(str(tmp_path)))
     for files in edited(FIXTURES, 5, 4):
         assert outcome(files, Facts(str(tmp_path))) == outcome(files, engine.Forgetful())
+
+
+def test_of_several_processes_one_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    put, writers = parts.put, tmp_path / "writers"
+
+    def noted(*arguments: Any) -> None:
+        with writers.open("a") as file:
+            file.write(f"{os.getpid()} ")
+        put(*arguments)
+
+    monkeypatch.setattr(parts, "put", noted)
+    sources = [
+        *(Source(path, text) for path, text in FIXTURES.items()),
+        decode(
+            "broken.ipynb", nbformat.writes(new_notebook(cells=[new_code_cell("x = 1"), new_code_cell("x =")])).encode()
+        ),
+    ]
+    engine.run(sources, RULES, jobs=3, memory=Facts(str(tmp_path / "cache")))
+    assert set(writers.read_text().split()) == {str(os.getpid())}
 
 
 def test_all_that_is_worked_out_can_be_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,8 +5,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ from gradlint import engine, registry, suppress
 from gradlint.engine import asking, preparing, workers
 from gradlint.engine.asking import answers
 from gradlint.engine.reading import Forgetful, extracted
-from gradlint.engine.workers import spread
+from gradlint.engine.workers import Team
 from gradlint.finding import Finding
 from gradlint.model.packing import PackingError, packed, unpacked
 from gradlint.project import Project
@@ -22,6 +23,7 @@ from gradlint.rule import Rule
 from gradlint.source import Source
 from gradlint.testing import cases
 
+Together = Callable[[list[int], Callable[[int], object], int, Callable[[int], None]], Any]
 pytestmark = pytest.mark.skipif(not workers.can_fork(), reason="no fork here")
 
 RULES = registry.load(suppress.RULES)
@@ -36,30 +38,69 @@ def nobody(done: int) -> None:
     """Hears of progress, and forgets it."""
 
 
+@pytest.fixture(params=[Team.spread, Team.gather])
+def together(request: pytest.FixtureRequest) -> Together:
+    """Has tasks done by a team, whether the others are to go on with the answers or not."""
+    share = request.param
+
+    def do_together(sizes: list[int], do: Callable[[int], object], jobs: int, done: Callable[[int], None]) -> object:
+        with Team(jobs) as team:
+            return share(team, sizes, do, done)
+
+    return do_together
+
+
 @pytest.mark.parametrize("jobs", [1, 2, 3, 7])
 @pytest.mark.parametrize("sizes", [[], [1], [0, 0], [5, 1, 1, 1, 1, 9, 2], [1] * 40])
-def test_answers_come_in_order_and_every_task_is_done_once(sizes: list[int], jobs: int) -> None:
+def test_answers_come_in_order_and_every_task_is_done_once(sizes: list[int], jobs: int, together: Together) -> None:
     heard: list[int] = []
-    assert spread(sizes, lambda number: number * number, jobs, heard.append) == [n * n for n in range(len(sizes))]
+    assert together(sizes, lambda number: number * number, jobs, heard.append) == [n * n for n in range(len(sizes))]
     assert heard == sorted(heard)
     assert heard[-1:] == [len(sizes)][: len(heard)]
+    assert not workers._alive
 
 
-def test_several_processes_take_part() -> None:
-    """Each waits for the other, so that one alone would wait forever."""
-    ends = [os.pipe(), os.pipe()]
+class Meeting:
+    """Two tasks that wait for each other, so that one process alone would wait forever; each tells its process."""
 
-    def meet(number: int) -> int:
-        os.write(ends[number][1], b"x")
-        os.read(ends[1 - number][0], 1)
+    def __init__(self) -> None:
+        self._ends = [os.pipe(), os.pipe()]
+
+    def __call__(self, number: int) -> int:
+        os.write(self._ends[number][1], b"x")
+        os.read(self._ends[1 - number][0], 1)
         return os.getpid()
 
-    assert len(set(spread([1, 1], meet, 2, nobody))) == 2
+
+def test_several_processes_take_part(together: Together) -> None:
+    assert len(set(together([1, 1], Meeting(), 2, nobody))) == 2
+
+
+def test_everybody_goes_on_with_all_answers_and_with_what_it_has_worked_out_itself() -> None:
+    meetings, mine = [Meeting(), Meeting()], []
+
+    def first(number: int) -> int:
+        mine.append(number)
+        return meetings[0](number)
+
+    with Team(2) as team:
+        processes = team.spread([1, 1], first, nobody)
+        told = team.gather([1, 1], lambda number: (meetings[1](number), mine, processes), nobody)
+    assert [process for process, _, _ in told] == processes
+    assert [found for _, found, _ in told] == [[0], [1]]
+    assert [everybody for _, _, everybody in told] == [processes, processes]
+
+
+def test_a_team_that_has_ended_may_be_formed_anew() -> None:
+    with Team(2) as team:
+        before, after = (team.gather([1, 1], Meeting(), nobody) for _ in range(2))
+        assert team.alone
+    assert before[0] == after[0] == os.getpid()
+    assert before[1] != after[1]
 
 
 @pytest.mark.parametrize("death", [lambda: os._exit(3), lambda: os.kill(os.getpid(), signal.SIGKILL), lambda: 1 / 0])
-def test_what_a_worker_does_not_answer_is_done_here(death: object) -> None:
-    assert callable(death)
+def test_what_a_worker_does_not_answer_is_done_here(death: Callable[[], object], together: Together) -> None:
     parent = os.getpid()
 
     def do(number: int) -> int:
@@ -67,20 +108,39 @@ def test_what_a_worker_does_not_answer_is_done_here(death: object) -> None:
             death()
         return number
 
-    assert spread([1] * 20, do, 3, nobody) == list(range(20))
+    assert together([1] * 20, do, 3, nobody) == list(range(20))
     assert not workers._alive
 
 
-def test_what_a_task_raises_is_raised_here_and_no_worker_is_left() -> None:
+def test_who_dies_between_two_pieces_of_work_is_not_waited_for() -> None:
+    parent = os.getpid()
+    with Team(3) as team:
+        team.spread([1] * 3, lambda number: number, nobody)
+        if os.getpid() != parent:
+            os._exit(3)
+        assert team.spread([1] * 20, lambda number: number, nobody) == list(range(20))
+    assert not workers._alive
+
+
+def test_who_thinks_that_there_is_other_work_is_not_listened_to() -> None:
+    parent, meeting = os.getpid(), Meeting()
+    with Team(2) as team:
+        team.spread([1, 1], meeting, nobody)
+        is_other = os.getpid() != parent
+        assert team.spread([2, 1] if is_other else [1, 1], lambda number: is_other, nobody) == [False, False]
+    assert not workers._alive
+
+
+def test_what_a_task_raises_is_raised_here_and_no_worker_is_left(together: Together) -> None:
     def do(number: int) -> int:
         raise KeyError(number)
 
     with pytest.raises(KeyError):
-        spread([1] * 20, do, 3, nobody)
+        together([1] * 20, do, 3, nobody)
     assert not workers._alive
 
 
-def test_without_room_for_more_processes_one_does_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_room_for_more_processes_one_does_all(monkeypatch: pytest.MonkeyPatch, together: Together) -> None:
     fork, forked = os.fork, iter([True, False])
 
     def once() -> int:
@@ -89,7 +149,7 @@ def test_without_room_for_more_processes_one_does_all(monkeypatch: pytest.Monkey
         return fork()
 
     monkeypatch.setattr(os, "fork", once)
-    assert spread([1] * 20, lambda number: number, 3, nobody) == list(range(20))
+    assert together([1] * 20, lambda number: number, 3, nobody) == list(range(20))
     assert not workers._alive
 
 
@@ -97,11 +157,11 @@ def test_an_interrupt_ends_every_process(tmp_path: Path) -> None:
     script = """
 import pathlib, time
 from gradlint.engine.room import with_room
-from gradlint.engine.workers import spread
+from gradlint.engine.workers import Team
 def do(number):
     pathlib.Path(f"begun-{number}").touch()
     time.sleep(600)
-with_room(lambda: spread([1, 1], do, 2, lambda done: None))
+with_room(lambda: Team(2).spread([1, 1], do, lambda done: None))
 """
     process = subprocess.Popen(
         [sys.executable, "-c", script], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
@@ -145,13 +205,13 @@ def test_every_rule_says_of_each_module_what_it_says_of_all() -> None:
     """What lets processes share the work, and a hook check some files only."""
     for files in [FIXTURES, *([Source(f.path, f.text) for f in case.files] for rule in RULES for case in cases(rule))]:
         texts = {source.path: source for source in files}
-        modules, _ = extracted(files, Forgetful(), 1, nobody)
-        whole = answers(Project(modules), RULES, texts, texts, 1, nobody).found
+        modules, _ = extracted(files, Forgetful(), Team(1), nobody)
+        whole = answers(Project(modules), RULES, texts, texts, Team(1), nobody).found
         project = Project(modules)
         apart = [
             (rule.code, found)
             for module in reversed(project.modules)
-            for rule, found in answers(project, RULES, texts, [module.path], 1, nobody).found
+            for rule, found in answers(project, RULES, texts, [module.path], Team(1), nobody).found
             if found.place.path == module.path
         ]
         assert sorted(map(repr, apart)) == sorted(repr((rule.code, found)) for rule, found in whole)
@@ -160,7 +220,7 @@ def test_every_rule_says_of_each_module_what_it_says_of_all() -> None:
 def test_facts_are_the_same_after_packing() -> None:
     files = [*FIXTURES, *(Source(f.path, f.text) for rule in RULES for case in cases(rule) for f in case.files)]
     odd = Source("odd.py", "a = (1j, ..., None, b'\\xff', '\\ud800', 10**99, -0.0)\n")
-    for module in extracted([*files, odd], Forgetful(), 1, nobody)[0]:
+    for module in extracted([*files, odd], Forgetful(), Team(1), nobody)[0]:
         assert unpacked(packed(module)) == module
 
 

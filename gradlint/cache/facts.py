@@ -73,13 +73,13 @@ class Facts:
             self._held = {**self._now}
         return {**held, **found}
 
-    def keep(self, sources: Sequence[Source], facts: Mapping[str, ModuleFacts]) -> None:
-        """Keep what has been read, for later runs."""
+    def keep(self, sources: Sequence[Source], facts: Mapping[str, ModuleFacts], *, write: bool) -> None:
+        """Keep what has been read, for later runs; ``write`` it, if so, for those of other processes."""
         keys = {source.path: _key(source) for source in sources if source.path in facts}
         self._now.update((path, (key, facts[path])) for path, key in keys.items())
         if self.holds:
             self._held.update((path, self._now[path]) for path in keys)
-        if self._folder is not None and keys:
+        if write and self._folder is not None and keys:
             new = {key: zlib.compress(packed(replace(facts[path], path="")), _LEVEL) for path, key in keys.items()}
             self._put(self._folder, new)
 
@@ -92,6 +92,8 @@ class Facts:
 
     def recorded(self, about: str, packages: Collection[str]) -> tuple[IO[bytes], Sequence[ModuleFacts]] | None:
         """The record that another process left about something, and the facts it was made of."""
+        if not self._used:
+            return None  # where nothing is known of any source, nothing is to be gone on with
         key = self._record_key(about, packages)
         if key is None or (data := self._stored([key]).get(key)) is None:
             return None

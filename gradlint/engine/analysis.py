@@ -7,6 +7,7 @@ from gradlint.engine.asking import Answers, Known, answers
 from gradlint.engine.placing import Located
 from gradlint.engine.reading import Memory
 from gradlint.engine.record import Record, record, recorded
+from gradlint.engine.workers import Team
 from gradlint.model.facts import ModuleFacts
 from gradlint.project import Names, Project
 from gradlint.project.linking.files import unnumbered
@@ -38,7 +39,7 @@ class Analysis:
         rules: Sequence[Rule],
         texts: Mapping[str, Source],
         reported: Collection[str],
-        jobs: int,
+        team: Team,
         done: Callable[[int], None],
         memory: Memory,
     ) -> Answers:
@@ -51,7 +52,7 @@ class Analysis:
         self._project = None  # whatever breaks off leaves half of a project
         rules_of_modules = sum(rule.by_module for rule in rules)
         to_ask = self._known.missing(reported, rules_of_modules)
-        said = answers(project, rules, texts, reported, jobs, done, self._known, holds=memory.holds)
+        said = answers(project, rules, texts, reported, team, done, self._known, holds=memory.holds)
         if not said.failures:
             self._project = project
             self._is_news = is_first and (is_new or to_ask > _FEW * len(reported) * rules_of_modules)

@@ -1,6 +1,5 @@
 """All rules asked about a project, in one process or several."""
 
-import os
 import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from gradlint.engine.parts import parts, size
 from gradlint.engine.placing import places
 from gradlint.engine.preparing import prepare
 from gradlint.engine.reading import spelt
-from gradlint.engine.workers import can_fork, spread
+from gradlint.engine.workers import Team
 from gradlint.finding import Finding
 from gradlint.project import Project, snapshot
 from gradlint.project.linking.nodes import ModuleNode
@@ -66,7 +65,7 @@ class Known:
 class _Heard:
     """What came of one task: what was said of its modules or of the project.
 
-    ``news`` is what another process than this one has worked out for that.
+    ``news`` is what another process than the leading one has worked out for that.
     """
 
     said: Sequence[Mapping[str, Said]]
@@ -79,7 +78,7 @@ def answers(
     rules: Sequence[Rule],
     texts: Mapping[str, Source],
     reported: Collection[str],
-    jobs: int,
+    team: Team,
     done: Callable[[int], None],
     known: Known | None = None,
     *,
@@ -95,7 +94,7 @@ def answers(
     apart, whole = [rule for rule in rules if rule.by_module], [rule for rule in rules if not rule.by_module]
     known_of = {module.path: known.of_modules.setdefault(module.path, {}) for module in modules}
     new = [module for module in modules if len(known_of[module.path]) < len(apart)]
-    chunks = [*_chunks(new, texts, jobs if can_fork() else 1)]
+    chunks = [*_chunks(new, texts, team.jobs)]
     tasks = [*chunks, []] if whole and known.of_all is None else chunks
 
     def ask(number: int) -> _Heard:
@@ -103,19 +102,20 @@ def answers(
         if not holds:
             project.flows.leave(tasks[number])
         of_all = [_answer(rule, project, texts) for rule in whole] if number == len(chunks) else None
-        news = snapshot.news(project) if os.getpid() != here else b""
+        news = b"" if team.leads else snapshot.news(project)
         return _Heard(said, of_all, news)
 
-    here = os.getpid()
-    prepare(project, texts, jobs)
-    first = ask(0)  # what all of them need to know is found out once, before there are several processes
+    prepare(project, texts, team)
+    # What all processes need to know is found out once, while there is but one.
+    first = [ask(0)] if team.alone else []
     project.linker.dependencies.news()
-    done(len(rules) // len(tasks))
-    sizes = [size(task or project.modules, texts) for task in tasks[1:]]
-    rest = spread(
-        sizes, lambda number: ask(number + 1), jobs, lambda count: done((count + 1) * len(rules) // len(tasks))
+    sizes = [size(task or project.modules, texts) for task in tasks[len(first) :]]
+    rest = team.gather(
+        sizes,
+        lambda number: ask(number + len(first)),
+        lambda count: done((count + len(first)) * len(rules) // len(tasks)),
     )
-    for task, heard in zip(tasks, (first, *rest), strict=True):
+    for task, heard in zip(tasks, (*first, *rest), strict=True):
         for module, said in zip(task, heard.said, strict=True):
             known_of[module.path].update(said)
         known.of_all = heard.of_all or known.of_all

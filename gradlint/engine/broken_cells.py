@@ -19,15 +19,18 @@ class Readable:
     failures: Sequence[Failure]
 
 
-def with_other_cells(found: Readable, memory: Memory) -> Readable:
-    """The same with notebooks that failed, less the cells that are to blame, each of which is a failure."""
+def with_other_cells(found: Readable, memory: Memory, *, write: bool) -> Readable:
+    """The same with notebooks that failed, less the cells that are to blame, each of which is a failure.
+
+    ``write`` tells whether ``memory`` is to write what is read for other processes.
+    """
     notebooks = (found.texts[failure.path] for failure in found.failures)
     failed = {source.path: source for source in notebooks if source.notebook is not None}
     parts = {path: part for path, source in failed.items() if (part := _part(source)) is not None}
     if not parts:
         return found
     facts = {path: module for path, part in parts.items() for module in part.modules}
-    memory.keep([part.texts[path] for path, part in parts.items()], facts)
+    memory.keep([part.texts[path] for path, part in parts.items()], facts, write=write)
     known = {**{module.path: module for module in found.modules}, **facts}
     return Readable(
         {path: parts[path].texts[path] if path in parts else source for path, source in found.texts.items()},

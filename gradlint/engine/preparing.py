@@ -3,42 +3,33 @@
 Without this each of the processes that ask rules would find it out for itself, or one for all of them.
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from gradlint.engine.parts import parts, size
-from gradlint.engine.workers import can_fork, spread
+from gradlint.engine.workers import Team, Wire
 from gradlint.project import Project, snapshot
 from gradlint.project.linking.nodes import ModuleNode
 from gradlint.source import Source
 
 _WORTH_IT = 2_000_000  # bytes of code: below that one process is done before others have told what they found
-_TASKS = 4  # for each process: each tells what it found but once, and neighbours have much in common
+_TASKS = 8  # for each process: so few that neighbours are together
 
 
-def prepare(project: Project, texts: Mapping[str, Source], jobs: int) -> None:
-    """Have a project prepared for its rules by so many processes, if there is much that it does not know."""
+def prepare(project: Project, texts: Mapping[str, Source], team: Team) -> None:
+    """Have a project prepared for its rules by a team, if there is much that is not known of it."""
     new = [module for module in project.modules if not project.is_prepared(module)]
     whole = size(new, texts)
-    if jobs < 2 or whole < _WORTH_IT or not can_fork():
+    if team.jobs < 2 or whole < _WORTH_IT:
         return  # it is found out when somebody asks
-    tasks = [*parts(new, texts, whole / (jobs * _TASKS))]
+    tasks = [*parts(new, texts, whole / (team.jobs * _TASKS))]
     sizes = [size(task, texts) for task in tasks]
+    news: Wire[None] = Wire(lambda _: snapshot.news(project), lambda heard: snapshot.hear(project, heard))
     for preparation in project.preparations:
-        project.linker.dependencies.news()  # those have been told already, by the fork
-        for heard in spread(sizes, partial(_news, project, preparation, tasks, os.getpid()), jobs, lambda _: None):
-            snapshot.hear(project, heard)
+        project.linker.dependencies.news()  # everybody knows those
+        team.spread(sizes, partial(_prepare, preparation, tasks), lambda _: None, news)
 
 
-def _news(
-    project: Project,
-    preparation: Callable[[ModuleNode], None],
-    tasks: Sequence[Sequence[ModuleNode]],
-    here: int,
-    number: int,
-) -> bytes:
-    """What a task finds out that this process knows and the one ``here`` does not."""
+def _prepare(preparation: Callable[[ModuleNode], None], tasks: Sequence[Sequence[ModuleNode]], number: int) -> None:
     for module in tasks[number]:
         preparation(module)
-    return snapshot.news(project) if os.getpid() != here else b""

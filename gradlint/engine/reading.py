@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import IO, Protocol, TypeVar
 
 from gradlint.diagnostic import Failure
-from gradlint.engine.workers import Wire, spread
+from gradlint.engine.workers import Team, Wire
 from gradlint.model.facts import ModuleFacts
 from gradlint.model.packing import packed, unpacked
 from gradlint.project.snapshot import Sink
@@ -31,8 +31,8 @@ class Memory(Protocol):
         """What is known of sources, by path."""
         ...
 
-    def keep(self, sources: Sequence[Source], facts: Mapping[str, ModuleFacts]) -> None:
-        """Keep what has been read, for later runs."""
+    def keep(self, sources: Sequence[Source], facts: Mapping[str, ModuleFacts], *, write: bool) -> None:
+        """Keep what has been read, for later runs; ``write`` it, if so, for those of other processes."""
         ...
 
     def held(self, make: Callable[[], Held]) -> Held:
@@ -61,7 +61,7 @@ class Forgetful:
         """Nothing."""
         return {}
 
-    def keep(self, sources: Sequence[Source], facts: Mapping[str, ModuleFacts]) -> None:
+    def keep(self, sources: Sequence[Source], facts: Mapping[str, ModuleFacts], *, write: bool) -> None:
         """Do nothing."""
 
     def held(self, make: Callable[[], Held]) -> Held:
@@ -76,15 +76,20 @@ class Forgetful:
 
 
 def extracted(
-    sources: Sequence[Source], memory: Memory, jobs: int, done: Callable[[int], None]
+    sources: Sequence[Source], memory: Memory, team: Team, done: Callable[[int], None]
 ) -> tuple[list[ModuleFacts], list[Failure]]:
-    """The facts of each source that can be read, in order, and why the others cannot."""
+    """The facts of each source that can be read, in order, and why the others cannot.
+
+    Who has read all of them goes on as a team. What is remembered, though, is looked up by one alone: the file that it
+    is in may change meanwhile.
+    """
     known = memory.recall(sources)
     new = [source for source in sources if source.path not in known]
     sizes = [source.size for source in new]
-    answers = spread(sizes, lambda number: read(new[number]), jobs, lambda count: done(len(known) + count), _WIRE)
+    together = team.gather if known else team.spread
+    answers = together(sizes, lambda number: read(new[number]), lambda count: done(len(known) + count), _WIRE)
     facts = {found.path: found for found in answers if isinstance(found, ModuleFacts)}
-    memory.keep(new, facts)
+    memory.keep(new, facts, write=team.leads)
     found = {**known, **facts}
     modules = [found[source.path] for source in sources if source.path in found]
     return modules, [answer for answer in answers if isinstance(answer, Failure)]

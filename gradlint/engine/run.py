@@ -13,6 +13,7 @@ from gradlint.engine.policy import Policy
 from gradlint.engine.reading import Forgetful, Memory, extracted
 from gradlint.engine.room import with_room
 from gradlint.engine.silencing import silenced
+from gradlint.engine.workers import Team
 from gradlint.project import Names
 from gradlint.rule import Rule
 from gradlint.source import Source
@@ -52,8 +53,16 @@ def run(
     steps = len(texts) + len(rules)
 
     def work() -> Outcome:
-        modules, unread = extracted([*texts.values()], memory, jobs, lambda done: progress(done, steps))
-        legible = with_other_cells(Readable(texts, modules, unread), memory)
+        with Team(jobs) as team:
+            legible, known, said = together(team)
+        outcome = _outcome(legible, rules, policy, reported, said, known.places)
+        known.leave(memory)
+        return outcome
+
+    def together(team: Team) -> tuple[Readable, Analysis, Answers]:
+        """All that several processes may take part in; only one comes back from it."""
+        modules, unread = extracted([*texts.values()], memory, team, lambda done: progress(done, steps))
+        legible = with_other_cells(Readable(texts, modules, unread), memory, write=team.leads)
         known = analysis or memory.held(partial(Analysis, last=not memory.holds))
         said = known.answers(
             legible.modules,
@@ -61,13 +70,11 @@ def run(
             rules,
             legible.texts,
             reported,
-            jobs,
+            team,
             lambda done: progress(len(texts) + done, steps),
             memory,
         )
-        outcome = _outcome(legible, rules, policy, reported, said, known.places)
-        known.leave(memory)
-        return outcome
+        return legible, known, said
 
     return with_room(work, stays=memory.holds)
 

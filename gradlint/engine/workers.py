@@ -1,27 +1,32 @@
-"""Work spread over processes: each takes from its own end of what is left, and then from the others.
+"""Work shared by processes that go through one program side by side.
 
-The workers are forked, so that they have all there is in memory and need not be told. Neighbouring tasks have
-much in common, hence ranges rather than a queue. A worker that dies costs time only: this process does what
-the dead one has not answered.
+The first of them leads. The others are forked once there is something to share, so that they have all there is in
+memory and need not be told. After that everybody goes on with the answers of all, until those are wanted by the
+leader alone, with which the others end. So what one of them has worked out stays with it, and hardly any memory has
+to be copied, which is what forking anew for each piece of work costs.
+
+Each takes from its own end of what is left, and then from the others. Neighbouring tasks have much in common, hence
+ranges rather than a queue. A worker that dies costs time only: the leader does what the dead one has not answered.
 """
 
 import contextlib
-import itertools
-import mmap
 import os
 import pickle
 import signal
-import struct
 import sys
-import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import IO, Any, Generic, NoReturn, TypeVar
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from gradlint.engine.shares import Shares, shares
+
+if TYPE_CHECKING:
+    from multiprocessing.connection import Connection
 
 Answer = TypeVar("Answer")
 
-_RANGE = struct.Struct("II")
 _alive: set[int] = set()
 
 
@@ -54,169 +59,245 @@ def _as_it_is(answer: Any) -> Any:
     return answer
 
 
-def spread(
-    sizes: Sequence[int],
-    do: Callable[[int], Answer],
-    jobs: int,
-    done: Callable[[int], None],
-    wire: Wire[Answer] = Wire(_as_it_is, _as_it_is),
-) -> list[Answer]:
-    """Do tasks, by number, in so many processes; their answers in order.
+AS_IT_IS: Wire[Any] = Wire(_as_it_is, _as_it_is)
 
-    ``sizes`` tells how much work each is. ``done`` hears in this process how many are done, or begun.
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """A process that was forked, as the leader knows it."""
+
+    process: int
+    line: "Connection[Any, Any]"
+
+
+class Team:
+    """So many processes at most, the first of which is there already.
+
+    All of them come to each :meth:`spread` and :meth:`gather`, in the same order and with the same ``sizes``, which
+    tell how much work each task is. Whatever else the program does all of them do, but for what is asked of the one
+    that ``leads``: to write, to report.
     """
-    if jobs < 2 or len(sizes) < 2 or not can_fork():
-        return [_told(do(number), number + 1, done) for number in range(len(sizes))]
-    answers: dict[int, Answer] = {}
-    with contextlib.suppress(OSError):  # no file or no process is to be had: then this one does the rest
-        _do_together(sizes, do, jobs, done, wire, answers)
-    missing = [number for number in range(len(sizes)) if number not in answers]
-    answers.update((number, do(number)) for number in missing)
-    done(len(sizes))
-    return [answers[number] for number in range(len(sizes))]
 
+    def __init__(self, jobs: int) -> None:
+        self.jobs = jobs if can_fork() else 1
+        self._number = 0
+        self._members: list[_Member] = []
+        self._leader: Connection[Any, Any] | None = None
+        self._parent = os.getpid()
+        self._open = contextlib.ExitStack()
+        self._shares: Shares | None = None
 
-def _do_together(
-    sizes: Sequence[int],
-    do: Callable[[int], Answer],
-    jobs: int,
-    done: Callable[[int], None],
-    wire: Wire[Answer],
-    answers: dict[int, Answer],
-) -> None:
-    with _shared(sizes, jobs) as shares:
+    @property
+    def leads(self) -> bool:
+        """Whether this is the process that everything began with, and ends with."""
+        return self._leader is None
+
+    @property
+    def alone(self) -> bool:
+        """Whether there are no others, or not yet."""
+        return self._shares is None
+
+    def __enter__(self) -> "Team":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self.leads:
+            os._exit(1)  # something was raised; nothing of the leader's is to be run or written again here
+        self._end()
+
+    def spread(
+        self,
+        sizes: Sequence[int],
+        do: Callable[[int], Answer],
+        done: Callable[[int], None],
+        wire: Wire[Answer] = AS_IT_IS,
+    ) -> list[Answer]:
+        """Do tasks, by number; their answers in order, for all processes to go on with.
+
+        ``done`` hears in the leading process how many are done, or begun.
+        """
+        left = self._shared(sizes)
+        if left is None:
+            return _alone(sizes, do, done)
+        own = self._taken(left, sizes, do, done)
+        if self._leader is not None:
+            self._leader.send(_packed(own, wire))
+            answers = own
+            for data in self._heard_from(self._leader):
+                answers.update(_unpacked(data, wire))
+        else:
+            answers = self._all(own, sizes, do, wire)
+            done(len(sizes))
+        return [answers[number] for number in range(len(sizes))]
+
+    def gather(
+        self,
+        sizes: Sequence[int],
+        do: Callable[[int], Answer],
+        done: Callable[[int], None],
+        wire: Wire[Answer] = AS_IT_IS,
+    ) -> list[Answer]:
+        """The same for the leading process alone: the others end here. A later call may fork new ones."""
+        left = self._shared(sizes)
+        if left is None:
+            return _alone(sizes, do, done)
+        answers = self._taken(left, sizes, do, done)
+        if self._leader is not None:
+            self._leader.send(_packed(answers, wire))
+            os._exit(0)
+        for data in self._collected().values():
+            answers.update(_unpacked(data, wire))
+        self._end()
+        answers.update((number, do(number)) for number in range(len(sizes)) if number not in answers)
+        done(len(sizes))
+        return [answers[number] for number in range(len(sizes))]
+
+    def _shared(self, sizes: Sequence[int]) -> Shares | None:
+        """What is left of each process's range of tasks; None if there is to be but one process."""
+        if self._shares is None:
+            if self.jobs < 2 or len(sizes) < 2:
+                return None
+            with contextlib.suppress(OSError):  # no file or no process is to be had: then there are fewer
+                self._form()
+        if self._shares is not None and not self._shares.begin(sizes):
+            self._part()
+        return self._shares
+
+    def _form(self) -> None:
+        """Fork the others."""
+        from multiprocessing.connection import Pipe  # 20 ms that most runs do without
+
+        self._shares = self._open.enter_context(shares(self.jobs))
+        for number in range(1, self.jobs):
+            ours, theirs = Pipe()
+            with _closed_unless_forked(ours, theirs):
+                process = _forked()
+            if process == 0:
+                self._follow(number, ours, theirs)
+                return
+            theirs.close()
+            self._members.append(_Member(process, ours))
+
+    def _follow(self, number: int, leaders: "Connection[Any, Any]", own: "Connection[Any, Any]") -> None:
+        """Be one of the others from now on."""
+        for line in (leaders, *(member.line for member in self._members)):
+            line.close()  # who holds the other end is not to wait for this process
+        self._members, self._number, self._leader = [], number, own
+
+    def _taken(
+        self, left: Shares, sizes: Sequence[int], do: Callable[[int], Answer], done: Callable[[int], None]
+    ) -> dict[int, Answer]:
+        """The answers to the tasks that come to this process."""
+        answers: dict[int, Answer] = {}
+        for number in left.take(self._number):
+            if not self.leads and os.getppid() != self._parent:
+                os._exit(1)  # nobody waits for an answer
+            answers[number] = do(number)
+            if self.leads:
+                done(len(sizes) - left.left())
+        return answers
+
+    def _all(
+        self, own: Mapping[int, Answer], sizes: Sequence[int], do: Callable[[int], Answer], wire: Wire[Answer]
+    ) -> dict[int, Answer]:
+        """All answers, which the others are told, too."""
+        told = _packed(own, wire) if self._members else b""
+        answers = {**own}
+        heard = self._collected()
+        for data in heard.values():
+            answers.update(_unpacked(data, wire))
+        missing = {number: do(number) for number in range(len(sizes)) if number not in answers}
+        pieces = {0: told, **heard, **({-1: _packed(missing, wire)} if missing else {})}
+        for member in [*self._members]:
+            self._tell(member, [data for process, data in pieces.items() if process != member.process])
+        return {**answers, **missing}
+
+    def _collected(self) -> dict[int, bytes]:
+        """What the others have sent, by process; who has died is one of us no more."""
+        heard: dict[int, bytes] = {}
+        for member in [*self._members]:
+            try:
+                heard[member.process] = member.line.recv()
+            except (EOFError, OSError, pickle.UnpicklingError):
+                self._lose(member)
+        return heard
+
+    def _tell(self, member: _Member, pieces: Sequence[bytes]) -> None:
         try:
-            team = [_start(share, do, shares, wire) for share in range(1, jobs)]
-            for number in shares.take(0):
-                answers[number] = do(number)
-                done(len(sizes) - shares.left())
-            for process, pipe in team:
-                answers.update(_collected(process, pipe, wire))
-        finally:
-            _reap()
+            member.line.send(pieces)
+        except OSError:
+            self._lose(member)
+
+    @staticmethod
+    def _heard_from(leader: "Connection[Any, Any]") -> Sequence[bytes]:
+        """What the leader has heard from all others; without one there is nothing left to do."""
+        try:
+            pieces: Sequence[bytes] = leader.recv()
+        except (EOFError, OSError):
+            os._exit(1)
+        return pieces
+
+    def _lose(self, member: _Member) -> None:
+        self._members.remove(member)
+        _end(member.process)
+        member.line.close()
+
+    def _part(self) -> None:
+        """Go on alone: another process thinks that there is other work, and one of the two is wrong."""
+        if not self.leads:
+            os._exit(1)
+        self._end()
+
+    def _end(self) -> None:
+        """End the others; those that have sent their last answers have ended by themselves."""
+        for member in [*self._members]:
+            self._lose(member)
+        self._shares = None
+        self._open.close()
 
 
-def _told(answer: Answer, count: int, done: Callable[[int], None]) -> Answer:
-    done(count)
-    return answer
+def _alone(sizes: Sequence[int], do: Callable[[int], Answer], done: Callable[[int], None]) -> list[Answer]:
+    answers: list[Answer] = []
+    for number in range(len(sizes)):
+        answers.append(do(number))
+        done(number + 1)
+    return answers
+
+
+def _packed(answers: Mapping[int, Answer], wire: Wire[Answer]) -> bytes:
+    return pickle.dumps({number: wire.send(answer) for number, answer in answers.items()}, protocol=5)
+
+
+def _unpacked(data: bytes, wire: Wire[Answer]) -> dict[int, Answer]:
+    return {number: wire.receive(answer) for number, answer in pickle.loads(data).items()}
 
 
 @contextlib.contextmanager
-def _shared(sizes: Sequence[int], jobs: int) -> "Iterator[_Shares]":
-    with mmap.mmap(-1, _RANGE.size * jobs) as memory, tempfile.TemporaryFile() as file:
-        yield _Shares(memory, file, sizes, jobs)  # a lock on the file ends with the process that holds it
+def _closed_unless_forked(*lines: "Connection[Any, Any]") -> Iterator[None]:
+    try:
+        yield
+    except OSError:
+        for line in lines:
+            line.close()
+        raise
 
 
-class _Shares:
-    """What is left of each worker's range, in memory that all of them share."""
-
-    def __init__(self, memory: mmap.mmap, file: IO[bytes], sizes: Sequence[int], jobs: int) -> None:
-        self._jobs = jobs
-        self._memory = memory
-        self._file = file
-        for share, (first, last) in enumerate(itertools.pairwise([0, *_ends(sizes, jobs)])):
-            self._put(share, first, last)
-
-    def _get(self, share: int) -> tuple[int, int]:
-        first, last = _RANGE.unpack_from(self._memory, share * _RANGE.size)
-        return int(first), int(last)
-
-    def _put(self, share: int, first: int, last: int) -> None:
-        _RANGE.pack_into(self._memory, share * _RANGE.size, first, last)
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[None]:
-        import fcntl  # not on Windows
-
-        fcntl.lockf(self._file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.lockf(self._file, fcntl.LOCK_UN)
-
-    def left(self) -> int:
-        """How many tasks nobody has begun."""
-        ranges = [self._get(share) for share in range(self._jobs)]
-        return sum(last - first for first, last in ranges)
-
-    def take(self, share: int) -> Iterator[int]:
-        """The tasks of one worker: its own from the front, then one by one from the back of the longest other."""
-        while (number := self._next(share)) is not None:
-            yield number
-
-    def _next(self, share: int) -> int | None:
-        with self._locked():
-            first, last = self._get(share)
-            if first < last:
-                self._put(share, first + 1, last)
-                return first
-            longest = max(range(self._jobs), key=lambda other: self._get(other)[1] - self._get(other)[0])
-            first, last = self._get(longest)
-            if first == last:
-                return None
-            self._put(longest, first, last - 1)
-            return last - 1
-
-
-def _ends(sizes: Sequence[int], jobs: int) -> Iterator[int]:
-    """Where ranges of equal size end."""
-    total, so_far, share = sum(sizes), 0, 1
-    for number, size in enumerate(sizes):
-        while share < jobs and so_far >= total * share / jobs:
-            yield number
-            share += 1
-        so_far += size
-    for _ in range(share, jobs + 1):
-        yield len(sizes)
-
-
-def _start(share: int, do: Callable[[int], Answer], shares: _Shares, wire: Wire[Answer]) -> tuple[int, int]:
-    """Fork a worker: its process and the pipe that its answers come through."""
-    reading, writing = os.pipe()
-    parent = os.getpid()
+def _forked() -> int:
+    """The new process, or 0 in that."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of threads: the others hold no lock that a worker needs
         process = os.fork()
     if process == 0:
-        os.close(reading)
-        _work(share, do, shares, wire, writing, parent)
-    os.close(writing)
-    _alive.add(process)
-    return process, reading
+        _alive.clear()
+    else:
+        _alive.add(process)
+    return process
 
 
-def _work(
-    share: int, do: Callable[[int], Answer], shares: _Shares, wire: Wire[Answer], pipe: int, parent: int
-) -> NoReturn:
-    """Work, answer, and end: nothing of the parent's is to be run or written again here."""
-    status = 1
-    try:
-        answers: dict[int, object] = {}
-        for number in shares.take(share):
-            if os.getppid() != parent:
-                break  # nobody waits for an answer
-            answers[number] = wire.send(do(number))
-        with os.fdopen(pipe, "wb") as file:
-            pickle.dump(answers, file, protocol=5)
-        status = 0
-    finally:
-        os._exit(status)
-
-
-def _collected(process: int, pipe: int, wire: Wire[Answer]) -> Iterator[tuple[int, Answer]]:
-    """A worker's answers; none if it died."""
-    with os.fdopen(pipe, "rb") as file:
-        data = file.read()
-    _, status = os.waitpid(process, 0)
+def _end(process: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
     _alive.discard(process)
-    if status == 0:
-        for number, answer in pickle.loads(data).items():
-            yield number, wire.receive(answer)
-
-
-def _reap() -> None:
-    """End the workers whose answers are not wanted any more, because something was raised here."""
-    end_all()
-    for process in [*_alive]:
-        os.waitpid(process, 0)
-        _alive.discard(process)

@@ -32,13 +32,21 @@ def memory(request: pytest.FixtureRequest, tmp_path: Path) -> Facts:
 
 
 def learn(memory: Facts, *sources: Source) -> None:
-    memory.keep(sources, {source.path: extract(source) for source in sources})
+    memory.keep(sources, {source.path: extract(source) for source in sources}, write=True)
 
 
 def test_what_was_read_is_known(memory: Facts) -> None:
     assert memory.recall(FIXTURES) == {}
     learn(memory, *FIXTURES)
     assert memory.recall(FIXTURES) == {source.path: extract(source) for source in FIXTURES}
+
+
+def test_a_process_that_is_not_to_write_remembers_for_itself_alone(tmp_path: Path) -> None:
+    memory = Facts(str(tmp_path), hold=True)
+    memory.keep(FIXTURES, {source.path: extract(source) for source in FIXTURES}, write=False)
+    assert memory.recall(FIXTURES).keys() == {source.path for source in FIXTURES}
+    assert Facts(str(tmp_path)).recall(FIXTURES) == {}
+    assert not [*tmp_path.iterdir()]
 
 
 def test_another_text_is_not_known(memory: Facts) -> None:

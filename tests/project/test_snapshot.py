@@ -8,12 +8,13 @@ import pytest
 from gradlint.engine import preparing, workers
 from gradlint.engine.preparing import prepare
 from gradlint.engine.reading import Forgetful, extracted
+from gradlint.engine.workers import Team
 from gradlint.project import FunctionNode, Project, snapshot
 from gradlint.project.linking.files import unnumbered
 from gradlint.project.linking.nodes import ClassNode
 from tests.test_workers import FIXTURES, nobody
 
-FACTS = extracted(FIXTURES, Forgetful(), 1, nobody)[0]
+FACTS = extracted(FIXTURES, Forgetful(), Team(1), nobody)[0]
 TEXTS = {source.path: source for source in FIXTURES}
 
 
@@ -35,7 +36,7 @@ def prepared(project: Project) -> Project:
 def results(project: Project) -> Mapping[str, Mapping[str, str]]:
     """What memos know, and what that depends on, such that it can be compared with that of another project."""
     found = project.linker.dependencies.results.found
-    assert {"edges", "renamed", "held", "decorators", "like a module"} <= found.memos.keys()
+    assert {"edges", "walked", "held", "decorators", "like a module"} <= found.memos.keys()
     return {
         name: {_told(key): repr(_ordered(known)) for key, known in each.items()} for name, each in found.memos.items()
     }
@@ -94,7 +95,8 @@ def test_several_processes_find_out_what_one_would(
 ) -> None:
     monkeypatch.setattr(preparing, "_WORTH_IT", 0)
     project = made()
-    prepare(project, TEXTS, 3)
+    with Team(3) as team:
+        prepare(project, TEXTS, team)
     alone = prepared(made())
     assert results(project) == results(alone)
     assert project.linker.dependencies.asked == alone.linker.dependencies.asked
@@ -103,5 +105,5 @@ def test_several_processes_find_out_what_one_would(
 @pytest.mark.parametrize("jobs", [1, 3])
 def test_little_is_found_out_when_somebody_asks(jobs: int) -> None:
     project = numbered()
-    prepare(project, TEXTS, jobs)
+    prepare(project, TEXTS, Team(jobs))
     assert not any(map(project.is_prepared, project.modules))
