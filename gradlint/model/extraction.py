@@ -29,7 +29,7 @@ from gradlint.model.code import (
 )
 from gradlint.model.facts import MODULE_NAME, CallFact, Class, Function, ModuleFacts, Parameter
 from gradlint.model.sharing import NUMBERS, shared
-from gradlint.model.traverse import statements
+from gradlint.model.traverse import pairs, statements
 
 Node = TypeVar("Node")
 
@@ -60,6 +60,7 @@ class Extraction(Generic[Node]):
         self._methods: defaultdict[int, dict[str, int]] = defaultdict(dict)
         self._function_numbers = count()
         self._class_numbers = count()
+        self._renamed: dict[tuple[str, str], None] = {}
         self.scope = Scope(next(self._function_numbers), "")
         self._owner: int | None = None
 
@@ -74,7 +75,7 @@ class Extraction(Generic[Node]):
         self._finish(self.scope, MODULE_NAME, at, at, None, None, (), (), body)
         functions = tuple(self._functions[index] for index in sorted(self._functions))
         classes = tuple(self._classes[index] for index in sorted(self._classes))
-        return ModuleFacts(self.path, functions, classes, "__name__" in self.scope.words)
+        return ModuleFacts(self.path, functions, classes, "__name__" in self.scope.words, tuple(self._renamed))
 
     def bind(self, target: Expression) -> None:
         """Note the names that an assignment target binds in the current scope."""
@@ -86,6 +87,20 @@ class Extraction(Generic[Node]):
                     self.bind(item)
             case _:
                 pass
+
+    def assign(self, target: Expression, value: Expression) -> None:
+        """Bind a target to a value, which may be something that goes by another name."""
+        self.bind(target)
+        if isinstance(target, Display):
+            for name, given in pairs(target, value):
+                self._rename(dotted(given), name.rpartition(".")[2])
+        elif isinstance(value, Name | Attribute) and isinstance(target, Name | Attribute):
+            self._rename(dotted(value), target.id if isinstance(target, Name) else target.name)
+
+    def _rename(self, name: str | None, new: str) -> None:
+        last = (name or new).rpartition(".")[2]
+        if last != new:
+            self._renamed[shared(last), shared(new)] = None
 
     def note_call(self, at: int, function: Expression, arguments: tuple[Argument, ...]) -> None:
         """Note a call for the linker."""
@@ -105,6 +120,7 @@ class Extraction(Generic[Node]):
         """Note an import for the linker."""
         scope = self.scope
         scope.imports.append(found)
+        self._rename(found.name, found.binding)
         if found.binding != "*":
             scope.local.add(found.binding)
         scope.words.add(found.module.rpartition(".")[2])

@@ -39,8 +39,9 @@ class Function(LateBody):
     ``at`` is its name (for a lambda the lambda), ``keyword_at`` its ``def``. ``parent`` is the function whose
     body defines it, ``owner`` the class it is a method of. ``local`` are the names it binds, parameters
     included; ``shared`` those it declares global or nonlocal; ``words`` all names and attributes it reads, nested
-    functions not included. ``gives_back`` tells that it may give something to who calls it, ``is_stub`` that it only
-    says that somebody else defines it: ``pass``, ``...``, ``raise NotImplementedError``.
+    functions not included, with ``with`` if it has such a statement and ``for`` if it has a comprehension.
+    ``gives_back`` tells that it may give something to who calls it, ``is_stub`` that it only says that somebody else
+    defines it: ``pass``, ``...``, ``raise NotImplementedError``.
     """
 
     index: int
@@ -82,12 +83,16 @@ class Class:
 
 @record
 class ModuleFacts:
-    """All facts of one file. ``functions[0]`` is the module body."""
+    """All facts of one file. ``functions[0]`` is the module body.
+
+    ``renamed`` are the last parts of names, each with one that an import or an assignment gives to the same thing.
+    """
 
     path: str
     functions: tuple[Function, ...]
     classes: tuple[Class, ...]
     is_script: bool
+    renamed: tuple[tuple[str, str], ...]
 
     @property
     def body(self) -> Function:

@@ -123,6 +123,15 @@ def names_in(expression: Expression) -> set[str]:
     return {part.id for part in within(expression) if isinstance(part, Name)}
 
 
+def pairs(target: Expression, value: Expression) -> Iterator[tuple[str, Expression]]:
+    """The dotted names that an assignment binds, each with what it gets: ``actor, critic = Actor(), Critic()``."""
+    if isinstance(target, Name | Attribute) and (name := dotted(target)):
+        yield name, value
+    elif isinstance(target, Display) and isinstance(value, Display) and len(target.items) == len(value.items):
+        for each, given in zip(target.items, value.items, strict=True):
+            yield from pairs(each, given)
+
+
 def expressions(statement: Statement) -> Iterator[Expression]:
     """The outermost expressions of one statement, those of nested statements not included."""
     reader = _EXPRESSIONS.get(type(statement))

@@ -136,13 +136,13 @@ class Project:
         return self._prepare_calls, self._prepare_effects
 
     def _prepare_calls(self, module: ModuleNode) -> None:
-        self.modes.renamed(module)
         self.prospects.held_in(module)
         for function in module.functions:
             self.calls.edges_of(function)
 
     def _prepare_effects(self, module: ModuleNode) -> None:
         for function in module.functions:
+            self.states.effects(function)
             self.calls.decorators_of(function)
             self.prospects.calls_like_a_module(function)
 

@@ -94,8 +94,10 @@ def _may_make_leaf(function: FunctionNode) -> bool:
     words = function.facts.words
     if not words.isdisjoint(_MAKING) or ("nn" in words and any(map(_is_class_name, words))):
         return True
+    if words.isdisjoint(_FACTORIES):
+        return False
     calls = all_of(Call, function.facts.body)
-    return not words.isdisjoint(_FACTORIES) and any(a.keyword == "requires_grad" for c in calls for a in c.arguments)
+    return any(argument.keyword == "requires_grad" for call in calls for argument in call.arguments)
 
 
 def _is_class_name(word: str) -> bool:

@@ -258,6 +258,56 @@ def test_words_are_what_a_function_mentions_itself() -> None:
     assert "key" not in by_name["f"]
 
 
+def test_words_tell_of_with_and_of_comprehensions() -> None:
+    facts = facts_of(
+        """
+        def guarded():
+            with guard: pass
+        async def also_guarded():
+            async with guard: pass
+        def collecting():
+            return {k: v for k, v in pairs}
+        def looping():
+            for each in pairs: pass
+        """
+    )
+    by_name = {f.qualified: f.words & {"with", "for"} for f in facts.functions}
+    assert by_name == {
+        "<module>": set(),
+        "guarded": {"with"},
+        "also_guarded": {"with"},
+        "collecting": {"for"},
+        "looping": set(),
+    }
+
+
+def test_what_is_given_another_name_is_told_once_for_a_module() -> None:
+    facts = facts_of(
+        """
+        import torch.nn as nn
+        from torch import no_grad as quiet, enable_grad
+        def f():
+            self.guard = torch.inference_mode
+            self.guard = torch.inference_mode
+            same = other.same
+            a, (b, c) = x.y, (z, make())
+            kind: type = torch.set_grad_enabled
+            if (last := first): pass
+            made = torch.no_grad()
+            d, e = both
+        """
+    )
+    assert set(facts.renamed) == {
+        ("no_grad", "quiet"),
+        ("inference_mode", "guard"),
+        ("y", "a"),
+        ("z", "b"),
+        ("set_grad_enabled", "kind"),
+        ("first", "last"),
+    }
+    assert len(set(facts.renamed)) == len(facts.renamed)
+
+
 def test_a_class_body_speaks_for_the_function_around_it() -> None:
     facts = facts_of("class A:\n    import a\n    x = make(y)\n    def m(self): ...\n")
     assert {"make", "y", "a"} <= facts.body.words

@@ -213,6 +213,7 @@ def _dict_comprehension(node: ast.DictComp, out: Walk) -> Expression:
 
 
 def _loops(loops: Iterable[ast.comprehension], out: Walk) -> Iterator[Iteration]:
+    out.scope.words.add("for")
     for loop in loops:
         iterable = lower(loop.iter, out)
         target = lower(loop.target, out)
@@ -264,7 +265,7 @@ def _named(node: ast.NamedExpr, out: Walk) -> Expression:
     at = out.number(node)
     value = lower(node.value, out)
     target = lower(node.target, out)
-    out.bind(target)
+    out.assign(target, value)
     return NamedAssignment(at, target, value)
 
 

@@ -51,15 +51,19 @@ def _assign(node: ast.Assign, out: Walk) -> Iterable[Statement]:
     value = lower(node.value, out)
     targets = tuple([lower(target, out) for target in node.targets])
     for target in targets:
-        out.bind(target)
+        out.assign(target, value)
     return (Assign(at, targets, value),)
 
 
 def _annotated(node: ast.AnnAssign, out: Walk) -> Iterable[Statement]:
     at = out.number(node)
     target = lower(node.target, out)
-    out.bind(target)
-    return (Assign(at, (target,), lower(node.value, out)),) if node.value is not None else ()
+    if node.value is None:
+        out.bind(target)
+        return ()
+    value = lower(node.value, out)
+    out.assign(target, value)
+    return (Assign(at, (target,), value),)
 
 
 def _augmented(node: ast.AugAssign, out: Walk) -> Iterable[Statement]:
@@ -150,6 +154,7 @@ def _while(node: ast.While, out: Walk) -> Iterable[Statement]:
 def _with(is_async: bool) -> _Lowering:
     def lower_with(node: ast.With | ast.AsyncWith, out: Walk) -> Iterable[Statement]:
         at = out.number(node)
+        out.scope.words.add("with")
         items = tuple(_with_items(node, out))
         return (With(at, items, block(node.body, out), is_async),)
 

@@ -265,6 +265,7 @@ def _dict_comprehension(node: cst.DictComp, out: Walk) -> Expression:
 
 
 def _loops(loop: cst.CompFor | None, out: Walk) -> Iterable[Iteration]:
+    out.scope.words.add("for")
     while loop is not None:
         iterable = lower(loop.iter, out)
         target = lower(loop.target, out)
@@ -310,7 +311,7 @@ def _named(node: cst.NamedExpr, out: Walk) -> Expression:
     at = out.number(node)
     value = lower(node.value, out)
     target = lower(node.target, out)
-    out.bind(target)
+    out.assign(target, value)
     return NamedAssignment(at, target, value)
 
 

@@ -65,16 +65,19 @@ def _assign(node: cst.Assign, out: Walk) -> Iterator[Statement]:
     value = lower(node.value, out)
     targets = tuple(lower(target.target, out) for target in node.targets)
     for target in targets:
-        out.bind(target)
+        out.assign(target, value)
     yield Assign(at, targets, value)
 
 
 def _annotated(node: cst.AnnAssign, out: Walk) -> Iterator[Statement]:
     at = out.number(node)
     target = lower(node.target, out)
-    out.bind(target)
-    if node.value is not None:
-        yield Assign(at, (target,), lower(node.value, out))
+    if node.value is None:
+        out.bind(target)
+        return
+    value = lower(node.value, out)
+    out.assign(target, value)
+    yield Assign(at, (target,), value)
 
 
 def _augmented(node: cst.AugAssign, out: Walk) -> Iterator[Statement]:
@@ -172,6 +175,7 @@ def _while(node: cst.While, out: Walk) -> Iterator[Statement]:
 
 def _with(node: cst.With, out: Walk) -> Iterator[Statement]:
     at = out.number(node)
+    out.scope.words.add("with")
     items = tuple(_with_items(node, out))
     yield With(at, items, _suite(node.body, out), node.asynchronous is not None)
 

@@ -3,17 +3,15 @@
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from functools import cache
-from itertools import chain
 from typing import TypeVar
 
-from gradlint.model.code import Assign, Attribute, Call, Display, Expression, Name, NamedAssignment, dotted
+from gradlint.model.code import Assign, Call, Expression, dotted
 from gradlint.model.torch_names import GRAD_MODES, GRAD_QUERIES, GradModeName
 from gradlint.model.traverse import all_of, statements
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo, Whole
 from gradlint.project.linking.nodes import External, FunctionNode, ModuleNode
-from gradlint.project.linking.scope import pairs
 
 Answer = TypeVar("Answer", bound=Hashable)
 
@@ -27,9 +25,6 @@ class Modes:
     def __init__(self, linker: Linker, bindings: Bindings) -> None:
         self._linker = linker
         self._bindings = bindings
-        self._renamed: Memo[ModuleNode, tuple[tuple[str, str], ...]] = Memo(
-            linker.dependencies, _renamed_in, (), "renamed"
-        )
         self._holders_in: Memo[ModuleNode, frozenset[str]] = Memo(
             linker.dependencies, self._find_holders_in, frozenset(), "holders in"
         )
@@ -63,15 +58,11 @@ class Modes:
             pending.extend(new)
         return frozenset(words)
 
-    def renamed(self, module: ModuleNode) -> Iterable[tuple[str, str]]:
-        """The last parts of names, with those that imports and assignments in a module give to them."""
-        return self._renamed.of(module)
-
     def _find_renamings(self) -> dict[str, set[str]]:
         """The names that imports and assignments anywhere in the project give to what goes by another name."""
         found: defaultdict[str, set[str]] = defaultdict(set)
         for module in self._linker.modules:
-            for name, new in self.renamed(module):
+            for name, new in module.facts.renamed:
                 found[name].add(new)
         return dict(found)
 
@@ -169,24 +160,3 @@ class Modes:
 @cache
 def _last_parts(names: frozenset[str]) -> frozenset[str]:
     return frozenset(name.rpartition(".")[2] for name in names)
-
-
-def _renamed_in(module: ModuleNode) -> tuple[tuple[str, str], ...]:
-    pairs = (pair for function in module.functions for pair in _renamed(function))
-    return tuple(dict.fromkeys((name, new) for name, new in pairs if name != new))
-
-
-def _renamed(function: FunctionNode) -> Iterator[tuple[str, str]]:
-    """The last parts of names that a function gives other names to, with those."""
-    for imported in function.facts.imports:
-        if imported.name is not None:
-            yield imported.name, imported.binding
-    walruses = ((walrus.target, walrus.value) for walrus in all_of(NamedAssignment, function.facts.body))
-    assigned = ((t, s.value) for s in statements(function.facts.body) if isinstance(s, Assign) for t in s.targets)
-    for target, value in chain(walruses, assigned):
-        if isinstance(target, Display):
-            for new, given in pairs(target, value):
-                if (name := dotted(given)) is not None:
-                    yield name.rpartition(".")[2], new.rpartition(".")[2]
-        elif isinstance(target, Name | Attribute) and (name := dotted(value)) is not None:
-            yield name.rpartition(".")[2], target.id if isinstance(target, Name) else target.name

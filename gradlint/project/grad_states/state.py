@@ -26,7 +26,7 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.torch_names import GRAD_MODES
-from gradlint.model.traverse import blocks, expressions, parts, statements
+from gradlint.model.traverse import blocks, expressions, parts
 from gradlint.project.grad_states.decorators import Decorators
 from gradlint.project.grad_states.effects import GRAD, IDENTITY, INFERENCE, NO_GRAD, Effect, apply, join, then
 from gradlint.project.grad_states.guards import Guards
@@ -91,9 +91,8 @@ class GradStates:
         return _ENTERING | self._modes.spellings(_SETTING) | leaking
 
     def _may_change(self, function: FunctionNode) -> bool:
-        if not self._acting.value.isdisjoint(function.facts.words):
-            return True
-        return any(isinstance(statement, With) for statement in statements(function.facts.body))
+        words = function.facts.words
+        return "with" in words or not self._acting.value.isdisjoint(words)
 
     def leak(self, function: FunctionNode, call: Call) -> Effect:
         """What a call leaves behind: ``set_grad_enabled(x)``, ``__enter__()``, and callees that do it."""

@@ -3,10 +3,10 @@
 from collections import defaultdict
 
 from gradlint.model.code import Assign, Expression, For, Name, NamedAssignment, With, dotted
-from gradlint.model.traverse import expressions, statements, within
+from gradlint.model.traverse import expressions, pairs, statements, within
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
-from gradlint.project.linking.scope import assigned, pairs
+from gradlint.project.linking.scope import assigned
 
 _LONGEST_CHAIN = 20  # imports of imports
 

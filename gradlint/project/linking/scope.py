@@ -12,7 +12,6 @@ from gradlint.model.code import (
     Comprehension,
     Conditional,
     Constant,
-    Display,
     Evaluate,
     Expression,
     For,
@@ -31,7 +30,7 @@ from gradlint.model.code import (
 )
 from gradlint.model.facts import CallFact
 from gradlint.model.torch_tensors import IN_PLACE
-from gradlint.model.traverse import all_expressions, all_of, expressions, names_in, statements, within
+from gradlint.model.traverse import all_expressions, all_of, expressions, names_in, pairs, statements, within
 from gradlint.project.linking.nodes import FunctionNode
 
 _ENTERING = frozenset({"enter_context", "enter_async_context"})
@@ -294,15 +293,6 @@ def _names_gradient_of(owner: Expression, value: Expression, by_data: bool) -> b
         owner = owner.value
     name = dotted(owner)
     return name is not None and any(dotted(part) == f"{name}.grad" for part in within(value))
-
-
-def pairs(target: Expression, value: Expression) -> Iterator[tuple[str, Expression]]:
-    """The dotted names that an assignment binds, each with what it gets: ``actor, critic = Actor(), Critic()``."""
-    if isinstance(target, Name | Attribute) and (name := dotted(target)):
-        yield name, value
-    elif isinstance(target, Display) and isinstance(value, Display) and len(target.items) == len(value.items):
-        for each, given in zip(target.items, value.items, strict=True):
-            yield from pairs(each, given)
 
 
 def assigned(function: FunctionNode) -> Iterator[tuple[str, Expression]]:

@@ -24,7 +24,7 @@ from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.growth import adds_to, joined_to, spelt_item
 
 CONVERTING = frozenset({"item", "detach", "data", "tolist", "numpy", "no_grad", "inference_mode", "detach_"})
-_COLLECTING = CONTAINER_METHODS - {"update", "setdefault"}
+_COLLECTING = CONTAINER_METHODS - {"update", "setdefault"} | {"for"}  # comprehensions
 _EMPTY = frozenset({"dict", "OrderedDict", "defaultdict"})
 
 
@@ -183,8 +183,6 @@ def adds_to_what_outlives(function: FunctionNode) -> bool:
 def collects(function: FunctionNode) -> bool:
     """Whether a function spells that it puts something into a container, or adds something up."""
     if not function.facts.words.isdisjoint(_COLLECTING):
-        return True
-    if all_of(Comprehension, function.facts.body):
         return True
     return any(isinstance(each, Augment) or _adds_to_itself(each) for each in statements(function.facts.body))
 

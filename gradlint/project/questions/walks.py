@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from gradlint.model.code import Assign, Attribute, Augment, Call, Evaluate, Expression, Operation, dotted
 from gradlint.model.torch_calls import BACKWARD_METHODS
-from gradlint.model.traverse import blocks, expressions, statements, within
+from gradlint.model.traverse import blocks, expressions, pairs, statements, within
 from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking import scope
 from gradlint.project.linking.backwards import walked_parameter
@@ -122,7 +122,7 @@ class Walks:
                     if first is not event and not _keeps(first) and self._has_saved(flow.function, name):
                         yield SecondWalk(event, first, first.at, False)
                 if isinstance(statement, Assign):
-                    for name, _ in (pair for target in statement.targets for pair in scope.pairs(target, target)):
+                    for name, _ in (pair for target in statement.targets for pair in pairs(target, target)):
                         seen.pop(name, None)
 
     def _has_saved(self, function: FunctionNode, name: str) -> bool:
