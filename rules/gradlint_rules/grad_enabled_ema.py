@@ -79,6 +79,7 @@ from gradlint.rule import (
 )
 
 _AVERAGING = frozenset({"add_", "copy_", "lerp_", "sub_"})
+_FLAGS = frozenset({"requires_grad", "requires_grad_"})
 
 
 @rule("GL107", severity="error", since="0.2.0")
@@ -86,7 +87,7 @@ def grad_enabled_ema(project: Project) -> Iterator[Finding]:
     """Find parameters that are changed in place by live parameters where recording is on, and sums in dicts."""
     for function in project.functions():
         words = function.facts.words
-        if words.isdisjoint(("parameters", "named_parameters")) or _is_frozen_by_hand(function):
+        if words.isdisjoint(("parameters", "named_parameters")) or _is_frozen_by_hand(project, function):
             continue
         silent = scope.expected_to_fail(function) | scope.tried(function)
         if not words.isdisjoint(_AVERAGING):
@@ -96,9 +97,12 @@ def grad_enabled_ema(project: Project) -> Iterator[Finding]:
         yield from (_advice(function, at) for at in _summed(project, function) if at not in silent)
 
 
-def _is_frozen_by_hand(function: FunctionNode) -> bool:
+def _is_frozen_by_hand(project: Project, function: FunctionNode) -> bool:
     """Whether a function switches the flags of what it trains on and off: nobody knows when they are on."""
-    return any(call.callee.endswith(".requires_grad_") for call in function.facts.calls)
+    if any(call.callee.endswith(".requires_grad_") for call in function.facts.calls):
+        return True
+    called = (each for found in project.calls.callees.get(function, {}).values() for each in found)
+    return any(not _FLAGS.isdisjoint(each.facts.words) for each in called)
 
 
 def _averages(project: Project, function: FunctionNode, call: Call) -> bool:
@@ -224,6 +228,20 @@ def update(average, model, decay=0.9):
 # shows: average.weight.requires_grad
 ```
 
+### with a helper that looks on
+```python
+def count(model):
+    return sum(parameter.numel() for parameter in model.parameters())
+
+def update(target, source, decay=0.9):
+    assert count(target) == count(source)
+    for kept, live in zip(target.parameters(), source.parameters()):
+        kept.copy_(decay * kept + (1 - decay) * live)  # GL107
+
+# run: update(average, model)
+# shows: average.weight.requires_grad
+```
+
 ### in a dict, as advice
 ```python
 def update(kept, model, decay=0.9):
@@ -290,6 +308,24 @@ def update(average, model, decay=0.9):
 
 # run: update(average, model)
 # shows: not average.weight.requires_grad
+```
+
+### frozen by a helper just before
+```python
+def toggle_grad(model, requires_grad):
+    for parameter in model.parameters():
+        parameter.requires_grad_(requires_grad)
+
+def update(target, source, decay):
+    toggle_grad(source, False)
+    toggle_grad(target, False)
+    live = dict(source.named_parameters())
+    for name, kept in target.named_parameters():
+        kept.copy_(decay * kept + (1.0 - decay) * live[name])
+
+# run: source, target = nn.Linear(2, 2), nn.Linear(2, 2)
+# run: update(target, source, 0.9)
+# shows: not target.weight.requires_grad
 ```
 
 ### lists of new values, and of detached ones
