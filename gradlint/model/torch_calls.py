@@ -114,6 +114,8 @@ PARAMETER_FREE = re.compile(
     r"|^torch\.nn\.(functional|init|utils)\.|^torch\.nn\.Module(\.\w+)?$|^torch(audio|vision)\.(transforms|functional)\."
     r"|^torch_geometric\.nn\.(\w+\.)*(LabelPropagation|CorrectAndSmooth|APPNP|LGConv|SimpleConv|WLConv\w*|PairNorm)$"
 )
+# What has some only if it is told so.
+PLAIN_NORMS = re.compile(r"^torch\.nn\.(modules\.\w+\.)?InstanceNorm\dd$")
 # What only holds other modules.
 MODULE_CONTAINERS = re.compile(r"^torch\.nn\.(modules\.container\.)?(Sequential|ModuleList|ModuleDict)$")
 # Methods of modules.
@@ -169,6 +171,8 @@ OPTIMIZERS = re.compile(r"^torch\.optim\.(?!lr_scheduler|swa_utils)(\w+\.)*[A-Z]
 # that override it), and everything else carries the graph of the parameters.
 DISTRIBUTIONS = re.compile(r"^torch\.distributions\.(\w+\.)*[A-Z]\w*$")
 DISTRIBUTION = "torch.distributions.Distribution"  # stands for all of them
+PACKING = re.compile(r"^torch\.nn\.utils\.rnn\.(pack_padded_sequence|pack_sequence|PackedSequence)$")
+PACKED = "torch.nn.utils.rnn.PackedSequence"  # its ``data`` are its elements, with their graph
 DRAWING = frozenset({"sample", "sample_n"})
 
 # What one does with a module and with little else.

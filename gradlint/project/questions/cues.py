@@ -27,7 +27,7 @@ from gradlint.project.questions.own_models import loaded_for_itself
 from gradlint.project.questions.phases import Phase
 from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.flows import Flows
-from gradlint.project.running.values import Origin, Value
+from gradlint.project.running.values import Origin, Value, is_packed
 
 ENOUGH = 3
 _DETACHING = frozenset({"detach", "detach_", "data", "shape", "size", "dtype", "device"})
@@ -64,7 +64,7 @@ class Cues:
         self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny, phase: Phase | None = None
     ) -> Iterator[Cue]:
         """All evidence about one forward; ``phase`` leaves out the training around it."""
-        apart = _is_loop_of_its_own(function, event, module)
+        apart = _is_loop_of_its_own(function, event, module) or self.evaluates_apart(function, event)
         trains = not apart and not TRAINING_WORDS.isdisjoint(function.facts.words)
         yield from self._mode_cues(function, event, module, destiny, trains=trains)
         if phase is None:
@@ -157,6 +157,17 @@ class Cues:
         """Whether a model in evaluation mode runs over data to evaluate on, in a loop that trains nothing."""
         return _is_loop_of_its_own(function, event, module) and any(self._data_cues(function))
 
+    def evaluates_apart(self, function: FunctionNode, event: CallEvent) -> bool:
+        """Whether a function that trains runs a forward over data to evaluate on, in a loop that trains nothing."""
+        if TRAINING_WORDS.isdisjoint(function.facts.words):
+            return False
+        around = scope.loops_around(function, event.at)
+        loops = (loop for loop in around if self._goes_over_evaluation_data(function, loop))
+        return any(not _trains_in(function, frozenset(scope.places_of(loop.body))) for loop in loops)
+
+    def _goes_over_evaluation_data(self, function: FunctionNode, loop: For) -> bool:
+        return any(EVALUATION_DATA.search(name.lower()) for name in self._iterated(function, loop.iterable))
+
     def _iterated(self, function: FunctionNode, iterable: Expression) -> Iterator[str]:
         """The names of what a loop goes over, under ``tqdm(enumerate(...))`` and through one variable."""
         for _ in range(2):
@@ -175,6 +186,8 @@ class Cues:
     ) -> Iterator[Cue]:
         # In a training step a detached result may still be a target: that is wasted work, but not inference.
         reads = [read for read in destiny.reads if not trains or read[1] not in _DETACHING]
+        if trains and not destiny.returned and not _DETACHED.isdisjoint(how for _, how in destiny.reads):
+            reads = [read for read in reads if read[1] != "indices"]  # ``target(x).max(1)[0].detach()``
         measured = not destiny.returned and {how for _, how in reads} <= _SIZES  # a dry run, to see what comes out
         values = [read for read in reads if measured or read[1] not in LOOKING]
         if destiny.returned:  # what numpy takes as it is, far from here, has no graph, or is something else by then
@@ -183,7 +196,7 @@ class Cues:
             where, how = values[-1]
             yield Cue(3, f"{_taken(how)} ({_how(how)})", where)
             return
-        if destiny.dropped and event.result.items is not None:
+        if destiny.dropped and event.result.items is not None and not any(map(is_packed, event.result.items)):
             yield Cue(
                 3,
                 "nothing is done with the part of the result that carries the graph",

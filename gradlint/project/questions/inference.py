@@ -219,6 +219,8 @@ class Inference:
         """Whether code that trains runs it, the function itself or its caller, and nothing says that it evaluates."""
         if self.is_inference_name(function) or module.training is False or event.evaluating is not None:
             return False
+        if self._cues.evaluates_apart(function, event):
+            return False
         near = (function, caller.caller) if caller is not None else (function,)
         return any(
             not TRAINING_WORDS.isdisjoint(each.facts.words) or TRAINING_FUNCTION.search(each.facts.name) is not None

@@ -102,7 +102,8 @@ class Targets:
         """Whether a function runs ``backward()`` on what a call gives, or one does that it returns it to."""
         uses = self._flows.flow(function).uses.get(Origin(function, at), ())
         if "backward" in function.facts.words:
-            return any(use.kind == "trained" and use.detail != IN_VAIN for use in uses)
+            # ``autograd.grad`` leaves the gradients of all parameters alone.
+            return any(use.kind == "trained" and use.detail not in (IN_VAIN, "torch.autograd.grad") for use in uses)
         if depth > _DEEPEST or not any(use.kind == "returned" for use in uses):
             return False
         edges = self._calls.callers.get(function, ())

@@ -20,6 +20,7 @@ from gradlint.project.running.values import (
     Loss,
     Value,
     elsewhere,
+    is_packed,
     plain,
     without_graph,
 )
@@ -148,10 +149,12 @@ def _of_tensor(node: Attribute, owner: Value, run: "Run") -> Value:
     if name in READING_ATTRIBUTES:
         run.flow.used(owner.origins, "read", at, name)
         return NUMBER
+    if name == "data" and is_packed(owner):
+        return plain(owner.origins, owner.memory)
     if name == "data":
         run.flow.used(owner.origins, "read", at, "data")
         data = without_graph(owner, Loss("data", run.function.place(at)))
-        # ``.data`` of a packed sequence, or of a batch, is another matter.
+        # ``.data`` of a batch is another matter.
         return data if owner.is_tensor or owner.kind == "parameters" else replace(data, tensor=ANY, lost=None)
     if name == "grad":
         return Value("tensor", read_at=at)

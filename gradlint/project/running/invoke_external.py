@@ -15,7 +15,10 @@ from gradlint.model.torch_calls import (
     MODULE_TUPLE_FACTORIES,
     NOT_A_MODULE,
     OPTIMIZERS,
+    PACKED,
+    PACKING,
     PARAMETER_FREE,
+    PLAIN_NORMS,
     READING_FUNCTIONS,
     VALUES_AND_INDICES,
     WRAPPED_TENSORS,
@@ -82,6 +85,8 @@ def on_external(it: Invocation, name: str) -> Value:
         return _copied(it, first) if name != "torch.load" and first is not None else Value(target=External(name))
     if DISTRIBUTIONS.search(name):
         return Value(origins=it.given, target=External(DISTRIBUTION), memory=it.memory)
+    if PACKING.search(name):
+        return Value(origins=it.given, target=External(PACKED), memory=it.memory)
     last = name.rpartition(".")[2]
     if first and name.startswith("torch.") and last in VALUES_AND_INDICES and len(it.arguments) > 1:
         return values_and_indices(it, first)
@@ -228,7 +233,14 @@ def _is_bare(it: Invocation, name: str) -> bool | None:
     """True for a module of torch without parameters, or a Sequential of such; None for all others."""
     parts = [argument.value for argument in it.arguments]
     bare = name == "torch.nn.Sequential" and parts and all(part.kind == "module" and part.frozen for part in parts)
-    return True if bare or PARAMETER_FREE.search(name) else None
+    return True if bare or PARAMETER_FREE.search(name) or _is_plain_norm(it, name) else None
+
+
+def _is_plain_norm(it: Invocation, name: str) -> bool:
+    """``nn.InstanceNorm2d(64)`` without ``affine=True``."""
+    flag = it.argument(3, "affine") if PLAIN_NORMS.search(name) else None
+    starred = any(argument.stars for argument in it.arguments)
+    return PLAIN_NORMS.search(name) is not None and not starred and (flag is None or flag.constant is False)
 
 
 def _factory(it: Invocation, name: str) -> Value:

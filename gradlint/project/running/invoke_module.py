@@ -12,6 +12,7 @@ from gradlint.model.torch_calls import (
     LOSS_LIKE,
     METRIC_LIKE,
     MODULE_METHODS,
+    PACKED,
     PROCESSOR_KEYWORDS,
     SELF_RETURNING_MODULE_METHODS,
     TRIVIAL_MODULES,
@@ -42,6 +43,7 @@ from gradlint.project.running.values import (
     Value,
     elsewhere,
     is_distribution,
+    is_packed,
     plain,
 )
 
@@ -53,6 +55,7 @@ _PLAIN_LOSS = re.compile(
 )
 _NO_MODEL = re.compile(r"(tokenizer|processor|vocab(ulary)?)\d*$", re.I)  # they encode and decode as models do
 _LISTING = frozenset({"children", "modules", "named_children", "named_modules", "values", "items"})
+_ADDING = frozenset("add_module append extend insert register_module".split())  # to a container
 _HOLDING = re.compile(r"Embedding|AdaptiveLogSoftmax|LinearCrossEntropy")  # small, but with parameters
 
 
@@ -64,6 +67,8 @@ def on_module(it: Invocation) -> Value:
         return module_method(it, module)
     if it.method in SELF_RETURNING_MODULE_METHODS or it.method in MODULE_METHODS:
         return module_method(it, module)
+    if it.method in _ADDING and module.frozen and isinstance(module.target, External):
+        _change(it, module, replace(module, frozen=None, items=None))
     if isinstance(module.target, ClassNode):
         targets = it.run.flows.calls.callables.methods(module.target, it.method)
         if targets:
@@ -219,7 +224,7 @@ def forward(it: Invocation, module: Value) -> Value:
     if isinstance(module.target, ClassNode):
         it.forward = any(hands_back(it, t, module) for t in it.targets) if it.targets else True
     note_fed_back(it)
-    result = _with_distributions(it, result_of_forward(it, it.fresh(it.given)))
+    result = _packed_alike(it, _with_distributions(it, result_of_forward(it, it.fresh(it.given))))
     if result.tensor & COMPUTED and recording.has_graph(it, module):
         return replace(result, kind="tensor", tensor=COMPUTED)
     return result
@@ -253,6 +258,14 @@ def _with_distributions(it: Invocation, result: Value) -> Value:
     part = tensors.part_of(result)
     items = (replace(part, target=item.target) if is_distribution(item) else part for item in returned.items)
     return replace(result, items=tuple(items))
+
+
+def _packed_alike(it: Invocation, result: Value) -> Value:
+    """What a recurrent module gives for a packed sequence: another one, and its last states."""
+    if it.targets or not any(is_packed(argument.value) for argument in it.arguments):
+        return result
+    part = tensors.part_of(result)
+    return replace(result, items=(Value(origins=part.origins, target=External(PACKED), memory=part.memory), part))
 
 
 def _loss(it: Invocation, name: str) -> Value:

@@ -2,7 +2,7 @@
 
 import re
 
-from gradlint.model.code import Call, Expression, Subscript, dotted, is_none
+from gradlint.model.code import Attribute, Call, Expression, Subscript, dotted, is_none
 from gradlint.model.inference_names import TORCH_PACKAGES
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import (
@@ -81,6 +81,8 @@ def on_unknown(it: Invocation) -> Value:
         return it.read(last)
     if it.callee.kind == "unknown" and it.arguments and LOSS_LIKE.search(it.name):
         return loss_of(it, replace(result_of_forward(it, plain(it.carried)), kind="tensor"))
+    if it.given and _is_given_leaf(it):
+        it.run.flow.used(it.given, "trained", it.at, last)
     it.opaque = True
     if last == "freeze" and it.receiver is not None and it.receiver_path is None and not it.arguments:
         return Value("module", frozen=True, certainty="named")  # ``old = net.copy().freeze()``
@@ -113,6 +115,26 @@ def _converted(it: Invocation, result: Value) -> Value:
     if it.receiver is None or it.method not in SELF_RETURNING_MODULE_METHODS:
         return result
     return replace(result, parameter=it.receiver.parameter, made_at=it.at)
+
+
+def _is_given_leaf(it: Invocation) -> bool:
+    """``guide(x_prev=image, x_hat=out)`` after ``image.requires_grad_()``: the derivative is taken there."""
+    facts = it.run.function.facts
+    if "requires_grad_" not in facts.words:
+        return False
+    leaves = {call.callee.removesuffix(".requires_grad_") for call in facts.calls if call.method == "requires_grad_"}
+    assigned = it.run.flows.bindings.assigned(it.run.function)
+    leaves |= {name for name, values in assigned.items() if any(map(_asks_for_gradient, values))}
+    return any(given.value.kind == "tensor" and dotted(given.expression) in leaves for given in it.arguments)
+
+
+def _asks_for_gradient(value: Expression) -> bool:
+    """``image.clone().requires_grad_()``."""
+    match value:
+        case Call(function=Attribute(name="requires_grad_")):
+            return True
+        case _:
+            return False
 
 
 def _takes_a_loss(it: Invocation) -> bool:

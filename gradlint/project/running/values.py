@@ -5,7 +5,7 @@ from typing import Literal, NamedTuple
 
 from gradlint.finding import Place
 from gradlint.model.record import dataclass, replace
-from gradlint.model.torch_calls import DISTRIBUTION
+from gradlint.model.torch_calls import DISTRIBUTION, PACKED
 from gradlint.project.linking.nodes import External, FunctionNode, Target
 from gradlint.project.running.sets import ALONE, NOTHING, joined
 
@@ -162,6 +162,11 @@ def plain(origins: frozenset[Origin], memory: frozenset[int] = NOTHING) -> Value
 def is_distribution(value: Value) -> bool:
     """Whether it is one of torch's distributions."""
     return isinstance(value.target, External) and value.target.name == DISTRIBUTION
+
+
+def is_packed(value: Value) -> bool:
+    """Whether it is a packed sequence, which has all the names of a tensor and is none."""
+    return isinstance(value.target, External) and value.target.name == PACKED
 
 
 def is_pickled(value: Value) -> bool:
