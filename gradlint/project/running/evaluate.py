@@ -25,7 +25,7 @@ from gradlint.model.record import replace
 from gradlint.model.torch_calls import FORCE_LIKE, READING_ATTRIBUTES
 from gradlint.model.torch_tensors import KEEPING, VIEWING
 from gradlint.model.traverse import within
-from gradlint.project.linking.nodes import External
+from gradlint.project.linking.nodes import ClassNode, External
 from gradlint.project.running import attributes, invoke, tensors
 from gradlint.project.running.conditions import constant
 from gradlint.project.running.growth import COMPREHENSION, Growth
@@ -299,9 +299,14 @@ def _comprehension(node: Comprehension, run: "Run") -> Value:
         added = Growth(node.at, "container", COMPREHENSION, element, (), False)
         run.flow.growths[node.at] = added
         origins |= {Origin(run.function, node.at)}
-    alike = (element,) if node.kind != "dict" and _has_no_graph(element) else None
+    alike = (element,) if node.kind != "dict" and (_is_object(element) or _has_no_graph(element)) else None
     shadow = element.shadow if alike else NOTHING
     return Value("container", origins=origins, shadow=shadow, memory=element.memory, items=alike)
+
+
+def _is_object(value: Value) -> bool:
+    """Whether a value is an object of a class of the project that is no module: an agent, a client."""
+    return value.kind == "unknown" and isinstance(value.target, ClassNode)
 
 
 def _has_no_graph(value: Value) -> bool:
