@@ -172,18 +172,29 @@ def _made_a_leaf(calls: Iterable[CallEvent], start: _Start) -> int | None:
 
 def _set_by_method(calls: Iterable[CallEvent], start: _Start) -> int | None:
     """``loss.requires_grad_()``, where nothing has a graph that the loss was computed from, as far as labels go."""
-    name = start.name
-    for event in calls if name else ():
+    for event in calls:
         owner = event.receiver
-        if owner is None or event.method != "requires_grad_" or event.name != f"{name}.requires_grad_":
+        if owner is None or event.method != "requires_grad_" or not _is_called_on(event, start):
             continue
         # Whatever it was computed from; a framework calls with grad on, whoever else calls under a guard.
-        guarded = owner.tensor == PLAIN and not start.by_framework
+        guarded = owner.tensor == PLAIN and (_is_under_guard(owner) or not start.by_framework)
         given = [] if guarded else [origin for origin in owner.origins if not _is_label(origin)]
         forward = any(origin.at >= 0 for origin in (owner.traces if guarded else owner.shadow))
-        if event.at < start.at and forward and not given and owner.tensor & PLAIN and not _is_off(event):
+        if forward and not given and owner.tensor & PLAIN and not _is_off(event):
             return event.at
     return None
+
+
+def _is_called_on(event: CallEvent, start: _Start) -> bool:
+    """``loss.requires_grad_()`` before the loss is walked, or ``return loss.requires_grad_()``."""
+    if event.at == start.at:
+        return True
+    return bool(start.name) and event.at < start.at and event.name == f"{start.name}.requires_grad_"
+
+
+def _is_under_guard(value: Value) -> bool:
+    """Whether a guard that the function, or the forward that it runs, has of its own cut the graph off."""
+    return value.lost is not None and value.lost.how in ("no_grad", "inference_mode")
 
 
 def _walked_as_made(function: FunctionNode, calls: Mapping[int, CallEvent], start: _Start) -> int | None:

@@ -16,7 +16,7 @@ from gradlint.model.code import (
 from gradlint.model.record import replace
 from gradlint.model.traverse import within
 from gradlint.project.linking.nodes import FunctionNode
-from gradlint.project.running import evaluate, growth, tensors
+from gradlint.project.running import evaluate, growth, instances, tensors
 from gradlint.project.running.flow import AttributeEvent
 from gradlint.project.running.sets import joined, together
 from gradlint.project.running.values import NUMBER, UNKNOWN, Origin, Value, elsewhere, plain
@@ -117,7 +117,8 @@ def hold(run: "Run", path: str, held: Value, value: Value, at: int) -> None:
     if held.kind == "unknown":  # a tensor, for all we know
         run.touch_views(held, flags=True)
     origins, memory = joined(held.origins, value.origins), joined(held.memory, value.memory)
-    new = Value("container", origins=origins, memory=memory, parameter=held.parameter)
+    held_class = instances.class_of(value) or (held.target if instances.held_in(held) is not None else None)
+    new = Value("container", origins=origins, memory=memory, parameter=held.parameter, target=held_class)
     if held.items is not None:
         run.replace_everywhere(held, new)  # other names of the list see it, too
     run.env[path] = new

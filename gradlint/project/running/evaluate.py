@@ -25,8 +25,8 @@ from gradlint.model.record import replace
 from gradlint.model.torch_calls import FORCE_LIKE, READING_ATTRIBUTES
 from gradlint.model.torch_tensors import KEEPING, VIEWING
 from gradlint.model.traverse import within
-from gradlint.project.linking.nodes import ClassNode, External
-from gradlint.project.running import attributes, invoke, tensors
+from gradlint.project.linking.nodes import External
+from gradlint.project.running import attributes, instances, invoke, tensors
 from gradlint.project.running.conditions import constant
 from gradlint.project.running.growth import COMPREHENSION, Growth
 from gradlint.project.running.labels import beside_cut_off, is_cut_off
@@ -109,6 +109,8 @@ def _subscript(node: Subscript, run: "Run") -> Value:
         return item_of(owner, node.index.value, len(owner.items))
     if owner.items:
         return _any_of(owner.items)
+    if (instance := instances.held_in(owner)) is not None:
+        return instance
     if owner.kind == "module":  # nn.Sequential, nn.ModuleList
         return _part_of_module(owner)
     if owner.kind == "tensor":
@@ -176,7 +178,8 @@ def _display(node: Display, run: "Run") -> Value:
     if node.kind == "dict" and origins and None not in node.keys:
         run.flow.dicts[node.at] = items
     made_at = node.at if node.at in run.flow.dicts else None
-    return Value("container", origins=origins, memory=memory, made_at=made_at, items=items if fixed and items else None)
+    found = Value("container", origins=origins, memory=memory, made_at=made_at, items=items if fixed and items else None)
+    return replace(found, target=instances.class_of_all(items)) if node.kind == "dict" and items else found
 
 
 def _parameters_of(node: Display, items: tuple[Value, ...]) -> Value | None:
@@ -289,8 +292,8 @@ def _comprehension(node: Comprehension, run: "Run") -> Value:
     run.loops -= 1
     inner, run.env = run.env, outer
     own = {part.id for loop in node.loops for part in within(loop.target) if isinstance(part, Name)}
-    for name, value in outer.items():  # a module switched to eval inside stays so, and the flags of a list's items
-        if inner.get(name, value) is not value and (value.kind == "module" or (value.items and name not in own)):
+    for name, value in outer.items():  # a module switched to eval inside stays so, and so do the flags of tensors
+        if inner.get(name, value) is not value and (value.kind == "module" or (_has_flags(value) and name not in own)):
             run.env[name] = inner[name]
     if element.kind in ("module", "parameters"):
         return element
@@ -299,14 +302,16 @@ def _comprehension(node: Comprehension, run: "Run") -> Value:
         added = Growth(node.at, "container", COMPREHENSION, element, (), False)
         run.flow.growths[node.at] = added
         origins |= {Origin(run.function, node.at)}
-    alike = (element,) if node.kind != "dict" and (_is_object(element) or _has_no_graph(element)) else None
+    cls = instances.class_of(element)
+    alike = (element,) if node.kind != "dict" and (cls or _has_no_graph(element)) else None
     shadow = element.shadow if alike else NOTHING
-    return Value("container", origins=origins, shadow=shadow, memory=element.memory, items=alike)
+    found = Value("container", origins=origins, shadow=shadow, memory=element.memory, items=alike)
+    return replace(found, target=cls) if cls and node.kind == "dict" else found
 
 
-def _is_object(value: Value) -> bool:
-    """Whether a value is an object of a class of the project that is no module: an agent, a client."""
-    return value.kind == "unknown" and isinstance(value.target, ClassNode)
+def _has_flags(value: Value) -> bool:
+    """Whether a value is a tensor, or a list of what is known."""
+    return value.is_tensor or bool(value.items)
 
 
 def _has_no_graph(value: Value) -> bool:

@@ -18,6 +18,7 @@ from gradlint.model.code import (
     Display,
     Expression,
     For,
+    Iteration,
     Name,
     Operation,
     Subscript,
@@ -121,6 +122,8 @@ def adds_to(target: Expression, value: Expression) -> Expression | None:
     if isinstance(value, Comprehension) and value.kind == "dict":  # ``totals = {k: totals[k] + v for k, v in ...}``
         path = dotted(target)
         return value.element if path is not None and _has_item(value.element, path) else None
+    if isinstance(value, Comprehension):  # ``sums = [total + loss for total, loss in zip(sums, losses)]``
+        return value.element if _adds_to_each_item(value, dotted(target)) else None
     outcomes = (value.then, value.otherwise) if isinstance(value, Conditional) else (value,)
     sums = [each for each in outcomes if isinstance(each, Operation) and each.operator in _ARITHMETIC]
     if not sums:
@@ -176,6 +179,20 @@ def _has_item(expression: Expression, path: str) -> bool:
     if isinstance(expression, Operation):
         return any(_has_item(operand, path) for operand in expression.operands)
     return is_item_of(path, expression)
+
+
+def _adds_to_each_item(made: Comprehension, path: str | None) -> bool:
+    """Whether a list is made of the items of another, something added to each."""
+    match made.kind, made.loops, made.element:
+        case (
+            "list",
+            (Iteration(target=Display(items=names), iterable=Call(function=Name(id="zip"), arguments=walked)),),
+            Operation(operator="+", operands=operands),
+        ):
+            items = [dotted(name) for name, each in zip(names, walked, strict=False) if dotted(each.value) == path]
+            return path is not None and any(dotted(operand) in items for operand in operands)
+        case _:
+            return False
 
 
 def spelt_item(expression: Expression) -> str | None:

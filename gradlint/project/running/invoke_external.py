@@ -35,8 +35,8 @@ from gradlint.model.torch_tensors import (
     VIEWING,
 )
 from gradlint.model.traverse import within
-from gradlint.project.linking.nodes import External
-from gradlint.project.running import evaluate, tensors
+from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
+from gradlint.project.running import evaluate, instances, tensors
 from gradlint.project.running.invocation import Invocation, last_part
 from gradlint.project.running.invoke_unknown import on_unknown
 from gradlint.project.running.sets import ALONE, together
@@ -115,11 +115,23 @@ def on_external(it: Invocation, name: str) -> Value:
         it.run.take_apart(first)  # it is no tensor
     if name == "builtins.next" and first is not None and first.kind == "parameters":
         return first
+    if name == "collections.defaultdict" and (cls := _made_for_missing(it)) is not None:
+        return Value("container", target=cls)
     if not name.startswith(("torch.", "builtins.")):
         result = on_unknown(it)
         made = result.kind == "unknown" and result.target is None
         return replace(result, target=External(name)) if made else result
     return plain(it.given)
+
+
+def _made_for_missing(it: Invocation) -> ClassNode | None:
+    """The class of what ``defaultdict(Meter)`` or ``defaultdict(lambda: Meter(20))`` makes for a missing key."""
+    first = it.argument(0)
+    target = first.target if first is not None and first.kind == "callable" else None
+    if isinstance(target, FunctionNode) and not it.run.flows.is_running(target):
+        returned = it.run.flows.outline(target).returns
+        return instances.class_of(returned) if returned is not None else None
+    return target if isinstance(target, ClassNode) else None
 
 
 def _sum(it: Invocation, items: tuple[Value, ...]) -> Value:

@@ -30,7 +30,7 @@ from gradlint.model.torch_tensors import (
     VIEWING,
 )
 from gradlint.project.linking.nodes import ClassNode, External
-from gradlint.project.running import assignments, growth, tensors
+from gradlint.project.running import assignments, growth, instances, tensors
 from gradlint.project.running.invocation import Invocation
 from gradlint.project.running.invoke_external import made_of_data, values_and_indices
 from gradlint.project.running.invoke_module import is_loaded, module_method, training_after
@@ -90,6 +90,9 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
     if method in ("values", "items") and owner.items and all(item.kind == "module" for item in owner.items):
         named = Value("container", items=(NUMBER, owner.items[0]))
         return owner if method == "values" else replace(owner, items=(named,))
+    if method in ("values", "items") and (instance := instances.held_in(owner)) is not None:
+        named = Value("container", items=(NUMBER, instance))
+        return Value("container", items=(instance if method == "values" else named,))
     if is_distribution(owner):
         return _of_distribution(it, owner)
     if method in READING_METHODS or _to_integers(it):

@@ -129,6 +129,8 @@ def meet(left: Value, right: Value) -> Value:
     merged = {name: getattr(left, name) if getattr(left, name) == getattr(right, name) else None for name in _AGREED}
     if kind == "number":  # one that a graph was lost for, on whichever way
         merged["lost"] = left.lost or right.lost
+    if kind == "container" and None in (left.target, right.target):  # one path puts instances in, the other nothing
+        merged["target"] = left.target or right.target
     is_same = left.parameter is not None and left.parameter == right.parameter  # frozen on one of the paths only
     if kind == "module" and left.kind != right.kind and not is_same:
         # What is taken for a module may have as little to train.
