@@ -269,6 +269,19 @@ def train_step(model, criterion, images, labels):
 
 ## Silent
 
+### of a packed sequence that only an annotation names
+```python
+from torch.nn.utils.rnn import PackedSequence, pack_sequence
+
+def total(packed: PackedSequence):
+    return packed.data.view(-1).sum()
+
+# run: import torch
+# run: weights = torch.ones(2, requires_grad=True)
+# run: total(pack_sequence([weights, weights])).backward()
+# shows: weights.grad is not None
+```
+
 ### the tensor itself, and what is detached
 ```python
 import torch

@@ -178,7 +178,9 @@ def _display(node: Display, run: "Run") -> Value:
     if node.kind == "dict" and origins and None not in node.keys:
         run.flow.dicts[node.at] = items
     made_at = node.at if node.at in run.flow.dicts else None
-    found = Value("container", origins=origins, memory=memory, made_at=made_at, items=items if fixed and items else None)
+    found = Value(
+        "container", origins=origins, memory=memory, made_at=made_at, items=items if fixed and items else None
+    )
     return replace(found, target=instances.class_of_all(items)) if node.kind == "dict" and items else found
 
 

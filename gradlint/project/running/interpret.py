@@ -28,6 +28,7 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.record import replace
+from gradlint.model.torch_calls import PACKED
 from gradlint.model.torch_names import MODULE_BASES
 from gradlint.project.running import assignments, evaluate
 from gradlint.project.running.conditions import decided
@@ -81,6 +82,8 @@ class Run(Memory):
         if outside is not None and calls.modules.is_outside_module_class(outside):
             target = None if outside.name in MODULE_BASES else outside
             return Value("module", target=target, certainty="used", parameter=name)
+        if outside is not None and outside.name == PACKED:
+            return Value(origins=origins, target=outside, parameter=name)
         return Value(origins=origins, parameter=name, constant=self.flow.known.get(name, NO_CONSTANT))
 
     def bind(self, target: Expression, value: Value) -> None:

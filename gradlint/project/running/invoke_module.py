@@ -81,11 +81,34 @@ def on_module(it: Invocation) -> Value:
         result = perhaps(it, elsewhere(on_project(it, targets)))
         it.effects = SideEffects()  # or another method of that name
         return result
+    if module.target is None and it.arguments and (part := part_of_any(it, module)) is not None:
+        return forward(it, part)
     if it.method == "freeze":
         it.run.mark_frozen(it.receiver_path, True)
     if it.method in GUARDED_METHODS or not FORWARD_METHODS.search(it.method) or not it.arguments or guards_itself(it):
         return plain(it.given)
     return forward(it, module)
+
+
+def part_of_any(it: Invocation, whole: Value) -> Value | None:
+    """``model.enc(x)``: the part, if whatever module of the project has one of that name holds a module there."""
+    flows = it.run.flows
+    if flows.linker.methods_named.get(it.method, ()):
+        return None
+    makers = [f for f in flows.linker.mentions.of(it.method) if f.facts.name == "__init__" and f.owner is not None]
+    classes = [f.owner for f in makers if f.owner is not None and flows.bindings.attribute(f.owner, it.method)]
+    if not 0 < len(classes) <= _MOST_CANDIDATES or not all(map(flows.calls.modules.is_module_class, classes)):
+        return None
+    held = [flows.attribute(cls, it.method) or UNKNOWN for cls in classes]
+    if any(value.kind != "module" for value in held):
+        return None
+    return replace(
+        whole,
+        target=held[0].target if len(held) == 1 else None,
+        frozen=whole.frozen or all(value.frozen for value in held) or None,
+        parameter=None,
+        items=None,
+    )
 
 
 def _is_other_than_said(it: Invocation, module: Value) -> bool:

@@ -27,6 +27,7 @@ from gradlint.project.running.invoke_module import (
     guards_itself,
     loss_of,
     named_alike,
+    part_of_any,
     perhaps,
     result_of_forward,
 )
@@ -77,6 +78,8 @@ def on_unknown(it: Invocation) -> Value:
         assert it.receiver is not None
         it.receiver = replace(it.receiver, kind="module", certainty="named")
         return forward(it, it.receiver)
+    if (part := _named_part(it)) is not None:
+        return forward(it, part)
     if it.given and (READING_NAMES.search(last) or READING_NAMES.search(last_part(it.receiver_path or ""))):
         return it.read(last)
     if it.callee.kind == "unknown" and it.arguments and LOSS_LIKE.search(it.name):
@@ -151,6 +154,14 @@ def _runs_part_of_model(it: Invocation) -> bool:
         return False
     named = MODEL_NAME.search(last_part(it.receiver_path)) is not None
     return named and MODEL_ONLY_METHODS.search(it.method) is not None and not _is_foreign(it.receiver)
+
+
+def _named_part(it: Invocation) -> Value | None:
+    """``model.enc(x)``, of which only the caller knows the class."""
+    if it.callee.kind != "unknown" or it.receiver is None or not it.arguments or _is_foreign(it.receiver):
+        return None
+    named = it.receiver_path is not None and MODEL_NAME.search(last_part(it.receiver_path)) is not None
+    return part_of_any(it, Value("module", certainty="named")) if named else None
 
 
 def _is_foreign(value: Value) -> bool:
