@@ -133,6 +133,22 @@ batches = [(images, labels)] * 2
 
 ## Flagged
 
+### after gradients were set to None one by one, of a module whose optimizer is handed in
+```python
+import torch
+
+def train_step(model, criterion, optimizer, images, labels):
+    loss = criterion(model(images), labels)
+    for parameter in model.parameters():
+        parameter.grad = None
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 0.001)  # GL407
+    loss.backward()
+    optimizer.step()
+
+# run: train_step(model, criterion, optimizer, images, labels)
+# shows: (1 - model.weight).abs().min() > 0.1
+```
+
 ### after the step
 ```python
 from torch.nn.utils import clip_grad_norm_
@@ -264,6 +280,21 @@ def train(model, criterion, optimizer, batches):
 ```
 
 ## Silent
+
+### between backward and the step, gradients set to None one by one
+```python
+import torch
+
+def train(model, criterion, optimizer, batches):
+    for images, labels in batches:
+        for parameter in model.parameters():
+            parameter.grad = None
+        criterion(model(images), labels).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+
+# run: train(model, criterion, optimizer, batches)
+```
 
 ### between backward and step, unscaled first
 ```python

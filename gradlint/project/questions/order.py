@@ -1,6 +1,6 @@
 """What functions do to gradients in which order, and what that makes of them."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from gradlint.model.code import Attribute, Call, Constant, Expression, dotted
 from gradlint.model.record import replace
@@ -11,8 +11,9 @@ from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.questions.each import EACH
 from gradlint.project.questions.gradient_states import Grad, Moment, Walker
 from gradlint.project.questions.owners import Owners
-from gradlint.project.questions.scripts import Act, Branch, acts, repeats
+from gradlint.project.questions.scripts import Act, Branch, Script, acts, repeats
 from gradlint.project.questions.steps import Steps, is_optimizer_name
+from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Value
 
@@ -38,10 +39,25 @@ class Order:
             return []
         named = [*optimizers, *others]
         modules = {name: name for name in others if not is_optimizer_name(name)} | self.modules(function, named)
+        modules |= self._only_one(function, script, optimizers) if modules.keys().isdisjoint(optimizers) else {}
         walker = Walker(optimizers, others, modules, _listed(function, named))
         found = walker.follow(script, {name: self._at_first(function, modules.get(name)) for name in named})
         backward = [act.at for act in acts(script) if act.kind == "backward"]
         return [self._placed(function, moment, backward) for moment in found]
+
+    def _only_one(self, function: FunctionNode, script: Script, optimizers: Sequence[str]) -> dict[str, str]:
+        """The module for an optimizer that a function is handed, where it runs, zeroes and steps one of each."""
+        zeroed = {act.path for act in acts(script) if act.kind == "zero"} - {*optimizers}
+        flow = self._flows.flow(function)
+        if len(optimizers) != 1 or len(zeroed) != 1 or flow.leaf_at is not None or not is_optimizer_name(optimizers[0]):
+            return {}
+        module = zeroed.pop()
+        forwards = [event for event in flow.calls.values() if event.forward]
+        alone = {event.name.removesuffix(".forward") for event in forwards} == {module}
+        held = self._owners.held(function, optimizers[0])
+        if not module or not alone or held.kind != "unknown" or not all(_is_fed_data(function, e) for e in forwards):
+            return {}
+        return {optimizers[0]: module}
 
     def _at_first(self, function: FunctionNode, module: str | None) -> frozenset[Grad]:
         """What gradients a module may have when a function begins: none, if the function makes it, once."""
@@ -199,6 +215,23 @@ class Order:
         """Whether an optimizer's parameters are not those of one module: other optimizers may have them too."""
         value = self._owners.held(function, name)
         return value.kind == "optimizer" and value.of is None
+
+
+def _is_fed_data(function: FunctionNode, event: CallEvent) -> bool:
+    """Whether a forward is given what a loop or a caller hands the function: nothing that is trained itself."""
+    given = {parameter.name for parameter in function.facts.parameters} | scope.loop_names(function, event.at)
+    computed = {name for name, value in scope.assigned(function) if not _is_moved(name, value)}
+    names = {dotted(argument.expression) for argument in event.arguments}
+    return all(name is not None and name in given - computed for name in names)
+
+
+def _is_moved(name: str, value: Expression) -> bool:
+    """``images = images.to(device)``."""
+    match value:
+        case Call(function=Attribute(value=owner, name="to" | "cuda")):
+            return dotted(owner) == name
+        case _:
+            return False
 
 
 def _may_zero(act: Act, optimizer: str, modules: Mapping[str, str], *, mixed: bool) -> bool:
