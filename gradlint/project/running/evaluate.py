@@ -300,7 +300,7 @@ def _comprehension(node: Comprehension, run: "Run") -> Value:
     if element.kind in ("module", "parameters"):
         return element
     origins = element.origins
-    if node.kind == "list" and element.tensor == COMPUTED and isinstance(node.element, Call):
+    if node.kind == "list" and isinstance(node.element, Call) and _is_computed(element, node.element, own, run):
         added = Growth(node.at, "container", COMPREHENSION, element, (), False)
         run.flow.growths[node.at] = added
         origins |= {Origin(run.function, node.at)}
@@ -309,6 +309,13 @@ def _comprehension(node: Comprehension, run: "Run") -> Value:
     shadow = element.shadow if alike else NOTHING
     found = Value("container", origins=origins, shadow=shadow, memory=element.memory, items=alike)
     return replace(found, target=cls) if cls and node.kind == "dict" else found
+
+
+def _is_computed(element: Value, made: Call, own: set[str], run: "Run") -> bool:
+    """Whether each item of a list has a graph, or is given by the one model: ``[model(x) for x in batches]``."""
+    event = run.flow.calls.get(made.at)
+    one = event is not None and event.forward and event.name.partition(".")[0] not in own
+    return element.tensor == COMPUTED or (one and bool(element.tensor & COMPUTED))
 
 
 def _has_flags(value: Value) -> bool:

@@ -26,6 +26,7 @@ from gradlint.model.code import (
 )
 from gradlint.model.record import dataclass
 from gradlint.model.traverse import statements, within
+from gradlint.project.linking import scope
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.values import COMPUTED, Origin, Value
 
@@ -85,12 +86,21 @@ def grown(
         return frozenset()
     own = Origin(run.function, at)
     local = "." not in path and path in run.function.facts.local - run.function.facts.shared
+    if run.over_parts and local and _is_begun_around(run.function, path, at):
+        return frozenset({own})  # ``for layer in model: x = layer(x); kept.append(x)``: one graph, of all layers
     feeds = how == "sum" and own in added.origins and not whole  # ``x = x + layer(x)``: as the layers of a network do
     if (own in held.origins and not feeds) or not local:
         run.flow.growths[at] = Growth(at, how, path, added, tuple(_names_in(expression, added)), not local)
     if not local:
         run.flow.used((own,), "stored", at, path)
     return frozenset({own})
+
+
+def _is_begun_around(function: FunctionNode, path: str, at: int) -> bool:
+    """Whether what a name holds is begun anew in each round of the loop around the one that a place stands in."""
+    loops = list(scope.bodies_around(function, at))
+    begun = {value.at for name, value in scope.assigned(function) if name == path}
+    return len(loops) < 2 or not begun.isdisjoint(loops[-2])
 
 
 def _is_told_apart(choice: Conditional) -> bool:

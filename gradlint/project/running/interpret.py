@@ -216,7 +216,9 @@ class Run(Memory):
         self.bind(statement.target, element)
         # A module has parameters: a loop over them runs.
         runs = element.kind == "parameters"
+        outer, self.over_parts = self.over_parts, found.kind == "module"
         jumps = self._loop(lambda: self.bind(statement.target, element), statement.body, runs=runs)
+        self.over_parts = outer
         reached = self._leave(jumps, statement.otherwise)
         if (switched := evaluated_items(statement)) is not None:
             self._note_modules(*switched)

@@ -91,7 +91,7 @@ def on_module(it: Invocation) -> Value:
 
 
 def part_of_any(it: Invocation, whole: Value) -> Value | None:
-    """``model.enc(x)``: the part, if whatever module of the project has one of that name holds a module there."""
+    """``model.enc(x)``: the part, if all that has one of that name in the project is a module with parameters there."""
     flows = it.run.flows
     if flows.linker.methods_named.get(it.method, ()):
         return None
@@ -100,15 +100,16 @@ def part_of_any(it: Invocation, whole: Value) -> Value | None:
     if not 0 < len(classes) <= _MOST_CANDIDATES or not all(map(flows.calls.modules.is_module_class, classes)):
         return None
     held = [flows.attribute(cls, it.method) or UNKNOWN for cls in classes]
-    if any(value.kind != "module" for value in held):
+    if not all(_has_parameters(it, value) for value in held):
         return None
-    return replace(
-        whole,
-        target=held[0].target if len(held) == 1 else None,
-        frozen=whole.frozen or all(value.frozen for value in held) or None,
-        parameter=None,
-        items=None,
-    )
+    return replace(whole, target=held[0].target if len(held) == 1 else None, parameter=None, items=None)
+
+
+def _has_parameters(it: Invocation, value: Value) -> bool:
+    """Whether a value is a module of a known class that has something to train."""
+    if value.kind != "module" or value.target is None or value.frozen:
+        return False
+    return not isinstance(value.target, ClassNode) or it.run.flows.calls.modules.has_parameters(value.target)
 
 
 def _is_other_than_said(it: Invocation, module: Value) -> bool:

@@ -58,6 +58,7 @@ class Memory:
         self.reads = Reads(self)
         self.loops = 0
         self.round = 0  # of the innermost loop, the first is 0
+        self.over_parts = False  # the innermost loop goes through the parts of a module
         self.branches = 0  # conditions around this place, or jumps before it, since the outermost loop began
         self.parted: set[int] = set()  # calls whose results were taken apart
         self.follows = self._speaks_of_gradients() or self._may_guard_forward()
