@@ -55,6 +55,7 @@ from gradlint.rule import (
     AttributeEvent,
     Call,
     CallEvent,
+    Display,
     Expression,
     Finding,
     FunctionNode,
@@ -102,7 +103,7 @@ def revived_loss(project: Project) -> Iterator[Finding]:
             if setting is not None:
                 yield _set(function, setting, start)
             else:
-                made = _made_a_leaf(flow.calls.values(), start)
+                made = _made_a_leaf(flow.calls.values(), start, steps="step" in function.facts.words)
                 made = made if made is not None else _set_by_method(flow.calls.values(), start)
                 made = made if made is not None else _walked_as_made(function, flow.calls, start)
                 if made is not None or _is_revived(start.value):
@@ -157,14 +158,19 @@ def _is_revived(value: Value) -> bool:
     return value.kind == "tensor" and value.tensor == LEAF and bool(value.shadow)
 
 
-def _made_a_leaf(calls: Iterable[CallEvent], start: _Start) -> int | None:
+def _made_a_leaf(calls: Iterable[CallEvent], start: _Start, *, steps: bool) -> int | None:
     """Where the loss was made a leaf: a call, in the function, whose result it is, or a mean of which it is."""
     value = start.value
     made = (e for e in calls if e.at <= start.at and e.result.tensor == LEAF and _asks_for_gradient(e))
     if _is_revived(value):
         same = [event.at for event in made if event.result.shadow == value.shadow]
     elif value.kind == "tensor" and value.tensor == COMPUTED and not value.origins:
-        same = [e.at for e in made if e.result.shadow == value.shadow and any(map(_is_loss, e.arguments))]
+        same = [
+            event.at
+            for event in made
+            if event.result.shadow == value.shadow
+            and any(_is_loss(argument) or (steps and _lists_computed(argument)) for argument in event.arguments)
+        ]
     else:
         same = []
     return max(same, default=None)
@@ -240,6 +246,12 @@ def _asks_for_gradient(event: CallEvent) -> bool:
 
 def _is_loss(argument: Passed) -> bool:
     return _LOSS.search(dotted(argument.expression) or "") is not None
+
+
+def _lists_computed(argument: Passed) -> bool:
+    """``torch.tensor([first, second], requires_grad=True)`` of what has a graph each."""
+    items = argument.value.items if isinstance(argument.expression, Display) else None
+    return bool(items) and all(item.is_tensor and item.tensor & COMPUTED and item.origins for item in items or ())
 
 
 def _set(function: FunctionNode, setting: AttributeEvent, start: _Start) -> Finding:

@@ -248,7 +248,8 @@ def forward(it: Invocation, module: Value) -> Value:
     if isinstance(module.target, ClassNode):
         it.forward = any(hands_back(it, t, module) for t in it.targets) if it.targets else True
     note_fed_back(it)
-    result = _packed_alike(it, _with_distributions(it, result_of_forward(it, it.fresh(it.given))))
+    result = _with_distributions(it, result_of_forward(it, it.fresh(it.given)))
+    result = _in_parts(it, _packed_alike(it, result))
     if result.tensor & COMPUTED and recording.has_graph(it, module):
         return replace(result, kind="tensor", tensor=COMPUTED)
     return result
@@ -268,6 +269,16 @@ def _gives_tensor(it: Invocation) -> bool:
         return False
     found = [it.run.flows.outline(target).returns for target in it.targets]
     return bool(found) and all(r is not None and r.kind == "tensor" and bool(r.tensor & COMPUTED) for r in found)
+
+
+def _in_parts(it: Invocation, result: Value) -> Value:
+    """``logits, value = net(x)``: where the project's own forward shows that they are computed tensors, they are."""
+    returned = it.run.flows.outline(it.targets[0]).returns if len(it.targets) == 1 and result.items is None else None
+    items = returned.items if returned is not None and returned.items is not None else ()
+    if not items or not all(item.is_tensor and item.tensor & COMPUTED for item in items):
+        return result
+    part = replace(tensors.part_of(result), kind="tensor", tensor=COMPUTED | PLAIN)
+    return replace(result, items=(part,) * len(items))
 
 
 def _with_distributions(it: Invocation, result: Value) -> Value:

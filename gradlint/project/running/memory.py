@@ -175,7 +175,19 @@ class Memory:
     def take_apart(self, owner: Value) -> None:
         """A part of a value is taken; the parts of what a forward gives may have graphs of their own."""
         if owner.made_at is not None and owner.kind in ("unknown", "container"):
-            self.parted.add(owner.made_at)
+            if owner.made_at not in self.parted and not self._shares_forward(owner.made_at):
+                self.parted.add(owner.made_at)
+
+    def _shares_forward(self, at: int) -> bool:
+        """Whether all parts of what a call gives come out of one forward inside: the heads on a trunk."""
+        event = self.flow.calls.get(at)
+        if event is None or not event.forward or len(event.targets) != 1 or self.flows.is_running(event.targets[0]):
+            return False
+        returned = self.flows.outline(event.targets[0]).returns
+        parts = returned.items if returned is not None and returned.items is not None else ()
+        shared = frozenset.intersection(*(part.origins for part in parts)) if len(parts) > 1 else frozenset()
+        inner = self.flows.flow(event.targets[0]).calls if shared else {}
+        return any(o.at in inner and inner[o.at].forward for o in shared if o.function is event.targets[0])
 
     def walk(self, origins: frozenset[Origin], at: int) -> None:
         """``backward()`` walks a graph: all that has a part of it gets the walk as an origin of its own."""
