@@ -64,6 +64,8 @@ INDEXING = frozenset(
 )
 # Those of them that nothing but a tensor or an array has.
 INDEXING_ANYTHING = frozenset("argmax argmin argsort argwhere nonzero long eq ne gt lt ge le".split())
+# What is given the places of the elements that it takes.
+PICKING = frozenset({"gather", "index_select", "take", "take_along_dim"})
 # A new tensor of data, whatever the owner; ``requires_grad=True`` makes it a leaf.
 MAKING = frozenset("new_zeros new_ones new_full new_empty new_tensor".split())
 # Python numbers.

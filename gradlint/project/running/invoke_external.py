@@ -30,6 +30,7 @@ from gradlint.model.torch_tensors import (
     DEFAULT_FLOATS,
     INDEXING,
     KEEPING,
+    PICKING,
     RESHAPING,
     UNCLEAR_FUNCTIONALS,
     VIEWING,
@@ -195,6 +196,8 @@ def _function_of_torch(it: Invocation, name: str, first: Value) -> Value:
     for value in values:
         it.run.reads.dereferenced(value)
     home, _, last = name.rpartition(".")
+    if last in PICKING:
+        values = tensors.picked(values)
     if it.has("out") or it.has("inplace"):
         return plain(it.given)
     if home == "torch.nn.functional":

@@ -26,6 +26,7 @@ from gradlint.model.torch_tensors import (
     KEEPING,
     MAKING,
     OTHER_FLOATS,
+    PICKING,
     RESHAPING,
     VIEWING,
 )
@@ -185,6 +186,8 @@ def of_tensor(it: Invocation, owner: Value) -> Value:
     """What a method of a tensor gives."""
     method, at, run = it.method, it.at, it.run
     values = [owner, *(argument.value for argument in it.arguments)]
+    if method in PICKING:
+        values = tensors.picked(values)
     if method in COMPUTING:
         return tensors.computed(values, it.carried, at, run, dtype=it.has("dtype"))
     if method in VIEWING or method == "view":

@@ -174,9 +174,10 @@ class Memory:
 
     def take_apart(self, owner: Value) -> None:
         """A part of a value is taken; the parts of what a forward gives may have graphs of their own."""
-        if owner.made_at is not None and owner.kind in ("unknown", "container"):
-            if owner.made_at not in self.parted and not self._shares_forward(owner.made_at):
-                self.parted.add(owner.made_at)
+        if owner.made_at is None or owner.made_at in self.parted or owner.kind not in ("unknown", "container"):
+            return
+        if not self._shares_forward(owner.made_at):
+            self.parted.add(owner.made_at)
 
     def _shares_forward(self, at: int) -> bool:
         """Whether all parts of what a call gives come out of one forward inside: the heads on a trunk."""

@@ -158,6 +158,11 @@ def index(how: str, shadow: frozenset[Origin], at: int, run: "Memory") -> Value:
     return replace(made("tensor", PLAIN, at, run, lost=Loss(how, run.function.place(at))), shadow=shadow)
 
 
+def picked(values: list[Value]) -> list[Value]:
+    """A tensor, and the integers that elements are taken from it by: nobody means to train through those."""
+    return [*values[:1], *(replace(value, shadow=NOTHING) for value in values[1:])]
+
+
 def inherited(values: Iterable[Value]) -> Loss | None:
     """Why nothing that goes into an operation has a graph; None if that is not known of each of them."""
     found: list[Loss] = []
