@@ -49,7 +49,10 @@ class Walks:
     def _is_hoisted(self, flow: Flow, event: CallEvent, at: int) -> bool:
         """Whether a place before the loop recorded a graph, once, that ``backward()`` walks in every round."""
         made, loop = flow.calls.get(at), scope.innermost_loop(flow.function, event.at)
-        if made is None or loop is None or at in loop or not made.forward or scope.innermost_loop(flow.function, at):
+        if made is None or loop is None or at in loop or not made.forward:
+            return False
+        around = scope.innermost_loop(flow.function, at)
+        if around is not None and not loop < around:  # another loop, or none that goes on around this one
             return False
         records = self._flows.calls.states_at(flow.function, at) == GRAD and bool(made.result.tensor & COMPUTED)
         return records and scope.in_each_round(flow.function, event.at) and _is_to_be_trained(flow, made)
