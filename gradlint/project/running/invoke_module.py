@@ -273,7 +273,9 @@ def _gives_tensor(it: Invocation) -> bool:
 
 def _in_parts(it: Invocation, result: Value) -> Value:
     """``logits, value = net(x)``: where the project's own forward shows that they are computed tensors, they are."""
-    returned = it.run.flows.outline(it.targets[0]).returns if len(it.targets) == 1 and result.items is None else None
+    if not it.run.follows or len(it.targets) != 1 or result.items is not None:
+        return result
+    returned = it.run.flows.outline(it.targets[0]).returns
     items = returned.items if returned is not None and returned.items is not None else ()
     if not items or not all(item.is_tensor and item.tensor & COMPUTED for item in items):
         return result

@@ -181,7 +181,7 @@ class Memory:
 
     def _shares_forward(self, at: int) -> bool:
         """Whether all parts of what a call gives come out of one forward inside: the heads on a trunk."""
-        event = self.flow.calls.get(at)
+        event = self.flow.calls.get(at) if self.follows else None
         if event is None or not event.forward or len(event.targets) != 1 or self.flows.is_running(event.targets[0]):
             return False
         returned = self.flows.outline(event.targets[0]).returns
