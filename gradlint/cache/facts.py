@@ -63,6 +63,8 @@ class Facts:
 
     def recall(self, sources: Sequence[Source]) -> Mapping[str, ModuleFacts]:
         """What is known of sources, by path."""
+        if self.forgets:
+            return {}
         keys = {source.path: _key(source) for source in sources}
         held = {path: self._held[path][1] for path, key in keys.items() if self._held.get(path, (b"",))[0] == key}
         stored = self._stored([key for path, key in keys.items() if path not in held])
@@ -75,6 +77,8 @@ class Facts:
 
     def keep(self, sources: Sequence[Source], facts: Mapping[str, ModuleFacts], *, write: bool) -> None:
         """Keep what has been read, for later runs; ``write`` it, if so, for those of other processes."""
+        if self.forgets:
+            return
         keys = {source.path: _key(source) for source in sources if source.path in facts}
         self._now.update((path, (key, facts[path])) for path, key in keys.items())
         if self.holds:
