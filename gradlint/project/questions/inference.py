@@ -93,8 +93,15 @@ class Inference:
         self._callers_below_forward: Memo[FunctionNode, frozenset[FunctionNode]] = Memo(
             dependencies, self._find_callers_below_forward, frozenset()
         )
+        self._below_forward: Memo[tuple[FunctionNode, int], bool] = Memo(
+            dependencies, self._find_whether_below_forward, meanwhile=False
+        )
         self._part_of_forward: View[FunctionNode, bool] = View(
-            dependencies, "part of forward", self._find_whether_part_of_forward, lambda _: (), few=FEW
+            dependencies,
+            "part of forward",
+            lambda function: self._below_forward.of((function, _LONGEST_WAY_UP)),
+            lambda _: (),
+            few=FEW,
         )
         self._deriving = Deriving(linker, calls)
 
@@ -281,16 +288,13 @@ class Inference:
         named = function.facts.name.startswith("forward")
         return named and (function.owner is None or self._calls.modules.is_module_class(function.owner))
 
-    def _find_whether_part_of_forward(self, function: FunctionNode) -> bool:
-        """Whether it is called by a ``forward``, perhaps through others of its class: training runs it as well."""
-        seen, nearest = {function}, {function}
-        for _ in range(_LONGEST_WAY_UP + 1):
-            callers = {caller for each in nearest for caller in self._callers_below_forward.of(each)}
-            nearest = callers - seen
-            if any(map(self._is_forward, nearest)):
-                return True
-            seen |= nearest
-        return False
+    def _find_whether_below_forward(self, key: tuple[FunctionNode, int]) -> bool:
+        """Whether it is called by a ``forward``, perhaps through so many others: training runs it as well."""
+        function, others = key
+        callers = self._callers_below_forward.of(function)
+        if any(map(self._is_forward, callers)):
+            return True
+        return others > 0 and any(self._below_forward.of((caller, others - 1)) for caller in callers)
 
     def _find_callers_below_forward(self, function: FunctionNode) -> frozenset[FunctionNode]:
         """Who certainly calls a function, or a method of a module."""
