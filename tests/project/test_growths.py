@@ -15,7 +15,7 @@ import {imported}
 class Agent:
     def setup(self, optimizer):
         made = self.policy(self.session, self.space)
-        self.operations = [made]
+        self.first = made
         values_loss = {imported}.square(made)
         self.operations += [optimizer.minimize(values_loss), values_loss]
 """

@@ -191,6 +191,8 @@ class Growths:
     def _wanted(self, function: FunctionNode, growth: Growth, *, walked: bool) -> bool:
         if growth.how == "container" and (is_emptied(function, growth.path) or self._is_handed_on(function, growth)):
             return True
+        if growth.outlives and growth.how == "sum" and growth.path in walked_names(function, None):
+            return True
         if growth.outlives and (walked or self._is_of_target(growth)):
             return False  # nobody walks these graphs again, or nobody should
         destiny = self._destinies.of(function, growth.at)

@@ -28,6 +28,7 @@ from gradlint.model.record import dataclass
 from gradlint.model.traverse import statements, within
 from gradlint.project.linking import scope
 from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.running.beginnings import is_begun_anew
 from gradlint.project.running.values import COMPUTED, Origin, Value
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def grown(
     if run.over_parts and local and _is_begun_around(run.function, path, at):
         return frozenset({own})  # ``for layer in model: x = layer(x); kept.append(x)``: one graph, of all layers
     feeds = how == "sum" and own in added.origins and not whole  # ``x = x + layer(x)``: as the layers of a network do
-    if (own in held.origins and not feeds) or not local:
+    if (own in held.origins and not feeds) or not (local or is_begun_anew(run.function, path, at)):
         run.flow.growths[at] = Growth(at, how, path, added, tuple(_names_in(expression, added)), not local)
     if not local:
         run.flow.used((own,), "stored", at, path)
