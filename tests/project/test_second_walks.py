@@ -43,6 +43,22 @@ def step(rows):
         h.sum().backward()
 """
 CARRIED_BY_AN_UNKNOWN_ONE = CARRIED.replace("step(rows)", "step(model, rows)")
+CARRIED_BY_WHAT_A_CALLER_HANDS_OVER = """\
+class Language(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.rnn, self.out = nn.GRU(2, 4), nn.Linear(4, 1)
+    def forward(self, x, h):
+        out, h = self.rnn(x, h)
+        return self.out(out), h
+def step(model, rows):
+    h = torch.zeros(1, 4)
+    for row in rows:
+        out, h = model(row, h)
+        out.sum().backward()
+def main(rows):
+    step(Language(), rows)
+"""
 
 
 @pytest.mark.parametrize(
@@ -53,8 +69,9 @@ CARRIED_BY_AN_UNKNOWN_ONE = CARRIED.replace("step(rows)", "step(model, rows)")
         (ON_A_WAY, "advice"),
         (CARRIED, None),
         (CARRIED_BY_AN_UNKNOWN_ONE, "advice"),
+        (CARRIED_BY_WHAT_A_CALLER_HANDS_OVER, None),
     ],
-    ids=["in one block", "stepped between", "on a way", "carried", "carried by an unknown one"],
+    ids=["in one block", "stepped between", "on a way", "carried", "carried by an unknown one", "by one handed over"],
 )
 def test_only_what_follows_in_one_block_or_a_known_module_carries_is_sure(
     build: Build, text: str, severity: str | None

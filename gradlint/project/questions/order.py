@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from gradlint.model.code import Attribute, Call, Constant, Expression, dotted
+from gradlint.model.code import Attribute, Call, Constant, Evaluate, Expression, dotted
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import OPTIMIZER_NAME
 from gradlint.model.traverse import all_expressions, parts, statements
@@ -85,6 +85,8 @@ class Order:
         if not self.steps.may_step(function):
             return
         yield from self._unzeroed_in_lightning(function)
+        if _names_zeroing(function):
+            return  # GL408 says so
         script = self.steps.script(function)
         seen: set[str] = set()
         made = {name: value.at for name, value in scope.assigned(function)}
@@ -232,6 +234,14 @@ def _is_moved(name: str, value: Expression) -> bool:
             return dotted(owner) == name
         case _:
             return False
+
+
+def _names_zeroing(function: FunctionNode) -> bool:
+    """Whether a statement names ``zero_grad``, and does not call it."""
+    if "zero_grad" not in function.facts.words:
+        return False
+    named = (s.value for s in statements(function.facts.body) if isinstance(s, Evaluate))
+    return any(isinstance(value, Attribute) and value.name == "zero_grad" for value in named)
 
 
 def _may_zero(act: Act, optimizer: str, modules: Mapping[str, str], *, mixed: bool) -> bool:

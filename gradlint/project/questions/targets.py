@@ -67,6 +67,8 @@ class Targets:
         for event in flow.calls.values():
             if not event.forward or event.at in others or self._calls.states_at(function, event.at) != GRAD:
                 continue
+            if any(map(self._inference.is_reported, event.targets)):
+                continue  # one cause, one finding
             if not trained and not _TEACHER.search(event.name):
                 continue  # what is trained may come out of a storage; then the name must tell
             uses = flow.uses.get(Origin(function, event.at), set())

@@ -10,7 +10,8 @@ from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking import scope
 from gradlint.project.linking.backwards import walked_parameter
 from gradlint.project.linking.bindings import owner_class
-from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
+from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, Target
+from gradlint.project.questions.keeping import CONVERTING
 from gradlint.project.running.flow import AttributeEvent, CallEvent, Flow, module_of
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.growth import COMPREHENSION
@@ -103,7 +104,24 @@ class Walks:
             if first is not None:
                 yield SecondWalk(event, first, first.at, _keeps(first))
             elif carried is not None:
-                yield SecondWalk(event, None, carried, _keeps(event), _is_surely_fed(flow, carried))
+                sure = _is_surely_fed(flow, carried) or self._is_handed_surely_fed(flow, carried)
+                yield SecondWalk(event, None, carried, _keeps(event), sure)
+
+    def _is_handed_surely_fed(self, flow: Flow, at: int) -> bool:
+        """The same of a module that comes as an argument, where each that callers hand over gives back a graph."""
+        event = flow.calls.get(at)
+        name = module_of(event).parameter if event is not None and at in flow.fed else None
+        given = [v for _, v in self._flows.handed_over(flow.function, name)] if name not in (None, "self") else []
+        return bool(given) and all(v.is_module and not v.frozen and self._gives_graphs(v.target) for v in given)
+
+    def _gives_graphs(self, target: Target | None) -> bool:
+        """Whether the forward of a class of the project computes all it returns from what it is given, undetached."""
+        found = self._flows.calls.callables.methods(target, "forward") if isinstance(target, ClassNode) else ()
+        if not found or any(not method.facts.words.isdisjoint(CONVERTING) for method in found):
+            return False
+        returned = [self._flows.flow(method).returns for method in found]
+        items = [item for value in returned for item in (value.items if value is not None and value.items else ())]
+        return bool(items) and all(item.tensor & COMPUTED and any(o.at < 0 for o in item.origins) for item in items)
 
     def _again(self, flow: Flow) -> Iterator[SecondWalk]:
         """The same name walked twice in a row: what it was computed by has saved its operands, and freed them."""
