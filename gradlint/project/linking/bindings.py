@@ -1,8 +1,9 @@
 """What variables and attributes are assigned, wherever that happens."""
 
 from collections import defaultdict
+from collections.abc import Iterator
 
-from gradlint.model.code import Assign, Expression, For, Name, NamedAssignment, With, dotted
+from gradlint.model.code import Assign, Attribute, Call, Display, Expression, For, Name, NamedAssignment, With, dotted
 from gradlint.model.traverse import expressions, pairs, statements, within
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
@@ -18,12 +19,14 @@ class Bindings:
         self._linker = linker
         self._assigned: dict[FunctionNode, dict[str, list[Expression]]] = {}
         self._attributes: dict[ClassNode, dict[str, list[tuple[FunctionNode, Expression]]]] = {}
+        self._unpacked: dict[FunctionNode, frozenset[str]] = {}
         linker.dependencies.remember(self)
 
     def forget(self, changed: int) -> None:
         """Forget the assignments in modules that have changed: they depend on nothing else."""
         self._assigned = {f: known for f, known in self._assigned.items() if not f.module.bit & changed}
         self._attributes = {cls: known for cls, known in self._attributes.items() if not cls.module.bit & changed}
+        self._unpacked = {f: known for f, known in self._unpacked.items() if not f.module.bit & changed}
 
     def assigned(self, function: FunctionNode) -> dict[str, list[Expression]]:
         """The plain assignments of a function: ``x = value`` and ``self.x = value``, by target."""
@@ -63,10 +66,23 @@ class Bindings:
     def attribute(self, cls: ClassNode, name: str) -> list[tuple[FunctionNode, Expression]]:
         """All expressions assigned to an attribute of a class's instances."""
         found: list[tuple[FunctionNode, Expression]] = []
-        for ancestor in self._linker.ancestors(cls):
-            if isinstance(ancestor, ClassNode):
-                found.extend(self._own_attributes(ancestor).get(name, ()))
+        for ancestor in self.family(cls):
+            found.extend(self._own_attributes(ancestor).get(name, ()))
         return found
+
+    def family(self, cls: ClassNode) -> Iterator[ClassNode]:
+        """A class and those of the project that it derives from."""
+        return (ancestor for ancestor in self._linker.ancestors(cls) if isinstance(ancestor, ClassNode))
+
+    def unpacking(self, cls: ClassNode, name: str) -> list[FunctionNode]:
+        """The constructors in which an attribute is one of several that a value is unpacked into."""
+        inits = (ancestor.method("__init__") for ancestor in self.family(cls))
+        return [init for init in inits if init is not None and name in self._own_unpacked(init)]
+
+    def _own_unpacked(self, constructor: FunctionNode) -> frozenset[str]:
+        if constructor not in self._unpacked:
+            self._unpacked[constructor] = frozenset(_unpacked_into_self(constructor))
+        return self._unpacked[constructor]
 
     def _own_attributes(self, cls: ClassNode) -> dict[str, list[tuple[FunctionNode, Expression]]]:
         if cls not in self._attributes:
@@ -113,6 +129,18 @@ def class_handed(function: FunctionNode) -> ClassNode | None:
     if scope is None or not scope.facts.parameters or scope.facts.parameters[0].name != "cls":
         return None
     return None if any(name == "cls" for name, _ in assigned(scope)) else scope.owner
+
+
+def _unpacked_into_self(function: FunctionNode) -> Iterator[str]:
+    """``encoder`` and ``head`` of ``self.encoder, self.head = self.build()``."""
+    for statement in statements(function.facts.body):
+        match statement:
+            case Assign(targets=(Display(items=items),), value=Call()):
+                for item in items:
+                    if isinstance(item, Attribute) and dotted(item.value) == "self":
+                        yield item.name
+            case _:
+                pass
 
 
 def _assignments(function: FunctionNode) -> dict[str, list[Expression]]:

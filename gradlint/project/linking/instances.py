@@ -1,15 +1,18 @@
 """Of which class of the project a variable or attribute is an instance, as far as that is plain to see."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from gradlint.model.code import Call, Constant, Display, Expression, Operation, Subscript, dotted
 from gradlint.model.torch_calls import LOADING_METHODS
 from gradlint.model.torch_names import MODULE_WRAPPERS, SELF_RETURNING
 from gradlint.project.linking.bindings import Bindings, class_handed, owner_class
+from gradlint.project.linking.elements import gone_over, made_in
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, Target
 from gradlint.project.linking.returns import returned
+
+_COPYING = frozenset({"copy.copy", "copy.deepcopy"})
 
 
 class Instances:
@@ -21,6 +24,9 @@ class Instances:
         # A variable assigned from itself ends there, and so does a function that returns its own result.
         self._classes: Memo[tuple[FunctionNode, str], ClassNode | None] = Memo(
             linker.dependencies, lambda key: self._class_of(*key), None
+        )
+        self._gone_over: Memo[FunctionNode, Mapping[str, tuple[Expression, ...]]] = Memo(
+            linker.dependencies, gone_over, {}
         )
         self._products: Memo[FunctionNode, ClassNode | None] = Memo(linker.dependencies, self._made_in, None)
 
@@ -44,7 +50,19 @@ class Instances:
             if (cls := self._constructed(where, value)) is not None:
                 return cls
         named = self._annotated(function, name)
-        return named if isinstance(named, ClassNode) else None
+        if isinstance(named, ClassNode):
+            return named
+        is_looped = "." not in name and _may_be_of_loop(function, name)
+        return self._class_of_element(function, name) if is_looped else None
+
+    def _class_of_element(self, function: FunctionNode, name: str) -> ClassNode | None:
+        """The class of what a loop takes from a list, if all that is made for that list is of one class."""
+        found = {
+            self._constructed(where, made)
+            for listed in self._gone_over.of(function).get(name, ())
+            for where, made in made_in(self._bindings, function, listed)
+        }
+        return found.pop() if len(found) == 1 else None
 
     def annotated_outside(self, function: FunctionNode, name: str) -> External | None:
         """The class outside the project that a parameter is annotated with."""
@@ -82,8 +100,10 @@ class Instances:
                 return cls
             case FunctionNode() as factory:
                 return self._called_on(scope, name, self._products.of(factory))
-            case External(name=full) if full.rpartition(".")[2] in MODULE_WRAPPERS and call.arguments:
+            case External(name=full) if _gives_alike(full) and call.arguments:
                 return self._constructed(scope, call.arguments[0].value)
+            case None if name == "cls":
+                return class_handed(scope)
             case None if name.rpartition(".")[2] in LOADING_METHODS:
                 owner = self._linker.resolve(scope, name.rpartition(".")[0])
                 return owner if isinstance(owner, ClassNode) else None
@@ -105,6 +125,19 @@ class Instances:
         """The class that an annotation names, alone or with None."""
         names = {name for part in _alternatives(annotation) if (name := _spelt(part)) != "None"}
         return self._linker.resolve(scope.parent or scope, names.pop() or "") if len(names) == 1 else None
+
+
+def _gives_alike(name: str) -> bool:
+    """Whether a function outside the project gives what is of the class that it is given, or stands for it."""
+    return name in _COPYING or name.rpartition(".")[2] in MODULE_WRAPPERS
+
+
+def _may_be_of_loop(function: FunctionNode, name: str) -> bool:
+    """Whether a loop or comprehension of a function may bind a name, told by names alone."""
+    facts = function.facts
+    if name not in facts.local:
+        return "for" in facts.words and name not in function.module.body.facts.local
+    return all(parameter.name != name for parameter in facts.parameters)
 
 
 def _alternatives(annotation: Expression) -> Iterator[Expression]:

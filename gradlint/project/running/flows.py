@@ -244,9 +244,13 @@ class Flows:
             return None
         if key not in self._attributes:
             methods = dict.fromkeys(where for where, _ in self.bindings.attribute(cls, name))
+            unpacked = () if methods else self.bindings.unpacking(cls, name)
+            methods.update(dict.fromkeys(unpacked))
             self._run_first(methods)
             with self._working_out(key):
                 found = self._joined_attribute(cls, name, methods)
+                if unpacked and found is not None and found.kind != "module":
+                    found = None  # of data that comes side by side nothing is known
                 found = elsewhere(found) if found is not None else None
             if any(map(self.is_running, methods)):
                 return found  # who asks again, later in the run of these, may be told more

@@ -51,6 +51,7 @@ from gradlint.project.running.values import (
 )
 
 _TENSORS_ONLY = frozenset("clone detach view reshape unsqueeze squeeze repeat expand permute contiguous".split())
+_MAKING_TENSORS = frozenset({"as_tensor", "from_numpy"})  # whoever has them: ``backend.torch.as_tensor(x)``
 _CONTAINERS = frozenset({"deque", "defaultdict", "OrderedDict", "list", "Queue", "SimpleQueue", "Counter"})
 _TRAINER = re.compile(r"([a-z]T|(^|[._])[tT])rainer$")  # of other libraries: their ``train()`` trains
 _OF_BOTH = frozenset({"zero_grad", "state_dict", "load_state_dict"})  # of modules and of optimizers
@@ -144,10 +145,10 @@ def _is_no_module(it: Invocation, owner: Value) -> bool:
 
 
 def _is_of_tensor(call: Call) -> bool:
-    """Whether a method is called on the result of one that only tensors have."""
+    """Whether a method is called on the result of one that only tensors have, or of what makes nothing else."""
     match call.function:
         case Attribute(value=Call(function=Attribute(name=name))):
-            return name in _TENSORS_ONLY
+            return name in _TENSORS_ONLY or name in _MAKING_TENSORS
         case _:
             return False
 

@@ -131,6 +131,8 @@ def meet(left: Value, right: Value) -> Value:
         merged["lost"] = left.lost or right.lost
     if kind == "container" and None in (left.target, right.target):  # one path puts instances in, the other nothing
         merged["target"] = left.target or right.target
+    if kind == "container" and merged["items"] is None:
+        merged["items"] = _modules_met(left, right)
     is_same = left.parameter is not None and left.parameter == right.parameter  # frozen on one of the paths only
     if kind == "module" and left.kind != right.kind and not is_same:
         # What is taken for a module may have as little to train.
@@ -145,6 +147,14 @@ def meet(left: Value, right: Value) -> Value:
         constant=left.constant if left.constant is right.constant else NO_CONSTANT,
         **merged,
     )
+
+
+def _modules_met(left: Value, right: Value) -> tuple[Value, ...] | None:
+    """As many modules on either path: ``return encoder, head``, whatever they are made of."""
+    ours, theirs = left.items or (), right.items or ()
+    if len(ours) != len(theirs) or not all(item.kind == "module" for item in (*ours, *theirs)):
+        return None
+    return tuple(map(meet, ours, theirs)) or None
 
 
 def _tensor(value: Value) -> int:
