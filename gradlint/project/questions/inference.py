@@ -41,6 +41,7 @@ _SIZE = re.compile(r"^(d|dim|n|num|size)_")  # ``d_model``
 _TRANSFORM = re.compile(r"(^|_)i?(stft|fft|rfft|dct|fbank|mfcc|melspec\w*|spectrogram|resampl\w*)(_|$)")  # of signals
 _SHOWN = frozenset("shape size print dtype device f-string format len dim ndim type ==".split())
 _STORAGE = re.compile(r"(buffer|storage|dataset|replay(_?memory)?)\d*$|(^|[._])rb(_\w+)?$", re.I)
+_HOOK = re.compile(r"(^|_)hook(_?(fn|func|function))?\d*$")
 _SMOKE = re.compile(r"^_*(test|main|demo|debug|check|smoke|example)(_|$)|_test$|^test[A-Z0-9]")
 
 
@@ -282,7 +283,12 @@ class Inference:
             return False
         if facts.name in ("training_step", "configure_optimizers", "backward") or self._is_forward(function):
             return False
-        return not function.is_test and not self._part_of_forward.of(function)
+        return not (function.is_test or self._part_of_forward.of(function) or self._is_run_by_hook(function))
+
+    def _is_run_by_hook(self, function: FunctionNode) -> bool:
+        """Whether it is what ``register_forward_hook`` takes, or called by that: it runs as the forward does."""
+        callers = (edge.caller for edge in self._calls.callers.get(function, ()) if edge.certain)
+        return any(map(_is_hook, (function, *callers)))
 
     def _is_forward(self, function: FunctionNode) -> bool:
         named = function.facts.name.startswith("forward")
@@ -374,6 +380,12 @@ def _trains_beside(flow: Flow, event: CallEvent, phase: Phase) -> bool:
 
 def _entered(statement: With) -> Iterator[Expression]:
     return (part for item in statement.items for part in within(item.context))
+
+
+def _is_hook(function: FunctionNode) -> bool:
+    """Whether a function looks like a hook of a forward."""
+    given = [parameter for parameter in function.facts.parameters if parameter.name != "self"]
+    return len(given) >= 3 and _HOOK.search(function.facts.name) is not None  # the module, its inputs, its output
 
 
 def _feeds_hooks(function: FunctionNode) -> bool:
