@@ -116,6 +116,8 @@ class Growths:
             return True, made_at
         if added.tensor == COMPUTED and any(self._hands_out(flow, origin) for origin in added.origins):
             return True, None
+        if forwards and not any(self._calls.states_at(flow.function, origin.at) & GRAD for origin in forwards):
+            return None  # whatever else becomes of them
         trained = any(use.kind == "trained" for origin in forwards for use in flow.uses.get(origin, ()))
         if trained and any(_is_computed_loss(flow, name) for name in names):
             return True, made_at

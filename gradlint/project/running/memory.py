@@ -188,7 +188,8 @@ class Memory:
         parts = returned.items if returned is not None and returned.items is not None else ()
         shared = frozenset.intersection(*(part.origins for part in parts)) if len(parts) > 1 else frozenset()
         inner = self.flows.flow(event.targets[0]).calls if shared else {}
-        return any(o.at in inner and inner[o.at].forward for o in shared if o.function is event.targets[0])
+        made = (inner.get(origin.at) for origin in shared if origin.function is event.targets[0])
+        return any(call is not None and call.forward and call.result.is_tensor for call in made)
 
     def walk(self, origins: frozenset[Origin], at: int) -> None:
         """``backward()`` walks a graph: all that has a part of it gets the walk as an origin of its own."""
