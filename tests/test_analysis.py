@@ -18,9 +18,10 @@ from gradlint.diagnostic import Outcome
 from gradlint.engine import analysis, asking
 from gradlint.engine.asking import Known
 from gradlint.finding import Finding
+from gradlint.notebook import decode
 from gradlint.project import Project
 from gradlint.rule import Rule
-from gradlint.source import Source, decode
+from gradlint.source import Source
 from gradlint.testing import cases
 
 RULES = registry.load(suppress.RULES)

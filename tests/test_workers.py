@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gradlint import engine, registry, suppress
+from gradlint.cache.facts import Facts
 from gradlint.engine import asking, preparing, workers
 from gradlint.engine.asking import answers
 from gradlint.engine.reading import Forgetful, extracted
@@ -172,6 +173,36 @@ with_room(lambda: Team(2).spread([1, 1], do, lambda done: None))
     process.send_signal(signal.SIGINT)  # to this process alone; a terminal would send it to all
     process.communicate(timeout=60)  # comes back when the last one has closed its output
     assert process.returncode != 0
+
+
+def test_when_the_first_process_is_killed_the_others_end_with_their_tasks(tmp_path: Path) -> None:
+    script = """
+import os, pathlib, time
+from gradlint.engine.workers import Team
+def do(number):
+    pathlib.Path(f"begun-{number}").touch()
+    time.sleep(600 if os.getpid() == first else 0.2)
+first = os.getpid()
+Team(2).spread([1] * 1000, do, lambda done: None)
+"""
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path, stdout=subprocess.PIPE)
+    while len([*tmp_path.iterdir()]) < 2:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.communicate(timeout=60)  # comes back when the last one has closed its output
+
+
+def test_what_has_been_read_together_is_gone_on_with_together_unless_some_of_it_was_known(tmp_path: Path) -> None:
+    memory = Facts(str(tmp_path))
+    with Team(2) as team:
+        extracted(FIXTURES, memory, team, nobody)
+        if team.leads:
+            assert not team.alone
+        changed = [Source(source.path, f"{source.text}\n") for source in FIXTURES[1:]]
+        extracted([FIXTURES[0], *changed], memory, team, nobody)
+        assert team.alone
+    assert not workers._alive
 
 
 @pytest.mark.parametrize("worth_it", [0, 10**9])

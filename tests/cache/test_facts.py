@@ -49,6 +49,18 @@ def test_a_process_that_is_not_to_write_remembers_for_itself_alone(tmp_path: Pat
     assert not [*tmp_path.iterdir()]
 
 
+def test_a_record_is_of_no_use_where_no_source_is_known(tmp_path: Path) -> None:
+    memory = Facts(str(tmp_path))
+    memory.recall(FIXTURES)
+    learn(memory, *FIXTURES)
+    memory.record("all", (), [source.path for source in FIXTURES], lambda into: into.write(b"found"))
+    same, others = Facts(str(tmp_path)), Facts(str(tmp_path))
+    same.recall(FIXTURES)
+    others.recall([Source(source.path, source.text + "\n") for source in FIXTURES])
+    assert same.recorded("all", ()) is not None
+    assert others.recorded("all", ()) is None
+
+
 def test_another_text_is_not_known(memory: Facts) -> None:
     learn(memory, Source("a.py", "x = 1\n"))
     assert memory.recall([Source("a.py", "x = 2\n")]) == {}

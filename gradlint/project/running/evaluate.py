@@ -104,8 +104,6 @@ def _subscript(node: Subscript, run: "Run") -> Value:
         return UNKNOWN if owner.kind == "number" else owner
     if is_pickled(owner):
         return owner
-    if owner.kind == "tensor" and isinstance(node.index, Constant) and isinstance(node.index.value, str):
-        owner = replace(owner, kind="unknown")  # a dict of losses
     run.take_apart(owner)
     if owner.items is not None and isinstance(node.index, Constant) and isinstance(node.index.value, int):
         return item_of(owner, node.index.value, len(owner.items))
