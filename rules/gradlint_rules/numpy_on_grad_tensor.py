@@ -327,4 +327,33 @@ def features(x):
     freeze.apply_to(vars())
     return layer(x).numpy()
 ```
+
+### parameters of another module, which a helper has replaced or frozen
+```python
+import torch
+from torch import nn
+
+class Reader(nn.Module):
+    def __init__(self, vectors=None):
+        super().__init__()
+        self.words, self.head = self.build(vectors)
+        self.places = self.frozen()
+
+    def build(self, vectors):
+        words = nn.Embedding(2, 2)
+        if vectors is not None:
+            words.weight = nn.Parameter(vectors, requires_grad=False)
+        return words, nn.Linear(2, 2)
+
+    def frozen(self):
+        places = nn.Embedding(2, 2)
+        places.weight.requires_grad = False
+        return places
+
+def table(vectors):
+    reader = Reader(vectors)
+    return reader.words.weight.numpy(), reader.places.weight.numpy()
+
+# run: table(torch.ones(2, 2))
+```
 """

@@ -70,6 +70,8 @@ def _bind_attribute(run: "Run", target: Attribute, value: Value) -> None:
     run.forget(path)
     if holder.kind == "module" and holder.frozen and value.kind == "module" and not value.frozen:
         run.mark_frozen(dotted(target.value), None)  # a new part, which is not
+    if value.is_tensor:
+        _change_parameter(run, dotted(target.value))
     run.env[path] = value
     run.flow.used(value.origins, "stored", target.at, path)
 
@@ -78,6 +80,13 @@ def _remember(run: "Run", holder: Value, value: Value) -> None:
     """An object now holds a tensor: whoever gets the object gets the tensor."""
     if not value.memory <= holder.memory and holder.kind in ("unknown", "self", "module", "container"):
         run.replace_everywhere(holder, replace(holder, memory=holder.memory | value.memory))
+
+
+def _change_parameter(run: "Run", module: str | None) -> None:
+    """A module has another parameter, or one with another flag: of whoever gets it not all are known any more."""
+    holder = run.env.get(module or "")
+    if holder is not None and holder.kind == "module" and holder.born is not None:
+        run.replace_everywhere(holder, replace(holder, born=None))
 
 
 def _set_requires_grad(run: "Run", holder: Value, value: Value, at: int, path: str | None) -> None:
@@ -90,6 +99,7 @@ def _set_requires_grad(run: "Run", holder: Value, value: Value, at: int, path: s
         flagged = tensors.flagged(tensors.new_copy(holder, run), wanted)
         run.change(path, holder, flagged)
         if path is not None and holder.kind == "tensor":  # ``layer.weight``, which is made anew at each look
+            _change_parameter(run, path.rpartition(".")[0])
             run.env[path] = flagged
 
 
