@@ -15,7 +15,7 @@ import pickle
 import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -124,11 +124,9 @@ class Team:
         own = self._taken(left, sizes, do, done)
         if self._leader is not None:
             self._leader.send(_packed(own, wire))
-            answers = own
-            for data in self._heard_from(self._leader):
-                answers.update(_unpacked(data, wire))
+            answers = _all_of(own, self._heard_from(self._leader), wire)
         else:
-            answers = self._all(own, sizes, do, wire)
+            answers = self._told_to_all(own, sizes, do, wire)
             done(len(sizes))
         return [answers[number] for number in range(len(sizes))]
 
@@ -143,14 +141,13 @@ class Team:
         left = self._shared(sizes)
         if left is None:
             return _alone(sizes, do, done)
-        answers = self._taken(left, sizes, do, done)
+        own = self._taken(left, sizes, do, done)
         if self._leader is not None:
-            self._leader.send(_packed(answers, wire))
+            self._leader.send(_packed(own, wire))
             os._exit(0)
-        for data in self._collected().values():
-            answers.update(_unpacked(data, wire))
+        answers = _all_of(own, self._collected().values(), wire)
         self._end()
-        answers.update((number, do(number)) for number in range(len(sizes)) if number not in answers)
+        answers.update(_missing(answers, sizes, do))
         done(len(sizes))
         return [answers[number] for number in range(len(sizes))]
 
@@ -199,19 +196,17 @@ class Team:
                 done(len(sizes) - left.left())
         return answers
 
-    def _all(
+    def _told_to_all(
         self, own: Mapping[int, Answer], sizes: Sequence[int], do: Callable[[int], Answer], wire: Wire[Answer]
     ) -> dict[int, Answer]:
         """All answers, which the others are told, too."""
         told = _packed(own, wire) if self._members else b""
-        answers = {**own}
         heard = self._collected()
-        for data in heard.values():
-            answers.update(_unpacked(data, wire))
-        missing = {number: do(number) for number in range(len(sizes)) if number not in answers}
-        pieces = {0: told, **heard, **({-1: _packed(missing, wire)} if missing else {})}
+        answers = _all_of(own, heard.values(), wire)
+        missing = _missing(answers, sizes, do)
+        mine = [told, *([_packed(missing, wire)] if missing else [])]
         for member in [*self._members]:
-            self._tell(member, [data for process, data in pieces.items() if process != member.process])
+            self._tell(member, mine + [data for process, data in heard.items() if process != member.process])
         return {**answers, **missing}
 
     def _collected(self) -> dict[int, bytes]:
@@ -270,8 +265,17 @@ def _packed(answers: Mapping[int, Answer], wire: Wire[Answer]) -> bytes:
     return pickle.dumps({number: wire.send(answer) for number, answer in answers.items()}, protocol=5)
 
 
-def _unpacked(data: bytes, wire: Wire[Answer]) -> dict[int, Answer]:
-    return {number: wire.receive(answer) for number, answer in pickle.loads(data).items()}
+def _all_of(own: Mapping[int, Answer], heard: Iterable[bytes], wire: Wire[Answer]) -> dict[int, Answer]:
+    """A process's own answers and those it has heard of."""
+    answers = {**own}
+    for data in heard:
+        answers.update((number, wire.receive(answer)) for number, answer in pickle.loads(data).items())
+    return answers
+
+
+def _missing(answers: Mapping[int, Answer], sizes: Sequence[int], do: Callable[[int], Answer]) -> dict[int, Answer]:
+    """The answers that somebody was to give who has died."""
+    return {number: do(number) for number in range(len(sizes)) if number not in answers}
 
 
 @contextlib.contextmanager
