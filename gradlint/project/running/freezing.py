@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 
 from gradlint.model.code import Expression, If, Name, dotted
+from gradlint.model.torch_calls import FLAGS
 from gradlint.model.traverse import statements, within
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running.conditions import fixed
 from gradlint.project.running.flow import matched
 from gradlint.project.running.invocation import Invocation
 from gradlint.project.running.memory import Env
-
-_WORDS = frozenset({"requires_grad", "requires_grad_"})
 
 
 def has_nothing_to_train(it: Invocation, cls: ClassNode) -> bool:
@@ -59,14 +58,14 @@ def _freezes_itself(it: Invocation, cls: ClassNode) -> bool:
 
 def _freezes_once(cls: ClassNode, constructor: FunctionNode) -> bool:
     """Whether flags of parameters are spoken of where a module is made, and nowhere else in its class."""
-    speaking = [method for method in cls.methods if not _WORDS.isdisjoint(method.facts.words)]
+    speaking = [method for method in cls.methods if not FLAGS.isdisjoint(method.facts.words)]
     making = [constructor, *_called(cls, constructor)]
     return bool(speaking) and all(method in making for method in speaking)
 
 
 def _is_of_own_classes(it: Invocation, cls: ClassNode) -> bool:
     """Whether a module is made of modules of the project, each of which may have frozen itself."""
-    if any(not _WORDS.isdisjoint(method.facts.words) for method in cls.methods):
+    if any(not FLAGS.isdisjoint(method.facts.words) for method in cls.methods):
         return False
     called = ((method, c.callee) for method, at in _made(it, cls) for c in method.facts.calls if c.at == at)
     return all(isinstance(it.run.flows.linker.resolve(method, callee), ClassNode) for method, callee in called)

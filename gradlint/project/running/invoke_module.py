@@ -41,6 +41,7 @@ from gradlint.project.running.values import (
     Certainty,
     Loss,
     Value,
+    comes_from,
     elsewhere,
     is_distribution,
     is_packed,
@@ -126,7 +127,7 @@ def _is_dict(module: Value) -> bool:
 
 def is_loaded(module: Value) -> bool:
     """Whether something came out of a file: it may be of any class of the project."""
-    return isinstance(module.target, External) and module.target.name in ("torch.jit.load", "torch.load")
+    return comes_from(module, "torch.jit.load", "torch.load")
 
 
 def named_alike(it: Invocation) -> tuple[FunctionNode, ...]:

@@ -32,7 +32,7 @@ from gradlint.project.running.invoke_module import (
     result_of_forward,
 )
 from gradlint.project.running.invoke_project import on_project
-from gradlint.project.running.values import NO_CONSTANT, PLAIN, Loss, Value, plain
+from gradlint.project.running.values import NO_CONSTANT, PLAIN, Loss, Value, comes_from, plain
 
 _LIKE = frozenset(
     "to type_as expand_as view_as reshape_as expand repeat view reshape unsqueeze permute transpose narrow".split()
@@ -103,7 +103,7 @@ def _unrecorded(it: Invocation) -> Loss | None:
 
 
 def _is_class_of_records(value: Value) -> bool:
-    return isinstance(value.target, External) and value.target.name in _MAKING_RECORDS
+    return comes_from(value, *_MAKING_RECORDS)
 
 
 def _record(it: Invocation) -> Value:

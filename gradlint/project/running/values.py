@@ -171,19 +171,24 @@ def plain(origins: frozenset[Origin], memory: frozenset[int] = NOTHING) -> Value
     return Value(origins=origins, memory=memory) if origins or memory else UNKNOWN
 
 
+def comes_from(value: Value, *names: str) -> bool:
+    """Whether it is, or is given by, something outside the project that has one of these full names."""
+    return isinstance(value.target, External) and value.target.name in names
+
+
 def is_distribution(value: Value) -> bool:
     """Whether it is one of torch's distributions."""
-    return isinstance(value.target, External) and value.target.name == DISTRIBUTION
+    return comes_from(value, DISTRIBUTION)
 
 
 def is_packed(value: Value) -> bool:
     """Whether it is a packed sequence, which has all the names of a tensor and is none."""
-    return isinstance(value.target, External) and value.target.name == PACKED
+    return comes_from(value, PACKED)
 
 
 def is_pickled(value: Value) -> bool:
     """Whether it comes out of a pickle: a module comes with its flags, frozen or not."""
-    return isinstance(value.target, External) and value.target.name in ("pickle.load", "pickle.loads")
+    return comes_from(value, "pickle.load", "pickle.loads")
 
 
 def without_graph(value: Value, lost: Loss) -> Value:
