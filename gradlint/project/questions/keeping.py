@@ -129,11 +129,26 @@ def assigned_to(target: Expression, value: Expression, name: str) -> Iterator[Ex
 def is_detached_before(function: FunctionNode, loop: frozenset[int] | None, names: set[str]) -> bool:
     """Whether one of the names is bound to what it holds without its graph: ``loss = loss.detach()``."""
     for name, value in scope.assigned(function):
-        if name in names and isinstance(value, Call) and (loop is None or value.at in loop):
-            owner, _, method = (dotted(value.function) or "").rpartition(".")
-            if owner == name and method in CONVERTING:
-                return True
+        if name in names and (loop is None or value.at in loop) and _is_cut_off(value, name):
+            return True
     return False
+
+
+def _is_cut_off(expression: Expression, name: str) -> bool:
+    """Whether it is what a name holds, less its graph: ``loss.data[0]``, ``loss.detach().cpu()``."""
+    links: set[str] = set()
+    while dotted(expression) != name:
+        match expression:
+            case Call(function=Attribute() as inner):
+                expression = inner
+            case Attribute(value=inner, name=link):
+                links.add(link)
+                expression = inner
+            case Subscript(value=inner):
+                expression = inner
+            case _:
+                return False
+    return not links.isdisjoint(CONVERTING)
 
 
 def has_items_replaced(function: FunctionNode, name: str) -> bool:
