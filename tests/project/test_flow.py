@@ -75,3 +75,21 @@ def test_a_run_that_is_over_is_freed_without_a_collector(
         assert [run for run in made if run() is not None] == []
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize(("held", "is_forward"), [("transforms", False), ("layers", True)])
+def test_a_transformer_is_a_model_unless_it_is_one_of_the_transforms(
+    build: Callable[[Mapping[str, str]], Project], held: str, is_forward: bool
+) -> None:
+    text = f"""
+        import torch
+
+        class Jitter:
+            def __call__(self, image):
+                for i, (transformer, strength) in enumerate(self.{held}):
+                    image = transformer(image)
+                return image
+    """
+    project = build({"jitter.py": text})
+    calls = project.flow(function(project, "__call__")).calls.values()
+    assert [event.forward for event in calls if event.name == "transformer"] == [is_forward]

@@ -18,7 +18,8 @@ from gradlint.model.torch_calls import (
     TRAINING_NAMES,
 )
 from gradlint.model.torch_tensors import COMPUTING
-from gradlint.model.traverse import all_of, parts
+from gradlint.model.traverse import all_of, names_in, parts, within
+from gradlint.project.linking import scope
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running import tensors
 from gradlint.project.running.invocation import Invocation, last_part
@@ -41,6 +42,7 @@ _CALLED = frozenset({"target", "online"})  # networks, if they are called where 
 _OF_TENSORS = COMPUTING - {"add", "clone", "log", "put", "where"}  # what other objects have as well
 _MAKING_RECORDS = frozenset({"collections.namedtuple", "typing.NamedTuple", "dataclasses.make_dataclass"})
 _OF_MANY = re.compile(r"(s|_dict)$")  # ``models[i](x)``, ``net_dict[name](x)``
+_TRANSFORMS = re.compile(r"(^|[._])transforms$")  # of images
 _FREEZING = ("freeze", "requires_grad", "set_grad", "toggle_grad")
 
 
@@ -227,9 +229,15 @@ def _is_part_of_model(name: str) -> bool:
 
 
 def _prepares_data(it: Invocation, last: str) -> bool:
-    """``self.transformer(image)`` in a data set, of which nothing shows that it holds a network."""
-    owner = it.run.function.owner
-    if owner is None or not last.lower().endswith("transformer"):
+    """``self.transformer(image)`` in a data set that nothing shows to hold a network; each of ``self.transforms``."""
+    if not last.lower().endswith("transformer"):
+        return False
+    function, owner = it.run.function, it.run.function.owner
+    iterables = [each.iterable for each in scope.loops_around(function, it.at) if last in names_in(each.target)]
+    held = (dotted(part) or "" for each in iterables for part in within(each))
+    if any(_TRANSFORMS.search(name) for name in held):
+        return True
+    if owner is None:
         return False
     bases = (base.name for base in it.run.flows.linker.ancestors(owner) if isinstance(base, External))
     return any(base.endswith("Dataset") for base in bases)
