@@ -271,8 +271,7 @@ class _Writer:
                 return (Act("anything", call.at, None),)
             names: dict[str, str | None] = {p.name: None for p in target.facts.parameters}
             names |= _handed(call, target, bound=passes_object(event, target))
-            owner = event.receiver.kind == "self" if event.receiver is not None else False
-            prefix = "self." if owner else f"{event.name.rpartition('.')[0]}."
+            prefix = "self." if _is_own(event) else f"{event.name.rpartition('.')[0]}."
             scripts.append(moved(ended(script), call.at, target, names, prefix))
         if not scripts:
             return None if any(map(self._steps.acts, event.targets)) else ()
@@ -286,6 +285,11 @@ class _Writer:
             return
         if handed or _MAY_ZERO.search(name.rpartition(".")[2]):
             yield Act("anything", call.at, None)
+
+
+def _is_own(event: CallEvent) -> bool:
+    """Whether a call runs a method of the object it stands in: ``self.update()``, ``super().update()``."""
+    return event.name.startswith("super().") or (event.receiver is not None and event.receiver.kind == "self")
 
 
 def _drops(statement: Statement) -> bool:

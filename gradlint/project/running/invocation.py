@@ -3,7 +3,7 @@
 import re
 from typing import TYPE_CHECKING
 
-from gradlint.model.code import Argument, Attribute, Call, Expression, Subscript, dotted
+from gradlint.model.code import Argument, Attribute, Call, Expression, Name, Subscript, dotted
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.running import attributes, evaluate
 from gradlint.project.running.flow import Passed, SideEffects
@@ -123,9 +123,15 @@ def spelt(function: Expression) -> str:
     name = dotted(function)
     if name is not None:
         return name
-    if isinstance(function, Subscript):
-        return f"{spelt(function.value)}[...]"
-    return f"?.{function.name}" if isinstance(function, Attribute) else "?"
+    match function:
+        case Attribute(value=Call(function=Name(id="super")), name=method):
+            return f"super().{method}"
+        case Attribute(name=method):
+            return f"?.{method}"
+        case Subscript(value=value):
+            return f"{spelt(value)}[...]"
+        case _:
+            return "?"
 
 
 def last_part(name: str) -> str:

@@ -45,7 +45,7 @@ def is_trainable(it: Invocation, module: Value) -> bool:
     """Whether a module's parameters are certain to require grad: it was made in sight, and nobody froze it."""
     if module.frozen is not None:
         return module.frozen is False
-    if module.born is None or module.parameter is not None or it.name.startswith(("self.", "cls.", "?")):
+    if module.born is None or module.parameter is not None or it.name.startswith(("self.", "cls.", "super().", "?")):
         return False  # whoever made it may have frozen it
     function = it.run.function
     return not (_speaks_of_freezing(function.facts.words) or _speaks_of_freezing(function.module.body.facts.words))
