@@ -9,7 +9,7 @@ from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking.nodes import FunctionNode
-from gradlint.project.questions.destiny import Destiny
+from gradlint.project.questions.destiny import Destinies
 from gradlint.project.questions.evaluations import Evaluations, Misset, is_given_labels, is_made, is_made_and_loaded
 from gradlint.project.questions.never_switched import NeverSwitched
 from gradlint.project.questions.pretrained import is_pretrained
@@ -28,23 +28,25 @@ class Reasons:
         self,
         calls: CallGraph,
         flows: Flows,
+        destinies: Destinies,
         evaluations: Evaluations,
         switches: Switches,
         never_switched: NeverSwitched,
     ) -> None:
         self._calls = calls
         self._flows = flows
+        self._destinies = destinies
         self._evaluations = evaluations
         self._switches = switches
         self._never_switched = never_switched
 
-    def of(self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny) -> Misset | None:
+    def of(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
         """The first that is known, if there is any."""
         found = (
             self._set_here(function, event, module)
             or self._set_by_caller(function, event, module)
             or self._never_switched.set_by_object(function, event, module)
-            or self._trained_here(function, event, module, destiny)
+            or self._trained_here(function, event, module)
         )
         if found is not None or (module.kind != "module" and module.parameter != event.name):
             return found
@@ -90,7 +92,7 @@ class Reasons:
         own = given.mode_at[0] is edge.caller or not edge.caller.facts.local.isdisjoint(named)
         return None if (says_eval_by(edge.caller, edge.at) if own else says_eval(edge.caller)) else given
 
-    def _trained_here(self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny) -> Misset | None:
+    def _trained_here(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
         """Trained in the same function, which then evaluates it and has no ``eval`` in it."""
         if says_eval(function) or function.facts.words.isdisjoint(TRAINING_WORDS):
             return None
@@ -98,10 +100,19 @@ class Reasons:
         place = next((e.at for e in same if self._calls.states_at(function, e.at) & GRAD), None)
         if place is None or self._switches.handed(function, event) or self._switches.above(function):
             return None
-        classifies = place < event.at and self._evaluations.mode_matters(module) and _classifies(module, destiny)
-        if not (classifies or self._evaluations.is_over_evaluation_data(function, event.at)):
+        if not (
+            self._evaluations.is_over_evaluation_data(function, event.at)
+            or (place < event.at and self._classifies(function, event, module))
+        ):
             return None
         return Misset(event, "trained", function.place(place), self._evaluations.mode_matters(module))
+
+    def _classifies(self, function: FunctionNode, event: CallEvent, module: Value) -> bool:
+        """Whether a module was made in sight, its mode matters, and nothing but a choice is taken from what it gives."""
+        if not is_made(module) or not self._evaluations.mode_matters(module):
+            return False
+        destiny = self._destinies.of(function, event.at)
+        return destiny.only_read and any(how in _CHOOSING for _, how in destiny.reads)
 
     def _made_here(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
         """Made in the same function, as all modules are: in training mode; then loaded, and evaluated."""
@@ -171,11 +182,6 @@ class Reasons:
         """``for model in models: model.eval()``."""
         loops = (s for s in statements(function.facts.body) if isinstance(s, For))
         return any(name in names for loop in loops for name in _names(loop.target))
-
-
-def _classifies(module: Value, destiny: Destiny) -> bool:
-    """Whether a module was made in sight, and nothing but a choice is taken from what it gives."""
-    return is_made(module) and destiny.only_read and any(how in _CHOOSING for _, how in destiny.reads)
 
 
 def _is_part(name: str, whole: str) -> bool:

@@ -52,7 +52,7 @@ class TrainingMode:
         self._switches = Switches(calls, flows, imports)
         evaluations = Evaluations(inference, layers, self._switches)
         never_switched = NeverSwitched(calls, flows, evaluations, self._switches, imports)
-        self._reasons = Reasons(calls, flows, evaluations, self._switches, never_switched)
+        self._reasons = Reasons(calls, flows, destinies, evaluations, self._switches, never_switched)
 
     def of(self, function: FunctionNode) -> Iterator[Misset]:
         """The forwards of a function that evaluate in training mode, the first of each module."""
@@ -71,12 +71,13 @@ class TrainingMode:
             module = module_of(event)
             if not self._may_be_forward(function, event, module) or module.training is False:
                 continue
-            destiny = self._destinies.of(function, event.at)
-            if not self._is_off(function, event.at) or destiny.trained:
+            if not self._is_off(function, event.at):
                 continue
-            found = self._reasons.of(function, event, module, destiny)
-            if found is not None and found.known is not False:
-                yield found
+            found = self._reasons.of(function, event, module)
+            # What becomes of a result is asked last: it may take a look at many callers.
+            if found is None or found.known is False or self._destinies.of(function, event.at).trained:
+                continue
+            yield found
 
     def _may_be_forward(self, function: FunctionNode, event: CallEvent, module: Value) -> bool:
         """Whether a call runs a module, or what stands beside one and may be another."""
