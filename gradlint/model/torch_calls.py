@@ -166,6 +166,11 @@ MODULE_TUPLE_FACTORIES = re.compile(
     r"^(clip\.load|open_clip\.create_model_and_transforms|fairseq\..*load_model_ensemble.*)$"
 )
 OPTIMIZERS = re.compile(r"^torch\.optim\.(?!lr_scheduler|swa_utils)(\w+\.)*[A-Z]\w*$")
+# Other packages' optimizers, by the names that such algorithms have, and what makes optimizers from a name or settings.
+OPTIMIZER_MAKER = re.compile(
+    r"\.(\w*Adam(W|ax)?(8bit|32bit)?|\w*SGD|Adafactor|AdaBelief|AdaBound|LAMB|Lamb|LARS|Lars|Lion|Ranger|Shampoo|Adan"
+    r"|create_optimizer(_v2)?|instantiate)$"
+)
 
 # ``torch.distributions``: what is drawn by ``sample()`` is computed under ``no_grad`` (``Distribution.sample`` and all
 # that override it), and everything else carries the graph of the parameters.

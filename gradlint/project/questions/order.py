@@ -4,10 +4,10 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from gradlint.model.code import Attribute, Call, Constant, Evaluate, Expression, dotted
 from gradlint.model.record import replace
-from gradlint.model.torch_calls import OPTIMIZER_NAME
+from gradlint.model.torch_calls import OPTIMIZER_MAKER, OPTIMIZER_NAME
 from gradlint.model.traverse import all_expressions, parts, statements
 from gradlint.project.linking import scope
-from gradlint.project.linking.nodes import ClassNode, FunctionNode
+from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, Target
 from gradlint.project.questions.each import EACH
 from gradlint.project.questions.gradient_states import Grad, Moment, Walker
 from gradlint.project.questions.owners import Owners
@@ -195,9 +195,10 @@ class Order:
 
     def _is_plain(self, function: FunctionNode, step: Act, value: Value) -> bool:
         """Whether what is stepped with is called an optimizer, and no caller hands over one of the project's own."""
-        if value.kind != "unknown" or value.target is not None or not OPTIMIZER_NAME.search(step.path or ""):
+        if value.kind != "unknown" or not OPTIMIZER_NAME.search(step.path or ""):
             return False
-        return all(each.target is None for _, each in self._flows.handed_over(function, step.path or ""))
+        handed = (each for _, each in self._flows.handed_over(function, step.path or ""))
+        return all(each.target is None or _is_like_torchs(each.target) for each in (value, *handed))
 
     def modules(self, function: FunctionNode, optimizers: Iterable[str]) -> dict[str, str]:
         """For optimizers of one module's parameters, by name, the name of the module."""
@@ -217,6 +218,11 @@ class Order:
         """Whether an optimizer's parameters are not those of one module: other optimizers may have them too."""
         value = self._owners.held(function, name)
         return value.kind == "optimizer" and value.of is None
+
+
+def _is_like_torchs(target: Target) -> bool:
+    """Whether something outside the project is an optimizer, or makes one, that leaves gradients as torch's do."""
+    return isinstance(target, External) and OPTIMIZER_MAKER.search(target.name) is not None
 
 
 def _is_fed_data(function: FunctionNode, event: CallEvent) -> bool:
