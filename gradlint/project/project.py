@@ -95,7 +95,6 @@ class Project:
         self.growths = Growths(self.calls, self.flows, self.destinies, self.forwards, frameworks)
         self.order = Order(self.flows, Steps(self.calls, self.flows))
         self.inference = Inference(
-            self.linker,
             self.bindings,
             self.calls,
             self.flows,

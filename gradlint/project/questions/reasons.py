@@ -108,7 +108,7 @@ class Reasons:
         return Misset(event, "trained", function.place(place), self._evaluations.mode_matters(module))
 
     def _classifies(self, function: FunctionNode, event: CallEvent, module: Value) -> bool:
-        """Whether a module was made in sight, its mode matters, and nothing but a choice is taken from what it gives."""
+        """Whether nothing but a choice is taken from what a module gives, one made in sight whose mode matters."""
         if not is_made(module) or not self._evaluations.mode_matters(module):
             return False
         destiny = self._destinies.of(function, event.at)

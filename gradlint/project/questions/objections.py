@@ -1,0 +1,130 @@
+"""What speaks against a forward being inference, whatever speaks for it: its graph is needed, or it has none."""
+
+import re
+
+from gradlint.model.code import dotted
+from gradlint.model.torch_calls import BACKWARD_METHODS, MODEL_NAME
+from gradlint.model.torch_names import EVALUATION_HOOKS
+from gradlint.project.grad_states.calls import CallGraph
+from gradlint.project.linking.nodes import ClassNode, FunctionNode
+from gradlint.project.questions.cues import Cues
+from gradlint.project.questions.deriving import Deriving
+from gradlint.project.questions.destiny import Destiny, becomes_array
+from gradlint.project.questions.handed import Handed
+from gradlint.project.running.flow import CallEvent
+from gradlint.project.running.flows import Flows
+from gradlint.project.running.values import Origin, Value
+
+_SIZE = re.compile(r"^(d|dim|n|num|size)_")  # ``d_model``
+_TRANSFORM = re.compile(r"(^|_)i?(stft|fft|rfft|dct|fbank|mfcc|melspec\w*|spectrogram|resampl\w*)(_|$)")  # of signals
+_SHOWN = frozenset("shape size print dtype device f-string format len dim ndim type ==".split())
+_STORAGE = re.compile(r"(buffer|storage|dataset|replay(_?memory)?)\d*$|(^|[._])rb(_\w+)?$", re.I)
+_SMOKE = re.compile(r"^_*(test|main|demo|debug|check|smoke|example)(_|$)|_test$|^test[A-Z0-9]")
+
+
+class Objections:
+    """Looks for them, the ones that cost least first."""
+
+    def __init__(self, calls: CallGraph, flows: Flows, handed: Handed, cues: Cues) -> None:
+        self._calls = calls
+        self._flows = flows
+        self._handed = handed
+        self._cues = cues
+        self._deriving = Deriving(flows.linker, calls)
+
+    def apply(self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny) -> bool:
+        """Whether there is one to a forward, of which it is known what becomes of its result."""
+        if _hands_on_hook(function, event):
+            return True  # a part of a framework: what calls this one holds the guard
+        if _is_of_storage(function, event) or _TRANSFORM.search(event.method):
+            return True
+        if destiny.trained or destiny.meets_numpy or self._meets_numpy(function, event, module):
+            return True
+        hooked = destiny.dropped and event.result.items is None and _feeds_hooks(function)
+        if hooked and not self._cues.validates_apart(function, event, module):
+            return True
+        if self._cues.is_frozen(function, module) or self._derives(function, event, module):
+            return True
+        if self._is_walked_by_owner(function, event):
+            return True
+        if any(argument.value.requires_grad for argument in event.arguments):
+            return True
+        if self._is_smoke_test(function, module, destiny) or self._handed.gives_no_graph(function, event):
+            return True
+        return bool(event.targets) and all(map(self._handed.runs_no_module, event.targets))
+
+    def _is_smoke_test(self, function: FunctionNode, module: Value, destiny: Destiny) -> bool:
+        """A fresh model run once to see that it runs: only its output's shape is looked at, nothing is evaluated."""
+        shown = {detail for _, detail in destiny.reads} <= _SHOWN and not destiny.unknown
+        scripted = function.is_module_body or _SMOKE.search(function.facts.name) is not None
+        return shown and scripted and module.training is not False and not destiny.dropped
+
+    def _derives(self, function: FunctionNode, event: CallEvent, module: Value) -> bool:
+        """Whether the module takes derivatives in its own forward, as models of energies and forces do."""
+        handed = self._handed.values(function, module) if module.target is None else ()
+        chosen = () if handed or module.target is not None else self._calls.instances.classes_of(function, event.name)
+        targets = [value.target for value in handed] or [*chosen] or [module.target]
+        classes = [target for target in targets if isinstance(target, ClassNode)]
+        if self._deriving.some_derive and (None in targets or any(map(_is_made_of_others, classes))):
+            return True  # it may be any of them
+        return any(map(self._deriving.derives, classes))
+
+    def _is_walked_by_owner(self, function: FunctionNode, event: CallEvent) -> bool:
+        """``cam.forward(image)``, then ``cam.backward(label)``: the object keeps the graph, and walks it itself.
+
+        So does ``net(x)``, then ``net.backward(delta)``, which is written without autograd; an engine is given a loss.
+        """
+        owner, calls = event.name.rpartition(".")[0], self._flows.flow(function).calls.values()
+        walked = [other for other in calls if other.method in BACKWARD_METHODS]
+        if event.targets and owner not in ("", "self"):
+            return any(other.name == f"{owner}.{other.method}" for other in walked)
+        owners = (event.name, owner) if event.method == "forward" else (event.name,)
+        return any(other.name in {f"{name}.backward" for name in owners} and _is_given_delta(other) for other in walked)
+
+    def _meets_numpy(self, function: FunctionNode, event: CallEvent, module: Value) -> bool:
+        """Whether a function of numpy, or ``torch.tensor``, is given the result of what may be a model of another kind.
+
+        Whoever runs such code has a guard that we do not see, or no graph.
+        """
+        unseen = event.callee.kind != "module" and not event.targets  # a method of who knows what class
+        uses = self._flows.flow(function).uses.get(Origin(function, event.at), ())
+        return (unseen or module.certainty == "named") and any(
+            becomes_array(use.detail) or use.detail == "torch.tensor" for use in uses
+        )
+
+
+def _is_made_of_others(cls: ClassNode) -> bool:
+    """Whether the constructor of a module is handed models, whose classes nobody knows: an ensemble, a wrapper."""
+    constructor = cls.method("__init__")
+    parameters = constructor.facts.parameters if constructor is not None else ()
+    names = [parameter.name.removesuffix("s") for parameter in parameters]
+    return any(MODEL_NAME.search(name) is not None and not _SIZE.search(name) for name in names)
+
+
+def _is_given_delta(event: CallEvent) -> bool:
+    """Whether ``backward`` is handed what is named otherwise than a loss."""
+    names = [dotted(argument.expression) for argument in event.arguments]
+    return len(names) == 1 and names[0] is not None and "loss" not in names[0].lower()
+
+
+def _feeds_hooks(function: FunctionNode) -> bool:
+    """Whether a forward whose result nobody wants may run for a hook, which keeps what is trained on."""
+    if not function.facts.words.isdisjoint(BACKWARD_METHODS):
+        return True
+    words = [each.facts.words for each in function.module.functions]
+    hooked = any("register_forward_hook" in each for each in words)
+    return hooked and any(not each.isdisjoint(BACKWARD_METHODS) for each in words)
+
+
+def _hands_on_hook(function: FunctionNode, event: CallEvent) -> bool:
+    """Whether a method calls what is named like it, or has somebody else call it: ``redirect(model, "test_step")``."""
+    name = function.facts.name
+    named = event.method == name or any(argument.value.constant == name for argument in event.arguments)
+    return named and name in EVALUATION_HOOKS
+
+
+def _is_of_storage(function: FunctionNode, event: CallEvent) -> bool:
+    """``replay_buffer.sample(32)``: what was stored comes out, whatever it is passed through on the way."""
+    if function.facts.name == "sample" and function.owner is not None and _STORAGE.search(function.owner.name):
+        return True
+    return event.method == "sample" and _STORAGE.search(event.name.rpartition(".")[0]) is not None

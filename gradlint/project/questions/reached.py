@@ -1,0 +1,60 @@
+"""Whether the project itself gets to a place with grad on."""
+
+from gradlint.project.grad_states.calls import CallGraph
+from gradlint.project.grad_states.edges import Edge
+from gradlint.project.grad_states.effects import GRAD, apply
+from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.questions.cues import Cues
+
+
+class Reached:
+    """Answers for one project, from the grad modes of places and of the calls that lead there."""
+
+    def __init__(self, calls: CallGraph, cues: Cues) -> None:
+        self._calls = calls
+        self._cues = cues
+
+    def leaves_on(self, edge: Edge) -> bool:
+        """Whether a call can run with grad on."""
+        return bool(self._calls.states_of_edge(edge, self._calls.entry(edge.caller)) & GRAD)
+
+    def unguarded_caller(self, function: FunctionNode) -> Edge | None:
+        """A call that reaches the function with grad on."""
+        return next(filter(self.leaves_on, self._calls.callers.get(function, ())), None)
+
+    def may_be_with_grad(self, function: FunctionNode) -> bool:
+        """Whether any call of a function may run with grad on."""
+        return any(self._calls.states_at(function, call.at) & GRAD for call in function.facts.calls)
+
+    def is_with_grad(self, function: FunctionNode, at: int) -> bool:
+        """Whether a place really runs with grad on.
+
+        Where some callers hold a guard, an unguarded one counts only if the project itself gets there: a method
+        that nobody calls, or that only its name connects, is no reason to doubt the guard.
+        """
+        states = self._calls.states_at(function, at)
+        if not states & GRAD or states == GRAD:
+            return states == GRAD
+        return self.may_record(function, at) and self._is_live(function)
+
+    def may_record(self, function: FunctionNode, at: int) -> bool:
+        """Whether a place of a function that is called with grad on can have it on, too."""
+        return bool(apply(self._calls.effect_at(function, at), GRAD) & GRAD)
+
+    def _is_live(self, function: FunctionNode) -> bool:
+        """Whether the project itself gets to a function with grad on: its scripts do, or whoever uses its functions."""
+        seen, pending = {function}, [function]
+        while pending:
+            found = pending.pop()
+            callers = self._calls.callers.get(found, ())
+            if found.is_module_body or (not callers and self._is_offered(found)):
+                return True
+            for edge in callers:
+                if edge.certain and edge.caller not in seen and self.leaves_on(edge):
+                    seen.add(edge.caller)
+                    pending.append(edge.caller)
+        return False
+
+    def _is_offered(self, function: FunctionNode) -> bool:
+        """Whether a function that nobody in the project calls is there for others to evaluate with."""
+        return function.owner is None and self._cues.is_inference_name(function) and "eval" in function.facts.words
