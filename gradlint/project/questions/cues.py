@@ -116,8 +116,7 @@ class Cues:
             return module.frozen
         if module.kind == "self" and self._has_nothing_to_train(module):
             return True
-        found = self._handed.values(function, module)
-        return bool(found) and all(value.frozen is True for value in found)
+        return self._handed.is_frozen(function, module)
 
     def _has_nothing_to_train(self, module: Value) -> bool:
         """Whether a module runs itself that has no parameters: a loss, say."""

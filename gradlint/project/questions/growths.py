@@ -188,7 +188,15 @@ class Growths:
 
     def _is_forward(self, flow: Flow, origin: Origin) -> bool:
         event = flow.calls.get(origin.at) if origin.function is flow.function else None
-        return event is not None and event.forward and not self._given.gives_no_graph(flow.function, event)
+        if event is None or not event.forward or self._runs_frozen(flow.function, event):
+            return False
+        return not self._given.gives_no_graph(flow.function, event)
+
+    def _runs_frozen(self, function: FunctionNode, event: CallEvent) -> bool:
+        """Whether a module that every caller has frozen runs on what needs no gradient: nothing is recorded."""
+        if event.callee.kind != "module" or any(argument.value.requires_grad for argument in event.arguments):
+            return False
+        return self._given.is_frozen(function, event.callee)
 
     def _wanted(self, function: FunctionNode, growth: Growth, *, walked: bool) -> bool:
         if growth.how == "container" and (is_emptied(function, growth.path) or self._is_handed_on(function, growth)):

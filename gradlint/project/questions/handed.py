@@ -29,6 +29,11 @@ class Handed:
             found.extend(deeper or [given])
         return found
 
+    def is_frozen(self, function: FunctionNode, module: Value) -> bool:
+        """Whether every caller hands a module over frozen."""
+        found = self.values(function, module)
+        return bool(found) and all(value.frozen is True for value in found)
+
     def _argument(self, edge: Edge, name: str) -> Value:
         """What a call hands over; unknown where it is itself handed the function: ``pool.submit(f, x)``."""
         flow = self._flows.flow(edge.caller)
