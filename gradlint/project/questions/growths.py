@@ -182,7 +182,10 @@ class Growths:
     def _hands_out(self, flow: Flow, origin: Origin) -> bool:
         """Whether a call gives back a loss that the function it runs has walked, with what is left of its graph."""
         event = flow.calls.get(origin.at) if origin.function is flow.function else None
-        if event is None or not event.targets or event.result.tensor != COMPUTED:
+        if event is None or not event.targets:
+            return False
+        given = (event.result, *(event.result.items or ()))
+        if all(value.tensor != COMPUTED for value in given):
             return False
         return all(not t.facts.words.isdisjoint(BACKWARD_METHODS) for t in event.targets)
 
