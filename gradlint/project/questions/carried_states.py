@@ -1,12 +1,16 @@
 """States that modules keep in attributes: a forward goes on from what the one before has left, graph and all."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gradlint.model.code import Assign, Attribute, Call, Constant, Expression, If, Operation, dotted
+from gradlint.model.facts import CallFact
+from gradlint.model.torch_calls import BACKWARD_METHODS
 from gradlint.model.traverse import all_of, statements, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD
+from gradlint.project.linking import scope
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running.flow import AttributeEvent, CallEvent, Flow, module_of
@@ -14,6 +18,8 @@ from gradlint.project.running.flows import Flows
 from gradlint.project.running.growth import adds_to
 from gradlint.project.running.handing_back import cuts_off
 from gradlint.project.running.values import COMPUTED
+
+_ENVIRONMENT = re.compile(r"(^|[._])envs?\.\w+$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +71,61 @@ class CarriedStates:
         return None
 
     def _is_alone(self, owner: ClassNode, forward: FunctionNode, name: str) -> bool:
-        """Whether nobody but the constructor and ``forward`` speaks of an attribute: nobody begins it anew."""
+        """Whether nobody but the constructor and ``forward`` speaks of an attribute: nobody begins it in each round."""
         allowed = {forward, *(method for method in owner.methods if method.facts.name == "__init__")}
-        return not any(
-            f not in allowed and any(e.name == name for e in all_of(Attribute, f.facts.body))
+        others = [
+            f
             for f in self._linker.mentions.of(name)
+            if f not in allowed and any(e.name == name for e in all_of(Attribute, f.facts.body))
+        ]
+        return all(each.owner is owner and self._begins_before_rounds(each, forward, name) for each in others)
+
+    def _begins_before_rounds(self, method: FunctionNode, forward: FunctionNode, name: str) -> bool:
+        """Whether a method sets an attribute without a look at it, and is called before loops that train, at most."""
+        if _reads(method, f"self.{name}"):
+            return False
+        sites = [
+            (where, call)
+            for where in self._linker.mentions.of(method.facts.name)
+            for call in where.facts.calls
+            if call.method == method.facts.name and where.facts.name != "__init__" and self._may_be(method, where, call)
+        ]
+        if not all(_trains_in_loops_without(where, call) for where, call in sites):
+            return False
+        return bool(sites) or any(
+            _trains_around(edge.caller, edge.at) for edge in self._calls.callers.get(forward, ()) if edge.certain
         )
+
+    def _may_be(self, method: FunctionNode, where: FunctionNode, call: CallFact) -> bool:
+        """Whether a call of that name may run a method; an environment has a ``reset`` of its own."""
+        called = self._calls.callees.get(where, {}).get(call.at, ())
+        return method in called or (not called and not _ENVIRONMENT.search(call.callee))
+
+
+def _reads(method: FunctionNode, path: str) -> bool:
+    """Whether a method does more with an attribute than to assign to it."""
+    asked = sum(dotted(each) == path for each in all_of(Attribute, method.facts.body))
+    return asked > sum(path in _targets(each) for each in _assignments(method))
+
+
+def _trains_in_loops_without(function: FunctionNode, begun: CallFact) -> bool:
+    """Whether a function runs ``backward()`` only in loops that run a module, and do not begin it anew."""
+    loops = [scope.innermost_loop(function, walk) for walk in _walks(function)]
+    module = begun.callee.rpartition(".")[0]
+    runs = [call.at for call in function.facts.calls if call.callee == module]
+    return bool(loops) and all(
+        loop is not None and begun.at not in loop and not loop.isdisjoint(runs) for loop in loops
+    )
+
+
+def _trains_around(function: FunctionNode, at: int) -> bool:
+    """Whether a place stands in a loop each round of which runs ``backward()``."""
+    loops = (scope.innermost_loop(function, walk) for walk in _walks(function))
+    return any(loop is not None and at in loop for loop in loops)
+
+
+def _walks(function: FunctionNode) -> Iterator[int]:
+    return (call.at for call in function.facts.calls if call.method in BACKWARD_METHODS)
 
 
 def _is_averaged(forward: FunctionNode, stored: AttributeEvent) -> bool:
