@@ -48,19 +48,25 @@ import re
 from collections.abc import Iterator
 
 from gradlint.rule import (
+    Assign,
     Call,
     ClassNode,
     Expression,
     External,
     Finding,
+    For,
     FunctionNode,
+    Jump,
     Note,
     Optimizer,
     Project,
+    Return,
+    While,
     acts_of,
     dotted,
     rule,
     scope,
+    statements,
     within,
 )
 
@@ -147,8 +153,20 @@ def _steps_after(project: Project, function: FunctionNode, optimizer: Optimizer,
     loop = scope.innermost_loop(function, at)
     if loop is not None and optimizer.event.at in loop:
         return False  # the next round makes another
-    acts = list(acts_of(project.order.steps.script(function)))
-    return any(act.kind == "step" and act.path == optimizer.path and act.at > at for act in acts)
+    acts = acts_of(project.order.steps.script(function))
+    steps = {act.at for act in acts if act.kind == "step" and act.path == optimizer.path}
+    if any(step > at for step in steps):
+        return True
+    return loop is not None and not steps.isdisjoint(loop) and _ends_each_round(function, at)
+
+
+def _ends_each_round(function: FunctionNode, at: int) -> bool:
+    """Whether a loop's own statement assigns a value, in every round, and goes on with the next."""
+    loops = (each for each in statements(function.facts.body) if isinstance(each, For | While))
+    for body in (loop.body for loop in loops):
+        if any(isinstance(each, Assign) and each.value.at == at for each in body):
+            return not any(isinstance(each, Jump | Return) for each in body)
+    return False
 
 
 def _finding(
@@ -198,6 +216,28 @@ def train(images):
 
 # run: unchanged = train(images)
 # shows: unchanged
+```
+
+### begun again at the end of each round
+```python
+import copy
+
+import torch
+from torch import nn
+
+def prune(network, batches):
+    first = copy.deepcopy(network)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    for _ in range(2):
+        for images in batches:
+            optimizer.zero_grad()
+            network(images).sum().backward()
+            optimizer.step()
+        trained = network.weight.tolist()
+        network = copy.deepcopy(first)  # GL215
+    return first.weight.tolist() == trained
+
+# shows: prune(nn.Linear(2, 1), [torch.ones(3, 2)])
 ```
 
 ### by another method
@@ -298,6 +338,48 @@ def resume(path):
 ```
 
 ## Silent
+
+### made in the last round, in one of several cases, or with an optimizer
+```python
+import copy
+
+import torch
+from torch import nn
+
+def searched(network, batches):
+    optimizer, best = torch.optim.SGD(network.parameters(), lr=0.1), copy.deepcopy(network)
+    for number in range(3):
+        for images in batches:
+            optimizer.zero_grad()
+            network(images).sum().backward()
+            optimizer.step()
+        if number == 2:
+            network = copy.deepcopy(best)
+    return network
+
+def once(network, images):
+    optimizer, first = torch.optim.SGD(network.parameters(), lr=0.1), copy.deepcopy(network)
+    while True:
+        optimizer.zero_grad()
+        network(images).sum().backward()
+        optimizer.step()
+        network = copy.deepcopy(first)
+        break
+    return network
+
+def restarted(first, batches):
+    network = copy.deepcopy(first)
+    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    for images in batches:
+        optimizer.zero_grad()
+        network(images).sum().backward()
+        optimizer.step()
+        network = copy.deepcopy(first)
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+    return network
+
+# run: searched(nn.Linear(2, 1), [images]), once(nn.Linear(2, 1), images), restarted(nn.Linear(2, 1), [images])
+```
 
 ### loaded before the optimizer is made, or after the last step, or as values
 ```python
