@@ -76,12 +76,19 @@ class NeverSwitched:
     def _construction(self, cls: ClassNode, attribute: str) -> tuple[FunctionNode, int] | None:
         """The constructor that makes the module an attribute holds, and the call that does, if nobody else sets it."""
         made = self._flows.bindings.attribute(cls, attribute)
-        if len(made) != 1 or made[0][0].facts.name != "__init__" or not isinstance(made[0][1], Call):
+        if len(made) != 1 or not self._is_constructing(made[0][0]) or not isinstance(made[0][1], Call):
             return None
         constructor, call = made[0]
         result = self._flows.flow(constructor).calls.get(call.at)
         own = result is not None and result.result.kind == "module" and result.result.born is not None
         return (constructor, call.at) if own else None
+
+    def _is_constructing(self, method: FunctionNode) -> bool:
+        """Whether a method is a constructor, or run by constructors alone: ``self.build_model()``."""
+        callers = [edge.caller for edge in self._calls.callers.get(method, ())]
+        return method.facts.name == "__init__" or (
+            bool(callers) and all(caller.facts.name == "__init__" for caller in callers)
+        )
 
     def _made_by_caller(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
         """A caller makes the module, loads it, and hands it over; neither has an ``eval`` in it."""
