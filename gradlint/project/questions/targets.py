@@ -29,7 +29,8 @@ _DEEPEST = 4  # callers of callers
 # What is there to be learnt from, and not trained, by its name.
 _TEACHER = re.compile(
     r"(^|[._])(teachers?(_?(net|network|model))?|target|target_?(\w+_)?(nets?|networks?|models?|q|qf|critics?|actors?|policy)"
-    r"|(ref(erence)?|old|prev(ious)?|ema|momentum)_?(nets?|networks?|models?|policy|encoder|lm)|\w+_(target|teacher))\d?$"
+    r"|(ref(erence)?|old|prev(ious)?|ema|momentum)_?(nets?|networks?|models?|policy|encoder|lm)|\w+_(target|teacher)"
+    r"|(net|network|model|policy|actor|critic|encoder)_(old|ref(erence)?|prev(ious)?|ema|momentum))\d?$"
 )
 _TOGGLES = frozenset({"toggle_optimizer", "untoggle_optimizer"})
 _LISTING = re.compile(r"\.(named_)?parameters$|\.requires_grad_$|\.freeze\w*$")
