@@ -93,3 +93,24 @@ def test_a_transformer_is_a_model_unless_it_is_one_of_the_transforms(
     project = build({"jitter.py": text})
     calls = project.flow(function(project, "__call__")).calls.values()
     assert [event.forward for event in calls if event.name == "transformer"] == [is_forward]
+
+
+@pytest.mark.parametrize(
+    ("made", "is_forward"),
+    [("cv2.resize(cv2.imread(path), size)", False), ("Image.open(path)", False), ("torch.load(path)", True)],
+)
+def test_what_takes_pictures_is_no_module_of_torch_whatever_its_name(
+    build: Callable[[Mapping[str, str]], Project], made: str, is_forward: bool
+) -> None:
+    text = f"""
+        import cv2
+        import torch
+        from PIL import Image
+
+        def show(model, path, size):
+            image = {made}
+            return model(image)
+    """
+    project = build({"demo.py": text})
+    calls = project.flow(function(project, "show")).calls.values()
+    assert [event.forward for event in calls if event.name == "model"] == [is_forward]

@@ -44,6 +44,7 @@ from gradlint.project.running.values import (
     comes_from,
     elsewhere,
     is_distribution,
+    is_image,
     is_packed,
     plain,
 )
@@ -241,6 +242,8 @@ def forward(it: Invocation, module: Value) -> Value:
         return _computed_alone(it) if bare and it.targets else plain(it.given)
     if module.certainty == "named" and any(argument.value.kind == "array" for argument in it.arguments):
         return Value("array")  # what takes numpy arrays is no module of torch
+    if module.certainty == "named" and any(is_image(argument.value) for argument in it.arguments):
+        return plain(it.given)  # no more is what takes pictures
     if not isinstance(module.target, ClassNode) and (first := it.argument(0)) and isinstance(first.constant, str):
         return plain(it.given)  # ``roberta.encode("Hello")``: words become numbers
     if module.certainty != "known" and any(argument.keyword in PROCESSOR_KEYWORDS for argument in it.arguments):

@@ -24,6 +24,7 @@ Kind = Literal[
 ]
 Certainty = Literal["named", "used", "known"]  # how sure it is that a value is a module
 NO_CONSTANT = object()
+_IMAGING = frozenset({"PIL", "cv2", "imageio", "skimage"})
 
 # What a tensor may be to autograd. A value holds a *set* of these, as bits.
 PLAIN = 1  # does not require grad: data, what is detached, what is made where nothing is recorded
@@ -189,6 +190,11 @@ def is_packed(value: Value) -> bool:
 def is_pickled(value: Value) -> bool:
     """Whether it comes out of a pickle: a module comes with its flags, frozen or not."""
     return comes_from(value, "pickle.load", "pickle.loads")
+
+
+def is_image(value: Value) -> bool:
+    """Whether it comes out of a library for images: a picture, or an array of its points."""
+    return isinstance(value.target, External) and value.target.name.partition(".")[0] in _IMAGING
 
 
 def without_graph(value: Value, lost: Loss) -> Value:
