@@ -52,7 +52,7 @@ from gradlint.model.traverse import all_expressions, all_of, blocks, expressions
 from gradlint.project import Forward, FunctionNode, Project
 from gradlint.project.grad_states.effects import GRAD, INFERENCE, NO_GRAD
 from gradlint.project.grad_states.leaks import Leak
-from gradlint.project.linking import parameter_loops, scope
+from gradlint.project.linking import changes, parameter_loops, rounds, scope
 from gradlint.project.linking.frameworks import given_to_framework
 from gradlint.project.linking.nodes import ClassNode, External
 from gradlint.project.questions import rewrites
@@ -242,6 +242,7 @@ __all__ = [
     "all_expressions",
     "all_of",
     "blocks",
+    "changes",
     "dotted",
     "expressions",
     "given_to_framework",
@@ -252,6 +253,7 @@ __all__ = [
     "parameter_names",
     "parts",
     "rewrites",
+    "rounds",
     "rule",
     "scope",
     "statements",

@@ -47,6 +47,7 @@ from gradlint.rule import (
     Project,
     Value,
     dotted,
+    rounds,
     rule,
     scope,
 )
@@ -87,7 +88,7 @@ def _storing(project: Project, function: FunctionNode, event: CallEvent) -> tupl
     calls = project.flow(function).calls.values()
     ran = any(call.name == name and call.forward for call in calls)
     walked = [call.at for call in calls if call.method == "backward"]
-    loop = scope.innermost_loop(function, event.at)
+    loop = rounds.innermost_loop(function, event.at)
     before = any(at < event.at or (loop is not None and at in loop) for at in walked)
     if not ran or not before:
         return None

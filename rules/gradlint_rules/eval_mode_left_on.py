@@ -60,6 +60,7 @@ from gradlint.rule import (
     While,
     all_of,
     dotted,
+    rounds,
     rule,
     scope,
     statements,
@@ -111,7 +112,7 @@ def _left_on(project: Project, function: FunctionNode, loop: Statement) -> Itera
     recorded = {n for n, c in zip(names, calls, strict=True) if project.calls.states_at(function, c.at) & GRAD}
     walked = min(c.at for n, c in zip(names, calls, strict=True) if n.rpartition(".")[2] in _TRAINS)
     for name, call in switched.items():
-        meant = call.at < walked and scope.in_each_round(function, call.at)  # this very round trains with it
+        meant = call.at < walked and rounds.in_each_round(function, call.at)  # this very round trains with it
         meant = meant and not _was_to_train(function, name, loop) and not _acts(project, function, name, call, walked)
         if name in recorded and not meant and name.partition(".")[0] not in _made_in(loop):
             yield call  # it is called in the loop too

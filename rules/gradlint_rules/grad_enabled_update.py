@@ -54,6 +54,7 @@ from gradlint.rule import (
     Fix,
     FunctionNode,
     Project,
+    changes,
     rewrites,
     rule,
     scope,
@@ -64,7 +65,7 @@ from gradlint.rule import (
 def grad_enabled_update(project: Project) -> Iterator[Finding]:
     """Find updates in place of tensors by their own gradient, where recording is on."""
     for function in project.functions():
-        if "grad" not in function.facts.words or not (updates := scope.gradient_updates(function)):
+        if "grad" not in function.facts.words or not (updates := changes.gradient_updates(function)):
             continue
         silent = scope.expected_to_fail(function) | scope.tried(function)
         for event in project.flow(function).changes.values():

@@ -49,7 +49,7 @@ none yet. Ask `if weight.grad is not None`, or zero it after the step.
 
 from collections.abc import Iterator
 
-from gradlint.rule import PLAIN, AttributeEvent, Finding, FunctionNode, Note, Project, rule, scope
+from gradlint.rule import PLAIN, AttributeEvent, Finding, FunctionNode, Note, Project, rounds, rule, scope
 
 
 @rule("GL202", severity="warning", since="0.1.0")
@@ -85,5 +85,5 @@ def _finding(function: FunctionNode, event: AttributeEvent) -> Finding:
 
 
 def _when(function: FunctionNode, event: AttributeEvent) -> str:
-    loop = scope.innermost_loop(function, event.at)
+    loop = rounds.innermost_loop(function, event.at)
     return "here" if loop is None or event.owner.made_at in loop else "here in the first round"

@@ -57,6 +57,7 @@ from gradlint.rule import (
     Project,
     Value,
     all_of,
+    changes,
     dotted,
     expressions,
     parameter_loops,
@@ -74,10 +75,10 @@ _MAKING = frozenset({"Parameter", "parameters", "requires_grad", "requires_grad_
 def in_place_on_leaf(project: Project) -> Iterator[Finding]:
     """Find changes in place of tensors that are proved to be leaves, where recording is on."""
     for function in project.functions():
-        if not _may_make_leaf(function) or not scope.may_change_in_place(function):
+        if not _may_make_leaf(function) or not changes.may_change_in_place(function):
             continue
         silent = scope.expected_to_fail(function) | scope.tried(function)
-        updates, looped = scope.gradient_updates(function), frozenset(parameter_loops.looped_parameters(function))
+        updates, looped = changes.gradient_updates(function), frozenset(parameter_loops.looped_parameters(function))
         for event in project.flow(function).changes.values():
             if event.at in silent or event.at in updates or not _is_leaf(event, looped):
                 continue

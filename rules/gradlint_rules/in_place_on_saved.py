@@ -47,6 +47,7 @@ from gradlint.rule import (
     Note,
     Project,
     Return,
+    changes,
     dotted,
     names_in,
     rule,
@@ -65,7 +66,7 @@ def in_place_on_saved(project: Project) -> Iterator[Finding]:
             continue
         if "backward" in function.facts.words:
             yield from _walked_here(project, function)
-        elif scope.may_change_in_place(function) and (flow := project.gradients.trained(function)) is not None:
+        elif changes.may_change_in_place(function) and (flow := project.gradients.trained(function)) is not None:
             yield from _walked_later(function, flow)
 
 

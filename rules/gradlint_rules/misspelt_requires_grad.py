@@ -70,8 +70,8 @@ from gradlint.rule import (
     Misspelling,
     Operation,
     Project,
+    rounds,
     rule,
-    scope,
     statements,
 )
 
@@ -102,7 +102,7 @@ def _compared(function: FunctionNode) -> Iterator[Finding]:
                 value=Operation(operator="==", operands=(Attribute(name="requires_grad") as flag, _), at=at),
                 discarded=True,
             ):
-                if not function.is_module_body or scope.innermost_loop(function, at) is not None:
+                if not function.is_module_body or rounds.innermost_loop(function, at) is not None:
                     yield Finding(
                         function.place(flag.at),
                         function.name,

@@ -63,6 +63,7 @@ from gradlint.rule import (
     FunctionNode,
     Note,
     Project,
+    rounds,
     rule,
     scope,
 )
@@ -108,7 +109,7 @@ def _finding(project: Project, function: FunctionNode, event: AttributeEvent) ->
     name = (event.path or "").removesuffix(".grad")
     what = f"`{name}.grad`" if name else "`.grad` of a computed tensor"
     made = event.owner.made_at
-    when = "None from the second round on" if scope.is_carried_over(function, made, event.at) else "always None"
+    when = "None from the second round on" if rounds.is_carried_over(function, made, event.at) else "always None"
     return Finding(
         function.place(event.at),
         function.name,

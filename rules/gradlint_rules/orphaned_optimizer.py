@@ -64,6 +64,7 @@ from gradlint.rule import (
     While,
     acts_of,
     dotted,
+    rounds,
     rule,
     scope,
     statements,
@@ -150,7 +151,7 @@ def _steps_after(project: Project, function: FunctionNode, optimizer: Optimizer,
     """Whether the optimizer steps after the model was replaced, and was not made anew in between."""
     if at < optimizer.event.at or any(optimizer.event.at < other for other in others):
         return False
-    loop = scope.innermost_loop(function, at)
+    loop = rounds.innermost_loop(function, at)
     if loop is not None and optimizer.event.at in loop:
         return False  # the next round makes another
     acts = acts_of(project.order.steps.script(function))

@@ -67,6 +67,7 @@ from gradlint.rule import (
     dotted,
     names_in,
     parameter_loops,
+    rounds,
     rule,
     scope,
     statements,
@@ -112,7 +113,7 @@ def _replaced(project: Project, function: FunctionNode) -> Iterator[Finding]:
             steps = steps or _other_method_steps(project, function, optimizer)
             is_part = model and path.startswith((f"{model}.", f"{model}["))
             if is_part and start < value.at and steps and not again:
-                loop = scope.innermost_loop(function, value.at)
+                loop = rounds.innermost_loop(function, value.at)
                 if _has_parameters(project, function, value) and (loop is None or start not in loop):
                     yield _late(function, optimizer, path, value)
 

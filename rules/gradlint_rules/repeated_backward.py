@@ -73,6 +73,7 @@ from gradlint.rule import (
     blocks,
     dotted,
     expressions,
+    rounds,
     rule,
     scope,
     statements,
@@ -104,7 +105,7 @@ def _stepped_between(project: Project, function: FunctionNode, first: CallEvent,
     modules = project.order.modules(function, {act.path for act in steps if act.path})
     if not modules or second.receiver is None:
         return None
-    calls, loop = project.flow(function).calls, scope.innermost_loop(function, second.at)
+    calls, loop = project.flow(function).calls, rounds.innermost_loop(function, second.at)
     made = [calls[o.at] for o in second.receiver.origins if o.function is function and o.at in calls]
     before = {e.name for e in made if e.forward and e.at < first.at and (loop is None or e.at in loop)}
     return next((act for act in steps if modules.get(act.path or "") in before), None)

@@ -47,7 +47,7 @@ gradients afterwards, and the next round's `zero_grad()` throws them away. The n
 
 from collections.abc import Iterator
 
-from gradlint.rule import Finding, Fix, FunctionNode, Moment, Note, Project, rewrites, rule, scope
+from gradlint.rule import Finding, Fix, FunctionNode, Moment, Note, Project, rewrites, rounds, rule, scope
 
 _WALKING = frozenset({"backward", "manual_backward", "grad", "closure", "backward_step"})
 
@@ -81,13 +81,13 @@ def _is_none_later(function: FunctionNode, moment: Moment) -> bool:
     """Whether a step meets what gradients held before the function began, once, and then never any."""
     if moment.grads != {"none", "earlier"} or moment.zeroed is None or moment.after is None:
         return False
-    loop = scope.innermost_loop(function, moment.act.at)
+    loop = rounds.innermost_loop(function, moment.act.at)
     return loop is not None and moment.zeroed in loop and moment.after in loop
 
 
 def _is_in_order(project: Project, function: FunctionNode, step: int, backward: int) -> bool:
     """Whether a step belongs to the ``backward()`` after it; one before the loop contents schedulers."""
-    if scope.innermost_loop(function, step) == scope.innermost_loop(function, backward):
+    if rounds.innermost_loop(function, step) == rounds.innermost_loop(function, backward):
         return True
     return any(event.forward and event.at < step for event in project.flow(function).calls.values())
 

@@ -7,7 +7,7 @@ import pytest
 from gradlint.model.code import Expression, dotted
 from gradlint.model.extract import extract
 from gradlint.project import Project
-from gradlint.project.linking import scope
+from gradlint.project.linking import changes, scope
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.source import Source
 
@@ -148,4 +148,4 @@ def call_of(name: str, function: FunctionNode) -> int:
 )
 def test_changes_in_place_are_told_by_how_they_are_spelt(text: str, expected: bool) -> None:
     (module,) = Project([extract(Source("main.py", text))]).modules
-    assert scope.may_change_in_place(module.functions[-1]) is expected
+    assert changes.may_change_in_place(module.functions[-1]) is expected

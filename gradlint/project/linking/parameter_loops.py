@@ -17,7 +17,8 @@ from gradlint.model.code import (
 from gradlint.model.torch_calls import PARAMETER_LISTS
 from gradlint.model.traverse import statements
 from gradlint.project.linking.nodes import FunctionNode
-from gradlint.project.linking.scope import assigned, iterated
+from gradlint.project.linking.rounds import iterated
+from gradlint.project.linking.scope import assigned
 
 
 def lists_parameters(expression: Expression) -> bool:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from gradlint.model.code import (
     Assign,
     Attribute,
-    Augment,
     Block,
     Call,
     Comprehension,
@@ -14,7 +13,6 @@ from gradlint.model.code import (
     Constant,
     Evaluate,
     Expression,
-    For,
     If,
     Jump,
     Name,
@@ -22,20 +20,16 @@ from gradlint.model.code import (
     Raise,
     Return,
     Statement,
-    Subscript,
     Try,
     While,
     With,
     dotted,
 )
-from gradlint.model.facts import CallFact
-from gradlint.model.torch_tensors import IN_PLACE
-from gradlint.model.traverse import all_expressions, all_of, expressions, names_in, pairs, statements, within
+from gradlint.model.traverse import all_expressions, all_of, pairs, statements, within
 from gradlint.project.linking.nodes import FunctionNode
 
 _ENTERING = frozenset({"enter_context", "enter_async_context"})
 _RAISING = re.compile(r"(^|[._])(raises|suppress|assertRaises\w*)$")
-_UPDATES = frozenset({"sub_", "add_", "addcmul_", "addcdiv_", "lerp_", "copy_", "mul_"})
 _LONGEST_PROBE = 3  # a try of more statements is no question whether something exists
 
 
@@ -226,75 +220,6 @@ def imports_torch(function: FunctionNode) -> bool:
     return any(found.module.partition(".")[0] == "torch" for body in bodies for found in body.facts.imports)
 
 
-def iterated(iterable: Expression) -> Expression:
-    """What a loop goes over in the end, under ``tqdm(enumerate(...))`` and the like."""
-    while isinstance(iterable, Call) and iterable.arguments:
-        iterable = iterable.arguments[0].value
-    return iterable
-
-
-def may_change_in_place(function: FunctionNode) -> bool:
-    """Whether a function spells any change in place: ``x += y``, ``x[i] = y``, ``x.add_(y)`` or ``out=x``."""
-    called = () if IN_PLACE.isdisjoint(function.facts.words) else function.facts.calls
-    if any(_calls_in_place(call) and not _initializes(function, call) for call in called):
-        return True
-    if any(_changes(statement) for statement in statements(function.facts.body)):
-        return True
-    calls = all_of(Call, function.facts.body)
-    return any(argument.keyword in ("out", "inplace") for call in calls for argument in call.arguments)
-
-
-def _calls_in_place(call: CallFact) -> bool:
-    """``x.add_(y)``, and ``f(x).add_(y)``."""
-    return call.method in IN_PLACE and call.callee != call.method
-
-
-def _initializes(function: FunctionNode, call: CallFact) -> bool:
-    """``nn.init.normal_(x)`` is a function, which records nothing."""
-    owner = call.callee.rpartition(".")[0]
-    if owner != "init":
-        return owner in ("nn.init", "torch.nn.init")
-    where = function if "init" in function.facts.local else function.module.body
-    return any(found.binding == "init" for found in where.facts.imports)
-
-
-def _changes(statement: Statement) -> bool:
-    match statement:
-        case Augment():
-            return True
-        case Assign(targets=targets):
-            return any(isinstance(target, Subscript) for target in targets)
-        case _:
-            return False
-
-
-def gradient_updates(function: FunctionNode, *, by_data: bool = False) -> frozenset[int]:
-    """The places where something is changed in place by its own gradient: ``w -= lr * w.grad``, ``w.sub_(w.grad)``.
-
-    ``by_data``: or its ``.data`` is.
-    """
-    found = {
-        statement.target.at
-        for statement in statements(function.facts.body)
-        if isinstance(statement, Augment) and _names_gradient_of(statement.target, statement.value, by_data)
-    }
-    for call in all_of(Call, function.facts.body):
-        match call:
-            case Call(function=Attribute(value=owner, name=name)) if name in _UPDATES:
-                if any(_names_gradient_of(owner, argument.value, by_data) for argument in call.arguments):
-                    found.add(call.at)
-            case _:
-                pass
-    return frozenset(found)
-
-
-def _names_gradient_of(owner: Expression, value: Expression, by_data: bool) -> bool:
-    if by_data and isinstance(owner, Attribute) and owner.name == "data":
-        owner = owner.value
-    name = dotted(owner)
-    return name is not None and any(dotted(part) == f"{name}.grad" for part in within(value))
-
-
 def assigned(function: FunctionNode) -> Iterator[tuple[str, Expression]]:
     """The dotted names that a function assigns one value to, each with that value."""
     for statement in statements(function.facts.body):
@@ -309,64 +234,6 @@ def operands(expression: Expression) -> Iterator[str]:
             yield from operands(operand)
     elif isinstance(expression, Name):
         yield expression.id
-
-
-def innermost_loop(function: FunctionNode, at: int) -> frozenset[int] | None:
-    """The places in the body of the innermost loop around a place; None if there is no loop around it."""
-    found: frozenset[int] | None = None
-    for places in bodies_around(function, at):
-        found = places
-    return found
-
-
-def bodies_around(function: FunctionNode, at: int) -> Iterator[frozenset[int]]:
-    """The places in the bodies of the loops around a place, outermost first."""
-    for statement in statements(function.facts.body):
-        if isinstance(statement, For | While) and at in (places := frozenset(places_of(statement.body))):
-            yield places
-
-
-def is_carried_over(function: FunctionNode, made: int | None, at: int) -> bool:
-    """Whether what is made at a place of a loop reaches another one only in the round after: it is made no sooner."""
-    loop = innermost_loop(function, at)
-    if made is None or loop is None or made not in loop:
-        return False
-    begun = [statement.at for statement in statements(function.facts.body) if statement.at in loop]
-    return max(start for start in begun if start <= made) >= max(start for start in begun if start <= at)
-
-
-def loops_around(function: FunctionNode, at: int) -> Iterator[For]:
-    """The ``for`` loops around a place."""
-    for statement in statements(function.facts.body):
-        if isinstance(statement, For) and at in places_of(statement.body):
-            yield statement
-
-
-def share_loop(function: FunctionNode, first: int, second: int) -> bool:
-    """Whether one loop has both places in it, and the second may come before the first."""
-    return any(second in places for places in bodies_around(function, first))
-
-
-def loop_names(function: FunctionNode, at: int) -> frozenset[str]:
-    """The variables of the ``for`` loops around a place."""
-    targets = (loop.target for loop in loops_around(function, at))
-    return frozenset().union(*map(names_in, targets))
-
-
-def in_each_round(function: FunctionNode, at: int) -> bool:
-    """Whether a place in a loop is reached in every round of it: it stands behind no condition within the loop."""
-    for statement in statements(function.facts.body):
-        if isinstance(statement, For | While) and at in _places_of_each_round(statement.body):
-            return True
-    return False
-
-
-def _places_of_each_round(block: Block) -> Iterator[int]:
-    for statement in block:
-        yield statement.at
-        yield from (part.at for expression in expressions(statement) for part in within(expression))
-        if isinstance(statement, With):
-            yield from _places_of_each_round(statement.body)
 
 
 def places_of(block: Block) -> Iterator[int]:

@@ -10,7 +10,7 @@ from gradlint.model.torch_calls import BACKWARD_METHODS
 from gradlint.model.traverse import all_of, statements, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD
-from gradlint.project.linking import scope
+from gradlint.project.linking import rounds
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running.flow import AttributeEvent, CallEvent, Flow, module_of
@@ -110,7 +110,7 @@ def _reads(method: FunctionNode, path: str) -> bool:
 
 def _trains_in_loops_without(function: FunctionNode, begun: CallFact) -> bool:
     """Whether a function runs ``backward()`` only in loops that run a module, and do not begin it anew."""
-    loops = [scope.innermost_loop(function, walk) for walk in _walks(function)]
+    loops = [rounds.innermost_loop(function, walk) for walk in _walks(function)]
     module = begun.callee.rpartition(".")[0]
     runs = [call.at for call in function.facts.calls if call.callee == module]
     return bool(loops) and all(
@@ -120,7 +120,7 @@ def _trains_in_loops_without(function: FunctionNode, begun: CallFact) -> bool:
 
 def _trains_around(function: FunctionNode, at: int) -> bool:
     """Whether a place stands in a loop each round of which runs ``backward()``."""
-    loops = (scope.innermost_loop(function, walk) for walk in _walks(function))
+    loops = (rounds.innermost_loop(function, walk) for walk in _walks(function))
     return any(loop is not None and at in loop for loop in loops)
 
 

@@ -17,7 +17,7 @@ from gradlint.model.inference_names import (
 from gradlint.model.torch_calls import DETACHING_METHODS, LOOKING, READING_ATTRIBUTES, READING_METHODS, TRAINING_WORDS
 from gradlint.model.traverse import statements
 from gradlint.project.grad_states.calls import CallGraph
-from gradlint.project.linking import scope
+from gradlint.project.linking import rounds, scope
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.linking.returns import returns_loss
@@ -160,7 +160,7 @@ class Cues:
         """Whether a function that trains runs a forward over data to evaluate on, in a loop that trains nothing."""
         if TRAINING_WORDS.isdisjoint(function.facts.words):
             return False
-        around = scope.loops_around(function, event.at)
+        around = rounds.loops_around(function, event.at)
         loops = (loop for loop in around if self._goes_over_evaluation_data(function, loop))
         return any(not _trains_in(function, frozenset(scope.places_of(loop.body))) for loop in loops)
 
@@ -170,7 +170,7 @@ class Cues:
     def _iterated(self, function: FunctionNode, iterable: Expression) -> Iterator[str]:
         """The names of what a loop goes over, under ``tqdm(enumerate(...))`` and through one variable."""
         for _ in range(2):
-            iterable = scope.iterated(iterable)
+            iterable = rounds.iterated(iterable)
             name = _spelt(iterable)
             if name is None:
                 return
@@ -282,13 +282,13 @@ def _own_model_cues(function: FunctionNode, event: CallEvent, destiny: Destiny) 
 def _is_loop_of_its_own(function: FunctionNode, event: CallEvent, module: Value) -> bool:
     """Whether a model in evaluation mode runs in a loop that trains nothing: validation, in a function that trains."""
     near = module.training is False and module.mode_at is not None and module.mode_at[0] is function
-    loop = scope.innermost_loop(function, event.at) if near else None
+    loop = rounds.innermost_loop(function, event.at) if near else None
     return loop is not None and not _trains_in(function, loop)
 
 
 def _is_in_loop_that_trains(function: FunctionNode, event: CallEvent, module: Value) -> bool:
     """Whether the rounds of a loop train and run a model that was in evaluation mode before: a teacher, it may be."""
-    loop = scope.innermost_loop(function, event.at)
+    loop = rounds.innermost_loop(function, event.at)
     if loop is None or (module.mode_at is not None and module.mode_at[0] is function and module.mode_at[1] in loop):
         return False
     return _trains_in(function, loop)
@@ -301,7 +301,7 @@ def _trains_in(function: FunctionNode, loop: Collection[int]) -> bool:
 def _is_of_loop(function: FunctionNode, event: CallEvent) -> bool:
     """Whether each round runs a module of its own, layer after layer: ``for layer in layers: x = layer(x)``."""
     name = event.name.partition(".")[0]
-    return "[" in event.name or name in scope.loop_names(function, event.at)
+    return "[" in event.name or name in rounds.loop_names(function, event.at)
 
 
 def _taken(detail: str) -> str:

@@ -8,7 +8,7 @@ from gradlint.model.code import For, dotted
 from gradlint.model.inference_names import EVALUATION_DATA
 from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.model.torch_tensors import LABELS
-from gradlint.project.linking import scope
+from gradlint.project.linking import rounds
 from gradlint.project.linking.nodes import External, FunctionNode
 from gradlint.project.questions.inference import Inference
 from gradlint.project.questions.layers import Layers
@@ -77,7 +77,7 @@ class Evaluations:
 
     def is_over_evaluation_data(self, function: FunctionNode, at: int) -> bool:
         """Whether a place stands in a loop over data to evaluate on."""
-        return any(map(_is_over_evaluation_data, scope.loops_around(function, at)))
+        return any(map(_is_over_evaluation_data, rounds.loops_around(function, at)))
 
 
 def is_made_and_loaded(function: FunctionNode, module: Value) -> bool:
@@ -101,4 +101,4 @@ def is_given_labels(event: CallEvent) -> bool:
 
 
 def _is_over_evaluation_data(loop: For) -> bool:
-    return EVALUATION_DATA.search((dotted(scope.iterated(loop.iterable)) or "").lower()) is not None
+    return EVALUATION_DATA.search((dotted(rounds.iterated(loop.iterable)) or "").lower()) is not None

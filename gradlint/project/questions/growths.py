@@ -18,7 +18,7 @@ from gradlint.model.torch_calls import (
 from gradlint.model.traverse import statements
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD
-from gradlint.project.linking import scope
+from gradlint.project.linking import rounds, scope
 from gradlint.project.linking.frameworks import Frameworks, given_to_framework, is_walked_by_framework
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.questions.destiny import Destinies, becomes_array
@@ -269,12 +269,12 @@ def _takes_loss(word: str) -> bool:
 
 def _loop_of(flow: Flow, at: int, added: Value, path: str | None) -> frozenset[int] | None:
     """The loop whose rounds add to a variable: ``for name, loss in losses.items()`` goes through one round's graph."""
-    inmost = scope.innermost_loop(flow.function, at)
+    inmost = rounds.innermost_loop(flow.function, at)
     if inmost is None or path is None or any(origin.at in inmost for origin in added.origins):
         return inmost
     begun = {value.at for name, value in scope.assigned(flow.function) if name == path.partition(".")[0]}
-    rounds = [loop for loop in scope.bodies_around(flow.function, at) if any(o.at in loop for o in added.origins)]
-    loop = rounds[-1] if rounds else inmost
+    around = [loop for loop in rounds.bodies_around(flow.function, at) if any(o.at in loop for o in added.origins)]
+    loop = around[-1] if around else inmost
     return inmost if begun & loop else loop
 
 
@@ -338,7 +338,7 @@ def _handed_for(
 def _parameters(callee: FunctionNode, growth: Growth) -> set[str]:
     """The parameters of a function that it adds, or adds the items of one by one."""
     names = {name for name, _ in growth.names}
-    if not names or not names <= scope.loop_names(callee, growth.at):
+    if not names or not names <= rounds.loop_names(callee, growth.at):
         return names
     parameters = callee.facts.parameters
     numbers = (-origin.at - 1 for origin in growth.added.origins if origin.at < 0 and origin.function is callee)

@@ -15,7 +15,7 @@ from gradlint.model.traverse import within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.effects import GRAD, apply
-from gradlint.project.linking import scope
+from gradlint.project.linking import rounds, scope
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.frameworks import Frameworks
 from gradlint.project.linking.memos import Memo
@@ -197,7 +197,7 @@ class Inference:
 def _trains_beside(flow: Flow, event: CallEvent, phase: Phase) -> bool:
     """Whether something is trained in a phase all the same where a forward runs: in its loop, or that of phases."""
     walks = {at for at, each in flow.calls.items() if each.method in BACKWARD_METHODS}
-    loop = scope.innermost_loop(flow.function, event.at)
+    loop = rounds.innermost_loop(flow.function, event.at)
     return bool(walks & phase.places) or bool(walks if loop is None else walks & loop)
 
 

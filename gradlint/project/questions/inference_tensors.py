@@ -9,7 +9,7 @@ from gradlint.model.record import replace
 from gradlint.model.torch_calls import LOSS_LIKE
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD, INFERENCE, apply
-from gradlint.project.linking import scope
+from gradlint.project.linking import changes, scope
 from gradlint.project.linking.bindings import owner_class
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.linking.returns import returned
@@ -41,7 +41,7 @@ class InferenceTensors:
 
     def misuses(self, function: FunctionNode) -> Iterator[Misuse]:
         """The misuses in a function; one that is itself called under ``inference_mode()`` has none."""
-        if _WORDS.isdisjoint(function.facts.words) and not scope.may_change_in_place(function):
+        if _WORDS.isdisjoint(function.facts.words) and not changes.may_change_in_place(function):
             return
         if not self._modes.are_near(function):
             return

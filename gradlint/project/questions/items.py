@@ -16,7 +16,7 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.traverse import all_of, blocks, within
-from gradlint.project.linking import scope
+from gradlint.project.linking import rounds, scope
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.questions.keeping import walked_expressions, walked_names
 
@@ -30,7 +30,7 @@ def holders(function: FunctionNode, name: str, at: int, path: str | None) -> lis
         return _indexed(function, name, at)
     if name in {bound for bound, _ in scope.assigned(function)}:
         return []
-    loops = [loop for loop in scope.loops_around(function, at) if _reaches(loop.body, at, path)]
+    loops = [loop for loop in rounds.loops_around(function, at) if _reaches(loop.body, at, path)]
     found = [(loop.target, loop.iterable) for loop in loops]
     for comprehension in all_of(Comprehension, function.facts.body):
         if any(part.at == at for part in within(comprehension)):
@@ -69,7 +69,7 @@ def _is_summed(function: FunctionNode, name: str) -> bool:
 def _indexed(function: FunctionNode, name: str, at: int) -> list[Expression]:
     """``losses[name]``, where a loop goes through all the names: ``for name in losses``."""
     holder, _, index = name.removesuffix("]").partition("[")
-    loops = (loop for loop in scope.loops_around(function, at) if dotted(loop.target) == index)
+    loops = (loop for loop in rounds.loops_around(function, at) if dotted(loop.target) == index)
     named = (part for loop in loops for part in within(loop.iterable) if dotted(part) == holder)
     return [*named][:1]
 

@@ -19,7 +19,7 @@ from gradlint.model.code import (
 )
 from gradlint.model.torch_calls import BACKWARD_METHODS, CONTAINER_METHODS
 from gradlint.model.traverse import all_of, statements, within
-from gradlint.project.linking import scope
+from gradlint.project.linking import rounds, scope
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.growth import adds_to, joined_to, spelt_item
 
@@ -156,7 +156,7 @@ def has_items_replaced(function: FunctionNode, name: str) -> bool:
     setting = [s for s in statements(function.facts.body) if isinstance(s, Assign) and _sets_item(s, name)]
     if not setting or not _begins_empty(function, name):
         return bool(setting)
-    iterables = (loop.iterable for s in setting for loop in scope.loops_around(function, s.value.at))
+    iterables = (loop.iterable for s in setting for loop in rounds.loops_around(function, s.value.at))
     return any(dotted(part) == name for each in (*(s.value for s in setting), *iterables) for part in within(each))
 
 

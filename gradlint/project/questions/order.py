@@ -6,7 +6,7 @@ from gradlint.model.code import Attribute, Call, Constant, Evaluate, Expression,
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import OPTIMIZER_MAKER, OPTIMIZER_NAME
 from gradlint.model.traverse import all_expressions, parts, statements
-from gradlint.project.linking import scope
+from gradlint.project.linking import changes, rounds, scope
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, Target
 from gradlint.project.questions.each import EACH
 from gradlint.project.questions.gradient_states import Grad, Moment, Walker
@@ -67,7 +67,7 @@ class Order:
         return frozenset({"none"}) if own and len(made) == 1 else frozenset({"earlier"})
 
     def _placed(self, function: FunctionNode, moment: Moment, backward: list[int]) -> Moment:
-        loop = scope.innermost_loop(function, moment.act.at)
+        loop = rounds.innermost_loop(function, moment.act.at)
         inside = [at for at in backward if loop is not None and at in loop] or backward
         start = moment.zeroed if moment.zeroed is not None else moment.act.at
         return replace(
@@ -104,7 +104,7 @@ class Order:
                 if ":" in step.path:
                     continue  # a callee's own, made anew in each round: the model may be, too
                 seen.add(step.path)
-                if made.get(step.path, -1) in (scope.innermost_loop(function, step.at) or ()):
+                if made.get(step.path, -1) in (rounds.innermost_loop(function, step.at) or ()):
                     continue  # with the model, as a rule
                 if not self._is_torchs(function, step):
                     continue
@@ -176,7 +176,7 @@ class Order:
 
         Each with its place, the name of what is changed, and the ``backward()``.
         """
-        updates = scope.gradient_updates(function, by_data=True)
+        updates = changes.gradient_updates(function, by_data=True)
         if not updates:
             return
         by_at = {statement.at: statement for statement in statements(function.facts.body)}
@@ -227,7 +227,7 @@ def _is_like_torchs(target: Target) -> bool:
 
 def _is_fed_data(function: FunctionNode, event: CallEvent) -> bool:
     """Whether a forward is given what a loop or a caller hands the function: nothing that is trained itself."""
-    given = {parameter.name for parameter in function.facts.parameters} | scope.loop_names(function, event.at)
+    given = {parameter.name for parameter in function.facts.parameters} | rounds.loop_names(function, event.at)
     computed = {name for name, value in scope.assigned(function) if not _is_moved(name, value)}
     names = {dotted(argument.expression) for argument in event.arguments}
     return all(name is not None and name in given - computed for name in names)

@@ -9,7 +9,7 @@ from gradlint.model.code import Expression, dotted
 from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.model.traverse import within
 from gradlint.project.grad_states.calls import CallGraph
-from gradlint.project.linking import scope
+from gradlint.project.linking import rounds, scope
 from gradlint.project.linking.imports import Imports
 from gradlint.project.linking.memos import Table
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, ModuleNode, Target
@@ -167,7 +167,7 @@ def says_eval(function: FunctionNode) -> bool:
 def says_eval_by(function: FunctionNode, at: int) -> bool:
     """Whether a function may have spoken of evaluation mode when it gets to a place: above it, or in a loop with it."""
     spoken = [call.at for call in function.facts.calls if call.method == "eval"]
-    later = [other for other in spoken if other > at and not scope.share_loop(function, at, other)]
+    later = [other for other in spoken if other > at and not rounds.share_loop(function, at, other)]
     return says_eval(function) and (not later or later != spoken)
 
 

@@ -7,7 +7,7 @@ from gradlint.model.code import Assign, Attribute, Augment, Call, Evaluate, Expr
 from gradlint.model.torch_calls import BACKWARD_METHODS
 from gradlint.model.traverse import blocks, expressions, pairs, statements, within
 from gradlint.project.grad_states.effects import GRAD
-from gradlint.project.linking import scope
+from gradlint.project.linking import rounds, scope
 from gradlint.project.linking.backwards import walked_parameter
 from gradlint.project.linking.bindings import owner_class
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, Target
@@ -49,14 +49,14 @@ class Walks:
 
     def _is_hoisted(self, flow: Flow, event: CallEvent, at: int) -> bool:
         """Whether a place before the loop recorded a graph, once, that ``backward()`` walks in every round."""
-        made, loop = flow.calls.get(at), scope.innermost_loop(flow.function, event.at)
+        made, loop = flow.calls.get(at), rounds.innermost_loop(flow.function, event.at)
         if made is None or loop is None or at in loop or not made.forward:
             return False
-        around = scope.innermost_loop(flow.function, at)
+        around = rounds.innermost_loop(flow.function, at)
         if around is not None and not loop < around:  # another loop, or none that goes on around this one
             return False
         records = self._flows.calls.states_at(flow.function, at) == GRAD and bool(made.result.tensor & COMPUTED)
-        return records and scope.in_each_round(flow.function, event.at) and _is_to_be_trained(flow, made)
+        return records and rounds.in_each_round(flow.function, event.at) and _is_to_be_trained(flow, made)
 
     def _is_kept(self, flow: Flow, at: int) -> bool:
         """Whether a forward is given an attribute that it also sets, with its graph, for the next call."""
@@ -153,7 +153,7 @@ class Walks:
 
     def _is_one_of_several(self, function: FunctionNode, event: CallEvent) -> bool:
         """Whether a loop gives what is walked several values: nobody knows that one of an earlier round is left."""
-        call, loop = scope.call_at(function, event.at), scope.innermost_loop(function, event.at)
+        call, loop = scope.call_at(function, event.at), rounds.innermost_loop(function, event.at)
         name = dotted(call.function.value) if call is not None and isinstance(call.function, Attribute) else None
         if loop is None or name is None:
             return False
@@ -198,11 +198,11 @@ def _is_carried(flow: Flow, event: CallEvent, at: int) -> bool:
     """Whether a place brings the graph of the round before into the graph that ``backward()`` walks in every round."""
     if at not in flow.fed and not (at in flow.growths and _has_forward(flow, flow.growths[at].added)):
         return False
-    loop = scope.innermost_loop(flow.function, event.at)
+    loop = rounds.innermost_loop(flow.function, event.at)
     if at in flow.growths and _begins_anew(flow.function, flow.growths[at].path, loop or frozenset()):
         return False
-    inner = scope.innermost_loop(flow.function, at)
-    if loop is None or not scope.in_each_round(flow.function, event.at):
+    inner = rounds.innermost_loop(flow.function, at)
+    if loop is None or not rounds.in_each_round(flow.function, event.at):
         return False
     if inner == loop:
         return True

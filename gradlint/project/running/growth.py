@@ -26,7 +26,7 @@ from gradlint.model.code import (
 )
 from gradlint.model.record import dataclass
 from gradlint.model.traverse import statements, within
-from gradlint.project.linking import scope
+from gradlint.project.linking import rounds, scope
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.beginnings import is_begun_anew
 from gradlint.project.running.values import COMPUTED, Origin, Value
@@ -99,7 +99,7 @@ def grown(
 
 def _is_begun_around(function: FunctionNode, path: str, at: int) -> bool:
     """Whether what a name holds is begun anew in each round of the loop around the one that a place stands in."""
-    loops = list(scope.bodies_around(function, at))
+    loops = list(rounds.bodies_around(function, at))
     begun = {value.at for name, value in scope.assigned(function) if name == path}
     return len(loops) < 2 or not begun.isdisjoint(loops[-2])
 

@@ -19,7 +19,7 @@ from gradlint.model.torch_calls import (
 )
 from gradlint.model.torch_tensors import COMPUTING
 from gradlint.model.traverse import all_of, names_in, parts, within
-from gradlint.project.linking import scope
+from gradlint.project.linking import rounds
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running import tensors
 from gradlint.project.running.invocation import Invocation, last_part
@@ -233,7 +233,7 @@ def _prepares_data(it: Invocation, last: str) -> bool:
     if not last.lower().endswith("transformer"):
         return False
     function, owner = it.run.function, it.run.function.owner
-    iterables = [each.iterable for each in scope.loops_around(function, it.at) if last in names_in(each.target)]
+    iterables = [each.iterable for each in rounds.loops_around(function, it.at) if last in names_in(each.target)]
     held = (dotted(part) or "" for each in iterables for part in within(each))
     if any(_TRANSFORMS.search(name) for name in held):
         return True

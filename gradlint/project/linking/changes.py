@@ -1,0 +1,71 @@
+"""The changes in place that a function spells."""
+
+from gradlint.model.code import Assign, Attribute, Augment, Call, Expression, Statement, Subscript, dotted
+from gradlint.model.facts import CallFact
+from gradlint.model.torch_tensors import IN_PLACE
+from gradlint.model.traverse import all_of, statements, within
+from gradlint.project.linking.nodes import FunctionNode
+
+_UPDATES = frozenset({"sub_", "add_", "addcmul_", "addcdiv_", "lerp_", "copy_", "mul_"})
+
+
+def may_change_in_place(function: FunctionNode) -> bool:
+    """Whether a function spells any change in place: ``x += y``, ``x[i] = y``, ``x.add_(y)`` or ``out=x``."""
+    called = () if IN_PLACE.isdisjoint(function.facts.words) else function.facts.calls
+    if any(_calls_in_place(call) and not _initializes(function, call) for call in called):
+        return True
+    if any(_changes(statement) for statement in statements(function.facts.body)):
+        return True
+    calls = all_of(Call, function.facts.body)
+    return any(argument.keyword in ("out", "inplace") for call in calls for argument in call.arguments)
+
+
+def _calls_in_place(call: CallFact) -> bool:
+    """``x.add_(y)``, and ``f(x).add_(y)``."""
+    return call.method in IN_PLACE and call.callee != call.method
+
+
+def _initializes(function: FunctionNode, call: CallFact) -> bool:
+    """``nn.init.normal_(x)`` is a function, which records nothing."""
+    owner = call.callee.rpartition(".")[0]
+    if owner != "init":
+        return owner in ("nn.init", "torch.nn.init")
+    where = function if "init" in function.facts.local else function.module.body
+    return any(found.binding == "init" for found in where.facts.imports)
+
+
+def _changes(statement: Statement) -> bool:
+    match statement:
+        case Augment():
+            return True
+        case Assign(targets=targets):
+            return any(isinstance(target, Subscript) for target in targets)
+        case _:
+            return False
+
+
+def gradient_updates(function: FunctionNode, *, by_data: bool = False) -> frozenset[int]:
+    """The places where something is changed in place by its own gradient: ``w -= lr * w.grad``, ``w.sub_(w.grad)``.
+
+    ``by_data``: or its ``.data`` is.
+    """
+    found = {
+        statement.target.at
+        for statement in statements(function.facts.body)
+        if isinstance(statement, Augment) and _names_gradient_of(statement.target, statement.value, by_data)
+    }
+    for call in all_of(Call, function.facts.body):
+        match call:
+            case Call(function=Attribute(value=owner, name=name)) if name in _UPDATES:
+                if any(_names_gradient_of(owner, argument.value, by_data) for argument in call.arguments):
+                    found.add(call.at)
+            case _:
+                pass
+    return frozenset(found)
+
+
+def _names_gradient_of(owner: Expression, value: Expression, by_data: bool) -> bool:
+    if by_data and isinstance(owner, Attribute) and owner.name == "data":
+        owner = owner.value
+    name = dotted(owner)
+    return name is not None and any(dotted(part) == f"{name}.grad" for part in within(value))
