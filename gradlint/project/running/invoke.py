@@ -120,9 +120,17 @@ def _trained(it: Invocation) -> Value:
     if it.receiver is not None:  # in vain, but meant so
         it.run.flow.used(it.receiver.shadow, "trained", it.at, IN_VAIN)
     if it.method != "scale":
-        it.run.prove(it.receiver if it.receiver is not None and it.receiver.is_tensor else it.argument(0))
+        walked = it.receiver if it.receiver is not None and it.receiver.is_tensor else it.argument(0)
+        it.run.prove(walked)
+        it.run.prove(_before_scaling(it, walked))
         it.run.walk(it.carried, it.at)
     return _scaled(it) if it.method == "scale" else UNKNOWN
+
+
+def _before_scaling(it: Invocation, walked: Value | None) -> Value | None:
+    """The loss itself, of which ``backward()`` has walked a multiple: ``scaler.scale(loss).backward()``."""
+    event = it.run.flow.calls.get(walked.made_at) if walked is not None and walked.made_at is not None else None
+    return event.arguments[0].value if event is not None and event.method == "scale" and event.arguments else None
 
 
 def _scaled(it: Invocation) -> Value:
