@@ -209,7 +209,8 @@ MODEL_NAME = re.compile(
     r"|autoencoder|rnn|lstm|gru|cnn|mlp|dit|siren|nerf|q_?network|denoiser|reward_model|head|tacotron2?|waveglow|hifigan|facenet|seq2seq)"
     r"(_?[A-Za-z0-9]{1,2}|_ema|_eval|_targ(et)?|_\d+)?"
     r"|G|D|netG\w*|netD\w*|netE\w*|net_\w{1,2}|G_\w{1,3}|D_\w{1,3}|q1|q2|qf\d?|[a-z]\w*(Model|Net|Network|Encoder|Decoder)"
-    r"|(?!\w*(image|model|shape|word|concept|inter|ether)net)[a-z]+net)$"
+    r"|(?!\w*(image|model|shape|word|concept|inter|ether)net|(get|set|load|save|make|build|init|create|train|test|eval|run|add"
+    r"|reset|copy|freeze|update|show|plot|print|use|new|parse|sub)net)[a-z]+net)$"
 )
 # What constructors are called with, and forwards are not.
 SETTINGS_NAME = re.compile(
