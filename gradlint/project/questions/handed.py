@@ -1,5 +1,8 @@
 """What callers hand over for the parameter that something came in by."""
 
+from collections.abc import Iterator
+
+from gradlint.model.code import Constant, Display, Name, Subscript, dotted
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
@@ -33,6 +36,30 @@ class Handed:
         """Whether every caller hands a module over frozen."""
         found = self.values(function, module)
         return bool(found) and all(value.frozen is True for value in found)
+
+    def is_taken_frozen(self, function: FunctionNode, name: str) -> bool:
+        """``net = nets["teacher"]``: whether all callers hand over a dict that has a frozen module there."""
+        found = [*self._taken(function, name)]
+        return bool(found) and all(value is not None and value.frozen is True for value in found)
+
+    def _taken(self, function: FunctionNode, name: str) -> Iterator[Value | None]:
+        for _, value in self._flows.bindings.values(function, name):
+            match value:
+                case Subscript(value=Name(id=holder), index=Constant(value=key)):
+                    yield from (self._kept(edge, holder, key) for edge in self._calls.callers.get(function, ()))
+                case _:
+                    yield None
+
+    def _kept(self, edge: Edge, holder: str, key: object) -> Value | None:
+        """What a caller has under a key of the dict that it hands over."""
+        flow, given = self._flows.flow(edge.caller), self._argument(edge, holder)
+        names = flow.calls[edge.at].names_of(given) if edge.at in flow.calls else ()
+        for _, made in (value for name in names for value in self._flows.bindings.values(edge.caller, name)):
+            if isinstance(made, Display):
+                for place, item in zip(made.keys, made.items, strict=False):
+                    if isinstance(place, Constant) and place.value == key:
+                        return flow.env.get(dotted(item) or "")
+        return None
 
     def _argument(self, edge: Edge, name: str) -> Value:
         """What a call hands over; unknown where it is itself handed the function: ``pool.submit(f, x)``."""

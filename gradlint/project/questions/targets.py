@@ -14,6 +14,7 @@ from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking import scope
 from gradlint.project.linking.frameworks import is_walked_by_framework
 from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.questions.handed import Handed
 from gradlint.project.questions.inference import Inference
 from gradlint.project.running.flow import CallEvent, Flow, is_bound, module_of
 from gradlint.project.running.flows import Flows
@@ -51,6 +52,7 @@ class Targets:
         self._calls = calls
         self._flows = flows
         self._inference = inference
+        self._handed = Handed(calls, flows)
 
     def detached(self, function: FunctionNode) -> Iterator[Detached]:
         """Such forwards of a function, in order; not those that are no part of the training at all."""
@@ -75,7 +77,7 @@ class Targets:
             uses = flow.uses.get(Origin(function, event.at), set())
             cut = sorted(use for use in uses if use.detail in _CUTTING)
             only = all(use.kind == "read" or use.detail == IN_VAIN for use in uses)
-            if not (cut and only) or self._is_frozen(function, module_of(event)) or _is_toggled(function, event.at):
+            if not (cut and only) or self._is_frozen(function, event) or _is_toggled(function, event.at):
                 continue
             if not inside or not (self._listed(event.name) or self._is_flagged_around(function)):
                 yield Detached(event, cut[0])
@@ -90,7 +92,6 @@ class Targets:
             return
         flow = self._flows.flow(function)
         for event in flow.calls.values():
-            module = module_of(event)
             name = event.name.removesuffix(".forward")
             if not event.forward or _TEACHER.search(name) is None or self._calls.states_at(function, event.at) != GRAD:
                 continue
@@ -98,7 +99,7 @@ class Targets:
                 continue
             if not self._is_seen(function, event) or _is_toggled(function, event.at) or _reads_gradient(function, name):
                 continue
-            if not self._is_frozen(function, module) and not self._listed(name):
+            if not self._is_frozen(function, event) and not self._listed(name):
                 yield event
 
     def _is_walked(self, function: FunctionNode, at: int, depth: int = 0) -> bool:
@@ -226,14 +227,18 @@ class Targets:
             level = {maker for maker in makers if maker.facts.name == "__init__"}
         return False
 
-    def _is_frozen(self, function: FunctionNode, module: Value, depth: int = 0) -> bool:
-        """Whether a module's parameters are frozen: here, or where some caller has it from."""
+    def _is_frozen(self, function: FunctionNode, event: CallEvent) -> bool:
+        """Whether the module that a forward runs is frozen: here, or where some caller has it from."""
+        name = event.name.removesuffix(".forward")
+        return self._comes_frozen(function, module_of(event)) or self._handed.is_taken_frozen(function, name)
+
+    def _comes_frozen(self, function: FunctionNode, module: Value, depth: int = 0) -> bool:
         if module.frozen:
             return True
         if module.parameter in (None, "self") or depth > _DEEPEST:
             return False
         given = [*self._flows.handed_over(function, module.parameter or "")]
-        return any(self._is_frozen(caller, value, depth + 1) for caller, value in given)
+        return any(self._comes_frozen(caller, value, depth + 1) for caller, value in given)
 
 
 def _reads_gradient(function: FunctionNode, module: str) -> bool:
