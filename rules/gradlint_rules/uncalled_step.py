@@ -149,6 +149,21 @@ for images, labels in loader:
 # shows: model.weight.grad is None
 ```
 
+### of a loss that is printed: nobody is told to record no graph
+```python
+def train(model, loader, criterion):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for images, labels in loader:
+        loss = criterion(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward  # GL408
+        optimizer.step()
+        print(loss.item())
+
+# run: train(model, loader, criterion)
+# shows: model.weight.grad is None
+```
+
 ### held by an object
 ```python
 class Trainer:

@@ -22,7 +22,7 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.record import replace
-from gradlint.model.torch_calls import FORCE_LIKE, READING_ATTRIBUTES
+from gradlint.model.torch_calls import BACKWARD_METHODS, FORCE_LIKE, READING_ATTRIBUTES
 from gradlint.model.torch_tensors import KEEPING, VIEWING
 from gradlint.model.traverse import within
 from gradlint.project.linking.nodes import External
@@ -31,6 +31,7 @@ from gradlint.project.running.conditions import constant
 from gradlint.project.running.growth import COMPREHENSION, Growth
 from gradlint.project.running.labels import beside_cut_off, is_cut_off
 from gradlint.project.running.sets import NOTHING, together
+from gradlint.project.running.uses import IN_VAIN
 from gradlint.project.running.values import (
     COMPUTED,
     LEAF,
@@ -90,6 +91,8 @@ def _constant(node: Constant, run: "Run") -> Value:
 
 def _attribute(node: Attribute, run: "Run") -> Value:
     owner = value_of(node.value, run)
+    if node.name in BACKWARD_METHODS:  # named and not called here, but meant so
+        run.flow.used(owner.traces, "trained", node.at, IN_VAIN)
     if node.name not in READING_ATTRIBUTES and node.name not in VIEWING:
         run.take_apart(owner)
     return attributes.attribute_of(node, owner, run)

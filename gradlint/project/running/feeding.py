@@ -3,10 +3,10 @@
 from gradlint.model.code import Assign, Display, dotted
 from gradlint.model.traverse import statements
 from gradlint.project.linking.nodes import External, FunctionNode
-from gradlint.project.running.flow import CallEvent, matched, passes_object
+from gradlint.project.running.flow import matched, passes_object
 from gradlint.project.running.handing_back import cuts_off
 from gradlint.project.running.invocation import Invocation
-from gradlint.project.running.values import COMPUTED, UNKNOWN, Origin, Value
+from gradlint.project.running.values import COMPUTED, Origin, Value
 
 
 def note_fed_back(it: Invocation) -> None:
@@ -38,7 +38,7 @@ def _goes_through(it: Invocation, target: FunctionNode, fed: list[Value]) -> boo
     """Whether what a function of the project gives goes on from the graph of what it is given: it cuts nothing off."""
     if cuts_off(target):
         return False
-    event = CallEvent(it.at, it.name, it.receiver, it.callee, it.arguments, (), UNKNOWN, False, False)
+    event = it.event
     passed = matched(it.arguments, target, bound=passes_object(event, target))
     outline = it.run.flows.outline(target)
     for index, parameter in enumerate(target.facts.parameters):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from gradlint.model.code import Argument, Attribute, Call, Expression, Name, Subscript, dotted
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.running import attributes, evaluate
-from gradlint.project.running.flow import Passed, SideEffects
+from gradlint.project.running.flow import CallEvent, Passed, SideEffects
 from gradlint.project.running.labels import beside_cut_off, is_cut_off
 from gradlint.project.running.sets import ALONE, joined, together
 from gradlint.project.running.values import UNKNOWN, Origin, Value
@@ -59,6 +59,11 @@ class Invocation:
         while isinstance(holder, Subscript):
             holder = holder.value
         return dotted(holder)
+
+    @property
+    def event(self) -> CallEvent:
+        """The call, as far as it is known while what it gives is not."""
+        return CallEvent(self.at, self.name, self.receiver, self.callee, self.arguments, (), UNKNOWN, False, False)
 
     def argument(self, index: int, keyword: str | None = None) -> Value | None:
         """A positional argument, or the keyword's."""

@@ -7,26 +7,19 @@ from gradlint.model.record import replace
 from gradlint.model.torch_calls import BACKWARD_METHODS
 from gradlint.model.traverse import statements
 from gradlint.project.linking.backwards import walked_parameter
-from gradlint.project.linking.nodes import ClassNode, FunctionNode
+from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.linking.scope import decorated_by
-from gradlint.project.running import tensors
 from gradlint.project.running.conditions import fixed
 from gradlint.project.running.feeding import note_fed_back
 from gradlint.project.running.flow import MOST_TARGETS, CallEvent, Flow, SideEffects, matched, passes_object
 from gradlint.project.running.handing_back import runs_module
 from gradlint.project.running.invocation import Invocation
-from gradlint.project.running.sets import ALONE, NOTHING
+from gradlint.project.running.results import returned
+from gradlint.project.running.sets import NOTHING
 from gradlint.project.running.values import (
-    LEAF,
-    NEVER,
-    NUMBER,
-    PERHAPS,
-    PLAIN,
-    UNKNOWN,
     Origin,
     Value,
     elsewhere,
-    is_distribution,
     meet,
 )
 
@@ -35,9 +28,6 @@ _TRANSPARENT = re.compile(
     r"(^|[._])(no_grad|inference_mode|enable_grad|set_grad_enabled|staticmethod|classmethod|property|compile|lru_cache"
     r"|cache|override|overload|wraps|torch_no_grad|typechecked|autocast|record_function|main|jit)$"
 )
-
-# What is handed back as it is, with no graph of its own.
-_ITSELF = frozenset({"module", "number", "none", "array", "callable", "optimizer", "parameters"})
 
 
 def on_project(it: Invocation, targets: tuple[FunctionNode, ...]) -> Value:
@@ -87,14 +77,9 @@ def _choosing_guard(it: Invocation, callee: FunctionNode) -> dict[str, object]:
     choosing = it.run.flows.choosing_guard(callee)
     if not choosing or any(argument.stars for argument in it.arguments) or it.run.flows.is_running(callee):
         return {}
-    passed = matched(it.arguments, callee, bound=passes_object(_event(it), callee))
+    passed = matched(it.arguments, callee, bound=passes_object(it.event, callee))
     known = fixed(callee, passed, it.run.flows.bindings)
     return {name: value for name, value in known.items() if name in choosing and isinstance(value, bool | str)}
-
-
-def _event(it: Invocation) -> CallEvent:
-    """The call, as far as it is known while what it gives is not."""
-    return CallEvent(it.at, it.name, it.receiver, it.callee, it.arguments, (), UNKNOWN, False, False)
 
 
 def _is_transparent(callee: FunctionNode) -> bool:
@@ -104,20 +89,12 @@ def _is_transparent(callee: FunctionNode) -> bool:
     return all(_TRANSPARENT.search(dotted(name) or "") for name in decorated_by(callee))
 
 
-def _under_guard(it: Invocation, result: Value) -> Value:
-    """What a function computes has no graph when it is called under a guard, unless it switches recording on."""
-    if not (result.is_tensor and result.own_memory) or result.tensor & LEAF or it.effects is None or it.effects.records:
-        return result
-    lost = tensors.lost_here(it.at, it.run)
-    return result if lost is None else replace(result, tensor=PLAIN, lost=result.lost or lost)
-
-
 def _summary(it: Invocation, callee: FunctionNode) -> Value:
     flow = it.run.flows.outline(callee)
     it.run.flow.derives = it.run.flow.derives or flow.derives
     if flow.gradient_at is not None:
         it.run.flow.used(it.given, "trained", it.at, callee.facts.name)
-    event = _event(it)
+    event = it.event
     passed = matched(it.arguments, callee, bound=passes_object(event, callee))
     running = it.run.flows.is_running(callee)
     # An object made from a graph (a distribution, a batch) may give it back from any of its methods.
@@ -150,7 +127,7 @@ def _summary(it: Invocation, callee: FunctionNode) -> Value:
     if any(argument.stars for argument in it.arguments) or (running and callee is not it.run.function):
         into |= it.given
     flags = _choosing_guard(it, callee)
-    return _returned(it, it.run.flows.given(callee, flags) if flags else flow, passed, into)
+    return returned(it, it.run.flows.given(callee, flags) if flags else flow, passed, into)
 
 
 def _train_in_closure(it: Invocation, flow: Flow, passed: dict[str, Value]) -> None:
@@ -221,94 +198,3 @@ def _change_self(it: Invocation, flow: Flow) -> None:
 
 def _is_changed(module: Value) -> bool:
     return module.mode_at is not None or module.frozen is not None
-
-
-def _returned(it: Invocation, flow: Flow, passed: dict[str, Value], into: frozenset[Origin]) -> Value:
-    result = flow.returns
-    if result is None:
-        return NUMBER if flow.env is not None and not flow.uses and not into else it.fresh(into)
-    given = passed.get(result.parameter) if result.parameter is not None else None
-    if given is not None:
-        if result.kind == "module":
-            return replace(
-                result, origins=given.origins, parameter=given.parameter, target=result.target or given.target
-            )
-        if result.made_at is None or given.kind == "module":  # else converted: another tensor
-            return given
-    if result.kind == "module" and (cls := _called_on(it, result)) is not None:
-        frozen = None if it.run.flows.calls.modules.has_parameters(cls) else True
-        return replace(result, target=cls, frozen=frozen, origins=NOTHING, parameter=None)
-    if result.kind in _ITSELF:
-        return _as_it_is(it, result, passed)
-    items = None
-    if result.items is not None:
-        items = tuple(
-            UNKNOWN if _is_left_out(flow, item, passed) else _returned_item(it, item, passed, into)
-            for item in result.items
-        )
-    if not result.origins and (result.tensor == PLAIN or (result.kind != "unknown" and not into)):
-        memory = ALONE[it.at]
-        found = replace(result, parameter=None, items=items, read_at=None, made_at=it.at, memory=memory)
-        return _under_guard(it, found)
-    fresh = replace(it.fresh(into), items=items)
-    if is_distribution(result):
-        return replace(fresh, target=result.target)
-    return _with_flags(it, fresh, result)
-
-
-def _called_on(it: Invocation, result: Value) -> ClassNode | None:
-    """The class whose inherited class method made a module of it: ``Net.from_pretrained()``."""
-    cls = it.named_class
-    if cls is None or cls is result.target:
-        return None
-    return cls if result.target in it.run.flows.linker.ancestors(cls) else None
-
-
-def _with_flags(it: Invocation, fresh: Value, result: Value) -> Value:
-    """A callee's result with what the callee knows of it."""
-    if not result.is_tensor:
-        return fresh
-    retained = NEVER if result.retained == NEVER else PERHAPS
-    memory = fresh.memory
-    if not result.own_memory:  # a view of what it was given, for all we know
-        memory |= it.memory
-    flagged = replace(
-        fresh,
-        memory=memory,
-        kind=result.kind,
-        tensor=result.tensor,
-        lost=result.lost,
-        retained=retained,
-        own_memory=result.own_memory,
-    )
-    return _under_guard(it, flagged)
-
-
-def _is_left_out(flow: Flow, item: Value, passed: dict[str, Value]) -> bool:
-    """Whether a part of a result only has a graph if it comes from a parameter that the call leaves out."""
-    names = [parameter.name for parameter in flow.function.facts.parameters]
-    return bool(item.origins) and all(
-        origin.function is flow.function and origin.at < 0 and names[-origin.at - 1] not in passed
-        for origin in item.origins
-    )
-
-
-def _as_it_is(it: Invocation, result: Value, passed: dict[str, Value]) -> Value:
-    """What has no graph, and belongs to a module under the name that the caller has for that."""
-    owner = result.of
-    if owner is not None and not (owner.startswith("self.") and it.receiver is not None and it.receiver.kind == "self"):
-        names = _event(it).names_of(passed[owner]) if owner in passed else []
-        owner = names[0] if len(names) == 1 else None
-    return replace(result, origins=NOTHING, parameter=None, of=owner)
-
-
-def _returned_item(it: Invocation, item: Value, passed: dict[str, Value], into: frozenset[Origin]) -> Value:
-    if item.kind in _ITSELF:
-        return _as_it_is(it, item, passed)
-    own = {origin for origin in item.origins if origin.at < 0}
-    if own or item.origins or (item.kind == "unknown" and item.tensor != PLAIN):
-        fresh = it.fresh(into)
-        # ``return loss, {"loss": loss}``: what the callee has made is a dict for the caller, too.
-        made = item.kind == "container" and item.parameter is None
-        return replace(fresh, kind="container") if made else _with_flags(it, fresh, item)
-    return item

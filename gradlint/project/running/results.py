@@ -1,0 +1,131 @@
+"""What calls of the project's functions give: what those return, as the caller knows it."""
+
+from gradlint.model.record import replace
+from gradlint.project.linking.nodes import ClassNode
+from gradlint.project.running import tensors
+from gradlint.project.running.flow import Flow
+from gradlint.project.running.invocation import Invocation
+from gradlint.project.running.sets import ALONE, NOTHING, joined, together
+from gradlint.project.running.values import (
+    LEAF,
+    NEVER,
+    NUMBER,
+    PERHAPS,
+    PLAIN,
+    UNKNOWN,
+    Origin,
+    Value,
+    is_distribution,
+)
+
+# What is handed back as it is, with no graph of its own.
+_ITSELF = frozenset({"module", "number", "none", "array", "callable", "optimizer", "parameters"})
+
+
+def returned(it: Invocation, flow: Flow, passed: dict[str, Value], into: frozenset[Origin]) -> Value:
+    """The value of a call that runs a function so, given this by parameter; ``into`` is what its graph may lead to."""
+    result = flow.returns
+    if result is None:
+        return NUMBER if flow.env is not None and not flow.uses and not into else it.fresh(into)
+    given = passed.get(result.parameter) if result.parameter is not None else None
+    if given is not None:
+        if result.kind == "module":
+            return replace(
+                result, origins=given.origins, parameter=given.parameter, target=result.target or given.target
+            )
+        if result.made_at is None or given.kind == "module":  # else converted: another tensor
+            return given
+    if result.kind == "module" and (cls := _called_on(it, result)) is not None:
+        frozen = None if it.run.flows.calls.modules.has_parameters(cls) else True
+        return replace(result, target=cls, frozen=frozen, origins=NOTHING, parameter=None)
+    if result.kind in _ITSELF:
+        return _as_it_is(it, result, passed)
+    items = None
+    if result.items is not None:
+        items = tuple(
+            UNKNOWN if _is_left_out(flow, item, passed) else _returned_item(it, item, passed, into)
+            for item in result.items
+        )
+    if not result.origins and (result.tensor == PLAIN or (result.kind != "unknown" and not into)):
+        memory = ALONE[it.at]
+        shadow = _left_behind(flow, result, passed)
+        found = replace(result, parameter=None, items=items, read_at=None, made_at=it.at, memory=memory, shadow=shadow)
+        return _under_guard(it, found)
+    fresh = replace(it.fresh(into), items=items)
+    if is_distribution(result):
+        return replace(fresh, target=result.target)
+    return _with_flags(it, fresh, result)
+
+
+def _left_behind(flow: Flow, result: Value, passed: dict[str, Value]) -> frozenset[Origin]:
+    """What a result was cut off from, where a parameter was: what that is given."""
+    own = {origin for origin in result.shadow if origin.function is flow.function and origin.at < 0}
+    names = [parameter.name for parameter in flow.function.facts.parameters]
+    given = (passed[name].traces for name in (names[-origin.at - 1] for origin in own) if name in passed)
+    return joined(result.shadow - own, together(given))
+
+
+def _called_on(it: Invocation, result: Value) -> ClassNode | None:
+    """The class whose inherited class method made a module of it: ``Net.from_pretrained()``."""
+    cls = it.named_class
+    if cls is None or cls is result.target:
+        return None
+    return cls if result.target in it.run.flows.linker.ancestors(cls) else None
+
+
+def _under_guard(it: Invocation, result: Value) -> Value:
+    """What a function computes has no graph when it is called under a guard, unless it switches recording on."""
+    if not (result.is_tensor and result.own_memory) or result.tensor & LEAF or it.effects is None or it.effects.records:
+        return result
+    lost = tensors.lost_here(it.at, it.run)
+    return result if lost is None else replace(result, tensor=PLAIN, lost=result.lost or lost)
+
+
+def _with_flags(it: Invocation, fresh: Value, result: Value) -> Value:
+    """A callee's result with what the callee knows of it."""
+    if not result.is_tensor:
+        return fresh
+    retained = NEVER if result.retained == NEVER else PERHAPS
+    memory = fresh.memory
+    if not result.own_memory:  # a view of what it was given, for all we know
+        memory |= it.memory
+    flagged = replace(
+        fresh,
+        memory=memory,
+        kind=result.kind,
+        tensor=result.tensor,
+        lost=result.lost,
+        retained=retained,
+        own_memory=result.own_memory,
+    )
+    return _under_guard(it, flagged)
+
+
+def _is_left_out(flow: Flow, item: Value, passed: dict[str, Value]) -> bool:
+    """Whether a part of a result only has a graph if it comes from a parameter that the call leaves out."""
+    names = [parameter.name for parameter in flow.function.facts.parameters]
+    return bool(item.origins) and all(
+        origin.function is flow.function and origin.at < 0 and names[-origin.at - 1] not in passed
+        for origin in item.origins
+    )
+
+
+def _as_it_is(it: Invocation, result: Value, passed: dict[str, Value]) -> Value:
+    """What has no graph, and belongs to a module under the name that the caller has for that."""
+    owner = result.of
+    if owner is not None and not (owner.startswith("self.") and it.receiver is not None and it.receiver.kind == "self"):
+        names = it.event.names_of(passed[owner]) if owner in passed else []
+        owner = names[0] if len(names) == 1 else None
+    return replace(result, origins=NOTHING, parameter=None, of=owner)
+
+
+def _returned_item(it: Invocation, item: Value, passed: dict[str, Value], into: frozenset[Origin]) -> Value:
+    if item.kind in _ITSELF:
+        return _as_it_is(it, item, passed)
+    own = {origin for origin in item.origins if origin.at < 0}
+    if own or item.origins or (item.kind == "unknown" and item.tensor != PLAIN):
+        fresh = it.fresh(into)
+        # ``return loss, {"loss": loss}``: what the callee has made is a dict for the caller, too.
+        made = item.kind == "container" and item.parameter is None
+        return replace(fresh, kind="container") if made else _with_flags(it, fresh, item)
+    return item
