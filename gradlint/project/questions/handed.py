@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from gradlint.model.code import Constant, Display, Name, Subscript, dotted
+from gradlint.model.code import Constant, Display, Expression, Name, Subscript, dotted
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
@@ -53,13 +53,19 @@ class Handed:
     def _kept(self, edge: Edge, holder: str, key: object) -> Value | None:
         """What a caller has under a key of the dict that it hands over."""
         flow, given = self._flows.flow(edge.caller), self._argument(edge, holder)
-        names = flow.calls[edge.at].names_of(given) if edge.at in flow.calls else ()
-        for _, made in (value for name in names for value in self._flows.bindings.values(edge.caller, name)):
-            if isinstance(made, Display):
-                for place, item in zip(made.keys, made.items, strict=False):
-                    if isinstance(place, Constant) and place.value == key:
-                        return flow.env.get(dotted(item) or "")
+        arguments = flow.calls[edge.at].arguments if edge.at in flow.calls else ()
+        for argument in arguments:
+            if argument.value is given:
+                for made in self._displays(edge.caller, argument.expression):
+                    for place, item in zip(made.keys, made.items, strict=False):
+                        if isinstance(place, Constant) and place.value == key:
+                            return flow.env.get(dotted(item) or "")
         return None
+
+    def _displays(self, function: FunctionNode, expression: Expression) -> Iterator[Display]:
+        """The displays that an expression is, or a name stands for."""
+        named = self._flows.bindings.values(function, dotted(expression) or "")
+        yield from (value for value in (expression, *(value for _, value in named)) if isinstance(value, Display))
 
     def _argument(self, edge: Edge, name: str) -> Value:
         """What a call hands over; unknown where it is itself handed the function: ``pool.submit(f, x)``."""
