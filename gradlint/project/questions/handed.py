@@ -54,13 +54,10 @@ class Handed:
         """What a caller has under a key of the dict that it hands over."""
         flow, given = self._flows.flow(edge.caller), self._argument(edge, holder)
         arguments = flow.calls[edge.at].arguments if edge.at in flow.calls else ()
-        for argument in arguments:
-            if argument.value is given:
-                for made in self._displays(edge.caller, argument.expression):
-                    for place, item in zip(made.keys, made.items, strict=False):
-                        if isinstance(place, Constant) and place.value == key:
-                            return flow.env.get(dotted(item) or "")
-        return None
+        displays = (d for a in arguments if a.value is given for d in self._displays(edge.caller, a.expression))
+        items = (item for display in displays for item in zip(display.keys, display.items, strict=False))
+        kept = (dotted(item) for place, item in items if isinstance(place, Constant) and place.value == key)
+        return flow.env.get(next(kept, None) or "")
 
     def _displays(self, function: FunctionNode, expression: Expression) -> Iterator[Display]:
         """The displays that an expression is, or a name stands for."""
