@@ -37,9 +37,9 @@ class Handed:
         found = self.values(function, module)
         return bool(found) and all(value.frozen is True for value in found)
 
-    def is_taken_frozen(self, function: FunctionNode, name: str) -> bool:
-        """``net = nets["teacher"]``: whether all callers hand over a dict that has a frozen module there."""
-        found = [*self._taken(function, name)]
+    def is_taken_frozen(self, function: FunctionNode, event: CallEvent) -> bool:
+        """``net = nets["teacher"]; net(x)``: whether all callers hand over a dict that has a frozen module there."""
+        found = [*self._taken(function, event.name.removesuffix(".forward"))]
         return bool(found) and all(value is not None and value.frozen is True for value in found)
 
     def _taken(self, function: FunctionNode, name: str) -> Iterator[Value | None]:

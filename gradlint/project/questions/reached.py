@@ -35,11 +35,7 @@ class Reached:
         states = self._calls.states_at(function, at)
         if not states & GRAD or states == GRAD:
             return states == GRAD
-        return self.may_record(function, at) and self._is_live(function)
-
-    def may_record(self, function: FunctionNode, at: int) -> bool:
-        """Whether a place of a function that is called with grad on can have it on, too."""
-        return bool(apply(self._calls.effect_at(function, at), GRAD) & GRAD)
+        return bool(apply(self._calls.effect_at(function, at), GRAD) & GRAD) and self._is_live(function)
 
     def _is_live(self, function: FunctionNode) -> bool:
         """Whether the project itself gets to a function with grad on: its scripts do, or whoever uses its functions."""

@@ -229,8 +229,7 @@ class Targets:
 
     def _is_frozen(self, function: FunctionNode, event: CallEvent) -> bool:
         """Whether the module that a forward runs is frozen: here, or where some caller has it from."""
-        name = event.name.removesuffix(".forward")
-        return self._comes_frozen(function, module_of(event)) or self._handed.is_taken_frozen(function, name)
+        return self._comes_frozen(function, module_of(event)) or self._handed.is_taken_frozen(function, event)
 
     def _comes_frozen(self, function: FunctionNode, module: Value, depth: int = 0) -> bool:
         if module.frozen:

@@ -59,10 +59,15 @@ def returned(it: Invocation, flow: Flow, passed: dict[str, Value], into: frozens
 
 def _left_behind(flow: Flow, result: Value, passed: dict[str, Value]) -> frozenset[Origin]:
     """What a result was cut off from, where a parameter was: what that is given."""
-    own = {origin for origin in result.shadow if origin.function is flow.function and origin.at < 0}
-    names = [parameter.name for parameter in flow.function.facts.parameters]
-    given = (passed[name].traces for name in (names[-origin.at - 1] for origin in own) if name in passed)
-    return joined(result.shadow - own, together(given))
+    names = {origin: _parameter(flow, origin) for origin in result.shadow}
+    others = frozenset(origin for origin, name in names.items() if name is None)
+    return joined(others, together(passed[name].traces for name in names.values() if name in passed))
+
+
+def _parameter(flow: Flow, origin: Origin) -> str | None:
+    """The parameter of a function that an origin is, if it is one."""
+    own = origin.function is flow.function and origin.at < 0
+    return flow.function.facts.parameters[-origin.at - 1].name if own else None
 
 
 def _called_on(it: Invocation, result: Value) -> ClassNode | None:
@@ -103,11 +108,8 @@ def _with_flags(it: Invocation, fresh: Value, result: Value) -> Value:
 
 def _is_left_out(flow: Flow, item: Value, passed: dict[str, Value]) -> bool:
     """Whether a part of a result only has a graph if it comes from a parameter that the call leaves out."""
-    names = [parameter.name for parameter in flow.function.facts.parameters]
-    return bool(item.origins) and all(
-        origin.function is flow.function and origin.at < 0 and names[-origin.at - 1] not in passed
-        for origin in item.origins
-    )
+    names = [_parameter(flow, origin) for origin in item.origins]
+    return bool(names) and all(name is not None and name not in passed for name in names)
 
 
 def _as_it_is(it: Invocation, result: Value, passed: dict[str, Value]) -> Value:
