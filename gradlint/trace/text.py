@@ -26,11 +26,12 @@ def size(number: float) -> str:
 
 
 def duration(nanoseconds: float) -> str:
-    """A time with a fitting unit: ``12.3 ms``."""
-    for unit, scale in (("s", 1e9), ("ms", 1e6)):
-        if nanoseconds >= scale:
-            return f"{nanoseconds / scale:.3g} {unit}" if nanoseconds < 1e12 else f"{nanoseconds / scale:.0f} s"
-    return f"{nanoseconds / 1e3:.3g} us"
+    """A time with a fitting unit, in three digits: ``12.3 ms``; from 1,000 seconds on in whole ones."""
+    units = ("s", 1e9), ("ms", 1e6), ("us", 1e3)
+    # What is rounded up to a thousand of a unit is one of the next.
+    unit, scale = next((each for each in units if nanoseconds >= 0.9995 * each[1]), units[-1])
+    amount = nanoseconds / scale
+    return f"{amount:.3g} {unit}" if amount < 999.5 else f"{amount:.0f} {unit}"
 
 
 def place(site: Site | Line) -> str:

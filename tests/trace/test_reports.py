@@ -132,6 +132,25 @@ def test_sizes(number: int, shown: str) -> None:
     assert text.size(number) == shown
 
 
+@pytest.mark.parametrize(
+    ("nanoseconds", "shown"),
+    [
+        (0, "0 us"),
+        (499, "0.499 us"),
+        (12_345, "12.3 us"),
+        (999_499, "999 us"),
+        (999_600, "1 ms"),
+        (999_499_999, "999 ms"),
+        (999_600_000, "1 s"),
+        (1_254_000_000, "1.25 s"),
+        (999_700_000_000, "1000 s"),
+        (3_599_600_000_000, "3600 s"),
+    ],
+)
+def test_times_are_shown_without_exponents(nanoseconds: int, shown: str) -> None:
+    assert text.duration(nanoseconds) == shown
+
+
 def region(start: int, end: int | None, task: str = "") -> Region:
     site = Site("a.py", start, "f", "no_grad")
     return Region(site, Mode.NO_GRAD, Mode.GRAD, "MainThread", task, start, end, {"cpu": 0}, {"cpu": 5})
