@@ -1,7 +1,7 @@
 """What a run hands to its users: findings with their rule and lines, failures, and the outcome of both."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 from gradlint.finding import Applicability, Severity, Span
@@ -132,13 +132,17 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """All that a run found, in report order. ``mended``: findings that are gone because fixes were applied."""
+    """All that a run found, in report order. ``mended``: findings that are gone because fixes were applied.
+
+    ``depths`` are the last lines, by path, that anything is told about; what stands below is of no account.
+    """
 
     files: int
     diagnostics: tuple[Diagnostic, ...]
     failures: tuple[Failure, ...]
     suppressed: int
     mended: int = 0
+    depths: Mapping[str, int] = field(default_factory=dict, compare=False)
 
     @property
     def stands(self) -> bool:

@@ -146,6 +146,12 @@ def contents(path: str, shown_as: str) -> bytes:
         raise SourceError(shown_as, f"cannot read: {error.strerror or error}") from error
 
 
+def spelt(error: Exception) -> str:
+    """An exception in one line."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
 def _position(before: str) -> tuple[int, int]:
     lines = LINE_END.split(before)
     return len(lines), len(lines[-1]) + 1

@@ -69,11 +69,15 @@ class Facts:
         held = {path: self._held[path][1] for path, key in keys.items() if self._held.get(path, (b"",))[0] == key}
         stored = self._stored([key for path, key in keys.items() if path not in held])
         self._used = [*stored]
-        found = {path: facts for path, key in keys.items() if (facts := _loaded(stored.get(key), path)) is not None}
+        found = {path: facts for path, key in keys.items() if (facts := loaded(stored.get(key), path)) is not None}
         self._now = {path: (keys[path], facts) for path, facts in {**held, **found}.items()}
         if self.holds:  # the facts of the sources there are, and no others
             self._held = {**self._now}
         return {**held, **found}
+
+    def key(self, path: str) -> bytes | None:
+        """By what the facts of a source of this run are known, and found in the cache if they are kept there."""
+        return self._now[path][0] if path in self._now else None
 
     def keep(self, sources: Sequence[Source], facts: Mapping[str, ModuleFacts], *, write: bool) -> None:
         """Keep what has been read, for later runs; ``write`` it, if so, for those of other processes."""
@@ -115,7 +119,7 @@ class Facts:
         stored = self._stored(others)
         for path, key in keys.items():
             now = self._now.get(path)
-            facts = now[1] if now is not None and now[0] == key else _loaded(stored.get(key), path)
+            facts = now[1] if now is not None and now[0] == key else loaded(stored.get(key), path)
             if facts is not None:
                 yield facts
 
@@ -161,7 +165,7 @@ class Facts:
         return {}
 
 
-def _loaded(data: bytes | None, path: str) -> ModuleFacts | None:
+def loaded(data: bytes | None, path: str) -> ModuleFacts | None:
     """Facts from the cache; None if there are none, or what is there cannot be used."""
     if data is None:
         return None

@@ -1,15 +1,24 @@
-"""Runs that need not be done again: the same words on the same files, with the same tool, say the same."""
+"""Runs that need not be done again: the same words on the same files, with the same tool, say the same.
+
+So they do on a few files that have changed, if what was said took nothing from what is new in them.
+"""
 
 import marshal
 import os
 import sys
+import time
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
 
 from gradlint.cache import store
-from gradlint.cache.stamps import Listing, Stamp, is_young, same_files, same_folders, stamp
+from gradlint.cache.stamps import Listing, Stamp, Stamps, changed, is_young, same_folders, stamp
 from gradlint.cache.store import CacheError
 
+if TYPE_CHECKING:
+    from gradlint.cache.unaffected import Ground
+
+_FEW, _SMALL = 16, 1_000_000  # changed files, and their bytes: to look into more takes longer than it may save
 _MARGIN = 100_000_000  # nanoseconds; file systems tell time no better
 # These show more than a report, change files, or read what has no place on the disk.
 _LIVE = tuple(
@@ -43,27 +52,52 @@ def _is_live(word: str) -> bool:
 
 
 def recall(arguments: Sequence[str]) -> Answer | None:
-    """The answer of an earlier run of the same command, if nothing it looked at has changed since."""
+    """The answer of an earlier run of the same command, if nothing it took from files has changed since."""
     if not is_repeatable(arguments):
         return None
-    key = _key(arguments)
+    started, key = time.time(), _key(arguments)
     for file in store.find(os.getcwd()):
         try:
             data = store.get(file, key)
         except CacheError:
             continue  # the run that follows says so, and mends it if it can
         if data is not None:
-            return _answered(data)
+            return _answered(file, key, data, started)
     return None
 
 
-def _answered(data: bytes) -> Answer | None:
+def _answered(file: str, key: str, data: bytes, started: float) -> Answer | None:
     try:
-        text, status, files, folders = marshal.loads(data)
-        unchanged = same_files(files) and same_folders(folders)
+        text, status, files, folders, grounds = marshal.loads(data)
+        if not same_folders(folders):
+            return None
+        new = changed(files)
+        if new and not _stands(file, new, grounds):
+            return None
     except (ValueError, EOFError, TypeError, AttributeError):
         return None
-    return Answer(text, status) if unchanged else None
+    if new and not _any_young(new, started):
+        with suppress(CacheError):  # then the next run has to look into them again
+            store.put(file, key, marshal.dumps((text, status, {**files, **new}, folders, grounds)))
+    return Answer(text, status)
+
+
+def _stands(file: str, new: Stamps, packed: bytes) -> bool:
+    """Whether an answer, whose grounds the cache ``file`` has, is right for files that have changed."""
+    if len(new) > _FEW or sum(found[2] for found in new.values() if found is not None) > _SMALL:
+        return False
+    grounds = marshal.loads(packed)
+    if not grounds.keys() >= new.keys():
+        return False
+    from gradlint.cache.unaffected import Ground, unaffected  # it reads code, for which there is rarely need
+
+    return unaffected(file, {path: Ground(*grounds[path]) for path in new}) and not changed(new)
+
+
+def _any_young(files: Stamps, started: float) -> bool:
+    """Whether some file was touched when a run had started, or just before; who looks at it may not see all of that."""
+    moment = int(started * 1e9) - _MARGIN
+    return any(is_young(found, moment) for found in files.values())
 
 
 def _key(arguments: Sequence[str]) -> str:
@@ -85,10 +119,14 @@ def _key(arguments: Sequence[str]) -> str:
 
 
 class Seen(NamedTuple):
-    """What a run looked at: files, also those that were not there, and folders with the names it saw in them."""
+    """What a run looked at: files, also those that were not there, and folders with the names it saw in them.
+
+    ``grounds`` are what its answer took from files, by path, where that is known.
+    """
 
     files: Iterable[str]
     folders: Mapping[str, Listing]
+    grounds: Mapping[str, "Ground"]
 
 
 def remember(arguments: Sequence[str], answer: Answer, seen: Seen, folder: str, started: float) -> None:
@@ -99,12 +137,13 @@ def remember(arguments: Sequence[str], answer: Answer, seen: Seen, folder: str, 
     Raises:
         CacheError: when the cache cannot be written; one that is broken is replaced first.
     """
-    moment = int(started * 1e9) - _MARGIN
     files = {path: stamp(path) for path in seen.files}
-    if any(is_young(found, moment) for found in files.values()):
+    if _any_young(files, started):
         return
+    moment = int(started * 1e9) - _MARGIN
     folders = {path: (_settled(stamp(path), moment), names) for path, names in seen.folders.items()}
-    data = marshal.dumps((answer.text, answer.status, files, folders))
+    grounds = marshal.dumps({path: tuple(ground) for path, ground in seen.grounds.items()})
+    data = marshal.dumps((answer.text, answer.status, files, folders, grounds))
     file = store.prepare(folder)
     try:
         store.put(file, _key(arguments), data)

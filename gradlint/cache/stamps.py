@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 
 # Time of the last change of the content and of anything else, size, number on its device.
 Stamp = tuple[int, int, int, int]
+Stamps = Mapping[str, Stamp | None]  # by path; None where there was no file
 Listing = tuple[str, ...]
 
 
@@ -45,9 +46,9 @@ def listed(entries: Iterable[tuple[str, bool]]) -> Listing:
 _IRRELEVANT = frozenset({"__pycache__", ".gradlint_cache"})
 
 
-def same_files(files: Mapping[str, Stamp | None]) -> bool:
-    """Whether all files are as they were."""
-    return all(stamp(path) == found for path, found in files.items())
+def changed(files: Stamps) -> dict[str, Stamp | None]:
+    """Those of some files that are not as they were, as they are now."""
+    return {path: now for path, found in files.items() if (now := stamp(path)) != found}
 
 
 def same_folders(folders: Mapping[str, tuple[Stamp | None, Listing]]) -> bool:

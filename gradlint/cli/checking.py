@@ -10,7 +10,7 @@ from gradlint.cli.accepting import shrink
 from gradlint.cli.files import Found
 from gradlint.cli.ignoring import ignored
 from gradlint.cli.output import Failed, say, style_for, write
-from gradlint.cli.remembering import home, remember, scope
+from gradlint.cli.remembering import grounds_of, home, remember, scope
 from gradlint.cli.request import STDIN, Request
 from gradlint.cli.running import explored, run, tried
 from gradlint.cli.saving import Result, save
@@ -74,7 +74,8 @@ def checked(request: Request, facts: Facts | None = None) -> int:
     status = FINDINGS if result.outcome.stands and not request.exit_zero else CLEAN
     troubles = [facts.trouble]
     if not found.skipped:
-        troubles.append(remember(Answer(text, status), request, settings, ground.all, started) or "")
+        grounds = grounds_of(result, ground.all, facts)
+        troubles.append(remember(Answer(text, status), request, settings, ground.all, grounds, started) or "")
     for trouble in dict.fromkeys(filter(None, troubles)):
         say(f"warning: the cache is not used: {trouble}")
     return status

@@ -2,20 +2,30 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from gradlint.cache import replay
+from gradlint.cache.facts import Facts
 from gradlint.cache.replay import Answer, Seen
 from gradlint.cache.stamps import listing
 from gradlint.cache.store import CacheError
+from gradlint.cache.unaffected import Ground, ground
 from gradlint.cli.files import Found
 from gradlint.cli.request import Request
+from gradlint.cli.saving import Result
 from gradlint.cli.settings import Settings, start
 from gradlint.config import CANDIDATES
 
 
-def remember(answer: Answer, request: Request, settings: Settings, found: Found, started: float) -> str | None:
+def remember(
+    answer: Answer,
+    request: Request,
+    settings: Settings,
+    found: Found,
+    grounds: Mapping[str, Ground],
+    started: float,
+) -> str | None:
     """Keep the answer to this process's command line; what went wrong, if something did."""
     arguments = sys.argv[1:]
     if not replay.is_repeatable(arguments):
@@ -23,12 +33,28 @@ def remember(answer: Answer, request: Request, settings: Settings, found: Found,
     roots = {"gradlint", *(rule.module.partition(".")[0] for rule in settings.policy.known)}
     packages = {path: names for path in _packages(roots) if (names := listing(path)) is not None}
     folders = {folder.path: folder.names for folder in found.folders}
-    files = [*_read(found), *_settings(request, settings), *_modules(roots), *filter(os.path.isdir, sys.path[1:])]
+    others = {*_settings(request, settings), *_modules(roots), *filter(os.path.isdir, sys.path[1:])}
+    seen = Seen(
+        files=(*_read(found), *others),
+        folders={**packages, **folders},
+        grounds={path: known for path, known in grounds.items() if path not in others},  # of which more matters
+    )
     try:
-        replay.remember(arguments, answer, Seen(files, {**packages, **folders}), home(settings), started)
+        replay.remember(arguments, answer, seen, home(settings), started)
     except CacheError as error:
         return str(error)
     return None
+
+
+def grounds_of(result: Result, found: Found, facts: Facts) -> dict[str, Ground]:
+    """What a report took from each of the files found, where that is known, by path."""
+    sources, depths = result.after, result.outcome.depths
+    grounds = (
+        (os.path.abspath(file.actual), ground(sources[name], facts.key(name), depths.get(name, 0)))
+        for file in found.files
+        if (name := file.shown) in sources
+    )
+    return {path: known for path, known in grounds if known is not None}
 
 
 def home(settings: Settings) -> str:

@@ -9,13 +9,12 @@ from gradlint.diagnostic import Failure
 from gradlint.engine.parts import parts, size
 from gradlint.engine.placing import places
 from gradlint.engine.preparing import prepare
-from gradlint.engine.reading import spelt
 from gradlint.engine.workers import Team
 from gradlint.finding import Finding
 from gradlint.project import Project, snapshot
 from gradlint.project.linking.nodes import ModuleNode
 from gradlint.rule import Rule, RuleError
-from gradlint.source import Source
+from gradlint.source import Source, spelt
 
 _LARGEST = 400_000  # bytes of code that all rules go through before they go on: what it takes to walk it is kept
 _TASKS = 8  # for each process: so many that all end at about the same time, so few that none is mere overhead

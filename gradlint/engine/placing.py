@@ -16,10 +16,14 @@ _KEYWORD = re.compile(r",\s*\w+\s*=\s*$")
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """Diagnostics, and the files whose findings could not be placed exactly."""
+    """Diagnostics, and the files whose findings could not be placed exactly.
+
+    ``depths`` are the last lines of files, by path, that these take anything from.
+    """
 
     diagnostics: Sequence[Diagnostic]
     failures: Sequence[Failure]
+    depths: Mapping[str, int]
 
 
 @dataclass(slots=True)
@@ -43,7 +47,10 @@ def placed(
     found = list(found)
     failures: list[Failure] = []
     spans = dict(_spans((place for _, finding in found for place in places(finding)), texts, failures, known))
-    return Placed([_diagnostic(rule, finding, spans, texts, severities) for rule, finding in found], failures)
+    depths: dict[str, int] = {}
+    for place, span in spans.items():
+        depths[place.path] = max(span.end_line, depths.get(place.path, 0))
+    return Placed([_diagnostic(rule, finding, spans, texts, severities) for rule, finding in found], failures, depths)
 
 
 def places(finding: Finding) -> Iterator[Place]:

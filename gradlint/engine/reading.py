@@ -97,33 +97,17 @@ def extracted(
 
 def read(source: Source) -> ModuleFacts | Failure:
     """The facts of one source, or why it cannot be read."""
+    from gradlint.model.extract import followed  # heavy, and a run without new files does without it
+
     try:
-        return _facts(source)
+        return followed(source)
     except SourceError as error:
         return failure_of(error)
-
-
-def _facts(source: Source) -> ModuleFacts:
-    from gradlint.model.extract import extract  # LibCST is heavy, and a run without files does without it
-
-    try:
-        return extract(source)
-    except SourceError:
-        raise
-    except Exception as error:  # a gap in our reading of Python must not hide what the other files hold
-        message = f"gradlint cannot follow this file, please report it ({spelt(error)})"
-        raise SourceError(source.path, message) from error
 
 
 def failure_of(error: SourceError) -> Failure:
     """A source error as a run reports it."""
     return Failure(error.path, error.line, error.column, error.message)
-
-
-def spelt(error: Exception) -> str:
-    """An exception in one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 def _sent(answer: ModuleFacts | Failure) -> object:

@@ -106,4 +106,5 @@ def _outcome(
         diagnostics=tuple(sorted((*kept, *complaints), key=lambda found: found.order)),
         failures=tuple(sorted((*failures, *answers.failures))),
         suppressed=left.count,
+        depths={**result.depths, **left.depths},
     )

@@ -1,7 +1,7 @@
 """Suppression comments, applied to the findings of a whole run."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from gradlint import suppress
@@ -13,11 +13,15 @@ from gradlint.source import Source
 
 @dataclass(frozen=True, slots=True)
 class Silenced:
-    """What is left of a run's findings, how many are gone, and complaints about comments."""
+    """What is left of a run's findings, how many are gone, and complaints about comments.
+
+    ``depths`` are the numbers of lines of the files, by path, whose comments may have had a say in it.
+    """
 
     kept: Sequence[Diagnostic]
     count: int
     complaints: Sequence[Diagnostic]
+    depths: Mapping[str, int]
 
 
 def silenced(
@@ -32,6 +36,7 @@ def silenced(
     by_default = frozenset(rule.code for rule in policy.known if rule.severity != "advice" and not rule.run_only)
     kept: list[Diagnostic] = []
     complaints: list[Diagnostic] = []
+    depths: dict[str, int] = {}
     count = 0
     for source in sources:
         ran_here = codes - policy.ignored(source.path)
@@ -40,7 +45,9 @@ def silenced(
         kept.extend(result.kept)
         complaints.extend(_as_decided(found, policy) for found in result.complaints if found.code in ran_here)
         count += result.silenced
-    return Silenced(kept, count, complaints)
+        if result.spoken:
+            depths[source.path] = len(source.lines())
+    return Silenced(kept, count, complaints, depths)
 
 
 def _as_decided(found: Diagnostic, policy: Policy) -> Diagnostic:

@@ -2,7 +2,22 @@
 
 from gradlint.model.abstract import read as abstract
 from gradlint.model.facts import ModuleFacts
-from gradlint.source import Source
+from gradlint.source import Source, SourceError, spelt
+
+
+def followed(source: Source) -> ModuleFacts:
+    """The facts of a module, where a gap in our reading of Python is an error like those of the text.
+
+    Raises:
+        SourceError: as :func:`extract`, and when that fails in a way that it should not.
+    """
+    try:
+        return extract(source)
+    except SourceError:
+        raise
+    except Exception as error:  # it must not hide what the other files hold
+        message = f"gradlint cannot follow this file, please report it ({spelt(error)})"
+        raise SourceError(source.path, message) from error
 
 
 def extract(source: Source) -> ModuleFacts:

@@ -33,11 +33,15 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Suppressed:
-    """What is left of a file's findings, how many were silenced, and what is wrong with the comments."""
+    """What is left of a file's findings, how many were silenced, and what is wrong with the comments.
+
+    ``spoken`` tells that some comment may have had a say in it.
+    """
 
     kept: tuple[Diagnostic, ...]
     silenced: int
     complaints: tuple[Diagnostic, ...]
+    spoken: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class _Use:
 def apply(source: Source, found: Sequence[Diagnostic], scope: Scope) -> Suppressed:
     """Silence findings of one file as its comments ask, and judge the comments."""
     if not may_concern(source, lambda code: code in scope.ran or code.startswith(_OUR_PREFIX), bare=bool(found)):
-        return Suppressed(tuple(found), 0, ())
+        return Suppressed(tuple(found), 0, (), spoken=False)
     comments = suppressions(source)
     uses = [_silenced_by(diagnostic, comments) for diagnostic in found]
     kept = tuple(diagnostic for diagnostic, use in zip(found, uses, strict=True) if use is None)
@@ -62,7 +66,7 @@ def apply(source: Source, found: Sequence[Diagnostic], scope: Scope) -> Suppress
         for complaint in _complaints(comment, source, used, scope)
         if not _is_named(complaint, comments)
     )
-    return Suppressed(kept, len(found) - len(kept), complaints)
+    return Suppressed(kept, len(found) - len(kept), complaints, spoken=True)
 
 
 def _silenced_by(found: Diagnostic, comments: Sequence[Suppression]) -> _Use | None:

@@ -86,14 +86,17 @@ def small_runs(files: Mapping[str, Path], folder: Path, rounds: int) -> list[str
     source = max((f for f in files["ultralytics"].rglob("*.py") if f.stat().st_size < 72_000), key=os.path.getsize)
     shutil.copy(source, with_triggers)
     time.sleep(0.3)
-    subprocess.run([*GRADLINT, "check", "-q", "."], cwd=project, stdout=subprocess.DEVNULL, check=False)
+    again = (*GRADLINT, "check", "-q", ".")
+    subprocess.run(again, cwd=project, stdout=subprocess.DEVNULL, check=False)
+    commented = 'echo "# more" >> transformers/models/bert/modeling_bert.py && sleep 0.3 && exec "$0" "$@"'
     found = in_turn(
         {
             "bare python": (PYTHON, folder, ""),
             "`gradlint --help`": ((*GRADLINT, "--help"), folder, ""),
             "a file without triggers": ((*COLD, str(without)), folder, ""),
             "a file of 70 kB with triggers": ((*COLD, str(with_triggers)), folder, ""),
-            "transformers again, nothing changed": ((*GRADLINT, "check", "-q", "."), project, ""),
+            "transformers again, nothing changed": (again, project, ""),
+            "transformers again, a comment more in a file of 50 kB": (("sh", "-c", commented, *again), project, ""),
         },
         rounds,
     )
@@ -112,6 +115,7 @@ def after_a_change(files: Mapping[str, Path], folder: Path, rounds: int) -> list
     commands = {
         "timm, nothing remembered": (*check, "--no-cache", "."),
         "timm, one file changed": (*check, "."),
+        "timm, a comment more in one file": (*check, "."),
         "timm, hook on one file, nothing remembered": (*check, "--no-cache", "--context", ".", changed),
         "timm, hook on one file that changed": (*check, "--context", ".", changed),
     }
@@ -119,11 +123,11 @@ def after_a_change(files: Mapping[str, Path], folder: Path, rounds: int) -> list
     for number in range(rounds):
         for name, command in commands.items():
             with (project / changed).open("a", encoding="utf-8") as file:
-                file.write(f"_{number}_{len(name)} = None\n")
+                file.write(f"{'# ' if 'comment' in name else ''}_{number}_{len(name)} = None\n")
             found[name].append(cost(command, project).cpu)
     medians = {name: statistics.median(costs) for name, costs in found.items()}
     whole = medians["timm, nothing remembered"]
-    return [row(name, f"{one:.1f} s", f"{one / whole:.2f}") for name, one in medians.items()]
+    return [row(name, f"{one:.1f} s", f"{one / whole:.3f}") for name, one in medians.items()]
 
 
 def after_a_save(files: Mapping[str, Path], folder: Path, rounds: int) -> list[str]:

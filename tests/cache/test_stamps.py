@@ -3,16 +3,16 @@
 import os
 from pathlib import Path
 
-from gradlint.cache.stamps import is_young, listing, same_files, same_folders, stamp
+from gradlint.cache.stamps import changed, is_young, listing, same_folders, stamp
 
 
 def test_a_file_is_the_same_until_it_is_touched(tmp_path: Path) -> None:
     file, missing = tmp_path / "a.py", str(tmp_path / "b.py")
     file.write_text("x = 1\n")
     files = {str(file): stamp(str(file)), missing: stamp(missing)}
-    assert same_files(files)
+    assert changed(files) == {}
     os.utime(file, ns=(1, 1))
-    assert not same_files(files)
+    assert changed(files) == {str(file): stamp(str(file))}
 
 
 def test_a_file_of_the_same_size_and_time_is_another_one(tmp_path: Path) -> None:
@@ -23,14 +23,14 @@ def test_a_file_of_the_same_size_and_time_is_another_one(tmp_path: Path) -> None
     file.unlink()
     file.write_text("x = 2\n")
     os.utime(file, ns=times)
-    assert not same_files(files)
+    assert [*changed(files)] == [str(file)]
 
 
 def test_a_file_that_appears_is_a_change(tmp_path: Path) -> None:
     file = tmp_path / "a.py"
     files = {str(file): stamp(str(file))}
     file.write_text("")
-    assert not same_files(files)
+    assert changed(files) == {str(file): stamp(str(file))}
 
 
 def test_only_names_that_a_search_sees_matter(tmp_path: Path) -> None:

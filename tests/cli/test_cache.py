@@ -47,6 +47,14 @@ def forge(project: Path) -> None:
     database.close()
 
 
+def stored(project: Path) -> list[bytes]:
+    """The answers that are kept."""
+    with sqlite3.connect(project / store.FOLDER / store.FILE) as database:
+        answers = [data for (data,) in database.execute("SELECT data FROM runs")]
+    database.close()
+    return answers
+
+
 def kept(project: Path) -> list[str]:
     """The runs that are kept."""
     with sqlite3.connect(project / store.FOLDER / store.FILE) as database:
@@ -75,15 +83,15 @@ def test_an_unchanged_project_is_not_checked_again(project: Path) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        lambda project: (project / "pkg" / "a.py").write_text(CODE + "\n"),
+        lambda project: (project / "pkg" / "a.py").write_text(CODE + "x = 1\n"),
         lambda project: (project / "pkg" / "b.py").write_text(""),
         lambda project: (project / "new").mkdir(),
         lambda project: (project / "pkg" / ".gitignore").write_text("c.py\n"),
         lambda project: (project / "gradlint.toml").write_text("# other\n"),
         lambda project: (project / "pkg" / "gradlint.toml").write_text("") or (project / "gradlint.toml").unlink(),
-        lambda project: os.utime(project / "pkg" / "a.py"),
+        lambda project: os.utime(project / "gradlint.toml"),
     ],
-    ids=["content", "file", "folder", "gitignore", "settings", "other settings", "time"],
+    ids=["content", "file", "folder", "gitignore", "settings", "other settings", "time of settings"],
 )
 def test_any_change_is_noticed(project: Path, change: object) -> None:
     assert callable(change)
@@ -94,6 +102,110 @@ def test_any_change_is_noticed(project: Path, change: object) -> None:
     assert not is_cached(project)
     settle()
     assert is_cached(project)
+
+
+BELOW = {
+    "nothing": CODE,
+    "a comment": f"{CODE}# of no account\n",
+    "lines": CODE.removesuffix("\n") + "\n\n\n",
+    "a string": f'{CODE}"""of no account"""\n',
+}
+AROUND = {
+    "above": f"# on top\n{CODE}",
+    "behind": CODE.replace("grad()", "grad()  # here"),
+    "for us, unused": f"{CODE}# gradlint: ignore[GL301] for no reason\n",
+    "for us, used": CODE.replace("grad()", "grad()  # gradlint: ignore[GL301] it is a test"),
+    "code below": f"{CODE}torch.no_grad()\n",
+    "no code": CODE.replace("no_grad()", "no_grad("),
+    "no text": "\0",
+}
+
+
+@pytest.mark.parametrize("text", BELOW.values(), ids=BELOW)
+def test_what_stands_below_all_that_is_told_and_is_no_code_may_change(project: Path, text: str) -> None:
+    first = check(project)
+    (project / "pkg" / "a.py").write_text(text)
+    settle()
+    anew = check(project, ".", "--no-cache")
+    assert (anew.stdout, anew.returncode) == (first.stdout, first.returncode)
+    assert is_cached(project)
+    assert is_cached(project)  # as a project in which nothing has changed since
+
+
+@pytest.mark.parametrize("text", AROUND.values(), ids=AROUND)
+def test_whatever_may_be_told_otherwise_is_told_anew(project: Path, text: str) -> None:
+    check(project)
+    settle()
+    (project / "pkg" / "a.py").write_text(text)
+    settle()
+    anew = check(project, ".", "--no-cache")
+    again = check(project)
+    assert (again.stdout, again.returncode) == (anew.stdout, anew.returncode)
+
+
+def test_comments_for_others_may_stay_and_move(project: Path) -> None:
+    (project / "pkg" / "a.py").write_text(f"{CODE}import os  # noqa: F401\n")
+    settle()
+    check(project)
+    settle()
+    (project / "pkg" / "a.py").write_text(f"{CODE}\n# more\nimport os  # noqa: F401\n")
+    settle()
+    assert is_cached(project)
+    (project / "pkg" / "a.py").write_text(f"{CODE}\n# more\nimport os  # noqa: GL301\n")
+    settle()
+    assert not is_cached(project)
+
+
+def test_a_comment_for_us_is_heard_wherever_it_goes(project: Path) -> None:
+    silenced = CODE.replace("grad()", "grad()  # gradlint: ignore[GL301] it is a test")
+    (project / "pkg" / "a.py").write_text(silenced)
+    settle()
+    assert check(project).returncode == 0
+    (project / "pkg" / "a.py").write_text(f"{CODE}# gradlint: ignore[GL301] it is a test\n")
+    settle()
+    assert check(project).returncode == 1
+
+
+def test_a_file_without_findings_may_change_anywhere_but_in_its_code(project: Path) -> None:
+    quiet = project / "pkg" / "b.py"
+    quiet.write_text('"""Nothing."""\n\n\ndef f(x):\n    return x\n')
+    settle()
+    check(project)
+    settle()
+    quiet.write_text('# on top\n"""Nothing at all."""\n\ndef f(\n    x,\n):\n    # inside\n    return x\n')
+    settle()
+    assert is_cached(project)
+    quiet.write_text('"""Nothing."""\n\n\ndef f(x):\n    return -x\n')
+    settle()
+    assert not is_cached(project)
+
+
+def test_so_may_some_files_at_once_but_not_all_of_a_project(project: Path) -> None:
+    files = [project / "pkg" / f"b{number}.py" for number in range(20)]
+    for file in files:
+        file.write_text("x = 1\n")
+    settle()
+    check(project)
+    for changed, expected in ((files[:5], True), (files, False)):
+        settle()
+        for file in changed:
+            file.write_text(f"{file.read_text()}# more\n")
+        settle()
+        assert is_cached(project) == expected
+
+
+def test_what_was_just_written_is_looked_into_each_time(project: Path) -> None:
+    check(project)
+    future = time.time() + 3600
+    os.utime(project / "pkg" / "a.py", (future, future))
+    assert is_cached(project)
+    before = stored(project)
+    assert is_cached(project)
+    assert stored(project) == before
+    os.utime(project / "pkg" / "a.py")
+    settle()
+    assert is_cached(project)
+    assert stored(project) != before
 
 
 def test_other_words_are_another_question(project: Path) -> None:
