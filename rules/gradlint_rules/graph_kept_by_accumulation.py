@@ -84,7 +84,7 @@ def _finding(function: FunctionNode, kept: Kept) -> Finding:
 
 
 def _detached(function: FunctionNode, kept: Kept) -> Fix | None:
-    if len(kept.growth.summands) != 1:
+    if len(kept.growth.summands) != 1 or kept.in_part:
         return None
     ((name, at),) = kept.growth.summands
     return Fix("unsafe", f"add `{name}.detach()`", (Edit(function.place(at), "after", ".detach()"),))

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
+from typing import NamedTuple
 
 from gradlint.model.code import Assign, Call, Expression, dotted
 from gradlint.model.inference_names import TEST_FILE
@@ -40,6 +41,7 @@ from gradlint.project.questions.reaching import Reaching
 from gradlint.project.running.flow import MOST_TARGETS, CallEvent, Flow, is_bound, matched
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.growth import Growth
+from gradlint.project.running.spelt import parts
 from gradlint.project.running.values import COMPUTED, Origin, Value
 
 _LOSS = re.compile(r"(^|[._])(\w*_)?loss(_\w+)?$")
@@ -52,7 +54,8 @@ class Kept:
     """A growth that keeps graphs. ``walked``: ``backward()`` runs on what is added, and leaves little of it.
 
     ``at`` is where it is seen in the function asked about, ``inside`` the function that holds the growth;
-    ``made_at`` is the forward whose graph it is.
+    ``made_at`` is the forward whose graph it is. ``in_part``: what is added holds tensors, or is one of several
+    things that need not be.
     """
 
     at: int
@@ -60,6 +63,15 @@ class Kept:
     inside: FunctionNode
     walked: bool
     made_at: int | None
+    in_part: bool = False
+
+
+class _Judged(NamedTuple):
+    """What a :class:`Kept` says of what is added."""
+
+    walked: bool
+    made_at: int | None = None
+    in_part: bool = False
 
 
 class Growths:
@@ -88,14 +100,12 @@ class Growths:
             names = {name for name, _ in growth.summands}
             summed = growth.path if growth.how == "sum" and not growth.outlives else None
             found = self._judged(flow, growth.at, growth.added, names, summed)
-            if found is not None and not self._wanted(function, growth, walked=found[0]):
+            if found is not None and not self._wanted(function, growth, walked=found.walked):
                 yield Kept(growth.at, growth, function, *found)
         for event in flow.calls.values():
             yield from self._handed(flow, event)
 
-    def _judged(
-        self, flow: Flow, at: int, added: Value, names: set[str], path: str | None = None
-    ) -> tuple[bool, int | None] | None:
+    def _judged(self, flow: Flow, at: int, added: Value, names: set[str], path: str | None = None) -> _Judged | None:
         """Whether ``backward()`` runs on what is added, and which forward made it; None if it may have no graph.
 
         ``path`` is the variable of the function that it is summed up in, if it is.
@@ -109,29 +119,30 @@ class Growths:
         forwards = [o for o in added.origins if (loop is None or o.at in loop) and self._is_forward(flow, o)]
         made_at = min((origin.at for origin in forwards), default=None)
         if names & walked_names(flow.function, loop) or names & self._returned_to_framework(flow.function):
-            return True, made_at
+            return _Judged(True, made_at)
         if any(are_walked(flow.function, each) for each in held):
-            return True, made_at
+            return _Judged(True, made_at)
         if any(is_of_walked_sum(flow.function, name) for name in names):
-            return True, made_at
-        if added.tensor == COMPUTED and any(self._hands_out(flow, origin) for origin in added.origins):
-            return True, None
+            return _Judged(True, made_at)
+        computed = added.tensor == COMPUTED
+        if (computed or _holds_computed(flow, added, held)) and any(self._hands_out(flow, o) for o in added.origins):
+            return _Judged(True, in_part=not computed)
         if forwards and not any(self._calls.states_at(flow.function, origin.at) & GRAD for origin in forwards):
             return None  # whatever else becomes of them
         trained = any(use.kind == "trained" for origin in forwards for use in flow.uses.get(origin, ()))
         if trained and any(_is_computed_loss(flow, name) for name in names):
-            return True, made_at
+            return _Judged(True, made_at)
         if not forwards or not _shows_graph(flow, added, forwards):
             return None
         if trained or self._goes_to_framework(flow, forwards):
-            return True, made_at
+            return _Judged(True, made_at)
         if self._only_in_training(flow.function) and not self._evaluates(flow, forwards):
             return None
         if any(becomes_array(use.detail) for origin in forwards for use in flow.uses.get(origin, ())):
             return None  # it has no graph
         if any(self._calls.states_at(flow.function, origin.at) != GRAD for origin in forwards):
             return None
-        return False, made_at
+        return _Judged(False, made_at)
 
     def _is_walked_by_framework(self, function: FunctionNode) -> bool:
         return is_walked_by_framework(self._flows.linker, function)
@@ -149,9 +160,10 @@ class Growths:
         """Whether a function that has no ``backward()`` of its own may keep graphs; told without running it."""
         if self._only_in_training(function) and not self._training.of(function):
             return False
-        if not collects(function) or not (self._training.of(function) or self._records(function)):
+        calls_training = self._calls_training(function)
+        if not (collects(function) or calls_training) or not (self._training.of(function) or self._records(function)):
             return False
-        return self._forwards.may_run(function) or self._calls_training(function)
+        return calls_training or self._forwards.may_run(function)
 
     def _records(self, function: FunctionNode) -> bool:
         """Whether some call of a function records a graph, whoever calls the function."""
@@ -184,8 +196,7 @@ class Growths:
         event = flow.calls.get(origin.at) if origin.function is flow.function else None
         if event is None or not event.targets:
             return False
-        given = (event.result, *(event.result.items or ()))
-        if all(value.tensor != COMPUTED for value in given):
+        if all(value.tensor != COMPUTED for value in (event.result, *parts(flow, event.result))):
             return False
         return all(not t.facts.words.isdisjoint(BACKWARD_METHODS) for t in event.targets)
 
@@ -248,7 +259,7 @@ class Growths:
             return
         for value in _handed_for(_parameters(callee, growth), event, callee, passed):
             found = self._judged(flow, event.at, value, set(event.names_of(value)))
-            if found is not None and not self._wanted(callee, growth, walked=found[0]):
+            if found is not None and not self._wanted(callee, growth, walked=found.walked):
                 yield Kept(event.at, growth, callee, *found)
 
 
@@ -294,8 +305,16 @@ def _shows_graph(flow: Flow, added: Value, forwards: list[Origin]) -> bool:
     if added.kind != "container":
         direct = added.made_at in {origin.at for origin in forwards} and (added.is_tensor or added.own_memory)
         return bool(added.kind == "tensor" or direct) and not added.origins.isdisjoint(forwards)
-    items = added.items or flow.dicts.get(added.made_at or 0)
-    return items is None or any(_shows_graph(flow, item, forwards) for item in items)
+    known = added.items is not None or added.made_at in flow.dicts
+    return not known or any(_shows_graph(flow, item, forwards) for item in parts(flow, added))
+
+
+def _holds_computed(flow: Flow, added: Value, held: list[Expression]) -> bool:
+    """Whether a part of what is added has a graph: a tuple or a dict that a call gives, or each item of one."""
+    wholes = [added] if added.items or added.kind == "container" else []
+    made = {value.at for each in held for name, value in scope.assigned(flow.function) if name == dotted(each)}
+    wholes += [flow.calls[at].result for at in made if at in flow.calls and Origin(flow.function, at) in added.origins]
+    return any(part.tensor == COMPUTED for whole in wholes for part in parts(flow, whole))
 
 
 def _is_derived_again(flow: Flow, added: Value) -> bool:

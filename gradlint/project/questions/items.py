@@ -11,11 +11,12 @@ from gradlint.model.code import (
     Expression,
     For,
     If,
+    Jump,
     Name,
     Statement,
     dotted,
 )
-from gradlint.model.traverse import all_of, blocks, within
+from gradlint.model.traverse import all_of, blocks, statements, within
 from gradlint.project.linking import rounds, scope
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.questions.keeping import walked_expressions, walked_names
@@ -118,11 +119,16 @@ def _whole(parts: Expression) -> Expression:
 
 def _reaches(body: Block, at: int, path: str | None) -> bool:
     """Whether a place is reached in each round of a loop, questions about what is added to left out."""
-    return any(_stands_in(statement, at, path) for statement in body)
+    for statement in body:
+        if _stands_in(statement, at, path):
+            return True
+        if isinstance(statement, If) and any(isinstance(each, Jump) for each in statements((statement,))):
+            return False  # ``if name == "rate": continue``
+    return False
 
 
 def _stands_in(statement: Statement, at: int, path: str | None) -> bool:
-    if isinstance(statement, If) and not any(dotted(part) == path for part in within(statement.test)):
+    if isinstance(statement, If) and (path is None or path not in map(dotted, within(statement.test))):
         return False
     return at in scope.places_of((statement,)) and (
         not isinstance(statement, If | For) or any(_reaches(inner, at, path) for inner in blocks(statement))

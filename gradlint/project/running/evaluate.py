@@ -26,7 +26,7 @@ from gradlint.model.torch_calls import BACKWARD_METHODS, FORCE_LIKE, READING_ATT
 from gradlint.model.torch_tensors import KEEPING, VIEWING
 from gradlint.model.traverse import within
 from gradlint.project.linking.nodes import External
-from gradlint.project.running import attributes, instances, invoke, tensors
+from gradlint.project.running import attributes, instances, invoke, spelt, tensors
 from gradlint.project.running.conditions import constant
 from gradlint.project.running.growth import COMPREHENSION, Growth
 from gradlint.project.running.labels import beside_cut_off, is_cut_off
@@ -114,6 +114,8 @@ def _subscript(node: Subscript, run: "Run") -> Value:
         return _any_of(owner.items)
     if (instance := instances.held_in(owner)) is not None:
         return instance
+    if (value := spelt.under_key(owner, node.index, run.flow)) is not None:
+        return value
     if owner.kind == "module":  # nn.Sequential, nn.ModuleList
         return _part_of_module(owner)
     if owner.kind == "tensor":
@@ -179,7 +181,7 @@ def _display(node: Display, run: "Run") -> Value:
     if node.kind == "dict" and (group := _parameters_of(node, items)) is not None:
         return Value("container", origins=origins, memory=memory, items=(group,))
     if node.kind == "dict" and origins and None not in node.keys:
-        run.flow.dicts[node.at] = items
+        run.flow.dicts[node.at] = spelt.entries(node, items)
     made_at = node.at if node.at in run.flow.dicts else None
     found = Value(
         "container", origins=origins, memory=memory, made_at=made_at, items=items if fixed and items else None

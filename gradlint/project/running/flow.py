@@ -130,7 +130,7 @@ class Flow:
     fed: set[int] = field(default_factory=set)  # forwards that are given what they gave before
     growths: dict[int, Growth] = field(default_factory=dict)
     texts: dict[int, tuple[Value, ...]] = field(default_factory=dict)  # what is filled into a text with ``%``
-    dicts: dict[int, tuple[Value, ...]] = field(default_factory=dict)  # what those hold that are spelt out
+    dicts: dict[int, tuple[tuple[object, Value], ...]] = field(default_factory=dict)  # what is under spelt keys
     uses: dict[Origin, set[Use]] = field(default_factory=lambda: defaultdict(set))
     env: dict[str, Value] = field(default_factory=dict)
     returns: Value | None = None

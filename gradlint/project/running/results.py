@@ -6,6 +6,7 @@ from gradlint.project.running import tensors
 from gradlint.project.running.flow import Flow
 from gradlint.project.running.invocation import Invocation
 from gradlint.project.running.sets import ALONE, NOTHING, joined, together
+from gradlint.project.running.spelt import given_back
 from gradlint.project.running.values import (
     LEAF,
     NEVER,
@@ -52,6 +53,9 @@ def returned(it: Invocation, flow: Flow, passed: dict[str, Value], into: frozens
         found = replace(result, parameter=None, items=items, read_at=None, made_at=it.at, memory=memory, shadow=shadow)
         return _under_guard(it, found)
     fresh = replace(it.fresh(into), items=items)
+    if entries := given_back(flow):
+        it.run.flow.dicts[it.at] = tuple((key, _returned_item(it, value, passed, into)) for key, value in entries)
+        return replace(fresh, kind="container")
     if is_distribution(result):
         return replace(fresh, target=result.target)
     return _with_flags(it, fresh, result)
