@@ -68,8 +68,9 @@ from gradlint.project.questions.optimizers import Optimizer, parameter_names
 from gradlint.project.questions.scripts import Act
 from gradlint.project.questions.scripts import acts as acts_of
 from gradlint.project.questions.targets import Detached
+from gradlint.project.questions.terms import FlatTerm
 from gradlint.project.questions.walks import SecondWalk
-from gradlint.project.running.flow import AttributeEvent, CallEvent, ChangeEvent, Flow, Passed
+from gradlint.project.running.flow import AttributeEvent, CallEvent, ChangeEvent, Flow, Passed, is_bound, matched
 from gradlint.project.running.uses import Use
 from gradlint.project.running.values import COMPUTED, LEAF, PLAIN, Loss, Origin, Value
 from gradlint.quick.packs import BUILTIN
@@ -196,6 +197,7 @@ __all__ = [
     "External",
     "Finding",
     "Fix",
+    "FlatTerm",
     "Flow",
     "For",
     "Formatted",
@@ -248,6 +250,8 @@ __all__ = [
     "given_to_framework",
     "gives_no_known_tensor",
     "gives_no_tensor",
+    "is_bound",
+    "matched",
     "names_in",
     "parameter_loops",
     "parameter_names",

@@ -36,6 +36,7 @@ from gradlint.project.questions.order import Order
 from gradlint.project.questions.prospects import Prospects
 from gradlint.project.questions.steps import Steps
 from gradlint.project.questions.targets import Targets
+from gradlint.project.questions.terms import Terms
 from gradlint.project.questions.training_mode import TrainingMode
 from gradlint.project.questions.walks import Walks
 from gradlint.project.running.flow import Flow
@@ -62,8 +63,9 @@ class Project:
     ``consumers`` what is done with generators, ``flows`` what names hold, ``evidence`` which of the others hold
     tensors or modules, ``gradients`` where they are read and what for, ``growths`` what keeps graphs,
     ``optimizers`` where they are made, ``order`` what becomes of gradients and when, ``walks`` what is
-    walked twice, ``buffers`` what is written into them, ``carried_states`` which attributes chain the graphs of all
-    forwards, ``targets`` what is detached in the end, ``flags`` how ``requires_grad`` is misspelt, ``prospects`` and
+    walked twice, ``terms`` what a loss has for nothing, ``buffers`` what is written into them,
+    ``carried_states`` which attributes chain the graphs of all forwards,
+    ``targets`` what is detached in the end, ``flags`` how ``requires_grad`` is misspelt, ``prospects`` and
     ``forwards`` which functions may run a module at all, ``inference`` what speaks for a call being inference,
     ``inference_modes`` who is near one, ``inference_tensors`` where those are misused, ``guarded_training`` and
     ``guarded_parts`` what is to be trained and only runs under a guard, ``defaults`` which parameters nobody passes,
@@ -106,6 +108,7 @@ class Project:
         self.guarded_training = GuardedTraining(self.calls, self.flows, self.destinies, self.order)
         self.guarded_parts = GuardedParts(self.calls, self.flows, self.optimizers)
         self.walks = Walks(self.flows)
+        self.terms = Terms(self.calls, self.flows)
         self.buffers = Buffers(self.linker, self.calls, self.flows)
         self.carried_states = CarriedStates(self.linker, self.calls, self.flows)
         self.inference_modes = InferenceModes(self.linker, self.modes, self.calls)

@@ -39,22 +39,28 @@ and `.tolist()` give Python numbers: `AttributeError: 'float' object has no attr
 The mode counts where the loss is computed, not where `backward()` is called: `loss.backward()`
 inside `no_grad()` works on a graph that was recorded outside.
 
+A term of a loss can lack a graph while the others have one: `torch.autograd.grad` gives derivatives without a graph
+unless `create_graph=True` asks for one. A gradient penalty or the residual of a differential equation made of such
+derivatives changes the loss that is printed, and no gradient; nothing says so.
+
 Setting `loss.requires_grad = True` silences the error, and then trains nothing.
 """
 
 from collections.abc import Iterator
 
-from gradlint.rule import PLAIN, CallEvent, Finding, FunctionNode, Loss, Note, Project, Value, rule, scope
+from gradlint.rule import PLAIN, CallEvent, Finding, FlatTerm, FunctionNode, Loss, Note, Project, Value, rule, scope
 
 
 @rule("GL401", severity="error", since="0.1.0")
 def backward_without_graph(project: Project) -> Iterator[Finding]:
-    """Find ``backward()`` on values that are proved to carry no graph."""
+    """Find ``backward()`` on values that are proved to carry no graph, and terms of losses that carry none."""
     for function in project.functions():
         found = {event.at: (event, value) for event, value in project.gradients.walks(function) if _is_bare(value)}
         if found:
             silent = scope.expected_to_fail(function) | scope.tried(function)
             yield from (_finding(function, *each) for at, each in found.items() if at not in silent)
+        for term in project.terms.flat(function):
+            yield _of_term(function, term)
 
 
 def _is_bare(value: Value) -> bool:
@@ -79,6 +85,17 @@ def _finding(function: FunctionNode, event: CallEvent, value: Value) -> Finding:
     )
 
 
+def _of_term(function: FunctionNode, term: FlatTerm) -> Finding:
+    return Finding(
+        function.place(term.at),
+        function.name,
+        "this term of the loss gives no gradients: it comes from `autograd.grad` without a graph, and is a constant",
+        (Note(term.derived, "without `create_graph=True`, derivatives have no graph"),),
+        help="pass `create_graph=True` to `autograd.grad`",
+        severity="warning",
+    )
+
+
 def _explained(lost: Loss, value: Value, what: str) -> tuple[str, str, str]:
     """What is wrong, what happened at the place of the loss, and what to do."""
     if lost.how == "data":
@@ -93,6 +110,13 @@ def _explained(lost: Loss, value: Value, what: str) -> tuple[str, str, str]:
         return f"{what} is {kind}, from {how}", f"{how} takes the values alone", before
     if lost.how in ("detach", "detach_", ".data"):
         return f"{what} was cut off its graph by {how}", f"{how} leaves the graph behind", before
+    if lost.how == "autograd.grad":
+        reason = f"{what} is computed from derivatives that have no graph"
+        return (
+            reason,
+            "without `create_graph=True`, derivatives have none",
+            "pass `create_graph=True` to `autograd.grad`",
+        )
     if lost.how.startswith("torch."):
         reason = f"{what} was computed from data alone, nothing of it requires grad"
         return reason, f"{how} makes plain data", "compute it from parameters, or from leaves with `requires_grad=True`"

@@ -55,8 +55,8 @@ def on_external(it: Invocation, name: str) -> Value:
         if "clip_grad" not in name:
             it.run.note_gradient(it.at)
             it.run.flow.used(it.given, "trained", it.at, name)
-        if name == "torch.autograd.grad" and not it.has("create_graph"):
-            return Value(tensor=PLAIN)
+        if name == "torch.autograd.grad" and _wants_no_graph(it):
+            return Value(tensor=PLAIN, lost=Loss("autograd.grad", it.run.function.place(it.at)))
         return plain(it.given)
     if name in FACTORIES:
         return _factory(it, name)
@@ -123,6 +123,14 @@ def on_external(it: Invocation, name: str) -> Value:
         made = result.kind == "unknown" and result.target is None
         return replace(result, target=External(name)) if made else result
     return plain(it.given)
+
+
+def _wants_no_graph(it: Invocation) -> bool:
+    """Whether ``autograd.grad`` is not asked for a graph of the derivative: ``create_graph`` is the fifth argument."""
+    wanted = it.argument(4, "create_graph")
+    if wanted is None:
+        return not any(argument.stars for argument in it.arguments)
+    return wanted.constant is False
 
 
 def _made_for_missing(it: Invocation) -> ClassNode | None:
