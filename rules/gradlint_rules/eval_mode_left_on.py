@@ -44,6 +44,7 @@ This is advice, off by default: fine-tuning with frozen statistics is sometimes 
 without dropout and batch norm does not care.
 """
 
+import re
 from collections.abc import Iterator
 
 from gradlint.rule import (
@@ -60,6 +61,8 @@ from gradlint.rule import (
     While,
     all_of,
     dotted,
+    is_bound,
+    matched,
     rounds,
     rule,
     scope,
@@ -68,17 +71,17 @@ from gradlint.rule import (
 )
 
 _TRAINS = frozenset({"backward", "manual_backward"})
+_SWITCHING = re.compile(r"^(set_)?train(ing)?(_mode)?$|^(set|change|switch)_(mode|train|phase)|^reset$")
 
 
 @rule("GL603", severity="advice", since="0.1.0")
 def eval_mode_left_on(project: Project) -> Iterator[Finding]:
     """Find the call of ``eval`` in the outermost loop that trains and never calls ``train``."""
     for function in project.functions():
-        if _TRAINS.isdisjoint(function.facts.words):
-            continue
+        trains = not _TRAINS.isdisjoint(function.facts.words)
         reported: set[int] = set()
         for loop in _loops(function):
-            for call in _left_on(project, function, loop):
+            for call in _left_on(project, function, loop) if trains else _left_on_by_helpers(project, function, loop):
                 if call.at not in reported:
                     reported.add(call.at)
                     yield Finding(
@@ -116,6 +119,60 @@ def _left_on(project: Project, function: FunctionNode, loop: Statement) -> Itera
         meant = meant and not _was_to_train(function, name, loop) and not _acts(project, function, name, call, walked)
         if name in recorded and not meant and name.partition(".")[0] not in _made_in(loop):
             yield call  # it is called in the loop too
+
+
+def _left_on_by_helpers(project: Project, function: FunctionNode, loop: For | While) -> Iterator[Call]:
+    """The calls in a loop that evaluate a module, where another call trains it and nothing says ``train``."""
+    found = project.calls.callees.get(function, {})
+    calls = [call for call in all_of(Call, loop.body) if call.at in found]
+    training = [call for call in calls if all(not _TRAINS.isdisjoint(t.facts.words) for t in found[call.at])]
+    evaluating = [call for call in calls if any("eval" in t.facts.words for t in found[call.at])]
+    if not training or not evaluating or _may_switch_back(project, function, loop):
+        return
+    trained = {name for call in training for name in _trained_by(project, function, call)} - _made_in(loop)
+    for call in evaluating:
+        if call not in training and not trained.isdisjoint(_evaluated_by(project, function, call)):
+            yield call
+
+
+def _may_switch_back(project: Project, function: FunctionNode, loop: For | While) -> bool:
+    """Whether something that a loop calls speaks of training mode, or may and cannot be seen."""
+    targets = [(call, _targets(project, function, call)) for call in all_of(Call, loop.body)]
+    if any(not found and _SWITCHING.search(_last(call.function)) for call, found in targets):
+        return True
+    below = project.calls.below(target for _, found in targets for target in found)
+    return any(_SWITCHING.search(word) for each in below for word in each.facts.words)
+
+
+def _trained_by(project: Project, function: FunctionNode, call: Call) -> Iterator[str]:
+    """What a call hands to a function that trains it, and what it trains of its own object, by name."""
+    for target in _targets(project, function, call):
+        if "eval" in target.facts.words:
+            continue  # in whichever mode
+        runs = [each for each in project.flow(target).calls.values() if each.forward]
+        names = {each.name for each in runs if project.calls.states_at(target, each.at) & GRAD}
+        yield from _seen_by_caller(project, function, call, target, names)
+
+
+def _evaluated_by(project: Project, function: FunctionNode, call: Call) -> Iterator[str]:
+    """What a call hands to a function that puts it into evaluation mode, and what it puts so of its own object."""
+    for target in _targets(project, function, call):
+        names = {each.callee.removesuffix(".eval") for each in target.facts.calls if each.callee.endswith(".eval")}
+        yield from _seen_by_caller(project, function, call, target, names)
+
+
+def _seen_by_caller(
+    project: Project, function: FunctionNode, call: Call, target: FunctionNode, names: set[str]
+) -> Iterator[str]:
+    """What names of a function that is called stand for where it is called."""
+    if _is_own(call):
+        yield from (name for name in names if name.startswith("self."))
+    event = project.flow(function).calls.get(call.at)
+    passed = matched(event.arguments, target, bound=is_bound(event, target)) if event is not None else {}
+    for argument in event.arguments if event is not None else ():
+        path = dotted(argument.expression)
+        if path is not None and any(passed.get(name) is argument.value for name in names):
+            yield path
 
 
 def _was_to_train(function: FunctionNode, name: str, loop: For | While) -> bool:
@@ -298,7 +355,146 @@ def train(policy, optimizer, loader):
 # shows: not model.training
 ```
 
+### by one function, where another trains
+```python
+import torch
+
+@torch.no_grad()
+def evaluate(net, loader):
+    net.eval()
+    return sum((net(images).argmax(1) == labels).sum().item() for images, labels in loader)
+
+def train_epoch(net, optimizer, loader):
+    for images, labels in loader:
+        optimizer.zero_grad()
+        criterion(net(images), labels).backward()
+        optimizer.step()
+
+def main(model, optimizer, loader):
+    model.train()
+    for epoch in range(2):
+        train_epoch(model, optimizer, loader)
+        print(evaluate(model, loader))  # GL603
+
+# run: main(model, optimizer, loader)
+# shows: model[1].num_batches_tracked == 2
+```
+
+### by one method, where another trains
+```python
+import torch
+
+class Trainer:
+    def __init__(self, net, optimizer):
+        self.net, self.optimizer = net, optimizer
+
+    def validate(self, loader):
+        self.net.eval()
+        with torch.no_grad():
+            return [self.net(images).argmax(1) for images, _ in loader]
+
+    def step(self, images, labels):
+        self.optimizer.zero_grad()
+        criterion(self.net(images), labels).backward()
+        self.optimizer.step()
+
+    def fit(self, loader):
+        for _ in range(2):
+            for images, labels in loader:
+                self.step(images, labels)
+            self.validate(loader)  # GL603
+
+# run: Trainer(model, optimizer).fit(loader)
+# shows: model[1].num_batches_tracked == 2
+```
+
 ## Silent
+
+### by one function, where another trains another model, one made anew, or in the mode it chooses
+```python
+import torch
+from torch import nn
+
+@torch.no_grad()
+def evaluate(net, loader):
+    net.eval()
+    return sum((net(images).argmax(1) == labels).sum().item() for images, labels in loader)
+
+def train_epoch(net, optimizer, loader):
+    for images, labels in loader:
+        optimizer.zero_grad()
+        criterion(net(images), labels).backward()
+        optimizer.step()
+
+def tune_epoch(net, optimizer, loader):
+    net.eval()
+    train_epoch(net, optimizer, loader)
+
+def begin(net):
+    net.train()
+
+def distill(model, teacher, optimizer, loader):
+    for epoch in range(2):
+        train_epoch(model, optimizer, loader)
+        print(evaluate(teacher, loader))
+
+def search(loader):
+    for rate in (0.1, 0.2):
+        model = nn.Linear(8, 3)
+        train_epoch(model, torch.optim.SGD(model.parameters(), lr=rate), loader)
+        print(evaluate(model, loader))
+
+def tune(model, optimizer, loader):
+    for epoch in range(2):
+        tune_epoch(model, optimizer, loader)
+        print(evaluate(model, loader))
+
+def again(model, optimizer, loader):
+    for epoch in range(2):
+        begin(model)
+        train_epoch(model, optimizer, loader)
+        print(evaluate(model, loader))
+
+def once(model, optimizer, loader):
+    train_epoch(model, optimizer, loader)
+    for batch in loader:
+        print(evaluate(model, [batch]))
+
+# run: again(model, optimizer, loader)
+# shows: model[1].num_batches_tracked == 4
+# run: distill(model, nn.Linear(8, 3), optimizer, loader); search(loader); tune(model, optimizer, loader)
+```
+
+### by one method, where another goes back, or what is trained chooses its mode
+```python
+import torch
+
+class Trainer:
+    def __init__(self, net, optimizer):
+        self.net, self.optimizer = net, optimizer
+
+    def validate(self, loader):
+        was = self.net.training
+        self.net.eval()
+        with torch.no_grad():
+            found = [self.net(images).argmax(1) for images, _ in loader]
+        self.net.train(was)
+        return found
+
+    def step(self, images, labels):
+        self.optimizer.zero_grad()
+        criterion(self.net(images), labels).backward()
+        self.optimizer.step()
+
+    def fit(self, loader):
+        for _ in range(2):
+            for images, labels in loader:
+                self.step(images, labels)
+            self.validate(loader)
+
+# run: Trainer(model, optimizer).fit(loader)
+# shows: model[1].num_batches_tracked == 4
+```
 
 ### in each round, with frozen statistics
 ```python
