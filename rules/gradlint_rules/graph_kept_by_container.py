@@ -73,10 +73,11 @@ def _finding(function: FunctionNode, kept: Kept) -> Finding:
         notes.append(Note(function.place(kept.made_at), "this forward records the graph"))
     names = kept.growth.summands if own else ()
     added = f"`{names[0][0]}`" if len(names) == 1 else "what is put into it"
+    why = "whoever draws it meets weights that have changed" if kept.replayed else "nothing trains on the list"
     return Finding(
         function.place(kept.at),
         function.name,
-        f"`{kept.growth.path}` keeps {what}: {added} has a graph, and nothing trains on the list",
+        f"`{kept.growth.path}` keeps {what}: {added} has a graph, and {why}",
         tuple(notes),
         help="put in `.item()` of a number, `.detach()` of a tensor",
         fix=_detached(function, kept) if own else None,

@@ -35,6 +35,7 @@ from gradlint.project.questions.keeping import (
     is_detached_before,
     is_emptied,
     is_rebound,
+    is_replayed,
     walked_names,
 )
 from gradlint.project.questions.reaching import Reaching
@@ -55,7 +56,7 @@ class Kept:
 
     ``at`` is where it is seen in the function asked about, ``inside`` the function that holds the growth;
     ``made_at`` is the forward whose graph it is. ``in_part``: what is added holds tensors, or is one of several
-    things that need not be.
+    things that need not be. ``replayed``: it goes into a memory that is drawn from.
     """
 
     at: int
@@ -64,6 +65,7 @@ class Kept:
     walked: bool
     made_at: int | None
     in_part: bool = False
+    replayed: bool = False
 
 
 class _Judged(NamedTuple):
@@ -72,6 +74,7 @@ class _Judged(NamedTuple):
     walked: bool
     made_at: int | None = None
     in_part: bool = False
+    replayed: bool = False
 
 
 class Growths:
@@ -99,16 +102,27 @@ class Growths:
         for growth in flow.growths.values():
             names = {name for name, _ in growth.summands}
             summed = growth.path if growth.how == "sum" and not growth.outlives else None
-            found = self._judged(flow, growth.at, growth.added, names, summed)
+            replayed = growth.how == "container" and is_replayed(function, growth.path)
+            found = self._judged(flow, growth.at, growth.added, names, summed, replayed=replayed)
             if found is not None and not self._wanted(function, growth, walked=found.walked):
                 yield Kept(growth.at, growth, function, *found)
         for event in flow.calls.values():
             yield from self._handed(flow, event)
 
-    def _judged(self, flow: Flow, at: int, added: Value, names: set[str], path: str | None = None) -> _Judged | None:
+    def _judged(
+        self,
+        flow: Flow,
+        at: int,
+        added: Value,
+        names: set[str],
+        path: str | None = None,
+        *,
+        replayed: bool = False,
+    ) -> _Judged | None:
         """Whether ``backward()`` runs on what is added, and which forward made it; None if it may have no graph.
 
-        ``path`` is the variable of the function that it is summed up in, if it is.
+        ``path`` is the variable of the function that it is summed up in, if it is; ``replayed`` tells that it goes
+        into a memory that is drawn from.
         """
         loop = _loop_of(flow, at, added, path)
         if not added.tensor & COMPUTED or _is_derived_again(flow, added):
@@ -136,13 +150,13 @@ class Growths:
             return None
         if trained or self._goes_to_framework(flow, forwards):
             return _Judged(True, made_at)
-        if self._only_in_training(flow.function) and not self._evaluates(flow, forwards):
+        if not replayed and self._only_in_training(flow.function) and not self._evaluates(flow, forwards):
             return None
         if any(becomes_array(use.detail) for origin in forwards for use in flow.uses.get(origin, ())):
             return None  # it has no graph
         if any(self._calls.states_at(flow.function, origin.at) != GRAD for origin in forwards):
             return None
-        return _Judged(False, made_at)
+        return _Judged(False, made_at, replayed=replayed)
 
     def _is_walked_by_framework(self, function: FunctionNode) -> bool:
         return is_walked_by_framework(self._flows.linker, function)
@@ -215,6 +229,8 @@ class Growths:
     def _wanted(self, function: FunctionNode, growth: Growth, *, walked: bool) -> bool:
         if growth.how == "container" and (is_emptied(function, growth.path) or self._is_handed_on(function, growth)):
             return True
+        if growth.how == "container" and is_replayed(function, growth.path):
+            return False
         if growth.outlives and growth.how == "sum" and growth.path in walked_names(function, None):
             return True
         if growth.outlives and (walked or self._is_of_target(growth)):
@@ -258,7 +274,8 @@ class Growths:
         if growth.how == "sum" and not self._calls.states_at(flow.function, event.at) & GRAD:
             return
         for value in _handed_for(_parameters(callee, growth), event, callee, passed):
-            found = self._judged(flow, event.at, value, set(event.names_of(value)))
+            replayed = growth.how == "container" and is_replayed(callee, growth.path)
+            found = self._judged(flow, event.at, value, set(event.names_of(value)), replayed=replayed)
             if found is not None and not self._wanted(callee, growth, walked=found.walked):
                 yield Kept(event.at, growth, callee, *found)
 

@@ -25,6 +25,7 @@ from gradlint.project.running.growth import adds_to, joined_to, spelt_item
 
 CONVERTING = frozenset({"item", "detach", "data", "tolist", "numpy", "no_grad", "inference_mode", "detach_"})
 _COLLECTING = CONTAINER_METHODS - {"update", "setdefault"} | {"for"}  # comprehensions
+_DRAWING = frozenset({"sample", "choice", "choices", "randint", "randrange"})
 _EMPTY = frozenset({"dict", "OrderedDict", "defaultdict"})
 
 
@@ -181,6 +182,23 @@ def is_emptied(function: FunctionNode, path: str) -> bool:
     beside = function.owner.methods if function.owner is not None else ()
     names = {f"{path}.{method}" for method in ("get", "get_nowait", "pop", "popleft", "clear")}
     return any(call.callee in names for f in (function, *beside) for call in f.facts.calls)
+
+
+def is_replayed(function: FunctionNode, path: str) -> bool:
+    """Whether what a container holds is drawn from it at random, again and again: the memory of an agent.
+
+    Nobody begins it anew, so what was drawn may be drawn once more, when its graph has been walked and is gone.
+    """
+    beside = function.owner.methods if function.owner is not None and path.startswith("self.") else (function,)
+    drawn = any(_draws_from(call, path) for each in beside for call in all_of(Call, each.facts.body))
+    later = (each for each in beside if each.facts.name != "__init__" and each is not function)
+    return drawn and not any(name == path for each in later for name, _ in scope.assigned(each))
+
+
+def _draws_from(call: Call, path: str) -> bool:
+    """``random.sample(self.memory, 32)``, ``np.random.choice(len(memory), 32)``."""
+    name = (dotted(call.function) or "").rpartition(".")[2]
+    return name in _DRAWING and any(dotted(part) == path for each in call.arguments for part in within(each.value))
 
 
 def adds_to_what_outlives(function: FunctionNode) -> bool:
