@@ -5,8 +5,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gradlint.finding import Place
-from gradlint.model.code import Attribute, Call, Constant, Expression, dotted
-from gradlint.model.traverse import all_of, within
+from gradlint.model.code import (
+    Argument,
+    Attribute,
+    Call,
+    Comprehension,
+    Constant,
+    Display,
+    Expression,
+    For,
+    Name,
+    dotted,
+)
+from gradlint.model.facts import CallFact
+from gradlint.model.traverse import all_of, statements, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD, UNSURE
 from gradlint.project.linking import scope
@@ -52,8 +64,8 @@ class GuardedParts:
         if not self._calls.modules.is_module_class(cls):
             return
         for call in function.facts.calls:
-            part = call.callee.removeprefix("self.").removesuffix(".forward")
-            if not call.callee.startswith("self.") or "." in part or _MEANT.search(part):
+            part = _part(function, call)
+            if part is None or "." in part or _MEANT.search(part):
                 continue
             if self._is_guarded(function, call.at) and self._is_meant_to_learn(cls, function, part):
                 all_of_it = function.facts.name == "forward" and self._is_guarded(function, function.facts.at)
@@ -90,6 +102,9 @@ class GuardedParts:
             return False
         if isinstance(value.target, ClassNode):
             return self._is_of_random_weights(value.target)
+        if isinstance(value.target, External) and value.target.name == "torch.nn.ModuleList":
+            items = list(_items(event.arguments[0].expression)) if len(event.arguments) == 1 else []
+            return bool(items) and all(self._is_made_anew(function, item) for item in items)
         chosen = any(isinstance(a.expression, Constant) and a.expression.value is True for a in event.arguments)
         named = any(a.keyword in ("pretrained", "weights") for a in event.arguments)
         return isinstance(value.target, External) and bool(_MADE.search(value.target.name)) and not (chosen or named)
@@ -108,8 +123,17 @@ class GuardedParts:
         ran = [c for c in function.facts.calls if c.callee in (path, f"{path}.forward")]
         switched = [c for c in function.facts.calls if c.callee.startswith(f"{path}.") and c.method in _SWITCHING]
         bound = sum(name == path or name.startswith(f"{path}.") for name, _ in scope.assigned(function))
-        accounted = len(ran) + len(switched) + bound
-        return len(named) == accounted and all(self._is_guarded(function, call.at) for call in ran)
+        loops = [(loop, name) for loop, name, each in _loops(function) if each == part]
+        accounted = len(ran) + len(switched) + bound + len(loops)
+        if len(named) != accounted or not all(self._is_guarded(function, call.at) for call in ran):
+            return False
+        return all(self._runs_guarded(function, loop, name) for loop, name in loops)
+
+    def _runs_guarded(self, function: FunctionNode, loop: For, name: str) -> bool:
+        """Whether the rounds of a loop do nothing with the part that they are about but run it under a guard."""
+        used = [each for each in all_of(Name, loop.body) if each.id == name]
+        ran = [call for call in all_of(Call, loop.body) if dotted(call.function) in (name, f"{name}.forward")]
+        return len(used) == len(ran) and all(self._is_guarded(function, call.at) for call in ran)
 
     def _optimizer_of(self, cls: ClassNode, depth: int, *, itself: bool = True) -> Place | None:
         """Where an optimizer is made for all that a class's objects hold, or for all of what they are part of.
@@ -153,6 +177,44 @@ class GuardedParts:
             caller = edge.caller
             if caller.facts.name == "__init__" and self._calls.modules.has_method(caller) and caller.owner is not None:
                 yield caller.owner
+
+
+def _part(function: FunctionNode, call: CallFact) -> str | None:
+    """The part that a call runs: ``self.body(x)``, or ``block(x)`` in a loop over ``self.blocks``."""
+    called = call.callee.removesuffix(".forward")
+    if called.startswith("self."):
+        return called.removeprefix("self.")
+    looped = (part for loop, name, part in _loops(function) if name == called and call.at in scope.places_of(loop.body))
+    return next(looped, None)
+
+
+def _loops(function: FunctionNode) -> Iterator[tuple[For, str, str]]:
+    """The loops over the items of a part, each with the name of an item: ``for block in self.blocks``."""
+    for statement in statements(function.facts.body):
+        match statement:
+            case For(target=Name(id=name), iterable=Attribute(value=Name(id="self"), name=part)):
+                yield statement, name, part
+            case For(
+                target=Display(items=(_, Name(id=name))),
+                iterable=Call(
+                    function=Name(id="enumerate"),
+                    arguments=(Argument(value=Attribute(value=Name(id="self"), name=part)),),
+                ),
+            ):
+                yield statement, name, part
+            case _:
+                pass
+
+
+def _items(given: Expression) -> Iterator[Expression]:
+    """What a list is made of: its items, or what a comprehension makes in each round."""
+    match given:
+        case Display(items=items):
+            yield from items
+        case Comprehension(element=element, kind="list" | "generator"):
+            yield element
+        case _:
+            pass
 
 
 def _is_inside(function: FunctionNode) -> bool:
