@@ -43,18 +43,25 @@ functions of `torch.nn.init` hold that guard themselves.
 from collections.abc import Iterator
 
 from gradlint.rule import (
+    COMPUTED,
     GRAD,
     LEAF,
     Call,
     CallEvent,
     ChangeEvent,
+    Constant,
+    Display,
     Evaluate,
+    Expression,
     Finding,
     Fix,
+    Flow,
     FunctionNode,
     Note,
+    Operation,
     Passed,
     Project,
+    Subscript,
     Value,
     all_of,
     changes,
@@ -80,14 +87,16 @@ def in_place_on_leaf(project: Project) -> Iterator[Finding]:
         silent = scope.expected_to_fail(function) | scope.tried(function)
         updates, looped = changes.gradient_updates(function), frozenset(parameter_loops.looped_parameters(function))
         for event in project.flow(function).changes.values():
-            if event.at in silent or event.at in updates or not _is_leaf(event, looped):
+            if event.at in silent or event.at in updates:
                 continue
-            if project.calls.states_at(function, event.at) == GRAD:
-                yield _finding(function, event)
+            base = event.owner if _is_leaf(event, looped) else _leaf_below(project.flow(function), event.owner)
+            if base is not None and project.calls.states_at(function, event.at) == GRAD:
+                yield _finding(function, event, base)
         for call in project.flow(function).calls.values():
             target = _written(call) if call.at not in silent else None
             if target is not None and project.calls.states_at(function, call.at) == GRAD:
-                yield _finding(function, ChangeEvent(call.at, call.method, dotted(target.expression), target.value))
+                change = ChangeEvent(call.at, call.method, dotted(target.expression), target.value)
+                yield _finding(function, change, target.value)
 
 
 def _may_make_leaf(function: FunctionNode) -> bool:
@@ -127,16 +136,45 @@ def _leaf(value: Value) -> bool:
     return value.kind in ("tensor", "parameters") and value.tensor == LEAF and value.born is not None
 
 
-def _finding(function: FunctionNode, event: ChangeEvent) -> Finding:
+def _leaf_below(flow: Flow, value: Value) -> Value | None:
+    """The leaf that something is surely a view of: ``flat = weight.view(-1)``, ``weight[0]``."""
+    while value.kind == "tensor" and value.tensor == COMPUTED and value.made_at in flow.views:
+        if value.own_memory is not False and not _is_slice(flow.function, value.made_at):
+            return None
+        value = flow.views[value.made_at]
+        if _leaf(value):
+            return value
+    return None
+
+
+def _is_slice(function: FunctionNode, at: int) -> bool:
+    """Whether a part is taken by numbers and slices, and so shares memory: a list or a mask makes a copy."""
+    return any(part.at == at and _is_basic(part.index) for part in all_of(Subscript, function.facts.body))
+
+
+def _is_basic(index: Expression) -> bool:
+    match index:
+        case Constant(value=value):
+            return value is None or value is Ellipsis or type(value) is int
+        case Operation(operator=":") | Operation(operator="-", operands=(Constant(),)):
+            return True
+        case Display(kind="tuple", items=items):
+            return all(map(_is_basic, items))
+        case _:
+            return False
+
+
+def _finding(function: FunctionNode, event: ChangeEvent, base: Value) -> Finding:
     name = event.path or "it"
     what = {"[]=": f"assigning to items of `{name}`"}.get(event.how, f"`{name}.{event.how}()`")
     if event.how != "[]=" and event.how.endswith("="):
         what = f"`{name} {event.how} ...`"
-    made = event.owner.made_at
+    made = base.made_at
+    whole = "a leaf" if base is event.owner else "a view of a leaf"
     return Finding(
         function.place(event.at),
         function.name,
-        f"{what} raises: it changes a leaf that requires grad, and operations are recorded here",
+        f"{what} raises: it changes {whole} that requires grad, and operations are recorded here",
         (Note(function.place(made), "the leaf is made here"),) if made is not None else (),
         help="change it under `torch.no_grad()`",
         fix=_guarded(function, event),
@@ -251,7 +289,84 @@ for parameter in model.parameters():
 # raises: RuntimeError: a leaf Variable that requires grad is being used in an in-place operation.
 ```
 
+### a view, or a slice, of a leaf
+```python
+import torch
+from torch import nn
+
+def flat():
+    weight = torch.ones(2, 3, requires_grad=True)
+    values = weight.view(-1)
+    values.add_(1.0)  # GL208
+
+def row():
+    layer = nn.Linear(2, 2)
+    first = layer.weight[0]
+    first += 1.0  # GL208
+
+def column():
+    layer = nn.Linear(2, 2)
+    layer.weight[:, 0].fill_(0.0)  # GL208
+
+def turned():
+    weight = nn.Parameter(torch.ones(2, 3))
+    turned = weight.t()
+    turned[0, 0] = 0.0  # GL208
+
+class Norm(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(2, 2))
+        self.scale[-1].mul_(0.5)  # GL208
+
+# run: flat()
+# run: row()
+# run: column()
+# run: turned()
+# run: Norm()
+# raises: RuntimeError: a view of a leaf Variable that requires grad is being used in an in-place operation.
+```
+
 ## Silent
+
+### copies, views of what is computed or has no graph, and views under no_grad
+```python
+import torch
+from torch import nn
+
+def parts():
+    weight = torch.ones(3, 3, requires_grad=True)
+    weight[[0, 1]].add_(1.0)
+    weight[weight > 0].add_(1.0)
+    weight.view(-1).clone().add_(1.0)
+    weight.flatten().mul(2.0).view(-1).add_(1.0)
+    doubled = weight * 2.0
+    doubled.view(-1).add_(1.0)
+    doubled[0] += 1.0
+    weight.detach().view(-1).add_(1.0)
+    weight.data[0].add_(1.0)
+    flat = weight.view(-1)
+    with torch.no_grad():
+        flat.add_(1.0)
+        weight[0].fill_(0.0)
+    return doubled
+
+def frozen():
+    layer = nn.Linear(2, 2).requires_grad_(False)
+    first = layer.weight[0]
+    first += 1.0
+    return layer
+
+def one_of(layer, index, weight=None):
+    weight = torch.zeros(2, 2) if weight is None else weight
+    picked = weight[index]
+    picked += 1.0
+    return picked
+
+# run: parts().sum().backward()
+# run: frozen()
+# run: one_of(None, 0)
+```
 
 ### all of several modules that a function freezes
 ```python

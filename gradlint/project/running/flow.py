@@ -131,6 +131,7 @@ class Flow:
     growths: dict[int, Growth] = field(default_factory=dict)
     texts: dict[int, tuple[Value, ...]] = field(default_factory=dict)  # what is filled into a text with ``%``
     dicts: dict[int, tuple[tuple[object, Value], ...]] = field(default_factory=dict)  # what is under spelt keys
+    views: dict[int, Value] = field(default_factory=dict)  # what is viewed where a view, or a part, is made
     uses: dict[Origin, set[Use]] = field(default_factory=lambda: defaultdict(set))
     env: dict[str, Value] = field(default_factory=dict)
     returns: Value | None = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gradlint.model.record import replace
 from gradlint.project.running.sets import ALONE, NOTHING, joined, together
-from gradlint.project.running.values import ANY, COMPUTED, LEAF, PLAIN, Kind, Loss, Origin, Value, plain
+from gradlint.project.running.values import ANY, COMPUTED, LEAF, PLAIN, Kind, Loss, Origin, Value, meet, plain
 
 if TYPE_CHECKING:
     from gradlint.project.running.memory import Memory
@@ -91,6 +91,7 @@ def viewed(owner: Value, at: int, run: "Memory") -> Value:
         unrecorded = LEAF if owner.own_memory else LEAF | PLAIN  # a view of a view has the flag of what is below
         tensor |= COMPUTED if records else unrecorded if records is False else unrecorded | COMPUTED
     view = made("tensor", tensor, at, run, origins=owner.origins, lost=owner.lost)
+    run.flow.views[at] = meet(run.flow.views.get(at, owner), owner)
     return replace(view, memory=owner.memory, own_memory=False)
 
 
