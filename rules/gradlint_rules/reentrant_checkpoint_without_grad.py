@@ -64,7 +64,9 @@ from collections.abc import Iterator
 from gradlint.rule import (
     PLAIN,
     Argument,
+    Assign,
     Attribute,
+    Augment,
     Call,
     CallEvent,
     Constant,
@@ -77,7 +79,9 @@ from gradlint.rule import (
     Name,
     Passed,
     Project,
+    Statement,
     Value,
+    With,
     dotted,
     rule,
     scope,
@@ -99,7 +103,11 @@ def reentrant_checkpoint_without_grad(project: Project) -> Iterator[Finding]:
     for function in project.functions():
         for call, name in project.modes.calls(function, _CHECKPOINT):
             event = project.flow(function).calls.get(call.at)
-            if event is not None and _is_reentrant(call) and _gets_no_grad(project, function, _inputs(event, name)):
+            if (
+                event is not None
+                and _is_reentrant(call)
+                and _gets_no_grad(project, function, call, _inputs(event, name))
+            ):
                 yield _finding(function, call)
 
 
@@ -119,22 +127,61 @@ def _inputs(event: CallEvent, name: str) -> list[Passed]:
     return [argument for argument in event.arguments[start:] if argument.keyword not in _SETTINGS]
 
 
-def _gets_no_grad(project: Project, function: FunctionNode, given: list[Passed]) -> bool:
+def _gets_no_grad(project: Project, function: FunctionNode, call: Call, given: list[Passed]) -> bool:
     """Whether there are tensors among the inputs, and all of them are known to require no grad."""
     if any(argument.stars for argument in given):
         return False
     tensors = [argument for argument in given if not _is_none(argument.value)]
     return bool(tensors) and all(
-        _is_plain(passed.value) or _is_data(project, function, passed.value) or _is_own_batch(function, passed)
+        _is_plain(passed.value)
+        or _is_data(project, function, passed.value.parameter)
+        or _is_own_batch(function, passed)
+        or _goes_round(project, function, call, passed)
         for passed in tensors
     )
 
 
-def _is_data(project: Project, function: FunctionNode, value: Value) -> bool:
-    """Whether it is what a ``forward`` is called with, and all its callers call it with data."""
-    if value.parameter is None or not project.calls.modules.is_forward(function):
+def _goes_round(project: Project, function: FunctionNode, call: Call, passed: Passed) -> bool:
+    """``for block in blocks: x = checkpoint(block, x)``: where the first gets no grad, so do all others."""
+    name = dotted(passed.expression)
+    given = [value for assigned, value in scope.assigned(function) if name == assigned]
+    begun = [value for value in given if value.at != call.at]
+    if name is None or len(begun) == len(given) or "." in name or _may_change(function, name, len(given)):
         return False
-    given = [*_handed_over(project, function, value.parameter)]
+    if begun:
+        events = [project.flow(function).calls.get(value.at) for value in begun]
+        made = all(event is not None and _is_plain(event.result) for event in events)
+        return made and name not in {parameter.name for parameter in function.facts.parameters}
+    return _is_data(project, function, name)
+
+
+def _may_change(function: FunctionNode, name: str, plainly: int) -> bool:
+    """Whether a name gets something in other ways than by ``plainly`` many assignments, or a flag."""
+    if not function.facts.words.isdisjoint({"requires_grad", "requires_grad_"}):
+        return True
+    targets = [target for each in statements(function.facts.body) for target in _bound(each)]
+    return sum(isinstance(part, Name) and part.id == name for each in targets for part in within(each)) != plainly
+
+
+def _bound(statement: Statement) -> Iterator[Expression]:
+    match statement:
+        case Assign(targets=targets):
+            yield from targets
+        case Augment(target=target) | For(target=target):
+            yield target
+        case With(items=items):
+            yield from (item.target for item in items if item.target is not None)
+        case _:
+            pass
+
+
+def _is_data(project: Project, function: FunctionNode, name: str | None) -> bool:
+    """Whether it is what a ``forward`` is called with, and all its callers call it with data."""
+    if name not in {parameter.name for parameter in function.facts.parameters[1:]}:
+        return False
+    if name is None or not project.calls.modules.is_forward(function):
+        return False
+    given = [*_handed_over(project, function, name)]
     return bool(given) and all(_is_plain(passed.value) or _is_batch(caller, passed) for caller, passed in given)
 
 
@@ -292,7 +339,83 @@ def train(first, head, data):
 # shows: block.weight.grad is None and head.weight.grad is not None
 ```
 
+### one block after the other, from the first on
+```python
+import torch
+from torch.utils.checkpoint import checkpoint
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.blocks, self.head = nn.ModuleList([nn.Linear(8, 8) for _ in range(2)]), nn.Linear(8, 3)
+
+    def forward(self, x):
+        for block in self.blocks:
+            x = checkpoint(block, x, use_reentrant=True)  # GL412
+        return self.head(x)
+
+def train(loader):
+    net = Net()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for images, labels in loader:
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(net(images), labels).backward()
+        optimizer.step()
+    return net
+
+def noise(blocks, head):
+    hidden = torch.ones(4, 8)
+    for block in blocks:
+        hidden = checkpoint(block, hidden, use_reentrant=True)  # GL412
+    return head(hidden).sum()
+
+# run: net = train([(images, labels)])
+# run: noise([block], head).backward()
+# shows: all(p.grad is None for p in net.blocks.parameters()) and block.weight.grad is None
+```
+
 ## Silent
+
+### one block after the other, of what requires grad before the first, or from the second on
+```python
+import torch
+from torch.utils.checkpoint import checkpoint
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem, self.bias = nn.Linear(8, 8), nn.Parameter(torch.zeros(8))
+        self.blocks, self.head = nn.ModuleList([nn.Linear(8, 8) for _ in range(2)]), nn.Linear(8, 3)
+
+    def forward(self, x):
+        x = self.stem(x)
+        for block in self.blocks:
+            x = checkpoint(block, x, use_reentrant=True)
+        return self.head(x)
+
+class Adding(Net):
+    def forward(self, x):
+        for block in self.blocks:
+            x = checkpoint(block, x, use_reentrant=True)
+            x += self.bias
+        return self.head(x)
+
+class Marking(Net):
+    def forward(self, x):
+        x.requires_grad_()
+        for block in self.blocks:
+            x = checkpoint(block, x, use_reentrant=True)
+        return self.head(x)
+
+def train(loader):
+    for net in (Net(), Adding(), Marking()):
+        for images, labels in loader:
+            nn.functional.cross_entropy(net(images), labels).backward()
+    return net
+
+# run: net = train([(images.clone(), labels)])
+# shows: net.blocks[1].weight.grad is not None
+```
 
 ### a block in the middle of a model, and inputs that are told to require grad
 ```python
