@@ -39,6 +39,7 @@ from gradlint.project.questions.keeping import (
     walked_names,
 )
 from gradlint.project.questions.reaching import Reaching
+from gradlint.project.questions.walked_outside import walked_by_callers
 from gradlint.project.running.flow import MOST_TARGETS, CallEvent, Flow, is_bound, matched
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.growth import Growth
@@ -137,6 +138,8 @@ class Growths:
         if any(are_walked(flow.function, each) for each in held):
             return _Judged(True, made_at)
         if any(is_of_walked_sum(flow.function, name) for name in names):
+            return _Judged(True, made_at)
+        if forwards and names & walked_by_callers(self._calls, flow.function):
             return _Judged(True, made_at)
         computed = added.tensor == COMPUTED
         if (computed or _holds_computed(flow, added, held)) and any(self._hands_out(flow, o) for o in added.origins):
