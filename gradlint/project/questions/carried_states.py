@@ -1,10 +1,10 @@
 """States that modules keep in attributes: a forward goes on from what the one before has left, graph and all."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from gradlint.model.code import Assign, Attribute, Call, Constant, Expression, If, Operation, dotted
+from gradlint.model.code import Assign, Attribute, Call, Constant, Expression, If, Operation, Subscript, dotted
 from gradlint.model.facts import CallFact
 from gradlint.model.torch_calls import BACKWARD_METHODS
 from gradlint.model.traverse import all_of, statements, within
@@ -17,7 +17,7 @@ from gradlint.project.running.flow import AttributeEvent, CallEvent, Flow, modul
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.growth import adds_to
 from gradlint.project.running.handing_back import cuts_off
-from gradlint.project.running.values import COMPUTED
+from gradlint.project.running.values import COMPUTED, UNKNOWN, Value
 
 _ENVIRONMENT = re.compile(r"(^|[._])envs?\.\w+$")
 
@@ -45,7 +45,7 @@ class CarriedStates:
         if owner is None or not self._calls.modules.is_module_class(owner) or not _may_carry(forward):
             return
         flow, seen = self._flows.flow(forward), set[int]()
-        for stored in flow.attributes.values():
+        for stored in (*flow.attributes.values(), *_stored_items(flow)):
             name = (stored.path or "").removeprefix("self.")
             if stored.stored is None or stored.path != f"self.{name}" or "." in name:
                 continue
@@ -64,8 +64,9 @@ class CarriedStates:
             event = flow.calls.get(origin.at) if origin.function is flow.function else None
             if event is None or not event.forward or not _is_known(event):
                 continue
-            given = (part for argument in event.arguments for part in within(argument.expression))
-            goes_on = stored.path in map(dotted, given) or _is_averaged(flow.function, stored)
+            given = [part for argument in event.arguments for part in within(argument.expression)]
+            goes_on = stored.path in map(dotted, given) and _asks_for(given, stored)
+            goes_on = goes_on or _is_averaged(flow.function, stored)
             if self._calls.states_at(flow.function, event.at) & GRAD and goes_on:
                 return event
         return None
@@ -100,6 +101,29 @@ class CarriedStates:
         """Whether a call of that name may run a method; an environment has a ``reset`` of its own."""
         called = self._calls.callees.get(where, {}).get(call.at, ())
         return method in called or (not called and not _ENVIRONMENT.search(call.callee))
+
+
+def _stored_items(flow: Flow) -> Iterator[AttributeEvent]:
+    """What is put under a key of an attribute, ``self.state["hidden"] = hidden``, as if it were one itself."""
+    for statement in _assignments(flow.function):
+        match statement.targets:
+            case (Subscript(value=holder, index=Constant(value=str(key)), at=at),):
+                yield AttributeEvent(at, key, UNKNOWN, dotted(holder), _held(flow, statement.value))
+            case _:
+                pass
+
+
+def _held(flow: Flow, expression: Expression) -> Value | None:
+    """What a name, or a call, gives in the end."""
+    event = flow.calls.get(expression.at) if isinstance(expression, Call) else None
+    return event.result if event is not None else flow.env.get(dotted(expression) or "")
+
+
+def _asks_for(given: Sequence[Expression], stored: AttributeEvent) -> bool:
+    """Whether a state that is kept under a key is looked up by that: ``state["hidden"]``, ``state.get("hidden")``."""
+    if stored.path == f"self.{stored.name}":
+        return True
+    return any(isinstance(part, Constant) and part.value == stored.name for part in given)
 
 
 def _reads(method: FunctionNode, path: str) -> bool:
