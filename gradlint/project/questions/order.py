@@ -109,7 +109,8 @@ class Order:
                 if not self._is_torchs(function, step):
                     continue
                 mixed = self._is_of_several(function, step.path)
-                if not any(_may_zero(act, step.path, modules, mixed=mixed) for act in inside):
+                holders = _holders(function, step.path)
+                if not any(_may_zero(act, step.path, modules, mixed=mixed or _is_of(act, holders)) for act in inside):
                     yield step, backward[0]
 
     def _unzeroed_in_lightning(self, function: FunctionNode) -> Iterator[tuple[Act, Act]]:
@@ -267,6 +268,18 @@ def _may_zero(act: Act, optimizer: str, modules: Mapping[str, str], *, mixed: bo
     others = act.path is not None and act.path != optimizer and (is_optimizer_name(act.path) or act.path in modules)
     others = others and not (act.path or "").endswith(EACH)  # this one may be among them
     return act.kind == "zero" and not others
+
+
+def _holders(function: FunctionNode, optimizer: str) -> set[str]:
+    """What was made with an optimizer: ``problem = Problem(model, optimizer)``."""
+    made = ((name, value) for name, value in scope.assigned(function) if isinstance(value, Call))
+    return {name for name, call in made if optimizer in [dotted(argument.value) for argument in call.arguments]}
+
+
+def _is_of(act: Act, holders: Collection[str]) -> bool:
+    """Whether an act is done to what one of these holds."""
+    owner, dot, _ = (act.path or "").rpartition(".")
+    return bool(dot) and owner in holders
 
 
 def _gives_optimizers(value: Expression) -> bool:

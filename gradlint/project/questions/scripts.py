@@ -130,7 +130,7 @@ def _renamed(path: str | None, callee: FunctionNode, names: dict[str, str | None
     if root in names and root != "self":
         given = names[root]
         return f"{given}{dot}{rest}" if given else None
-    if root == "self":
+    if root == "self" and root in {parameter.name for parameter in callee.facts.parameters}:
         return f"{prefix}{rest}" if rest else prefix.rstrip(".")
     return path if root not in callee.facts.local else f"{callee.facts.name}:{path}"
 

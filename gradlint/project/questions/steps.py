@@ -253,8 +253,9 @@ class _Writer:
         ``step(context_id)`` takes those of a context.
         """
         for argument in event.arguments:
-            if isinstance(argument.value.target, FunctionNode):
-                yield from moved(self._steps.script(argument.value.target), event.at, argument.value.target, {}, "")
+            closure = argument.value.target
+            if isinstance(closure, FunctionNode):
+                yield from moved(self._steps.script(closure), event.at, closure, {}, _bound_to(argument.expression))
             elif not (argument.stars or argument.keyword or _is_none_or(argument, act.path)):
                 yield Act("anything", event.at, None)
 
@@ -300,6 +301,12 @@ def _drops(statement: Statement) -> bool:
 
 def _is_none_or(argument: Passed, path: str | None) -> bool:
     return argument.value.kind == "none" or named(argument.expression) == path
+
+
+def _bound_to(closure: Expression) -> str:
+    """What a closure's own ``self.`` is called here: ``solver.`` for ``solver.closure``, nothing for a function."""
+    owner = named(closure.value) if isinstance(closure, Attribute) else None
+    return f"{owner}." if owner is not None else ""
 
 
 def _walks_by_name(event: CallEvent) -> bool:
