@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 
 from gradlint.finding import Place
-from gradlint.model.code import Call, DefineFunction, Lambda, dotted
+from gradlint.model.code import Attribute, Call, DefineFunction, Lambda, dotted
 from gradlint.model.facts import CallFact
 from gradlint.model.record import dataclass
 from gradlint.model.torch_calls import BACKWARD_METHODS
@@ -158,6 +158,7 @@ class Edges:
 
     def _edges(self, function: FunctionNode) -> Iterator[Edge]:
         called: dict[str, tuple[tuple[FunctionNode, bool], ...]] = {}  # most names come more than once
+        computed = self._computed(function)
         handed: dict[str, FunctionNode | None] = {}
         for call in function.facts.calls:
             if call.callee:
@@ -166,8 +167,8 @@ class Edges:
                 for callee, certain in called[call.callee]:
                     if len(self.callables.definitions(callee)) < 2 or _is_the_one(function, call, callee):
                         yield Edge(function, call.at, callee, certain)
-            elif not call.method:
-                for callee in self.callables.certainly_called(chosen_by_key(self._bindings, function, call)):
+            elif call.at in computed:
+                for callee in self._called_in_place(function, computed[call.at]):
                     yield Edge(function, call.at, callee)
             for name in call.handed:
                 if name not in handed:
@@ -177,6 +178,24 @@ class Edges:
         if self._has_lambdas.of(function.module):
             for expression in all_of(Lambda, function.facts.body):
                 yield Edge(function, expression.at, function.module.functions[expression.function])
+
+    def _computed(self, function: FunctionNode) -> dict[int, Call]:
+        """The calls of what has no name and may be the project's: ``TASKS[name](x)``, ``Evaluator(model).run()``."""
+        named = self._linker.methods_named
+        places = {c.at for c in function.facts.calls if not c.callee and (not c.method or c.method in named)}
+        return {call.at: call for call in all_of(Call, function.facts.body) if call.at in places} if places else {}
+
+    def _called_in_place(self, function: FunctionNode, call: Call) -> Iterable[FunctionNode]:
+        """What such a call runs: one of a table's functions, or a method of an object that is made for it."""
+        match call.function:
+            case Call() as made:
+                owner, method = made, "__call__"
+            case Attribute(value=owner, name=method):
+                pass
+            case _:
+                return self.callables.certainly_called(chosen_by_key(self._bindings, function, call))
+        classes = self.instances.made_by(function, owner)
+        return dict.fromkeys(found for cls in classes for found in self.callables.methods(cls, method))
 
     def _edges_of_handed(
         self, function: FunctionNode, call: CallFact, name: str, handed: FunctionNode

@@ -41,7 +41,7 @@ from gradlint.project.grad_states.effects import (
 from gradlint.project.linking.bindings import Bindings, on_self
 from gradlint.project.linking.callables import is_property
 from gradlint.project.linking.link import Linker
-from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
+from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, Target
 from gradlint.project.linking.returns import returned
 from gradlint.project.linking.scope import enclosing_withs
 
@@ -117,6 +117,10 @@ class Guards:
             return self.within(call.arguments[0].value, scope) if call.arguments else None
         if self.is_configured(name):
             return DISABLE
+        effect = self._of_target(target, name, call, scope)
+        return effect if effect is not None else self._handed(call, scope)
+
+    def _of_target(self, target: Target | None, name: str, call: Call, scope: FunctionNode) -> Effect | None:
         match target:
             case External(name=full) if full in GRAD_MODES:
                 return self.mode(GRAD_MODES[full], call, scope)
@@ -128,6 +132,11 @@ class Guards:
                 return either(self._made_by(method) for method in methods)
             case _:
                 return self.circles.once(("call", call.at, scope, name), lambda: self._through_alias(name, call, scope))
+
+    def _handed(self, call: Call, scope: FunctionNode) -> Effect | None:
+        """``with entered(torch.no_grad(), autocast):``: what is handed a guard may enter it."""
+        given = (argument.value for argument in call.arguments if isinstance(argument.value, Call | Conditional))
+        return MAYBE_DISABLE if any(self.within(each, scope) is not None for each in given) else None
 
     def _made_by(self, function: FunctionNode) -> Effect | None:
         return self.circles.once(("function", function), lambda: self._context_function(function))

@@ -5,20 +5,20 @@ from collections.abc import Iterator
 from gradlint.model.code import (
     Attribute,
     Call,
+    Comprehension,
     Conditional,
     Display,
     Expression,
     For,
+    Iteration,
     Name,
     Operation,
     Subscript,
     dotted,
 )
-from gradlint.model.facts import CallFact
 from gradlint.model.traverse import statements
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
-from gradlint.project.linking.scope import own_call_at
 
 Choice = tuple[FunctionNode, str]  # a dotted name, and the function it is looked up in
 
@@ -38,11 +38,10 @@ def chosen_by_attribute(bindings: Bindings, cls: ClassNode, name: str) -> Iterat
         yield from _names(bindings, where, value)
 
 
-def chosen_by_key(bindings: Bindings, function: FunctionNode, call: CallFact) -> Iterator[Choice]:
+def chosen_by_key(bindings: Bindings, function: FunctionNode, call: Expression | None) -> Iterator[Choice]:
     """The names that a call takes one of out of a table, which it looks up in place."""
-    made = own_call_at(function, call.at)
-    if made is not None and isinstance(made.function, Subscript):
-        yield from _items(bindings, function, made.function.value)
+    if isinstance(call, Call) and isinstance(call.function, Subscript):
+        yield from _items(bindings, function, call.function.value)
 
 
 def _names(bindings: Bindings, where: FunctionNode, value: Expression) -> Iterator[Choice]:
@@ -62,13 +61,18 @@ def _names(bindings: Bindings, where: FunctionNode, value: Expression) -> Iterat
 
 
 def _items(bindings: Bindings, where: FunctionNode, table: Expression) -> Iterator[Choice]:
-    """The names in a display, which may have a name itself."""
-    if isinstance(table, Display):
-        yield from ((where, name) for item in table.items if (name := dotted(item)) is not None)
-    elif (name := dotted(table)) is not None:
-        for place, value in bindings.values(where, name):
-            if isinstance(value, Display):
-                yield from _items(bindings, place, value)
+    """The names in a display, or in what goes over one: ``{cls.name: cls for cls in (A, B)}``; it may have a name."""
+    match table:
+        case Display(items=items):
+            yield from ((where, name) for item in items if (name := dotted(item)) is not None)
+        case Comprehension(element=Name(id=each), loops=(Iteration(target=Name(id=target), iterable=gone_over),)):
+            yield from _items(bindings, where, gone_over) if each == target else ()
+        case _ if (name := dotted(table)) is not None:
+            for place, value in bindings.values(where, name):
+                if isinstance(value, Display | Comprehension):
+                    yield from _items(bindings, place, value)
+        case _:
+            pass
 
 
 def _iterated(bindings: Bindings, function: FunctionNode, name: str) -> Iterator[Choice]:

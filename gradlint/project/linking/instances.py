@@ -6,6 +6,7 @@ from gradlint.model.code import Call, Constant, Display, Expression, Operation, 
 from gradlint.model.torch_calls import LOADING_METHODS
 from gradlint.model.torch_names import MODULE_WRAPPERS, SELF_RETURNING
 from gradlint.project.linking.bindings import Bindings, class_handed, owner_class
+from gradlint.project.linking.choices import chosen_by_key
 from gradlint.project.linking.elements import gone_over, made_in
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
@@ -38,6 +39,13 @@ class Instances:
         """All classes of which a variable may be given an instance, where branches choose one."""
         made = (self._constructed(where, value) for where, value in self._bindings.values(function, name))
         return tuple(dict.fromkeys(cls for cls in (self.class_of(function, name), *made) if cls is not None))
+
+    def made_by(self, function: FunctionNode, value: Expression) -> tuple[ClassNode, ...]:
+        """The classes that an expression makes an instance of one of: ``Net()``, ``METRICS[name]()``."""
+        if (cls := self._constructed(function, value)) is not None:
+            return (cls,)
+        chosen = (self._linker.resolve(*choice) for choice in chosen_by_key(self._bindings, function, value))
+        return tuple(dict.fromkeys(each for each in chosen if isinstance(each, ClassNode)))
 
     def _class_of(self, function: FunctionNode, name: str) -> ClassNode | None:
         if name == "self":
