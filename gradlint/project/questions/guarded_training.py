@@ -122,7 +122,8 @@ class GuardedTraining:
             called = [t for event in self._flows.flow(function).calls.values() for t in event.targets]
             if any(attribute in each.facts.words for each in self._calls.below(called)):
                 return True
-        return _is_given_away(function, module)
+        inner = (each.facts.words for each in function.module.functions if each.parent is function)
+        return _is_given_away(function, module) or any((attribute or root) in words for words in inner)
 
     def _guard(self, function: FunctionNode, event: CallEvent) -> "FunctionNode | bool":
         """The decorated ``forward`` that a call runs, or whether it stands under a guard of the function itself."""
@@ -151,6 +152,8 @@ def _owners(given: Expression) -> Iterator[str | None]:
 
 def _may_run(event: CallEvent) -> bool:
     """Whether a method runs the module it belongs to: ``actor.sample(states)``; not one that all modules have."""
+    if event.receiver is not None and event.receiver.kind in ("tensor", "parameters"):
+        return False  # ``model.weight.mul_(0.5)``
     return event.forward or (event.method not in _OF_ALL and not event.method.startswith("_") and bool(event.arguments))
 
 
