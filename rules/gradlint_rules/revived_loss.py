@@ -206,17 +206,20 @@ def _is_under_guard(value: Value) -> bool:
 def _walked_as_made(function: FunctionNode, calls: Mapping[int, CallEvent], start: _Start) -> int | None:
     """``loss = torch.tensor(sum(losses), requires_grad=True)``: walked from the leaf that it is, before a step."""
     name, value = start.name, start.value
-    if value.kind != "tensor" or value.tensor != LEAF or not _LOSS.search(name):
+    if value.kind != "tensor" or value.tensor != LEAF or not name:
         return None
     if not start.by_framework and "step" not in function.facts.words:
         return None
     given = [each for path, each in scope.assigned(function) if path == name]
     last = [each for each in given if each.at < start.at][-1:]
+    parts = [part for each in last for part in _numbers(each)]
+    if not any(_LOSS.search(each) for each in (name, *(dotted(part) or "" for part in parts))):
+        return None
     wraps = any(dotted(part) == name for each in last for part in within(each))  # ``loss = torch.tensor(loss, ..)``
     made = calls.get(last[0].at) if last and (len(given) == 1 or wraps) else None
     if made is None or not _asks_for_gradient(made) or _is_off(made):
         return None
-    return made.at if any(isinstance(part, Call | Name) for part in _numbers(last[0])) else None
+    return made.at if any(isinstance(part, Call | Name) for part in parts) else None
 
 
 def _numbers(made: Expression) -> Iterator[Expression]:
