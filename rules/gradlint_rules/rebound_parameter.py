@@ -96,6 +96,7 @@ def rebound_parameter(project: Project) -> Iterator[Finding]:
                 yield from (_finding(function, *each) for each in found if each[0].at not in silent)
     for function in project.functions():
         yield from _replaced(project, function)
+        yield from _replaced_by_method(project, function)
 
 
 def _replaced(project: Project, function: FunctionNode) -> Iterator[Finding]:
@@ -115,7 +116,55 @@ def _replaced(project: Project, function: FunctionNode) -> Iterator[Finding]:
             if is_part and start < value.at and steps and not again:
                 loop = rounds.innermost_loop(function, value.at)
                 if _has_parameters(project, function, value) and (loop is None or start not in loop):
-                    yield _late(function, optimizer, path, value)
+                    yield _late(function, optimizer, path, value, function)
+
+
+def _replaced_by_method(project: Project, function: FunctionNode) -> Iterator[Finding]:
+    """``self.net.head = nn.Linear(...)`` in a method of an object whose constructor makes the only optimizer."""
+    cls, given = function.owner, [(path, value) for path, value in _given(function) if _is_part_of_own(path)]
+    constructor = cls.method("__init__") if cls is not None and given else None
+    if constructor is None or constructor is function or function.facts.name in constructor.facts.words:
+        return
+    for optimizer in project.optimizers.made(constructor):
+        model = optimizer.parameters.value.of
+        for path, value in given:
+            is_part = model and path.startswith((f"{model}.", f"{model}["))
+            new = is_part and _has_parameters(project, function, _once_named(function, value))
+            if new and _stays(project, constructor, optimizer):
+                yield _late(function, optimizer, path, value, constructor)
+
+
+def _is_part_of_own(path: str) -> bool:
+    """``self.net.head``, ``self.net[2]``."""
+    return path.startswith("self.") and ("." in path[5:] or "[" in path)
+
+
+def _once_named(function: FunctionNode, value: Expression) -> Expression:
+    """What a name is assigned, once: ``head = nn.Linear(...)``."""
+    found = [each for name, each in scope.assigned(function) if name == dotted(value)]
+    return found[0] if len(found) == 1 else value
+
+
+def _stays(project: Project, constructor: FunctionNode, optimizer: Optimizer) -> bool:
+    """Whether an object steps for good with the optimizer of its constructor, and gives it no more parameters."""
+    attribute = (optimizer.path or "").removeprefix("self.")
+    users = [f for f in project.linker.mentions.of(attribute) if f is not constructor]
+    others = [f for f in users if not _is_of(project, f, constructor)]
+    own = [f for f in users if f not in others]
+    given = [name for f in own for name, _ in scope.assigned(f)]
+    given += [name for f in others for name, _ in scope.assigned(f) if name != f"self.{attribute}"]
+    if any(name.endswith(f".{attribute}") for name in given):
+        return False
+    grown = any("add_param_group" in f.facts.words or "param_groups" in f.facts.words for f in own)
+    return not grown and _other_method_steps(project, constructor, optimizer)
+
+
+def _is_of(project: Project, function: FunctionNode, constructor: FunctionNode) -> bool:
+    """Whether a function is no method, or one of the constructor's class, of its bases or of what derives from it."""
+    cls, own = function.owner, constructor.owner
+    if cls is None or own is None:
+        return True
+    return own in project.linker.ancestors(cls) or cls in project.linker.ancestors(own)
 
 
 def _given(function: FunctionNode) -> Iterator[tuple[str, Expression]]:
@@ -163,12 +212,12 @@ def _wraps_old(project: Project, function: FunctionNode, made: CallEvent) -> boo
     return False
 
 
-def _late(function: FunctionNode, optimizer: Optimizer, path: str, value: Expression) -> Finding:
+def _late(function: FunctionNode, optimizer: Optimizer, path: str, value: Expression, maker: FunctionNode) -> Finding:
     return Finding(
         function.place(value.at),
         function.name,
         f"`{path}` is never trained: `{optimizer.path}` was made before, and goes on with what was there then",
-        (Note(function.place(optimizer.event.at), "the optimizer is made here"),),
+        (Note(maker.place(optimizer.event.at), "the optimizer is made here"),),
         help="make the optimizer afterwards, or change the values in place under `torch.no_grad()`",
     )
 
@@ -271,276 +320,3 @@ def _finding(function: FunctionNode, update: Assign, name: str, what: str) -> Fi
         f"`{name} = {name} ...` binds the name `{name}` to another tensor: {what}",
         help=f"change it in place: `{name} -= ...` under `torch.no_grad()`",
     )
-
-
-CASES = r"""
-```python setup
-import torch
-from torch import nn
-
-model = nn.Linear(2, 1, bias=False)
-nn.init.ones_(model.weight)
-model(torch.ones(3, 2)).sum().backward()
-```
-
-## Flagged
-
-### averaged, clipped, cut off and moved, all for nothing
-```python
-import torch
-
-def average(ema, model):
-    for kept, live in zip(ema.parameters(), model.parameters()):
-        kept = 0.9 * kept + 0.1 * live  # GL210
-
-def clip(critic, bound):
-    for parameter in critic.parameters():
-        parameter = torch.clamp(parameter, -bound, bound)  # GL210
-
-def freeze(model):
-    for name, parameter in model.named_parameters():
-        parameter = parameter.detach()  # GL210
-    for parameter in list(model.parameters()):
-        parameter = parameter.double()  # GL210
-
-# run: average(model, nn.Linear(2, 1, bias=False))
-# run: clip(model, 0.5)
-# run: freeze(model)
-# shows: model.weight.tolist() == [[1.0, 1.0]] and model.weight.requires_grad and model.weight.dtype == torch.float32
-```
-
-### a layer of a container
-```python
-import torch
-from torch import nn
-
-def train(images):
-    network = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 10))
-    optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
-    network[2] = nn.Sequential(nn.Linear(network[2].in_features, 3), nn.ReLU())  # GL210
-    before = network[2][0].weight.clone()
-    for _ in range(3):
-        optimizer.zero_grad()
-        network(images).sum().backward()
-        optimizer.step()
-    return network, before
-
-# run: network, before = train(torch.ones(4, 2))
-# shows: network[2][0].weight.equal(before)
-```
-
-### by the constructor that has just made the optimizer
-```python
-import torch
-from torch import nn
-
-class Trainer:
-    def __init__(self, body):
-        self.body = nn.Sequential(body, nn.Linear(2, 10))
-        self.optimizer = torch.optim.SGD(self.body.parameters(), lr=0.1)
-        self.body.head = nn.Linear(10, 1)  # GL210
-
-    def step(self, images):
-        self.optimizer.zero_grad()
-        self.body(images).sum().backward()
-        self.optimizer.step()
-
-# run: trainer = Trainer(nn.Linear(2, 2)); weight = trainer.body.head.weight.clone(); trainer.step(torch.ones(4, 2))
-# shows: trainer.body.head.weight.equal(weight)
-```
-
-### weights of one's own, recorded
-```python
-import torch
-
-def fit(rows, targets, lr=0.1):
-    weight = torch.zeros(2, requires_grad=True)
-    for _ in range(2):
-        ((rows @ weight - targets) ** 2).mean().backward()
-        weight = weight - lr * weight.grad  # GL201 GL210
-
-# run: fit(torch.ones(3, 2), torch.ones(3))
-# raises: TypeError: unsupported operand type(s) for *: 'float' and 'NoneType'
-```
-
-### under no_grad
-```python
-import torch
-
-def fit(rows, targets, lr=0.1):
-    weight = torch.zeros(2, requires_grad=True)
-    for _ in range(2):
-        ((rows @ weight - targets) ** 2).mean().backward()
-        with torch.no_grad():
-            weight = weight - lr * weight.grad  # GL210
-
-# run: fit(torch.ones(3, 2), torch.ones(3))
-# raises: RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn
-```
-
-### one of a list
-```python
-import torch
-
-def step(weights, lr):
-    with torch.no_grad():
-        for number, weight in enumerate(weights):
-            print(number)
-            weight = weight - lr * weight.grad  # GL210
-
-# run: step(list(model.parameters()), 0.1)
-# shows: model.weight.tolist() == [[1.0, 1.0]]
-```
-
-### with a gradient that is cleared afterwards
-```python
-def step(model, lr):
-    for p in model.parameters():
-        p = p - lr * p.grad  # GL210
-        p.grad = None
-
-# run: step(model, 0.1)
-# shows: model.weight.tolist() == [[1.0, 1.0]]
-```
-
-### replaced after the optimizer was made
-```python
-import torch
-from torch import nn
-
-def tune(net, images):
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-    net.head = nn.Linear(2, 1)  # GL210
-    net.bias = nn.Parameter(torch.zeros(1))  # GL210
-    for _ in range(2):
-        optimizer.zero_grad()
-        (net.head(images) + net.bias).sum().backward()
-        optimizer.step()
-    return net.bias
-
-# run: bias = tune(nn.Sequential(nn.Linear(2, 2)), torch.ones(3, 2))
-# shows: bias.item() == 0.0
-```
-
-## Silent
-
-### new tensors that are used, changes in place, and names that are no parameters
-```python
-from torch import nn
-
-def norms(model):
-    found, total = {}, 0.0
-    for index, (name, parameter) in enumerate(model.named_parameters()):
-        index, name = index + 1, name.replace("module.", "")
-        parameter = parameter.detach()
-        total += parameter.norm().item()
-        found[name] = index
-    for parameter in model.parameters():
-        doubled = parameter * 2
-        parameter = nn.init.zeros_(parameter)
-    return found, total, doubled
-
-# run: found, total, doubled = norms(model)
-# shows: found == {"weight": 1} and model.weight.tolist() == [[0.0, 0.0]]
-```
-
-### a wrapper around the layer that was there, and a layer that comes before the optimizer
-```python
-import torch
-from torch import nn
-
-class Trainer:
-    def __init__(self, body):
-        self.body = nn.Sequential(body, nn.Linear(2, 10))
-        self.body[1] = nn.Linear(2, 3)
-        self.optimizer = torch.optim.SGD(self.body.parameters(), lr=0.1)
-        self.body[1] = nn.Sequential(self.body[1], nn.ReLU())
-
-    def step(self, images):
-        self.optimizer.zero_grad()
-        self.body(images).sum().backward()
-        self.optimizer.step()
-
-# run: Trainer(nn.Linear(2, 2)).step(torch.ones(4, 2))
-```
-
-### in place, or made a leaf again
-```python
-import torch
-
-def fit(rows, targets, lr=0.1):
-    weight = torch.zeros(2, requires_grad=True)
-    other = torch.zeros(2, requires_grad=True)
-    for _ in range(2):
-        ((rows @ (weight + other) - targets) ** 2).mean().backward()
-        with torch.no_grad():
-            weight -= lr * weight.grad
-            weight.grad = None
-            other = other - lr * other.grad
-        other.requires_grad_()
-
-# run: fit(torch.ones(3, 2), torch.ones(3))
-```
-
-### the new tensors are kept
-```python
-def adapted(model, lr):
-    fast = []
-    for parameter in model.parameters():
-        parameter = parameter - lr * parameter.grad
-        fast.append(parameter)
-    return fast
-
-# run: adapted(model, 0.1)
-```
-
-### once
-```python
-import torch
-
-w = torch.ones(2, requires_grad=True)
-(w**2).sum().backward()
-w = w - 0.1 * w.grad
-print(w)
-```
-
-### made anew in each round
-```python
-import torch
-
-def attack(model, images, steps=2):
-    for _ in range(steps):
-        image = images.clone().requires_grad_()
-        model(image).sum().backward()
-        image = image + 0.1 * image.grad
-    return image
-
-# run: attack(model, torch.ones(1, 2))
-```
-
-### replaced before, made anew, or added
-```python
-import torch
-from torch import nn
-
-def tune(net, images):
-    net.head = nn.Linear(2, 1)
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-    net.head(images).sum().backward()
-    optimizer.step()
-    net.head = nn.Linear(2, 1)
-    net.activation = nn.ReLU()
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-    optimizer.step()
-
-def grow(net, images):
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-    net.head = nn.Linear(2, 1)
-    optimizer.add_param_group({"params": net.head.parameters()})
-    net.head(images).sum().backward()
-    optimizer.step()
-
-# run: tune(nn.Sequential(nn.Linear(2, 2)), torch.ones(3, 2))
-# run: grow(nn.Sequential(nn.Linear(2, 2)), torch.ones(3, 2))
-```
-"""
