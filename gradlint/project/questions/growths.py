@@ -126,14 +126,15 @@ class Growths:
         into a memory that is drawn from.
         """
         loop = _loop_of(flow, at, added, path)
-        if not added.tensor & COMPUTED or _is_derived_again(flow, added):
+        walked = bool(names & walked_names(flow.function, loop))
+        if not added.tensor & COMPUTED or _is_derived_again(flow, added, walked=walked):
             return None
         held = [each for name in names for each in holders(flow.function, name, at, path)]
         if _loses_graph(flow.function, at, loop, names, held):
             return None
         forwards = [o for o in added.origins if (loop is None or o.at in loop) and self._is_forward(flow, o)]
         made_at = min((origin.at for origin in forwards), default=None)
-        if names & walked_names(flow.function, loop) or names & self._returned_to_framework(flow.function):
+        if walked or names & self._returned_to_framework(flow.function):
             return _Judged(True, made_at)
         if any(are_walked(flow.function, each) for each in held):
             return _Judged(True, made_at)
@@ -337,9 +338,14 @@ def _holds_computed(flow: Flow, added: Value, held: list[Expression]) -> bool:
     return any(part.tensor == COMPUTED for whole in wholes for part in parts(flow, whole))
 
 
-def _is_derived_again(flow: Flow, added: Value) -> bool:
-    """Whether a derivative with a graph of its own is taken of what is added, which keeps that graph anyway."""
+def _is_derived_again(flow: Flow, added: Value, *, walked: bool) -> bool:
+    """Whether a derivative with a graph of its own is taken of what is added, which keeps that graph anyway.
+
+    What ``backward()`` walks itself was computed from such derivatives, if anything.
+    """
     for event in flow.calls.values():
+        if walked and event.method not in BACKWARD_METHODS:
+            continue
         wanted = [a.value.constant for a in event.arguments if a.keyword == "create_graph"]
         if any(flag is not False for flag in wanted):
             given = (event.receiver, *(argument.value for argument in event.arguments))

@@ -244,7 +244,7 @@ def _names(expression: Expression) -> Iterator[tuple[str, int]]:
         case Conditional(then=yes, otherwise=no):
             yield from _names(yes)
             yield from _names(no)
-        case Display(items=items, kind="tuple" | "list"):
+        case Display(items=items, kind="tuple" | "list" | "dict"):
             for item in items:
                 yield from _names(item)
         case Comprehension(element=element, kind="dict"):
