@@ -88,19 +88,29 @@ class Targets:
         Their parameters get gradients that nobody uses. The teacher was made in sight, or the function itself puts it
         into evaluation mode.
         """
-        if function.is_test or not any(_TEACHER.search(call.callee) for call in function.facts.calls):
+        if function.is_test or not any(self._may_teach(function, call.callee) for call in function.facts.calls):
             return
         flow = self._flows.flow(function)
         for event in flow.calls.values():
             name = event.name.removesuffix(".forward")
-            if not event.forward or _TEACHER.search(name) is None or self._calls.states_at(function, event.at) != GRAD:
+            if not event.forward or not self._may_teach(function, name):
                 continue
-            if not self._is_walked(function, event.at):
+            if self._calls.states_at(function, event.at) != GRAD or not self._is_walked(function, event.at):
                 continue
             if not self._is_seen(function, event) or _is_toggled(function, event.at) or _reads_gradient(function, name):
                 continue
             if not self._is_frozen(function, event) and not self._listed(name):
                 yield event
+
+    def _may_teach(self, function: FunctionNode, name: str) -> bool:
+        """Whether a module is there to be learnt from: by its name, or as a copy whose gradients nobody looks at."""
+        if _TEACHER.search(name) is not None:
+            return True
+        if function.owner is None or not name.startswith("self."):
+            return False
+        words = [method.facts.words for method in function.owner.methods]
+        copies = any("deepcopy" in each for each in words) and not any("grad" in each for each in words)
+        return copies and self._is_kept_copy(function, name)
 
     def _is_walked(self, function: FunctionNode, at: int, depth: int = 0) -> bool:
         """Whether a function runs ``backward()`` on what a call gives, or one does that it returns it to."""
