@@ -88,10 +88,21 @@ def data_bypass(project: Project) -> Iterator[Finding]:
             if event.name != "data" or event.at in silent:
                 continue
             owner = event.owner
-            if event.at in changed - moved and owner.kind == "tensor" and owner.tensor == COMPUTED:
+            if event.at in changed - moved and (_is_computed(event) or _is_trained(project, function, event)):
                 yield _wrong(function, event)
             elif owner.is_tensor or owner.kind == "parameters" or (event.at in known and not _is_no_tensor(event)):
                 yield _advice(function, event, changed=event.at in changed or event.stored is not None)
+
+
+def _is_computed(event: AttributeEvent) -> bool:
+    return event.owner.kind == "tensor" and event.owner.tensor == COMPUTED
+
+
+def _is_trained(project: Project, function: FunctionNode, event: AttributeEvent) -> bool:
+    """Whether it has a graph in a ``forward`` while the module's own parameters are trained."""
+    flow = project.gradients.trained(function)
+    seen = flow.attributes.get((event.at, event.stored is not None)) if flow is not None else None
+    return seen is not None and _is_computed(seen)
 
 
 def _is_no_tensor(event: AttributeEvent) -> bool:
@@ -179,6 +190,33 @@ def _advice(function: FunctionNode, event: AttributeEvent, *, changed: bool) -> 
 
 CASES = r"""
 ## Flagged
+
+### what a `forward` computes with parameters of its own
+```python
+import torch
+from torch import nn
+
+class Gate(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    def forward(self, x):
+        gate = torch.sigmoid(self.layer(x))
+        out = gate * x
+        gate.data.mul_(0.5)  # GL409
+        return out
+
+class Plain(Gate):
+    def forward(self, x):
+        return torch.sigmoid(self.layer(x)) * x
+
+# run: gate, plain = Gate(), Plain()
+# run: state = plain.load_state_dict(gate.state_dict())
+# run: first = gate(torch.ones(1, 2)).sum().backward()
+# run: second = plain(torch.ones(1, 2)).sum().backward()
+# shows: not torch.allclose(gate.layer.weight.grad, plain.layer.weight.grad)
+```
 
 ### clamped, scaled, assigned to
 ```python
