@@ -64,6 +64,7 @@ from gradlint.project.questions.growths import Kept
 from gradlint.project.questions.guarded_parts import GuardedPart
 from gradlint.project.questions.guarded_training import GuardedModule
 from gradlint.project.questions.inference_tensors import Misuse as InferenceMisuse
+from gradlint.project.questions.lost_terms import LostTerm
 from gradlint.project.questions.optimizers import Optimizer, parameter_names
 from gradlint.project.questions.scripts import Act
 from gradlint.project.questions.scripts import acts as acts_of
@@ -213,6 +214,7 @@ __all__ = [
     "Lambda",
     "Leak",
     "Loss",
+    "LostTerm",
     "Misspelling",
     "Moment",
     "Name",

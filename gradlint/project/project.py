@@ -31,6 +31,7 @@ from gradlint.project.questions.inference import Inference
 from gradlint.project.questions.inference_modes import InferenceModes
 from gradlint.project.questions.inference_tensors import InferenceTensors
 from gradlint.project.questions.layers import Layers
+from gradlint.project.questions.lost_terms import LostTerms
 from gradlint.project.questions.optimizers import Optimizers
 from gradlint.project.questions.order import Order
 from gradlint.project.questions.prospects import Prospects
@@ -68,8 +69,9 @@ class Project:
     ``targets`` what is detached in the end, ``flags`` how ``requires_grad`` is misspelt, ``prospects`` and
     ``forwards`` which functions may run a module at all, ``inference`` what speaks for a call being inference,
     ``inference_modes`` who is near one, ``inference_tensors`` where those are misused, ``guarded_training`` and
-    ``guarded_parts`` what is to be trained and only runs under a guard, ``defaults`` which parameters nobody passes,
-    ``layers`` which modules depend on their mode, ``training_mode`` where they are evaluated in the wrong one.
+    ``guarded_parts`` what is to be trained and only runs under a guard, ``lost_terms`` what adds nothing to a loss that
+    is walked, ``defaults`` which parameters nobody passes, ``layers`` which modules depend on their mode,
+    ``training_mode`` where they are evaluated in the wrong one.
     """
 
     def __init__(
@@ -107,6 +109,7 @@ class Project:
         )
         self.guarded_training = GuardedTraining(self.calls, self.flows, self.destinies, self.order)
         self.guarded_parts = GuardedParts(self.calls, self.flows, self.optimizers)
+        self.lost_terms = LostTerms(self.calls, self.flows)
         self.walks = Walks(self.flows)
         self.terms = Terms(self.calls, self.flows)
         self.buffers = Buffers(self.linker, self.calls, self.flows)

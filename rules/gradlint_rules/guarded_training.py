@@ -51,11 +51,14 @@ of the model, `backward()` raises `RuntimeError: element 0 of tensors does not r
 grad_fn`. If something that records comes after it, `backward()` runs, the first part gets no gradients, and the
 optimizer passes over it: it stays as it was, and nothing says so. If that is the purpose, leave its parameters
 out of the optimizer.
+
+A term of a loss that is computed so, by a `forward` with a decorator, is a constant: the sum is walked, and what the
+term was computed from is trained as if it was not there.
 """
 
 from collections.abc import Iterator
 
-from gradlint.rule import Finding, FunctionNode, GuardedModule, GuardedPart, Note, Project, rule, scope
+from gradlint.rule import Finding, FunctionNode, GuardedModule, GuardedPart, LostTerm, Note, Project, rule, scope
 
 
 @rule("GL411", severity="warning", since="0.2.0")
@@ -68,6 +71,8 @@ def guarded_training(project: Project) -> Iterator[Finding]:
             yield from (_finding(function, each) for each in found if each.at not in silent)
         for part in project.guarded_parts.of(function):
             yield _of_part(function, part)
+        for term in project.lost_terms.of(function):
+            yield _of_term(function, term)
 
 
 def _finding(function: FunctionNode, found: GuardedModule) -> Finding:
@@ -90,4 +95,14 @@ def _of_part(function: FunctionNode, found: GuardedPart) -> Finding:
         f"`{found.part}` gets no gradients: it only runs where nothing is recorded, and stays as it was made",
         (Note(found.optimizer, "an optimizer is made for all of the module here, and passes over it"),),
         help=f"run it with grad on, or freeze `{found.part}` and say so: `requires_grad_(False)`",
+    )
+
+
+def _of_term(function: FunctionNode, found: LostTerm) -> Finding:
+    return Finding(
+        function.place(found.at),
+        function.name,
+        f"`{found.name}(...)` adds nothing to the gradient: it records nothing, and is given what is trained",
+        (Note(found.guard.place(found.guard.facts.at), f"`{found.guard.facts.name}` switches recording off here"),),
+        help="take the guard off, and freeze parameters that must stay as they are: `requires_grad_(False)`",
     )
