@@ -126,7 +126,7 @@ class Growths:
         into a memory that is drawn from.
         """
         loop = _loop_of(flow, at, added, path)
-        walked = bool(names & walked_names(flow.function, loop))
+        walked = names & walked_names(flow.function, loop)
         if not added.tensor & COMPUTED or _is_derived_again(flow, added, walked=walked):
             return None
         held = [each for name in names for each in holders(flow.function, name, at, path)]
@@ -338,16 +338,15 @@ def _holds_computed(flow: Flow, added: Value, held: list[Expression]) -> bool:
     return any(part.tensor == COMPUTED for whole in wholes for part in parts(flow, whole))
 
 
-def _is_derived_again(flow: Flow, added: Value, *, walked: bool) -> bool:
+def _is_derived_again(flow: Flow, added: Value, *, walked: Set[str]) -> bool:
     """Whether a derivative with a graph of its own is taken of what is added, which keeps that graph anyway.
 
-    What ``backward()`` walks itself was computed from such derivatives, if anything.
+    What ``backward()`` walks, by these names, may have been computed from such derivatives of other things.
     """
     for event in flow.calls.values():
-        if walked and event.method not in BACKWARD_METHODS:
-            continue
         wanted = [a.value.constant for a in event.arguments if a.keyword == "create_graph"]
-        if any(flag is not False for flag in wanted):
+        itself = event.method in BACKWARD_METHODS or any(dotted(a.expression) in walked for a in event.arguments)
+        if any(flag is not False for flag in wanted) and (itself or not walked):
             given = (event.receiver, *(argument.value for argument in event.arguments))
             if any(value is not None and value.origins & added.origins for value in given):
                 return True
