@@ -56,6 +56,8 @@ SERVICE_DECORATOR = re.compile(
 OTHER_FRAMEWORKS = frozenset(
     "tensorflow keras jax flax paddle mxnet mindspore tflearn onnxruntime haiku caffe2".split()
 )
+# What makes models that are none of torch's: OpenCV's networks, sessions of ONNX, engines of TensorRT, OpenVINO.
+OTHER_MODELS = re.compile(r"^(readNet(From\w+)?|InferenceSession|deserialize_cuda_engine|compile_model)$")
 TORCH_PACKAGES = frozenset(
     (
         "torch torchvision torchaudio torchtext pytorch_lightning lightning timm transformers diffusers "

@@ -132,6 +132,43 @@ def jacobian(model, image):
 # run: jacobian(model, images.clone())
 ```
 
+### what is given to the model is kept, not what it computes
+```python
+class Gan:
+    def __init__(self, critic):
+        self.critic = critic
+        self.optimizer = torch.optim.SGD(critic.parameters(), lr=0.1)
+
+    def step(self, batch):
+        self.real = batch.to("cpu")
+        self.optimizer.zero_grad()
+        scores = self.critic(self.real)
+        (-scores.mean()).backward(retain_graph=True)
+        scores.square().mean().backward()
+        self.optimizer.step()
+
+# run: gan = Gan(model)
+# run: for _ in range(3): gan.step(images)
+# shows: model.weight.grad.isfinite().all()
+```
+
+### what an encoder computes is kept, and made anew in each step
+```python
+class Coder:
+    def __init__(self, encoder, decoder):
+        self.encoder, self.decoder = encoder, decoder
+
+    def step(self, batch):
+        self.code = self.encoder(batch)
+        loss = self.decoder(self.code).square().mean()
+        loss.backward(retain_graph=True)
+        self.code.square().mean().backward()
+
+# run: coder = Coder(model, nn.Linear(2, 2))
+# run: for _ in range(3): coder.step(images)
+# shows: model.weight.grad.isfinite().all()
+```
+
 ### detached
 ```python
 def train(rnn, batches):

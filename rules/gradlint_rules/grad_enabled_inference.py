@@ -106,7 +106,7 @@ def _finding(project: Project, first: Forward, others: list[Forward]) -> Finding
         f"{called} records a graph in {_code(first)} code, and nothing will use it",
         tuple(_notes(first, others)),
         help=_help(first),
-        fix=_decorate(project, function),
+        fix=None if first.in_training else _decorate(project, function),
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from gradlint.model.code import Display, Expression
-from gradlint.model.inference_names import OTHER_FRAMEWORKS, TORCH_PACKAGES, TORCH_WORDS
+from gradlint.model.inference_names import OTHER_FRAMEWORKS, OTHER_MODELS, TORCH_PACKAGES, TORCH_WORDS
 from gradlint.model.torch_names import WALKED_HOOKS
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
@@ -30,7 +30,8 @@ class Frameworks:
         return self._is_torch.of(module)
 
     def _find_whether_torch(self, module: ModuleNode) -> bool:
-        if self._imports.of(module)[0] is False:
+        imported = self._imports.of(module)[0]
+        if imported is False or (imported is None and _makes_other_models(module)):
             return False
         spoken = any(not TORCH_WORDS.isdisjoint(function.facts.words) for function in module.functions)
         return spoken or self._reaches(module)
@@ -63,6 +64,10 @@ class Frameworks:
         if roots & TORCH_PACKAGES:
             return True, ()
         return (False, ()) if roots & OTHER_FRAMEWORKS else (None, tuple(inner))
+
+
+def _makes_other_models(module: ModuleNode) -> bool:
+    return any(OTHER_MODELS.search(word) is not None for function in module.functions for word in function.facts.words)
 
 
 def given_to_framework(linker: Linker, function: FunctionNode) -> Iterator[Expression]:

@@ -333,4 +333,9 @@ def _is_false(value: Expression | None) -> bool:
 
 def _is_module(base: str) -> bool:
     """Whether what derives from a class outside the project is a module."""
-    return base in MODULE_BASES or base.startswith(LIGHTNING_ROOTS) or MODULE_CLASSES.search(base) is not None
+    return base in MODULE_BASES or _is_lightning_module(base) or MODULE_CLASSES.search(base) is not None
+
+
+def _is_lightning_module(base: str) -> bool:
+    """``pl.LightningModule``: not its metrics, callbacks and modules of data."""
+    return base.startswith(LIGHTNING_ROOTS) and base.endswith("Module") and not base.endswith("DataModule")

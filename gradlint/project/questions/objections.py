@@ -7,11 +7,13 @@ from gradlint.model.torch_calls import BACKWARD_METHODS, MODEL_NAME
 from gradlint.model.torch_names import EVALUATION_HOOKS
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
+from gradlint.project.linking.views import FEW, View
 from gradlint.project.questions.cues import Cues
 from gradlint.project.questions.deriving import Deriving
 from gradlint.project.questions.destiny import Destiny, becomes_array
 from gradlint.project.questions.handed import Handed
-from gradlint.project.running.flow import CallEvent
+from gradlint.project.questions.phases import TRAINS
+from gradlint.project.running.flow import CallEvent, is_bound, matched
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Origin, Value
 
@@ -19,6 +21,7 @@ _SIZE = re.compile(r"^(d|dim|n|num|size)_")  # ``d_model``
 _TRANSFORM = re.compile(r"(^|_)i?(stft|fft|rfft|dct|fbank|mfcc|melspec\w*|spectrogram|resampl\w*)(_|$)")  # of signals
 _SHOWN = frozenset("shape size print dtype device f-string format len dim ndim type ==".split())
 _STORAGE = re.compile(r"(buffer|storage|dataset|replay(_?memory)?)\d*$|(^|[._])rb(_\w+)?$", re.I)
+_WALKING = BACKWARD_METHODS | {"zero_grad"}
 _SMOKE = re.compile(r"^_*(test|main|demo|debug|check|smoke|example)(_|$)|_test$|^test[A-Z0-9]")
 
 
@@ -31,6 +34,9 @@ class Objections:
         self._handed = handed
         self._cues = cues
         self._deriving = Deriving(flows.linker, calls)
+        self._trains: View[FunctionNode, bool] = View(
+            flows.linker.dependencies, "trains", self._finds_training, lambda _: (), few=FEW
+        )
 
     def apply(self, function: FunctionNode, event: CallEvent, module: Value, destiny: Destiny) -> bool:
         """Whether there is one to a forward, of which it is known what becomes of its result."""
@@ -53,7 +59,26 @@ class Objections:
             return True
         if self._is_smoke_test(function, module, destiny) or self._handed.gives_no_graph(function, event):
             return True
-        return bool(event.targets) and all(map(self._handed.runs_no_module, event.targets))
+        if bool(event.targets) and all(map(self._handed.runs_no_module, event.targets)):
+            return True
+        return self._may_train(event)
+
+    def _may_train(self, event: CallEvent) -> bool:
+        """Whether a function of the project trains when it is called, or is told to: a guard would break that."""
+        functions = [target for target in event.targets if not self._calls.modules.is_forward(target)]
+        return any(_is_told_to_train(event, f) or self._trains.of(f) or self._keeps_to_train(f) for f in functions)
+
+    def _keeps_to_train(self, function: FunctionNode) -> bool:
+        """Whether a function stores what it hands back, too, where others train on it."""
+        return any(
+            use.kind == "stored" and self._flows.may_train_on(function, use.detail)
+            for uses in tuple(self._flows.flow(function).uses.values())
+            if any(use.kind in ("returned", "yielded") for use in uses)
+            for use in uses
+        )
+
+    def _finds_training(self, function: FunctionNode) -> bool:
+        return any(not _WALKING.isdisjoint(each.facts.words) for each in self._calls.below([function]))
 
     def _is_smoke_test(self, function: FunctionNode, module: Value, destiny: Destiny) -> bool:
         """A fresh model run once to see that it runs: only its output's shape is looked at, nothing is evaluated."""
@@ -93,6 +118,12 @@ class Objections:
         return (unseen or module.certainty == "named") and any(
             becomes_array(use.detail) or use.detail == "torch.tensor" for use in uses
         )
+
+
+def _is_told_to_train(event: CallEvent, function: FunctionNode) -> bool:
+    """``run_epoch(model, loader, train=True)``."""
+    given = matched(event.arguments, function, bound=is_bound(event, function))
+    return any(value.constant is True and TRAINS.search(name) is not None for name, value in given.items())
 
 
 def _is_made_of_others(cls: ClassNode) -> bool:

@@ -27,7 +27,8 @@ _FURTHEST = 1  # callers of callers
 _MOST = 12  # phases of a caller that are tried
 _TRAINING = re.compile(r"^(tr|trn|fit|train\w*|learn\w*)$", re.I)
 _EVALUATION = re.compile(r"^(val|valid\w*|eval\w*|test\w*|dev|inference|holdout)$", re.I)
-_TRAINS = re.compile(r"(^|_)(train|training|learn|learning|update|backprop)$", re.I)
+# What flags are called that say whether a function trains.
+TRAINS = re.compile(r"(^|_)(train|training|learn|learning|update|backprop)$", re.I)
 _EVALUATES = re.compile(r"(^|_)(val|valid|validate|validation|eval|evaluate|evaluation|test|testing|inference)$", re.I)
 
 
@@ -218,4 +219,4 @@ def _is_training(name: str, value: object) -> bool | None:
         return True if _TRAINING.search(value) else False if _EVALUATION.search(value) else None
     if not isinstance(value, bool):
         return None
-    return value if _TRAINS.search(name) else not value if _EVALUATES.search(name) else None
+    return value if TRAINS.search(name) else not value if _EVALUATES.search(name) else None

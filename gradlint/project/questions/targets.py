@@ -34,7 +34,7 @@ _TEACHER = re.compile(
     r"|(net|network|model|policy|actor|critic|encoder)_(old|ref(erence)?|prev(ious)?|ema|momentum))\d?$"
 )
 _TOGGLES = frozenset({"toggle_optimizer", "untoggle_optimizer"})
-_LISTING = re.compile(r"\.(named_)?parameters$|\.requires_grad_$|\.freeze\w*$")
+_LISTING = re.compile(r"\.(\w+_)?(parameters|params|param_groups)$|\.requires_grad_$|\.freeze\w*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +126,8 @@ class Targets:
     def _is_seen(self, function: FunctionNode, event: CallEvent) -> bool:
         """Whether what becomes of the flags of the module that is called is in sight."""
         module = module_of(event)
+        if module.training is True and module.mode_at is not None and module.mode_at[0] is function:
+            return False  # nobody puts what is only learnt from into training mode
         evaluated = _is_evaluated(module, function)
         if function.owner is not None and self._calls.modules.is_module_class(function.owner):
             return False
@@ -291,7 +293,7 @@ def _is_made(module: Value) -> bool:
 def _is_more_than_copied(function: FunctionNode, called: str) -> bool:
     """Whether parameters are listed for more than to copy others into them: to step with, or to freeze."""
     words = function.facts.words
-    if not called.endswith("parameters"):
+    if not called.endswith(("parameters", "params", "param_groups")):
         return True
     stepping = not FLAGS.isdisjoint(words) or any(map(OPTIMIZER_NAME.search, words))
     return stepping and not _is_averaged(function, called)

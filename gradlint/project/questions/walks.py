@@ -15,7 +15,7 @@ from gradlint.project.questions.keeping import CONVERTING
 from gradlint.project.running.flow import AttributeEvent, CallEvent, Flow, module_of
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.growth import COMPREHENSION
-from gradlint.project.running.values import COMPUTED, Value
+from gradlint.project.running.values import COMPUTED, Origin, Value
 
 _SAVING = frozenset("exp sqrt sigmoid tanh softmax pow square matmul mm norm prod sin cos log".split())
 _KEEPING = frozenset({"retain_graph", "retain_variables", "create_graph"})
@@ -69,7 +69,7 @@ class Walks:
                 continue
             others = {f for f, _ in self._flows.bindings.attribute(cls, (stored.path or "").removeprefix("self."))}
             alone = all(f is flow.function or f.facts.name == "__init__" for f in others)
-            if alone and made.result.origins & stored.stored.origins and self._is_last(flow, stored, cls):
+            if alone and Origin(flow.function, at) in stored.stored.origins and self._is_last(flow, stored, cls):
                 return True
         return False
 
