@@ -65,7 +65,9 @@ class Objections:
 
     def _may_train(self, event: CallEvent) -> bool:
         """Whether a function of the project trains when it is called, or is told to: a guard would break that."""
-        functions = [target for target in event.targets if not self._calls.modules.is_forward(target)]
+        if any(map(self._calls.modules.is_forward, event.targets)):
+            return False  # all that modules of the project are made of may come into a ``__call__`` that they share
+        functions = event.targets
         return any(_is_told_to_train(event, f) or self._trains.of(f) or self._keeps_to_train(f) for f in functions)
 
     def _keeps_to_train(self, function: FunctionNode) -> bool:
