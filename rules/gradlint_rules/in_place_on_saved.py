@@ -33,26 +33,35 @@ gradient computation has been modified by an inplace operation`. The same is tru
 an operation in place. A change of a `.detach()`ed alias is noticed too, one of `.data` is not.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from gradlint.rule import (
     COMPUTED,
+    Assign,
     Attribute,
+    Augment,
     Call,
     CallEvent,
     ChangeEvent,
+    Evaluate,
+    Expression,
     Finding,
     Flow,
+    For,
     FunctionNode,
+    Name,
     Note,
     Project,
     Return,
+    Statement,
     changes,
     dotted,
     names_in,
     rule,
     scope,
     statements,
+    within,
 )
 
 _SAVING = frozenset("sigmoid tanh exp softmax log_softmax sqrt rsqrt relu reciprocal expm1 exp2 tan elu selu".split())
@@ -81,7 +90,7 @@ def _walked_here(project: Project, function: FunctionNode) -> Iterator[Finding]:
         between = (walk for walk in walks if made.at < walk.at < change.at)
         if any(map(_frees, between)):
             continue  # what was saved is gone, and a later ``backward()`` walks something else
-        if any(walk.at > change.at and _reaches(walk, made) for walk in walks):
+        if any(walk.at > change.at and _reaches(function, walk, made) for walk in walks):
             yield _finding(function, change, made)
 
 
@@ -126,11 +135,44 @@ def _detached(calls: dict[int, CallEvent], function: FunctionNode, change: Chang
     return wholes[0] if len(wholes) == 1 else None
 
 
-def _reaches(walk: CallEvent, made: CallEvent) -> bool:
-    """Whether a ``backward()`` walks the operation: what it saved is proved to have a graph, or shares its forward."""
+def _reaches(function: FunctionNode, walk: CallEvent, made: CallEvent) -> bool:
+    """Whether a ``backward()`` walks the operation.
+
+    What it saved is proved to have a graph, and goes into what is walked; or it shares its forward with that.
+    """
     if made.result.tensor == COMPUTED:
-        return True
+        return any(part.at == made.at for value in _going_into(function, walk) for part in within(value))
     return walk.receiver is not None and bool(walk.receiver.origins & made.result.origins)
+
+
+def _going_into(function: FunctionNode, walk: CallEvent) -> Iterator[Expression]:
+    """What a ``backward()`` walks, and the values of all names that go into that, as they are written."""
+    bound: defaultdict[str, list[Expression]] = defaultdict(list)
+    for statement in statements(function.facts.body):
+        for name, value in _binds(statement):
+            bound[name].append(value)
+    call = scope.call_at(function, walk.at)
+    pending: list[Expression] = [call] if call is not None else []
+    seen: set[str] = set()
+    while pending:
+        value = pending.pop()
+        yield value
+        new = names_in(value) - seen
+        seen |= new
+        pending.extend(each for name in new for each in bound[name])
+
+
+def _binds(statement: Statement) -> Iterator[tuple[str, Expression]]:
+    """The names that a statement puts something into, each with that: ``losses.append(loss)`` does so, too."""
+    match statement:
+        case Assign(targets=targets, value=value):
+            yield from ((name, value) for target in targets for name in names_in(target))
+        case Augment(target=target, value=value) | For(target=target, iterable=value):
+            yield from ((name, value) for name in names_in(target))
+        case Evaluate(value=Call(function=Attribute(value=Name(id=name)), arguments=arguments)):
+            yield from ((name, argument.value) for argument in arguments)
+        case _:
+            pass
 
 
 def _frees(walk: CallEvent) -> bool:
@@ -162,6 +204,27 @@ def loss_of(x):
     probabilities.sum().backward()
 
 # run: loss_of(torch.ones(3))
+# raises: RuntimeError: one of the variables needed for gradient computation has been modified by an inplace operation
+```
+
+### of a sum, and of a list of terms
+```python
+import torch
+
+def train(x, target):
+    weight = torch.ones(3, requires_grad=True)
+    total, terms = 0, []
+    for _ in range(2):
+        first = (weight * x).exp()
+        first += target  # GL217
+        total += first.sum()
+        second = (weight * x).sigmoid()
+        second -= target  # GL217
+        terms.append(second.mean())
+    torch.stack(terms).sum().backward()
+    total.backward()
+
+# run: train(torch.ones(3), torch.ones(3))
 # raises: RuntimeError: one of the variables needed for gradient computation has been modified by an inplace operation
 ```
 
@@ -279,6 +342,25 @@ z = weight.sum()
 z *= 2
 (y.sum() + z).backward()
 # shows: weight.grad.tolist() == [4.0, 4.0, 4.0]
+```
+
+### what is walked is computed beside it
+```python
+import torch
+import torch.nn.functional as F
+
+def own_gradient(target):
+    logits = torch.randn(4, 5, requires_grad=True)
+    loss = F.cross_entropy(logits, target)
+    probabilities = F.softmax(logits, dim=1)
+    gradient = probabilities
+    gradient[range(len(target)), target] -= 1
+    gradient /= len(target)
+    loss.backward()
+    return gradient, logits.grad
+
+# run: own, given = own_gradient(torch.tensor([0, 1, 2, 3]))
+# shows: torch.allclose(own, given, atol=1e-6)
 ```
 
 ### after backward, or without a graph

@@ -44,6 +44,7 @@ from gradlint.project.running.sets import ALONE, together
 from gradlint.project.running.values import ANY, LEAF, NUMBER, PLAIN, UNKNOWN, Loss, Value, plain, without_graph
 
 _DIMENSION = re.compile(r"(^|[._])(n?dims?|axis|axes|index|idx|rank)$", re.I)
+_OF_VECTORS = re.compile(r"^torch\.nn\.(\w+\.)*Embedding(Bag)?\.from_pretrained$")  # frozen, unless told otherwise
 _NUMBERS = frozenset({"builtins.float", "builtins.int", "builtins.bool"})
 _SETTINGS = frozenset("device dtype generator layout pin_memory requires_grad".split())  # of what is made
 _ALGEBRA = frozenset({"torch.linalg", "torch.fft", "torch.special"})
@@ -76,6 +77,10 @@ def on_external(it: Invocation, name: str) -> Value:
         return Value("callable", target=External(f"{name}.instance"))
     if name == "torch.hub.load" and first is not None and GUARDED_HUBS.search(str(first.constant)):
         return Value("callable", target=External("ultralytics.YOLO.instance"))
+    if _OF_VECTORS.search(name):
+        frozen = (flag := it.argument(1, "freeze")) is None or flag.constant is not False
+        kind = External(name.removesuffix(".from_pretrained"))
+        return Value("module", target=kind, certainty="known", born=it.run.epoch, frozen=frozen or None)
     if MODULE_FACTORIES.search(name):
         parts = _parts(it) if MODULE_CONTAINERS.search(name) else None
         known = Value("module", target=External(name), certainty="known", born=it.run.epoch, frozen=_is_bare(it, name))
