@@ -64,3 +64,27 @@ def test_what_is_added_through_data_is_advice_and_other_changes_are_not() -> Non
     policy = Policy(advised=frozenset({"GL409"}))
     found = engine.run([source], [BY_CODE["GL409"]], policy=policy).diagnostics
     assert [diagnostic.severity for diagnostic in found] == ["advice", "advice", "warning"]
+
+
+def test_what_a_forward_changes_through_data_is_advice_unless_its_operation_saved_it() -> None:
+    text = """\
+import torch
+from torch import nn
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+        self.bias = nn.Parameter(torch.zeros(1, 4))
+
+    def forward(self, x, mask):
+        self.bias.squeeze().data.copy_(x.mean(0))
+        scores = self.layer(x) * 2 + self.bias
+        scores.data.masked_fill_(mask, -1e9)
+        weights = scores.softmax(-1)
+        weights.data.masked_fill_(mask, 0.0)
+        return weights
+"""
+    policy = Policy(advised=frozenset({"GL409"}))
+    found = engine.run([Source("a.py", text)], [BY_CODE["GL409"]], policy=policy).diagnostics
+    assert [diagnostic.severity for diagnostic in found] == ["advice", "advice", "warning"]

@@ -69,6 +69,7 @@ _DATA_SET = re.compile(r"((?<!off)set|mnist|cifar\d*)s?$", re.I)
 _PACKING = frozenset({"pack_padded_sequence", "pack_sequence", "PackedSequence"})
 _WRITING = frozenset("add_ sub_ mul_ div_ copy_ fill_ zero_ addcmul_ addcdiv_ lerp_ clamp_ normal_ uniform_".split())
 _ADDING = frozenset({"add_", "sub_"})
+_SAVING = frozenset("sigmoid tanh exp softmax log_softmax sqrt rsqrt reciprocal expm1 exp2 tan".split())  # their result
 _READING = frozenset("cpu numpy item tolist clone size dim max min sum mean view squeeze argmax norm abs".split())
 
 
@@ -88,7 +89,7 @@ def data_bypass(project: Project) -> Iterator[Finding]:
             if event.name != "data" or event.at in silent:
                 continue
             owner = event.owner
-            if event.at in changed - moved and (_is_computed(event) or _is_trained(project, function, event)):
+            if event.at in changed - moved and (_is_computed(event) or _is_saved(project, function, event)):
                 yield _wrong(function, event)
             elif owner.is_tensor or owner.kind == "parameters" or (event.at in known and not _is_no_tensor(event)):
                 yield _advice(function, event, changed=event.at in changed or event.stored is not None)
@@ -98,11 +99,17 @@ def _is_computed(event: AttributeEvent) -> bool:
     return event.owner.kind == "tensor" and event.owner.tensor == COMPUTED
 
 
-def _is_trained(project: Project, function: FunctionNode, event: AttributeEvent) -> bool:
-    """Whether it has a graph in a ``forward`` while the module's own parameters are trained."""
+def _is_saved(project: Project, function: FunctionNode, event: AttributeEvent) -> bool:
+    """Whether a ``forward`` computes it from parameters that are trained, by an operation that saved its result.
+
+    Another result may be changed before anything else has saved it: scores are masked so, and parameters begun.
+    """
     flow = project.gradients.trained(function)
     seen = flow.attributes.get((event.at, event.stored is not None)) if flow is not None else None
-    return seen is not None and _is_computed(seen)
+    if flow is None or seen is None or not _is_computed(seen):
+        return False
+    made = flow.calls.get(seen.owner.made_at or -1)
+    return made is not None and made.method in _SAVING
 
 
 def _is_no_tensor(event: AttributeEvent) -> bool:
@@ -233,6 +240,35 @@ def squash(x):
 
 # run: grad = squash(torch.ones(3))
 # shows: grad.tolist() == [0.0, 2.0, 2.0]
+```
+
+### in a `forward`, before anything has saved it: scores are masked, parameters begun; as advice
+```python
+import torch
+from torch import nn
+
+class Attention(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(4, 4)
+        self.bias = nn.Parameter(torch.zeros(1, 4))
+
+    def forward(self, x, mask, fresh):
+        if fresh:
+            self.bias.squeeze().data.copy_(x.mean(0))  # GL409
+        scores = self.layer(x) * 2 + self.bias
+        scores.data.masked_fill_(mask, -float("inf"))  # GL409
+        return scores.softmax(-1)
+
+class Masked(Attention):
+    def forward(self, x, mask, fresh):
+        return (self.layer(x) * 2 + self.bias).masked_fill(mask, -float("inf")).softmax(-1)
+
+# run: x, mask = torch.randn(3, 4), torch.tensor([[False, True, False, False]])
+# run: attention, masked = Attention(), Masked()
+# run: first = attention(x, mask, True); state = masked.load_state_dict(attention.state_dict())
+# run: first[:, 0].sum().backward(); masked(x, mask, False)[:, 0].sum().backward()
+# shows: torch.allclose(attention.layer.weight.grad, masked.layer.weight.grad, atol=1e-6)
 ```
 
 ### something is added to it, as advice
