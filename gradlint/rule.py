@@ -47,7 +47,7 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.plain import gives_no_known_tensor, gives_no_tensor
-from gradlint.model.torch_tensors import LABELS, TENSOR_METHODS
+from gradlint.model.torch_tensors import LABELS, RESULT_SAVING, TENSOR_METHODS
 from gradlint.model.traverse import all_expressions, all_of, blocks, expressions, names_in, parts, statements, within
 from gradlint.project import Forward, FunctionNode, Project
 from gradlint.project.grad_states.effects import GRAD, INFERENCE, NO_GRAD
@@ -167,6 +167,7 @@ __all__ = [
     "LEAF",
     "NO_GRAD",
     "PLAIN",
+    "RESULT_SAVING",
     "TENSOR_METHODS",
     "Act",
     "Applicability",

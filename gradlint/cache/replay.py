@@ -55,18 +55,18 @@ def recall(arguments: Sequence[str]) -> Answer | None:
     """The answer of an earlier run of the same command, if nothing it took from files has changed since."""
     if not is_repeatable(arguments):
         return None
-    started, key = time.time(), _key(arguments)
+    moment, key = _moment(time.time()), _key(arguments)
     for file in store.find(os.getcwd()):
         try:
             data = store.get(file, key)
         except CacheError:
             continue  # the run that follows says so, and mends it if it can
         if data is not None:
-            return _answered(file, key, data, started)
+            return _answered(file, key, data, moment)
     return None
 
 
-def _answered(file: str, key: str, data: bytes, started: float) -> Answer | None:
+def _answered(file: str, key: str, data: bytes, moment: int) -> Answer | None:
     try:
         text, status, files, folders, grounds = marshal.loads(data)
         if not same_folders(folders):
@@ -76,7 +76,7 @@ def _answered(file: str, key: str, data: bytes, started: float) -> Answer | None
             return None
     except (ValueError, EOFError, TypeError, AttributeError):
         return None
-    if new and not _any_young(new, started):
+    if new and not _any_young(new, moment):
         with suppress(CacheError):  # then the next run has to look into them again
             store.put(file, key, marshal.dumps((text, status, {**files, **new}, folders, grounds)))
     return Answer(text, status)
@@ -94,9 +94,12 @@ def _stands(file: str, new: Stamps, packed: bytes) -> bool:
     return unaffected(file, {path: Ground(*grounds[path]) for path in new}) and not changed(new)
 
 
-def _any_young(files: Stamps, started: float) -> bool:
-    """Whether some file was touched when a run had started, or just before; who looks at it may not see all of that."""
-    moment = int(started * 1e9) - _MARGIN
+def _moment(started: float) -> int:
+    """Since when files are too young to be trusted: who looks at them may not see all that is being written."""
+    return int(started * 1e9) - _MARGIN
+
+
+def _any_young(files: Stamps, moment: int) -> bool:
     return any(is_young(found, moment) for found in files.values())
 
 
@@ -137,10 +140,9 @@ def remember(arguments: Sequence[str], answer: Answer, seen: Seen, folder: str, 
     Raises:
         CacheError: when the cache cannot be written; one that is broken is replaced first.
     """
-    files = {path: stamp(path) for path in seen.files}
-    if _any_young(files, started):
+    files, moment = {path: stamp(path) for path in seen.files}, _moment(started)
+    if _any_young(files, moment):
         return
-    moment = int(started * 1e9) - _MARGIN
     folders = {path: (_settled(stamp(path), moment), names) for path, names in seen.folders.items()}
     grounds = marshal.dumps({path: tuple(ground) for path, ground in seen.grounds.items()})
     data = marshal.dumps((answer.text, answer.status, files, folders, grounds))

@@ -1,6 +1,7 @@
 """What ``gradlint check`` does once its flags are understood."""
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 from gradlint import registry
@@ -74,7 +75,7 @@ def checked(request: Request, facts: Facts | None = None) -> int:
     status = FINDINGS if result.outcome.stands and not request.exit_zero else CLEAN
     troubles = [facts.trouble]
     if not found.skipped:
-        grounds = grounds_of(result, ground.all, facts)
+        grounds = partial(grounds_of, result, ground.all, facts)
         troubles.append(remember(Answer(text, status), request, settings, ground.all, grounds, started) or "")
     for trouble in dict.fromkeys(filter(None, troubles)):
         say(f"warning: the cache is not used: {trouble}")

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 from gradlint.cache import replay
@@ -23,10 +23,13 @@ def remember(
     request: Request,
     settings: Settings,
     found: Found,
-    grounds: Mapping[str, Ground],
+    grounds: Callable[[], Mapping[str, Ground]],
     started: float,
 ) -> str | None:
-    """Keep the answer to this process's command line; what went wrong, if something did."""
+    """Keep the answer to this process's command line; what went wrong, if something did.
+
+    ``grounds`` are what it took from files; they are only asked for if it is to be kept.
+    """
     arguments = sys.argv[1:]
     if not replay.is_repeatable(arguments):
         return None
@@ -37,7 +40,7 @@ def remember(
     seen = Seen(
         files=(*_read(found), *others),
         folders={**packages, **folders},
-        grounds={path: known for path, known in grounds.items() if path not in others},  # of which more matters
+        grounds={path: known for path, known in grounds().items() if path not in others},  # of which more matters
     )
     try:
         replay.remember(arguments, answer, seen, home(settings), started)

@@ -6,6 +6,10 @@ are those of methods; nearly all of them are functions of ``torch`` too.
 
 import re
 
+# What an operation saved for its backward is its own result: to change that makes the gradient wrong, or an error.
+RESULT_SAVING = frozenset(
+    "sigmoid tanh exp softmax log_softmax sqrt rsqrt relu reciprocal expm1 exp2 tan elu selu".split()
+)
 # A new tensor, part of the graph if an operand is; under no_grad one that does not require grad.
 COMPUTING = frozenset(
     "abs absolute acos acosh add addbmm addcdiv addcmul addmm addmv addr amax amin angle arccos arccosh arcsin "

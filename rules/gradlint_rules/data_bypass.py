@@ -42,6 +42,7 @@ from collections.abc import Iterator
 
 from gradlint.rule import (
     COMPUTED,
+    RESULT_SAVING,
     Assign,
     Attribute,
     AttributeEvent,
@@ -69,7 +70,7 @@ _DATA_SET = re.compile(r"((?<!off)set|mnist|cifar\d*)s?$", re.I)
 _PACKING = frozenset({"pack_padded_sequence", "pack_sequence", "PackedSequence"})
 _WRITING = frozenset("add_ sub_ mul_ div_ copy_ fill_ zero_ addcmul_ addcdiv_ lerp_ clamp_ normal_ uniform_".split())
 _ADDING = frozenset({"add_", "sub_"})
-_SAVING = frozenset("sigmoid tanh exp softmax log_softmax sqrt rsqrt reciprocal expm1 exp2 tan".split())  # their result
+_SAVING = RESULT_SAVING - {"relu", "elu", "selu"}  # of these it may be the sign alone that counts
 _READING = frozenset("cpu numpy item tolist clone size dim max min sum mean view squeeze argmax norm abs".split())
 
 

@@ -33,11 +33,11 @@ gradient computation has been modified by an inplace operation`. The same is tru
 an operation in place. A change of a `.detach()`ed alias is noticed too, one of `.data` is not.
 """
 
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gradlint.rule import (
     COMPUTED,
+    RESULT_SAVING,
     Assign,
     Attribute,
     Augment,
@@ -64,14 +64,12 @@ from gradlint.rule import (
     within,
 )
 
-_SAVING = frozenset("sigmoid tanh exp softmax log_softmax sqrt rsqrt relu reciprocal expm1 exp2 tan elu selu".split())
-
 
 @rule("GL217", severity="warning", since="0.2.0")
 def in_place_on_saved(project: Project) -> Iterator[Finding]:
     """Find changes in place of results that their own operation saved, with a ``backward()`` to come."""
     for function in project.functions():
-        if function.facts.words.isdisjoint(_SAVING):
+        if function.facts.words.isdisjoint(RESULT_SAVING):
             continue
         if "backward" in function.facts.words:
             yield from _walked_here(project, function)
@@ -105,14 +103,8 @@ def _walked_later(forward: FunctionNode, flow: Flow) -> Iterator[Finding]:
 
 def _returned_names(function: FunctionNode) -> set[str]:
     """The names of what a function returns, and of what goes into that."""
-    assigned = [*scope.assigned(function)]
-    pending = [s.value for s in statements(function.facts.body) if isinstance(s, Return) and s.value is not None]
-    found: set[str] = set()
-    while pending:
-        new = names_in(pending.pop()) - found
-        found |= new
-        pending.extend(value for name, value in assigned if name in new)
-    return found
+    returned = [s.value for s in statements(function.facts.body) if isinstance(s, Return) and s.value is not None]
+    return set[str]().union(*map(names_in, _going_into(returned, scope.assigned(function))))
 
 
 def _saved(calls: dict[int, CallEvent], function: FunctionNode, change: ChangeEvent) -> CallEvent | None:
@@ -122,7 +114,7 @@ def _saved(calls: dict[int, CallEvent], function: FunctionNode, change: ChangeEv
         made = _detached(calls, function, change)
     elif not change.owner.own_memory:
         return None
-    return made if made is not None and made.method in _SAVING and made.result.tensor & COMPUTED else None
+    return made if made is not None and made.method in RESULT_SAVING and made.result.tensor & COMPUTED else None
 
 
 def _detached(calls: dict[int, CallEvent], function: FunctionNode, change: ChangeEvent) -> CallEvent | None:
@@ -141,28 +133,26 @@ def _reaches(function: FunctionNode, walk: CallEvent, made: CallEvent) -> bool:
     What it saved is proved to have a graph, and goes into what is walked; or it shares its forward with that.
     """
     if made.result.tensor == COMPUTED:
-        return any(part.at == made.at for value in _going_into(function, walk) for part in within(value))
+        call = scope.call_at(function, walk.at)
+        bound = (each for statement in statements(function.facts.body) for each in _bound(statement))
+        values = _going_into([call] if call is not None else [], bound)
+        return any(part.at == made.at for value in values for part in within(value))
     return walk.receiver is not None and bool(walk.receiver.origins & made.result.origins)
 
 
-def _going_into(function: FunctionNode, walk: CallEvent) -> Iterator[Expression]:
-    """What a ``backward()`` walks, and the values of all names that go into that, as they are written."""
-    bound: defaultdict[str, list[Expression]] = defaultdict(list)
-    for statement in statements(function.facts.body):
-        for name, value in _binds(statement):
-            bound[name].append(value)
-    call = scope.call_at(function, walk.at)
-    pending: list[Expression] = [call] if call is not None else []
+def _going_into(ends: Iterable[Expression], bound: Iterable[tuple[str, Expression]]) -> Iterator[Expression]:
+    """Some expressions, and the values of all names that go into them; ``bound`` are names, each with a value."""
+    values, pending = [*bound], [*ends]
     seen: set[str] = set()
     while pending:
         value = pending.pop()
         yield value
         new = names_in(value) - seen
         seen |= new
-        pending.extend(each for name in new for each in bound[name])
+        pending.extend(given for name, given in values if name in new)
 
 
-def _binds(statement: Statement) -> Iterator[tuple[str, Expression]]:
+def _bound(statement: Statement) -> Iterator[tuple[str, Expression]]:
     """The names that a statement puts something into, each with that: ``losses.append(loss)`` does so, too."""
     match statement:
         case Assign(targets=targets, value=value):

@@ -105,7 +105,7 @@ class Growths:
             summed = growth.path if growth.how == "sum" and not growth.outlives else None
             replayed = growth.how == "container" and is_replayed(function, growth.path)
             found = self._judged(flow, growth.at, growth.added, names, summed, replayed=replayed)
-            if found is not None and not self._wanted(function, growth, walked=found.walked):
+            if found is not None and not self._wanted(function, growth, walked=found.walked, replayed=replayed):
                 yield Kept(growth.at, growth, function, *found)
         for event in flow.calls.values():
             yield from self._handed(flow, event)
@@ -230,10 +230,10 @@ class Growths:
             return False
         return self._given.is_frozen(function, event.callee)
 
-    def _wanted(self, function: FunctionNode, growth: Growth, *, walked: bool) -> bool:
+    def _wanted(self, function: FunctionNode, growth: Growth, *, walked: bool, replayed: bool) -> bool:
         if growth.how == "container" and (is_emptied(function, growth.path) or self._is_handed_on(function, growth)):
             return True
-        if growth.how == "container" and is_replayed(function, growth.path):
+        if replayed:
             return False
         if growth.outlives and growth.how == "sum" and growth.path in walked_names(function, None):
             return True
@@ -277,10 +277,10 @@ class Growths:
         passed = matched(event.arguments, callee, bound=is_bound(event, callee))
         if growth.how == "sum" and not self._calls.states_at(flow.function, event.at) & GRAD:
             return
+        replayed = growth.how == "container" and is_replayed(callee, growth.path)
         for value in _handed_for(_parameters(callee, growth), event, callee, passed):
-            replayed = growth.how == "container" and is_replayed(callee, growth.path)
             found = self._judged(flow, event.at, value, set(event.names_of(value)), replayed=replayed)
-            if found is not None and not self._wanted(callee, growth, walked=found.walked):
+            if found is not None and not self._wanted(callee, growth, walked=found.walked, replayed=replayed):
                 yield Kept(event.at, growth, callee, *found)
 
 

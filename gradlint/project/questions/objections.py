@@ -21,7 +21,7 @@ _SIZE = re.compile(r"^(d|dim|n|num|size)_")  # ``d_model``
 _TRANSFORM = re.compile(r"(^|_)i?(stft|fft|rfft|dct|fbank|mfcc|melspec\w*|spectrogram|resampl\w*)(_|$)")  # of signals
 _SHOWN = frozenset("shape size print dtype device f-string format len dim ndim type ==".split())
 _STORAGE = re.compile(r"(buffer|storage|dataset|replay(_?memory)?)\d*$|(^|[._])rb(_\w+)?$", re.I)
-_WALKING = BACKWARD_METHODS | {"zero_grad"}
+_WALKING = BACKWARD_METHODS | {"zero_grad"}  # not ``fit``: a classifier of features, by which others are judged
 _SMOKE = re.compile(r"^_*(test|main|demo|debug|check|smoke|example)(_|$)|_test$|^test[A-Z0-9]")
 
 
@@ -67,8 +67,7 @@ class Objections:
         """Whether a function of the project trains when it is called, or is told to: a guard would break that."""
         if any(map(self._calls.modules.is_forward, event.targets)):
             return False  # all that modules of the project are made of may come into a ``__call__`` that they share
-        functions = event.targets
-        return any(_is_told_to_train(event, f) or self._trains.of(f) or self._keeps_to_train(f) for f in functions)
+        return any(_is_told_to_train(event, f) or self._trains.of(f) or self._keeps_to_train(f) for f in event.targets)
 
     def _keeps_to_train(self, function: FunctionNode) -> bool:
         """Whether a function stores what it hands back, too, where others train on it."""
