@@ -1,6 +1,7 @@
 """A second run says what the first one said, for as long as it would find it out again."""
 
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from gradlint.cache import replay, store
 
+ROOT = Path(__file__).parent.parent.parent
 CODE = "import torch\ntorch.no_grad()\n"
 
 
@@ -194,11 +196,28 @@ def test_so_may_some_files_at_once_but_not_all_of_a_project(project: Path) -> No
         assert is_cached(project) == expected
 
 
+def test_a_comment_in_the_tool_itself_makes_another_tool_of_it(
+    project: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    tool = tmp_path_factory.mktemp("tool")
+    for part in ("gradlint", "rules"):
+        shutil.copytree(ROOT / part, tool / part)
+    path = os.pathsep.join([str(tool), str(tool / "rules")])
+    checked = str(tool / "gradlint" / "source.py")
+    settle()
+    check(project, "pkg", checked, PYTHONPATH=path)
+    assert is_cached(project, "pkg", checked, PYTHONPATH=path)
+    with Path(checked).open("a") as file:
+        file.write("# more\n")
+    settle()
+    assert not is_cached(project, "pkg", checked, PYTHONPATH=path)
+
+
 def test_what_was_just_written_is_looked_into_each_time(project: Path) -> None:
     check(project)
     future = time.time() + 3600
     os.utime(project / "pkg" / "a.py", (future, future))
-    assert is_cached(project)
+    forge(project)
     before = stored(project)
     assert is_cached(project)
     assert stored(project) == before
