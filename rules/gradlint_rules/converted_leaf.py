@@ -72,21 +72,23 @@ _COPYING = frozenset("double half bfloat16 clone view reshape unsqueeze squeeze 
 _CONVERTING = frozenset("to cuda float cpu type type_as contiguous".split())
 _OF_FLOATS = (".rand", ".randn", ".zeros", ".ones", ".empty", ".eye", ".linspace")  # unless a type is spelt out
 _MAKING = frozenset("tensor rand randn zeros ones full empty eye linspace arange Variable randn_like rand_like".split())
+_PARAMETER = "Parameter"
 
 
 @rule("GL204", severity="error", since="0.2.0")
 def converted_leaf(project: Project) -> Iterator[Finding]:
     """Find leaves that lose their only reference to a conversion, where the result is used as if it were the leaf."""
     for function in project.functions():
-        if function.facts.words.isdisjoint(_MAKING):
+        if function.facts.words.isdisjoint(_MAKING) and _PARAMETER not in function.facts.words:
             continue
         found = [(path, value, methods) for path, value in scope.assigned(function) if (methods := _conversions(value))]
         if found and "retain_grad" not in function.facts.words:
             wanted = {*_read(project, function), *_optimized(project, function)}
             silent = scope.expected_to_fail(function)
             for path, value, methods in found:
-                nothing = _changes_nothing(value, methods) or _is_there_already(project, function, value, methods)
-                if path in wanted and value.at not in silent and not nothing:
+                if path not in wanted or value.at in silent or _is_of_module(project, function, path):
+                    continue
+                if not _changes_nothing(value, methods) and not _is_there_already(project, function, value, methods):
                     yield _finding(function, path, value, methods)
 
 
@@ -104,6 +106,8 @@ def _conversions(value: Expression) -> list[str]:
 def _changes_nothing(value: Expression, methods: list[str]) -> bool:
     """``torch.rand(3, requires_grad=True).float()``: what is of that type already comes back as it is."""
     made = value.function.value if isinstance(value, Call) and isinstance(value.function, Attribute) else None
+    if isinstance(made, Call) and _name(made) == _PARAMETER and made.arguments:
+        made = made.arguments[0].value
     if methods != ["float"] or not isinstance(made, Call):
         return False
     types = [(dotted(a.value) or "").rpartition(".")[2] for a in made.arguments if a.keyword == "dtype"]
@@ -111,10 +115,15 @@ def _changes_nothing(value: Expression, methods: list[str]) -> bool:
 
 
 def _is_there_already(project: Project, function: FunctionNode, value: Expression, methods: list[str]) -> bool:
-    """``Variable(encoder(x), requires_grad=True).to(device)``: what a module computes is where the module is."""
+    """``Variable(encoder(x), requires_grad=True).to(device)``: what a module computes is where the module is.
+
+    So is what was made or moved there: ``nn.Parameter(torch.zeros(4, device=device)).to(device)``.
+    """
     if not {*methods} <= {"to", "cuda"} or any(_names_type(call) for call in within(value)):
         return False
     made = next(call for call in within(value) if isinstance(call, Call) and _is_leaf(call))
+    if any(_is_put_somewhere(part) for part in within(made)):
+        return True
     given = made.arguments[0].value
     if (name := dotted(given)) is not None:
         before = [v for v in _assigned(function, name) if v.at < value.at]
@@ -131,6 +140,17 @@ def _assigned(function: FunctionNode, name: str) -> Iterator[Expression]:
             yield statement.value
 
 
+def _is_put_somewhere(part: Expression) -> bool:
+    if not isinstance(part, Call):
+        return False
+    return _name(part) in ("to", "cuda") or any(argument.keyword == "device" for argument in part.arguments)
+
+
+def _is_of_module(project: Project, function: FunctionNode, path: str) -> bool:
+    """Whether it is an attribute of a module, which is no parameter any more: GL207 tells of that."""
+    return path.startswith("self.") and project.calls.modules.has_method(function)
+
+
 def _names_type(call: Expression) -> bool:
     """``.to(torch.float64)``, ``.to(dtype=kind)``."""
     if not isinstance(call, Call) or not isinstance(call.function, Attribute) or call.function.name != "to":
@@ -139,9 +159,16 @@ def _names_type(call: Expression) -> bool:
 
 
 def _is_leaf(made: Call) -> bool:
-    name = made.function.name if isinstance(made.function, Attribute) else getattr(made.function, "id", "")
-    flags = (a.value for a in made.arguments if a.keyword == "requires_grad")
-    return name in _MAKING and any(isinstance(flag, Constant) and flag.value is True for flag in flags)
+    flags = [a.value for a in made.arguments if a.keyword == "requires_grad"]
+    if _name(made) == _PARAMETER and not flags:
+        return bool(made.arguments)
+    wanted = any(isinstance(flag, Constant) and flag.value is True for flag in flags)
+    return wanted and _name(made) in _MAKING | {_PARAMETER}
+
+
+def _name(call: Call) -> str:
+    """The last part of what a call calls."""
+    return call.function.name if isinstance(call.function, Attribute) else getattr(call.function, "id", "")
 
 
 def _read(project: Project, function: FunctionNode) -> Iterator[str]:
@@ -163,10 +190,15 @@ def _finding(function: FunctionNode, path: str, value: Expression, methods: list
         function.place(value.at),
         function.name,
         f"`{path}` is no leaf{when}: `.{(copies or methods)[0]}()` computes another tensor, and the leaf has no name",
-        help="convert first, and call `.requires_grad_()` on the result",
+        help=f"convert first, and {_last_step(value)}",
         severity=severity,
         fix=_converted_first(function, value),
     )
+
+
+def _last_step(value: Expression) -> str:
+    parameter = any(isinstance(part, Call) and _name(part) == _PARAMETER for part in within(value))
+    return "make a parameter of the result" if parameter else "call `.requires_grad_()` on the result"
 
 
 def _converted_first(function: FunctionNode, value: Expression) -> Fix | None:
@@ -212,6 +244,20 @@ def search(encoder, image, device):
 # raises: ValueError: can't optimize a non-leaf Tensor
 ```
 
+### a parameter, on a GPU or of another type
+```python
+import torch
+from torch import nn
+
+def tune(device):
+    prompt = nn.Parameter(torch.randn(1, 4)).to(device)  # GL204
+    scale = torch.nn.Parameter(torch.ones(4)).double()  # GL204
+    return torch.optim.Adam([prompt, scale], lr=0.1)
+
+# run: tune("meta")
+# raises: ValueError: can't optimize a non-leaf Tensor
+```
+
 ### several conversions
 ```python
 import torch
@@ -243,6 +289,21 @@ image = torch.rand(4).double().requires_grad_()
 other = torch.rand(4, dtype=torch.double, requires_grad=True)
 (image * other).sum().backward()
 print(image.grad, other.grad)
+```
+
+### made where it is moved to
+```python
+import torch
+from torch import nn
+
+def tune(device):
+    prompt = nn.Parameter(torch.randn(1, 4, device=device)).to(device)
+    offset = torch.zeros(3, device=device, requires_grad=True).to(device)
+    frozen = nn.Parameter(torch.ones(2), requires_grad=False).to(device)
+    scale = nn.Parameter(torch.ones(4)).float()
+    return torch.optim.Adam([prompt, offset, frozen, scale], lr=0.1)
+
+# run: tune("cpu")
 ```
 
 ### the leaf has a name
