@@ -98,6 +98,9 @@ def test_a_layer_without_parameters_makes_no_class_that_has_any(build: Build) ->
         ("wavelet = pywt.Wavelet(name); self.low = wavelet.low", False),
         ("wavelet = pywt.Wavelet(name); self.wavelet = wavelet", True),
         ("self.wavelet = pywt.Wavelet(name)", True),
+        ("whole = pywt.Net(name); self.trunk = nn.Sequential(*list(whole.children())[:-1])", True),
+        ("whole = torchvision.models.resnet18(); self.layer = whole.layer1", True),
+        ("self.backbone = torch.hub.load(name, name)", True),
         ("self.MSELoss = nn.MSELoss(); self.MSELoss(name)", False),
         ("self.Layer = nn.Linear(2, 2); self.Layer(name)", True),
         ("self.MakeLayer(name)", True),
@@ -108,7 +111,8 @@ def test_a_layer_without_parameters_makes_no_class_that_has_any(build: Build) ->
     ],
 )
 def test_what_is_kept_of_other_libraries_may_have_parameters(build: Build, line: str, found: bool) -> None:
-    text = f"import pywt, tensorly\nclass Net(nn.Module):\n    def __init__(self, name):\n        {line}\n"
+    imports = "import pywt, tensorly, torch, torchvision\n"
+    text = f"{imports}class Net(nn.Module):\n    def __init__(self, name):\n        {line}\n"
     project = build({"main.py": HEAD + text})
     net = next(cls for module in project.modules for cls in module.classes)
     assert project.calls.modules.has_parameters(net) is found

@@ -17,7 +17,15 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.facts import CallFact
-from gradlint.model.torch_calls import FLAGS, MODULE_CONTAINERS, NEVER_MODULES, PARAMETER_FREE, WRAPPED_TENSORS
+from gradlint.model.torch_calls import (
+    FLAGS,
+    MODULE_CONTAINERS,
+    MODULE_FACTORIES,
+    MODULE_METHODS,
+    NEVER_MODULES,
+    PARAMETER_FREE,
+    WRAPPED_TENSORS,
+)
 from gradlint.model.torch_names import LIGHTNING_ROOTS, MODULE_BASES, MODULE_CLASSES
 from gradlint.model.traverse import all_expressions, all_of, statements, within
 from gradlint.project.linking.bindings import Bindings
@@ -291,9 +299,10 @@ class Modules:
                 if PARAMETER_FREE.search(full) is not None:
                     return False
                 if root == "torch":
-                    return full.startswith("torch.nn.")
+                    return full.startswith(("torch.nn.", "torch.hub.load", "torch.jit.load"))
                 foreign = root in NEVER_MODULES or root in sys.stdlib_module_names
-                return not foreign and not self._is_only_asked(method, at)
+                made = MODULE_FACTORIES.search(full) is not None
+                return made or not (foreign or self._is_only_asked(method, at))
             case ClassNode() as inner:
                 return self.is_module_class(inner) and self._instance_has_parameters(method, inner, at)
             case FunctionNode() as factory:
@@ -306,7 +315,10 @@ class Modules:
                 return last[:1].isupper() and not (own and _OPERATOR_NAME.search(last))
 
     def _is_only_asked(self, method: FunctionNode, at: int) -> bool:
-        """Whether what is made stays in a variable that is only asked for attributes: ``wavelet = Wavelet(name)``."""
+        """Whether what is made stays in a variable that is only asked for attributes: ``wavelet = Wavelet(name)``.
+
+        ``resnet.children()`` are parts of what a library of models gives, or of what can be nothing but a module.
+        """
         names = {
             target.id
             for statement in statements(method.facts.body)
@@ -314,10 +326,12 @@ class Modules:
             for target in statement.targets
             if isinstance(target, Name)
         }
-        owners = {e.value.at for e in all_of(Attribute, method.facts.body)}
-        used = (e for e in all_of(Name, method.facts.body) if e.id in names)
+        asked = {e.value.at: e.name for e in all_of(Attribute, method.facts.body)}
+        used = [e for e in all_of(Name, method.facts.body) if e.id in names]
+        if any(asked.get(name.at) in MODULE_METHODS for name in used):
+            return False
         stored = {t.at for s in statements(method.facts.body) if isinstance(s, Assign) for t in s.targets}
-        return bool(names) and all(name.at in owners or name.at in stored for name in used)
+        return bool(names) and all(name.at in asked or name.at in stored for name in used)
 
 
 def _is_looped(method: FunctionNode, name: str) -> bool:
