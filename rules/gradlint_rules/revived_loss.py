@@ -103,7 +103,7 @@ def revived_loss(project: Project) -> Iterator[Finding]:
             if setting is not None:
                 yield _set(function, setting, start)
             else:
-                made = _made_a_leaf(flow.calls.values(), start, steps="step" in function.facts.words)
+                made = _made_a_leaf(flow.calls, start, steps="step" in function.facts.words)
                 made = made if made is not None else _set_by_method(flow.calls.values(), start)
                 made = made if made is not None else _walked_as_made(function, flow.calls, start)
                 if made is not None or _is_revived(start.value):
@@ -158,10 +158,10 @@ def _is_revived(value: Value) -> bool:
     return value.kind == "tensor" and value.tensor == LEAF and bool(value.shadow)
 
 
-def _made_a_leaf(calls: Iterable[CallEvent], start: _Start, *, steps: bool) -> int | None:
+def _made_a_leaf(calls: Mapping[int, CallEvent], start: _Start, *, steps: bool) -> int | None:
     """Where the loss was made a leaf: a call, in the function, whose result it is, or a mean of which it is."""
     value = start.value
-    made = (e for e in calls if e.at <= start.at and e.result.tensor == LEAF and _asks_for_gradient(e))
+    made = (e for e in calls.values() if e.at <= start.at and e.result.tensor == LEAF and _asks_for_gradient(e))
     if _is_revived(value):
         same = [event.at for event in made if event.result.shadow == value.shadow]
     elif value.kind == "tensor" and value.tensor == COMPUTED and not value.origins:
@@ -169,7 +169,7 @@ def _made_a_leaf(calls: Iterable[CallEvent], start: _Start, *, steps: bool) -> i
             event.at
             for event in made
             if event.result.shadow == value.shadow
-            and any(_is_loss(argument) or (steps and _lists_computed(argument)) for argument in event.arguments)
+            and any(_is_loss(each) or (steps and _holds_computed(calls, each)) for each in event.arguments)
         ]
     else:
         same = []
@@ -251,10 +251,16 @@ def _is_loss(argument: Passed) -> bool:
     return _LOSS.search(dotted(argument.expression) or "") is not None
 
 
-def _lists_computed(argument: Passed) -> bool:
-    """``torch.tensor([first, second], requires_grad=True)`` of what has a graph each."""
+def _holds_computed(calls: Mapping[int, CallEvent], argument: Passed) -> bool:
+    """``torch.tensor([first, second], requires_grad=True)`` of what has a graph each.
+
+    Or ``torch.tensor(terms, requires_grad=True)`` of a list that has the graph of a forward that ran here.
+    """
     items = argument.value.items if isinstance(argument.expression, Display) else None
-    return bool(items) and all(item.is_tensor and item.tensor & COMPUTED and item.origins for item in items or ())
+    if items:
+        return all(item.is_tensor and item.tensor & COMPUTED and item.origins for item in items)
+    made = (calls.get(origin.at) for origin in argument.value.origins)
+    return argument.value.kind == "container" and any(event is not None and event.forward for event in made)
 
 
 def _set(function: FunctionNode, setting: AttributeEvent, start: _Start) -> Finding:

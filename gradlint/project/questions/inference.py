@@ -178,6 +178,8 @@ class Inference:
             return None
         caller = self._reached.unguarded_caller(function)
         in_training = phase is None and self._is_in_training(function, event, module, caller)
+        if in_training and self._objections.loses_what_it_trains(function):
+            return None
         return Forward(function, event, cues, destiny, caller, in_training=in_training)
 
     def _is_in_training(self, function: FunctionNode, event: CallEvent, module: Value, caller: Edge | None) -> bool:

@@ -55,13 +55,29 @@ class Objections:
             return True
         if self._is_walked_by_owner(function, event):
             return True
-        if any(argument.value.requires_grad for argument in event.arguments):
+        own = Origin(function, event.at)  # what it gave itself, the round before, asks for no gradient
+        if any(argument.value.requires_grad and own not in argument.value.origins for argument in event.arguments):
             return True
         if self._is_smoke_test(function, module, destiny) or self._handed.gives_no_graph(function, event):
             return True
         if bool(event.targets) and all(map(self._handed.runs_no_module, event.targets)):
             return True
         return self._may_train(event)
+
+    def loses_what_it_trains(self, function: FunctionNode) -> bool:
+        """Whether nothing that a function walks has the graph of a forward.
+
+        What it trains on lost its graph on the way: that is to be mended, and no guard is wanted.
+        """
+        calls = self._flows.flow(function).calls
+        walked = [other.receiver for other in calls.values() if other.method in BACKWARD_METHODS]
+        return bool(walked) and all(
+            value is not None
+            and value.kind == "tensor"
+            and value.requires_grad is not None
+            and not any(o.at in calls and calls[o.at].forward for o in value.origins if o.function is function)
+            for value in walked
+        )
 
     def _may_train(self, event: CallEvent) -> bool:
         """Whether a function of the project trains when it is called, or is told to: a guard would break that."""

@@ -103,8 +103,8 @@ class Prospects:
             return name in _ALWAYS and self._is_of_modules(function)
         if name in _ALWAYS or name in self._models:
             return True
-        if path != "self" and name in _EVERYDAY:
-            return False
+        if path != "self" and name in _EVERYDAY:  # ``clone = copy.deepcopy(net)``, then ``clone(x)``
+            return call.callee == name and name in self._bindings.assigned(function)
         if path == "self" and self._is_own_method(function, name):
             return False  # it is among the callees, too
         if call.callee:
