@@ -4,12 +4,13 @@ import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
+from gradlint.notebook.indents import shown
 from gradlint.notebook.magics import restored
 from gradlint.source import Source
 
 _MARK = "\ue001"
 RESERVED = f"\ue000{_MARK}"  # characters for private use, which no cell may hold
-_CELL = re.compile(f"#{_MARK}([0-9]+)\n((?:(?!#{_MARK}).*\n)*)")
+_CELL = re.compile(f"#{_MARK}([0-9]+)([a-z]?)\n((?:(?!#{_MARK}).*\n)*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +26,9 @@ class Cell:
     code: str
 
 
-def joined(number: int, text: str) -> str:
-    """A cell as it stands in a source."""
-    return f"#{_MARK}{number}\n{text}\n"
+def joined(number: int, text: str, indented: str = "") -> str:
+    """A cell as it stands in a source; ``indented`` names the indentation that was taken off it."""
+    return f"#{_MARK}{number}{indented}\n{text}\n"
 
 
 def cells(source: Source) -> Iterator[Cell]:
@@ -37,15 +38,15 @@ def cells(source: Source) -> Iterator[Cell]:
     line = 0
     for found in _CELL.finditer(source.text):
         line += 1
-        code = found[2].removesuffix("\n")
-        yield Cell(int(found[1]), line, restored(code, source.notebook.magics), code)
-        line += found[2].count("\n")
+        code = found[3].removesuffix("\n")
+        yield Cell(int(found[1]), line, restored(shown(code, found[2]), source.notebook.magics), code)
+        line += found[3].count("\n")
 
 
 def without(source: Source, numbers: Collection[int]) -> Source:
     """The source with nothing in some cells but their empty lines: what stands in the others keeps its place."""
 
     def emptied(found: re.Match[str]) -> str:
-        return f"#{_MARK}{found[1]}\n" + "\n" * found[2].count("\n") if int(found[1]) in numbers else found[0]
+        return joined(int(found[1]), "\n" * (found[3].count("\n") - 1)) if int(found[1]) in numbers else found[0]
 
     return source.with_text(_CELL.sub(emptied, source.text))

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from gradlint import source
 from gradlint.notebook.cells import RESERVED, joined
+from gradlint.notebook.indents import hidden
 from gradlint.notebook.layout import written
 from gradlint.notebook.magics import is_python, without
 from gradlint.source import Notebook, Source, SourceError
@@ -92,7 +93,8 @@ def _texts(path: str, raw: str, magics: list[str]) -> Iterator[str]:
 def _joined(path: str, number: int, text: str, magics: list[str]) -> str:
     if any(mark in text for mark in RESERVED):
         raise SourceError(path, f"cell {number} holds a character for private use that gradlint needs")
-    return joined(number, without(text, magics))
+    code, indented = hidden(text)
+    return joined(number, without(code, magics), indented)
 
 
 def _other_language(cell: Mapping[str, object]) -> bool:

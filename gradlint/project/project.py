@@ -86,7 +86,8 @@ class Project:
         self.calls = CallGraph(self.linker, self.bindings, self.states)
         imports = Imports(self.linker)
         self.leaks = Leaks(self.linker, self.bindings, self.modes, self.states, self.calls, imports)
-        self.flows = Flows(self.linker, self.bindings, self.calls, names.models)
+        frameworks = Frameworks(self.linker)
+        self.flows = Flows(self.linker, self.bindings, self.calls, frameworks, names.models)
         self.consumers = Consumers(self.modes, self.calls, self.flows)
         self.evidence = Evidence(self.linker, self.bindings, self.flows)
         self.gradients = Gradients(self.flows)
@@ -95,7 +96,6 @@ class Project:
         self.optimizers = Optimizers(self.flows)
         self.prospects = Prospects(self.linker, self.bindings, self.calls, names.models)
         self.forwards = Forwards(self.calls, self.flows, self.prospects)
-        frameworks = Frameworks(self.linker)
         self.growths = Growths(self.calls, self.flows, self.destinies, self.forwards, frameworks)
         self.order = Order(self.flows, Steps(self.calls, self.flows))
         self.inference = Inference(

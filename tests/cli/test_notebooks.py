@@ -35,6 +35,22 @@ def test_findings_are_told_by_cell_line_and_column(gradlint: Gradlint, write: Wr
     assert lines[:2] == ["a.ipynb:cell 2:3:5: XY101 `flag_me` is called", "b.py:1:1: XY101 `flag_me` is called"]
 
 
+def test_a_cell_indented_as_a_whole_keeps_its_columns_and_indentation(
+    gradlint: Gradlint, write: Write, folder: Path
+) -> None:
+    write({"a.ipynb": notebook("import_me()", "   # note\n   if 1:\n       flag_me()")})
+    result = gradlint("check", "--fix", "--output-format", "json")
+    assert result.exit_code == 0
+    assert json.loads((folder / "a.ipynb").read_text())["cells"][1]["source"] == [
+        "   # note\n",
+        "   if 1:\n",
+        "       mended()",
+    ]
+    write({"a.ipynb": notebook("import_me()", "   # note\n   if 1:\n       flag_me()")})
+    lines = gradlint("check", "--output-format", "concise").stdout.splitlines()
+    assert lines[0] == "a.ipynb:cell 2:3:8: XY101 `flag_me` is called"
+
+
 def test_the_excerpt_shows_the_cell_as_it_is_written(gradlint: Gradlint, write: Write) -> None:
     write({"a.ipynb": notebook("import_me()", "%time flag_me()")})
     shown = """\

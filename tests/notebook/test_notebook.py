@@ -2,6 +2,7 @@
 
 import ast
 import difflib
+import importlib
 from collections.abc import Callable
 
 import nbformat
@@ -53,9 +54,16 @@ MAGICS = [
     "ls = cat = 1\nx = cat in [1]\nls -cat\nls . is_integer",
     "x = await f()\nasync with g() as y:\n    !ls",
 ]
+INDENTED = [
+    "  x = 1\n  if x:\n    y = 2\n\n  z = 3",
+    "\n \n    # note\n    for x in (1, 2):\n        y = x\n",
+    "\tif True:\n\t\tx = 1\n\telse:\n\t    x = 2",
+    "  %pwd\n  x = 1",
+    "  x = (1,\n    2)\n\n  y = 3",
+]
 
 
-@pytest.mark.parametrize("text", MAGICS)
+@pytest.mark.parametrize("text", MAGICS + INDENTED)
 def test_what_is_for_ipython_is_put_away_and_comes_back(notebook: MakeNotebook, text: str) -> None:
     data = notebook([text, "z = 1"])
     source = decode("n.ipynb", data)
@@ -64,6 +72,23 @@ def test_what_is_for_ipython_is_put_away_and_comes_back(notebook: MakeNotebook, 
     assert {"x", "z"} <= bound
     assert source.text.count("\n") == text.count("\n") + 4
     assert next(cells(source)).text == text
+    assert saved(source).encode() == data
+
+
+@pytest.mark.parametrize("text", INDENTED)
+def test_an_indented_cell_is_the_program_that_ipython_makes_of_it(notebook: MakeNotebook, text: str) -> None:
+    code = text.replace("%pwd", "pass")
+    ipython = importlib.import_module("IPython.core.inputtransformer2")  # which has no types
+    source = program(notebook, code)
+    assert ast.dump(ast.parse(source.text)) == ast.dump(ast.parse(ipython.TransformerManager().transform_cell(code)))
+    for line, given in zip(source.text.split("\n")[1:], code.split("\n"), strict=False):
+        assert (len(line), line.strip()) == (len(given), given.strip())
+
+
+def test_a_form_feed_of_its_own_is_left_to_a_cell(notebook: MakeNotebook) -> None:
+    data = notebook(["\fx = 1", "  \fy = 1"])
+    source = decode("n.ipynb", data)
+    assert [cell.text for cell in cells(source)] == ["\fx = 1", "  \fy = 1"]
     assert saved(source).encode() == data
 
 

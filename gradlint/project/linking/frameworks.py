@@ -29,6 +29,10 @@ class Frameworks:
         """Whether a module imports torch, or others of the project that do, or says what only torch's code says."""
         return self._is_torch.of(module)
 
+    def is_other(self, module: ModuleNode) -> bool:
+        """Whether a module imports another framework and not torch."""
+        return self._imports.of(module)[0] is False
+
     def _find_whether_torch(self, module: ModuleNode) -> bool:
         imported = self._imports.of(module)[0]
         if imported is False or (imported is None and _makes_other_models(module)):

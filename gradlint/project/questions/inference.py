@@ -73,7 +73,7 @@ class Inference:
         self._cues = Cues(bindings, calls, flows, handed, configured)
         self._candidates = Candidates(calls, flows, frameworks)
         self._reached = Reached(calls, self._cues)
-        self._objections = Objections(calls, flows, handed, self._cues)
+        self._objections = Objections(calls, flows, handed, self._cues, self._reached)
         self._passed = Passed(flows, bindings)
         self._phases = Phases(bindings, calls, flows)
         self._wasteful: Memo[FunctionNode, tuple[Forward, ...]] = Memo(

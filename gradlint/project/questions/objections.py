@@ -2,17 +2,19 @@
 
 import re
 
-from gradlint.model.code import dotted
+from gradlint.model.code import Call, dotted
 from gradlint.model.torch_calls import BACKWARD_METHODS, MODEL_NAME
 from gradlint.model.torch_names import EVALUATION_HOOKS
 from gradlint.project.grad_states.calls import CallGraph
-from gradlint.project.linking.nodes import ClassNode, FunctionNode
+from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
+from gradlint.project.linking.scope import enclosing_withs
 from gradlint.project.linking.views import FEW, View
 from gradlint.project.questions.cues import Cues
 from gradlint.project.questions.deriving import Deriving
 from gradlint.project.questions.destiny import Destiny, becomes_array
 from gradlint.project.questions.handed import Handed
 from gradlint.project.questions.phases import TRAINS
+from gradlint.project.questions.reached import Reached
 from gradlint.project.running.flow import CallEvent, is_bound, matched
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Origin, Value
@@ -22,17 +24,19 @@ _TRANSFORM = re.compile(r"(^|_)i?(stft|fft|rfft|dct|fbank|mfcc|melspec\w*|spectr
 _SHOWN = frozenset("shape size print dtype device f-string format len dim ndim type ==".split())
 _STORAGE = re.compile(r"(buffer|storage|dataset|replay(_?memory)?)\d*$|(^|[._])rb(_\w+)?$", re.I)
 _WALKING = BACKWARD_METHODS | {"zero_grad"}  # not ``fit``: a classifier of features, by which others are judged
+_ENABLING = External("torch.enable_grad")
 _SMOKE = re.compile(r"^_*(test|main|demo|debug|check|smoke|example)(_|$)|_test$|^test[A-Z0-9]")
 
 
 class Objections:
     """Looks for them, the ones that cost least first."""
 
-    def __init__(self, calls: CallGraph, flows: Flows, handed: Handed, cues: Cues) -> None:
+    def __init__(self, calls: CallGraph, flows: Flows, handed: Handed, cues: Cues, reached: Reached) -> None:
         self._calls = calls
         self._flows = flows
         self._handed = handed
         self._cues = cues
+        self._reached = reached
         self._deriving = Deriving(flows.linker, calls)
         self._trains: View[FunctionNode, bool] = View(
             flows.linker.dependencies, "trains", self._finds_training, lambda _: (), few=FEW
@@ -43,6 +47,8 @@ class Objections:
         if _hands_on_hook(function, event):
             return True  # a part of a framework: what calls this one holds the guard
         if _is_of_storage(function, event) or _TRANSFORM.search(event.method):
+            return True
+        if self._is_asked_for(function, event.at):
             return True
         if destiny.trained or destiny.meets_numpy or self._meets_numpy(function, event, module):
             return True
@@ -78,6 +84,23 @@ class Objections:
             and not any(o.at in calls and calls[o.at].forward for o in value.origins if o.function is function)
             for value in walked
         )
+
+    def _is_asked_for(self, function: FunctionNode, at: int) -> bool:
+        """Whether a forward, or all calls that lead there with grad on, stand in ``with torch.enable_grad():``.
+
+        Whoever wrote that wants the graph.
+        """
+        if self._asks_for_graph(function, at):
+            return True
+        edges = [edge for edge in self._calls.callers.get(function, ()) if self._reached.leaves_on(edge)]
+        return bool(edges) and all(self._asks_for_graph(edge.caller, edge.at) for edge in edges)
+
+    def _asks_for_graph(self, function: FunctionNode, at: int) -> bool:
+        if "enable_grad" not in function.facts.words:
+            return False
+        items = (item.context for around in enclosing_withs(function, at) for item in around.items)
+        names = (dotted(context.function if isinstance(context, Call) else context) for context in items)
+        return any(self._flows.linker.resolve(function, name or "") == _ENABLING for name in names)
 
     def _may_train(self, event: CallEvent) -> bool:
         """Whether a function of the project trains when it is called, or is told to: a guard would break that."""

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator
 
 from gradlint.model.code import Expression, For, dotted
-from gradlint.model.torch_calls import TRAINING_WORDS
+from gradlint.model.torch_calls import BACKWARD_METHODS, TRAINING_WORDS
 from gradlint.model.traverse import statements, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
@@ -102,10 +102,17 @@ class Reasons:
             return None
         if not (
             self._evaluations.is_over_evaluation_data(function, event.at)
-            or (place < event.at and self._classifies(function, event, module))
+            or (
+                place < event.at and self._has_trained(function, event.at) and self._classifies(function, event, module)
+            )
         ):
             return None
         return Misset(event, "trained", function.place(place), self._evaluations.mode_matters(module))
+
+    def _has_trained(self, function: FunctionNode, at: int) -> bool:
+        """Whether ``backward()`` stands before a place: what is computed sooner may be a target to train on."""
+        walks = [e.at for e in self._flows.flow(function).calls.values() if e.method in BACKWARD_METHODS]
+        return not walks or min(walks) < at
 
     def _classifies(self, function: FunctionNode, event: CallEvent, module: Value) -> bool:
         """Whether nothing but a choice is taken from what a module gives, one made in sight whose mode matters."""

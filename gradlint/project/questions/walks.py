@@ -1,5 +1,6 @@
 """Graphs that ``backward()`` walks a second time."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ from gradlint.project.running.growth import COMPREHENSION
 from gradlint.project.running.values import COMPUTED, Origin, Value
 
 _SAVING = frozenset("exp sqrt sigmoid tanh softmax pow square matmul mm norm prod sin cos log".split())
+_RESETTING = re.compile(r"(^|[._])(reset|detach|repackage|clear|zero|truncate|release|init)[^.]*$")
 _KEEPING = frozenset({"retain_graph", "retain_variables", "create_graph"})
 
 
@@ -104,8 +106,25 @@ class Walks:
             if first is not None:
                 yield SecondWalk(event, first, first.at, _keeps(first))
             elif carried is not None:
-                sure = _is_surely_fed(flow, carried) or self._is_handed_surely_fed(flow, carried)
+                sure = self._is_surely_fed(flow, carried) or self._is_handed_surely_fed(flow, carried)
                 yield SecondWalk(event, None, carried, _keeps(event), sure)
+
+    def _is_surely_fed(self, flow: Flow, at: int) -> bool:
+        """Whether a module that is known to go on from its state is given that of the round before, with its graph."""
+        event = flow.calls.get(at)
+        if event is None or at not in flow.fed:
+            return False
+        module = module_of(event)
+        if module.certainty != "known" or module.frozen:
+            return False
+        if isinstance(module.target, External) and module.target.name.startswith("torch.nn."):
+            return True
+        return bool(event.targets) and not any(map(self._hands_to_unknown, event.targets))
+
+    def _hands_to_unknown(self, forward: FunctionNode) -> bool:
+        """Whether a ``forward`` runs modules of who knows what class on more than one thing, perhaps on the state."""
+        events = (event for event in self._flows.flow(forward).calls.values() if event.forward)
+        return any(module_of(event).target is None and len(event.arguments) > 1 for event in events)
 
     def _is_handed_surely_fed(self, flow: Flow, at: int) -> bool:
         """The same of a module that comes as an argument, where each that callers hand over gives back a graph."""
@@ -198,6 +217,8 @@ def _is_carried(flow: Flow, event: CallEvent, at: int) -> bool:
     """Whether a place brings the graph of the round before into the graph that ``backward()`` walks in every round."""
     if at not in flow.fed and not (at in flow.growths and _has_forward(flow, flow.growths[at].added)):
         return False
+    if at in flow.fed and _is_reset(flow, flow.calls[at]):
+        return False
     loop = rounds.innermost_loop(flow.function, event.at)
     if at in flow.growths and _begins_anew(flow.function, flow.growths[at].path, loop or frozenset()):
         return False
@@ -209,14 +230,13 @@ def _is_carried(flow: Flow, event: CallEvent, at: int) -> bool:
     return inner is not None and inner < loop and at in flow.fed and not _is_begun(flow, at, loop - inner)
 
 
-def _is_surely_fed(flow: Flow, at: int) -> bool:
-    """Whether a module that is known to go on from its state is given that of the round before, with its graph."""
-    event = flow.calls.get(at)
-    if event is None or at not in flow.fed:
-        return False
-    module = module_of(event)
-    recurrent = isinstance(module.target, External) and module.target.name.startswith("torch.nn.")
-    return module.certainty == "known" and not module.frozen and (recurrent or bool(event.targets))
+def _is_reset(flow: Flow, fed: CallEvent) -> bool:
+    """Whether the loop has what a forward is given reset or cut off in place: ``model.reset_memory(states)``."""
+    names = {dotted(argument.expression) for argument in fed.arguments} - {None}
+    loop = rounds.innermost_loop(flow.function, fed.at) or frozenset()
+    called = (s.value for s in statements(flow.function.facts.body) if isinstance(s, Evaluate) and s.at in loop)
+    calls = (call for call in called if isinstance(call, Call) and _RESETTING.search(dotted(call.function) or ""))
+    return any(dotted(argument.value) in names for call in calls for argument in call.arguments)
 
 
 def _is_begun(flow: Flow, at: int, places: frozenset[int]) -> bool:

@@ -36,7 +36,7 @@ def _is_fed_back(it: Invocation, value: Value) -> bool:
 
 def _goes_through(it: Invocation, target: FunctionNode, fed: list[Value]) -> bool:
     """Whether what a function of the project gives goes on from the graph of what it is given: it cuts nothing off."""
-    if cuts_off(target):
+    if any(map(cuts_off, it.run.flows.calls.below((target,)))):
         return False
     event = it.event
     passed = matched(it.arguments, target, bound=passes_object(event, target))

@@ -14,6 +14,7 @@ from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.bindings import Bindings, owner_class
 from gradlint.project.linking.dependencies import bit_of
+from gradlint.project.linking.frameworks import Frameworks
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo, Whole
 from gradlint.project.linking.nodes import ClassNode, FunctionNode, ModuleNode
@@ -36,10 +37,18 @@ _Key = FunctionNode | tuple[ClassNode, str] | tuple[FunctionNode, str]  # a flow
 class Flows:
     """Flows of all functions, run when first asked for."""
 
-    def __init__(self, linker: Linker, bindings: Bindings, calls: CallGraph, models: frozenset[str]) -> None:
+    def __init__(
+        self,
+        linker: Linker,
+        bindings: Bindings,
+        calls: CallGraph,
+        frameworks: Frameworks,
+        models: frozenset[str],
+    ) -> None:
         self.linker = linker
         self.bindings = bindings
         self.calls = calls
+        self._frameworks = frameworks
         self.models = models
         self._done: dict[FunctionNode, Flow] = {}
         self._given: defaultdict[FunctionNode, dict[_Constants, Flow]] = defaultdict(dict)
@@ -186,7 +195,9 @@ class Flows:
         return self._handing_back.of(function)
 
     def _finds_handing_back(self, function: FunctionNode) -> bool:
-        """A plain ``forward`` need not be run to see that it is one."""
+        """A plain ``forward`` need not be run to see that it is one; none of another framework records a graph."""
+        if self._frameworks.is_other(function.module):
+            return False
         if self.calls.modules.is_forward(function) and not may_guard_itself(self.calls, function):
             return runs_module(self.calls, Flow(function))
         return runs_module(self.calls, self.flow(function))

@@ -13,13 +13,13 @@ from gradlint.model.torch_calls import (
     METRIC_LIKE,
     MODULE_METHODS,
     PACKED,
-    PROCESSOR_KEYWORDS,
     SELF_RETURNING_MODULE_METHODS,
     TRIVIAL_MODULES,
 )
 from gradlint.model.torch_names import GUARDED_METHODS
 from gradlint.model.torch_tensors import UNCLEAR_MODULES
 from gradlint.project.grad_states.effects import GRAD
+from gradlint.project.linking.attached import is_attached
 from gradlint.project.linking.callables import EVERYBODYS
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running import recording, tensors
@@ -44,10 +44,10 @@ from gradlint.project.running.values import (
     comes_from,
     elsewhere,
     is_distribution,
-    is_image,
     is_packed,
     plain,
 )
+from gradlint.project.running.without_tensors import without_tensors
 
 _MOST_CANDIDATES = 12
 _TOO_MANY = 100
@@ -88,6 +88,8 @@ def on_module(it: Invocation) -> Value:
     if it.method == "freeze":
         it.run.mark_frozen(it.receiver_path, True)
     if it.method in GUARDED_METHODS or not FORWARD_METHODS.search(it.method) or not it.arguments or guards_itself(it):
+        return plain(it.given)
+    if is_attached(it.run.flows.linker, it.run.flows.bindings, it.method):
         return plain(it.given)
     return forward(it, module)
 
@@ -240,14 +242,8 @@ def forward(it: Invocation, module: Value) -> Value:
     bare = isinstance(module.target, ClassNode) and not it.run.flows.calls.modules.has_parameters(module.target)
     if bare or module.frozen:  # on plain input it records nothing
         return _computed_alone(it) if bare and it.targets else plain(it.given)
-    if module.certainty == "named" and any(argument.value.kind == "array" for argument in it.arguments):
-        return Value("array")  # what takes numpy arrays is no module of torch
-    if module.certainty == "named" and any(is_image(argument.value) for argument in it.arguments):
-        return plain(it.given)  # no more is what takes pictures
-    if not isinstance(module.target, ClassNode) and (first := it.argument(0)) and isinstance(first.constant, str):
-        return plain(it.given)  # ``roberta.encode("Hello")``: words become numbers
-    if module.certainty != "known" and any(argument.keyword in PROCESSOR_KEYWORDS for argument in it.arguments):
-        return plain(it.given)
+    if (other := without_tensors(it, module)) is not None:
+        return other
     it.forward = True
     if isinstance(module.target, ClassNode):
         it.forward = any(hands_back(it, t, module) for t in it.targets) if it.targets else True

@@ -185,6 +185,8 @@ def _frozen_by_name(it: Invocation) -> None:
 
 def _constructs(it: Invocation, function: Expression) -> bool:
     """``model(opt)`` and ``models[name](**kwargs)``: what is called is a class, or a function that makes a model."""
+    if _is_annotated_as_class(it, function):
+        return True
     positional = [argument for argument in it.arguments if not argument.stars and argument.keyword is None]
     registered = function is not it.node.function and len(it.arguments) == 1 and it.arguments[0].stars == 2
     given = it.arguments if registered else positional
@@ -198,6 +200,13 @@ def _constructs(it: Invocation, function: Expression) -> bool:
     held = (part for _, value in flows.bindings.values(it.run.function, name) for part in parts(value))
     made = (flows.linker.resolve(it.run.function, dotted(part) or "") for part in held if dotted(part))
     return any(isinstance(target, FunctionNode | ClassNode) for target in made)
+
+
+def _is_annotated_as_class(it: Invocation, function: Expression) -> bool:
+    """Whether a parameter is said to be a class: ``def load(path, model: type[Config])``."""
+    name = dotted(function)
+    said = next((each.annotation for each in it.run.function.facts.parameters if each.name == name), None)
+    return isinstance(said, Subscript) and last_part(dotted(said.value) or "") in ("type", "Type")
 
 
 def _looks_like_model(it: Invocation) -> bool:
