@@ -200,7 +200,7 @@ FORWARD_METHODS = re.compile(
 # Names that hold a model more often than anything else; counts as a hint, never as proof. No verbs (``build_model``
 # makes one) and no class names (``Model(...)`` is one).
 MODEL_NAME = re.compile(
-    r"^(?!lmbda?$|_*(create|convert|build|load|get|make|init|prepare|save|set|update|train|export|compile|register|wrap|unwrap|fuse|parse|setup"
+    r"^(?!lmbda?$|headers?$|_*(create|convert|build|load|get|make|init|prepare|save|set|update|train|export|compile|register|wrap|unwrap|fuse|parse|setup"
     r"|define|construct|select|find|download|resume|restore|reset|copy|clone|freeze|add|compare|count|print|test|eval|validate|run|push"
     r"|apply|configure|pull|delete|remove|list|is|has|quantize|trace|script|optimize|merge|split|check|use|new|num|fit|from|to|on|plot"
     r"|log)_|.*(cls|class|Class)$)"

@@ -78,6 +78,7 @@ class Project:
         self, modules: Iterable[ModuleFacts], names: Names = Names(), numbering: Numbering | None = None
     ) -> None:
         self.names = names
+        self.passes_over: Callable[[ModuleNode], bool] = lambda _: False
         self.linker = Linker(modules, numbering)
         self.modules = self.linker.modules
         self.bindings = Bindings(self.linker)
@@ -86,8 +87,8 @@ class Project:
         self.calls = CallGraph(self.linker, self.bindings, self.states)
         imports = Imports(self.linker)
         self.leaks = Leaks(self.linker, self.bindings, self.modes, self.states, self.calls, imports)
-        frameworks = Frameworks(self.linker)
-        self.flows = Flows(self.linker, self.bindings, self.calls, frameworks, names.models)
+        self.frameworks = Frameworks(self.linker)
+        self.flows = Flows(self.linker, self.bindings, self.calls, self.frameworks, names.models)
         self.consumers = Consumers(self.modes, self.calls, self.flows)
         self.evidence = Evidence(self.linker, self.bindings, self.flows)
         self.gradients = Gradients(self.flows)
@@ -96,7 +97,7 @@ class Project:
         self.optimizers = Optimizers(self.flows)
         self.prospects = Prospects(self.linker, self.bindings, self.calls, names.models)
         self.forwards = Forwards(self.calls, self.flows, self.prospects)
-        self.growths = Growths(self.calls, self.flows, self.destinies, self.forwards, frameworks)
+        self.growths = Growths(self.calls, self.flows, self.destinies, self.forwards, self.frameworks)
         self.order = Order(self.flows, Steps(self.calls, self.flows))
         self.inference = Inference(
             self.bindings,
@@ -104,7 +105,7 @@ class Project:
             self.flows,
             self.destinies,
             self.forwards,
-            frameworks,
+            self.frameworks,
             names.inference_functions,
         )
         self.guarded_training = GuardedTraining(self.calls, self.flows, self.destinies, self.order)
@@ -122,9 +123,13 @@ class Project:
         self.training_mode = TrainingMode(self.calls, self.flows, self.destinies, self.inference, self.layers, imports)
 
     def about(self, modules: Sequence[ModuleNode]) -> "Project":
-        """The same project, of which only some modules are gone through; the others are known as before."""
+        """The same project, of which only some modules are gone through; the others are known as before.
+
+        Those that work with another framework than torch are passed over: none of the rules' claims is about them.
+        """
         project = copy.copy(self)
         project.modules = list(modules)
+        project.passes_over = self.frameworks.is_other
         return project
 
     def is_prepared(self, module: ModuleNode) -> bool:
@@ -162,7 +167,8 @@ class Project:
     def functions(self) -> Iterator[FunctionNode]:
         """All functions, module bodies and lambdas included, in order of path and place."""
         for module in self.modules:
-            yield from module.functions
+            if not self.passes_over(module):
+                yield from module.functions
 
     def flow(self, function: FunctionNode) -> Flow:
         """What running a function's body shows."""

@@ -559,4 +559,25 @@ def refine(batch):
 # run: found = refine(SimpleNamespace(x=torch.ones(2)))
 # shows: found is not None
 ```
+
+### another name of what is given, and what is changed in place
+```python
+import torch
+from torch import nn
+
+energy = nn.Linear(2, 1)
+
+def likelihood(batch):
+    gen = batch
+    gen.requires_grad = True
+    return torch.autograd.grad(energy(gen).sum(), gen)[0]
+
+def descend(generator):
+    generator -= 1
+    generator.requires_grad = True
+    return torch.autograd.grad(energy(generator).sum(), generator)[0]
+
+# run: one, other = likelihood(torch.ones(3, 2)), descend(torch.ones(3, 2))
+# shows: one.equal(other)
+```
 """

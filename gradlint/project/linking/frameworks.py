@@ -24,14 +24,22 @@ class Frameworks:
         self._is_torch: View[ModuleNode, bool] = View(
             linker.dependencies, "torch", self._find_whether_torch, lambda _: ()
         )
+        self._is_other: View[ModuleNode, bool] = View(
+            linker.dependencies, "other framework", self._find_whether_other, lambda _: ()
+        )
 
     def is_torch(self, module: ModuleNode) -> bool:
         """Whether a module imports torch, or others of the project that do, or says what only torch's code says."""
         return self._is_torch.of(module)
 
     def is_other(self, module: ModuleNode) -> bool:
-        """Whether a module imports another framework and not torch."""
-        return self._imports.of(module)[0] is False
+        """Whether a module imports another framework, and says nothing of torch."""
+        return self._is_other.of(module)
+
+    def _find_whether_other(self, module: ModuleNode) -> bool:
+        if self._imports.of(module)[0] is not False:
+            return False
+        return not any("torch" in function.facts.words for function in module.functions)
 
     def _find_whether_torch(self, module: ModuleNode) -> bool:
         imported = self._imports.of(module)[0]

@@ -92,7 +92,17 @@ class Evidence:
         event = self._flows.flow(function).attributes.get((attribute.at, stored))
         value = event.owner if event is not None else None
         known = value is not None and (value.kind != "unknown" or value.target is not None)
-        return self.is_module(attribute.value, value) and (known or not _has_data(function, attribute.value))
+        if not self.is_module(attribute.value, value):
+            return False
+        return known or not (_has_data(function, attribute.value) or self._is_renamed(function, attribute.value))
+
+    def _is_renamed(self, function: FunctionNode, owner: Expression) -> bool:
+        """``gen = batch``, ``gen -= step``: what only its name makes a model is data by another name."""
+        name = dotted(owner)
+        values = self._bindings.assigned(function).get(name or "", ())
+        changed = (each.target for each in statements(function.facts.body) if isinstance(each, Augment))
+        other = any(isinstance(each, Name) and MODEL_NAME.search(each.id) is None for each in values)
+        return other or any(dotted(target) == name for target in changed)
 
     def of_unseen_class(self, function: FunctionNode, attribute: Attribute) -> bool:
         """Whether an attribute that is stored is that of an object whose class derives from one nobody here knows."""

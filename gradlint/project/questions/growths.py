@@ -40,6 +40,7 @@ from gradlint.project.questions.keeping import (
 )
 from gradlint.project.questions.reaching import Reaching
 from gradlint.project.questions.walked_outside import walked_by_callers
+from gradlint.project.running.conditions import Passed
 from gradlint.project.running.flow import MOST_TARGETS, CallEvent, Flow, is_bound, matched
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.growth import Growth
@@ -90,6 +91,7 @@ class Growths:
         self._destinies = destinies
         self._forwards = forwards
         self._given = Handed(calls, flows)
+        self._passed = Passed(flows, flows.bindings)
         self._training = Reaching("training", flows.linker, calls, _says_training)
 
     def kept(self, function: FunctionNode) -> Iterator[Kept]:
@@ -105,7 +107,9 @@ class Growths:
             summed = growth.path if growth.how == "sum" and not growth.outlives else None
             replayed = growth.how == "container" and is_replayed(function, growth.path)
             found = self._judged(flow, growth.at, growth.added, names, summed, replayed=replayed)
-            if found is not None and not self._wanted(function, growth, walked=found.walked, replayed=replayed):
+            if found is None or _is_of_one_graph(flow, growth):
+                continue
+            if not self._wanted(function, growth, walked=found.walked, replayed=replayed):
                 yield Kept(growth.at, growth, function, *found)
         for event in flow.calls.values():
             yield from self._handed(flow, event)
@@ -222,7 +226,17 @@ class Growths:
         event = flow.calls.get(origin.at) if origin.function is flow.function else None
         if event is None or not event.forward or self._runs_frozen(flow.function, event):
             return False
+        if self._is_told_to_give_none(flow, event):
+            return False
         return not self._given.gives_no_graph(flow.function, event)
+
+    def _is_told_to_give_none(self, flow: Flow, event: CallEvent) -> bool:
+        """``net.sample(4)`` of ``def sample(self, number, logits=False)``: whether flags choose what has no graph."""
+        given = [(f, self._passed.constants_in(flow, event.at, f)) for f in event.targets[:MOST_TARGETS]]
+        if not any(known for _, known in given):
+            return False
+        returned = [(self._flows.given(f, known) if known else self._flows.flow(f)).returns for f, known in given]
+        return all(each is not None and each.is_tensor and not each.origins for each in returned)
 
     def _runs_frozen(self, function: FunctionNode, event: CallEvent) -> bool:
         """Whether a module that every caller has frozen runs on what needs no gradient: nothing is recorded."""
@@ -282,6 +296,25 @@ class Growths:
             found = self._judged(flow, event.at, value, set(event.names_of(value)), replayed=replayed)
             if found is not None and not self._wanted(callee, growth, walked=found.walked, replayed=replayed):
                 yield Kept(event.at, growth, callee, *found)
+
+
+def _is_of_one_graph(flow: Flow, growth: Growth) -> bool:
+    """Whether all rounds of a loop record one graph, which is walked after it: it would be there without the growth.
+
+    What a round computes goes into the next one, and what else comes of that is trained on.
+    """
+    loop = rounds.innermost_loop(flow.function, growth.at)
+    if growth.outlives or loop is None:
+        return False
+    events = [flow.calls[o.at] for o in growth.added.origins if o.function is flow.function and o.at in flow.calls]
+    made = [event for event in events if event.forward and event.at in loop]
+    fed = any(
+        Origin(flow.function, event.at) in argument.value.origins for event in made for argument in event.arguments
+    )
+    walks = {event.at for event in flow.calls.values() if event.method in BACKWARD_METHODS}
+    if not fed or any(walks & around for around in rounds.bodies_around(flow.function, growth.at)):
+        return False
+    return any(use.kind == "trained" for e in made for use in flow.uses.get(Origin(flow.function, e.at), ()))
 
 
 def _says_training(words: Set[str]) -> bool:

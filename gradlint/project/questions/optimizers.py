@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from gradlint.model.code import Display, Expression, dotted
 from gradlint.model.torch_calls import OPTIMIZERS
 from gradlint.project.linking import scope
+from gradlint.project.linking.bindings import Bindings, owner_class
 from gradlint.project.linking.nodes import External, FunctionNode
 from gradlint.project.running.flow import CallEvent, Passed
 from gradlint.project.running.flows import Flows
@@ -41,6 +42,16 @@ class Optimizers:
                 continue
             if OPTIMIZERS.search(target.name) and (given := _given(event)) is not None:
                 yield Optimizer(event, names.get(event.at), given)
+
+
+def are_one(bindings: Bindings, function: FunctionNode, first: str, second: str) -> bool:
+    """Whether two attributes are given the same thing: ``self.optimizer_d = optimizer``, ``self.d_opt = optimizer``."""
+    cls = owner_class(function)
+    if cls is None or not (first.startswith("self.") and second.startswith("self.")):
+        return False
+    given = (bindings.attribute(cls, path.removeprefix("self.")) for path in (first, second))
+    names, others = ({name for _, value in found if (name := dotted(value)) is not None} for found in given)
+    return not names.isdisjoint(others)
 
 
 def _given(event: CallEvent) -> Passed | None:

@@ -10,6 +10,7 @@ from gradlint.project.linking import changes, rounds, scope
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, Target
 from gradlint.project.questions.each import EACH
 from gradlint.project.questions.gradient_states import Grad, Moment, Walker
+from gradlint.project.questions.optimizers import are_one
 from gradlint.project.questions.owners import Owners
 from gradlint.project.questions.scripts import Act, Branch, Script, acts, repeats
 from gradlint.project.questions.steps import Steps, is_optimizer_name
@@ -109,6 +110,7 @@ class Order:
                 if not self._is_torchs(function, step):
                     continue
                 mixed = self._is_of_several(function, step.path)
+                mixed |= any(are_one(self._flows.bindings, function, step.path, zeroed) for zeroed in _zeroed(inside))
                 holders = _holders(function, step.path)
                 if not any(_may_zero(act, step.path, modules, mixed=mixed or _is_of(act, holders)) for act in inside):
                     yield step, backward[0]
@@ -241,6 +243,10 @@ def _is_moved(name: str, value: Expression) -> bool:
             return dotted(owner) == name
         case _:
             return False
+
+
+def _zeroed(found: Iterable[Act]) -> set[str]:
+    return {act.path for act in found if act.kind == "zero" and act.path is not None}
 
 
 def _names_zeroing(function: FunctionNode) -> bool:

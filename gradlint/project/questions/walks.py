@@ -197,9 +197,13 @@ def _saves(part: Expression) -> bool:
 
 def _walks(event: CallEvent) -> bool:
     """Whether a call walks a graph: ``loss.backward()``, or a function of the project that does just that."""
-    if event.method in BACKWARD_METHODS:
+    if event.method in BACKWARD_METHODS and (not event.targets or any(map(_spells_walk, event.targets))):
         return True
     return len(event.targets) == 1 and walked_parameter(event.targets[0]) is not None
+
+
+def _spells_walk(function: FunctionNode) -> bool:
+    return not function.facts.words.isdisjoint(BACKWARD_METHODS)
 
 
 def _is_to_be_trained(flow: Flow, made: CallEvent) -> bool:

@@ -48,9 +48,11 @@ def _has_guard(calls: CallGraph, function: FunctionNode) -> bool:
 def _guards_all(calls: CallGraph, flow: Flow) -> bool:
     """Whether nothing that a ``forward`` runs, called with grad on, records a graph, nor what it gives has one."""
     bare = flow.returns is not None and _has_no_graph(flow.returns)
-    if not bare and not returns_under_guard(calls, flow.function):
+    gives = flow.function.facts.gives_back  # else whatever unknown code computes is gone when it is done
+    if gives and not bare and not returns_under_guard(calls, flow.function):
         return False
-    return not any((e.forward or e.opaque) and _records(calls, flow.function, e.at) for e in flow.calls.values())
+    running = (e for e in flow.calls.values() if e.forward or (e.opaque and gives))
+    return not any(_records(calls, flow.function, e.at) for e in running)
 
 
 def returns_under_guard(calls: CallGraph, function: FunctionNode, depth: int = 0) -> bool:

@@ -69,7 +69,7 @@ def _evaluating(run: "Run") -> tuple[FunctionNode, int] | None:
 
 
 def _result(it: Invocation) -> Value:
-    if it.method in BACKWARD_METHODS or it.method == "scale":
+    if it.method == "scale" or (it.method in BACKWARD_METHODS and not _is_inverse(it)):
         return _trained(it)
     if it.receiver is not None and it.receiver.kind == "module":
         return on_module(it)
@@ -111,8 +111,17 @@ def _targets(it: Invocation) -> tuple[FunctionNode, ...]:
     return it.targets
 
 
+def _is_inverse(it: Invocation) -> bool:
+    """``z, log_det = flow.backward(x, log_det)``: a method of the project's that never comes to a ``backward()``."""
+    cls = it.receiver.target if it.receiver is not None else None
+    found = it.run.flows.calls.callables.methods(cls, it.method) if isinstance(cls, ClassNode) else ()
+    own = [method for method in found if method.facts.name == it.method]
+    below = it.run.flows.calls.below(own)
+    return bool(own) and all(method.facts.words.isdisjoint(BACKWARD_METHODS) for method in below)
+
+
 def _trained(it: Invocation) -> Value:
-    if it.receiver is not None and it.receiver.kind == "self" and it.method != "scale":
+    if it.receiver is not None and it.method != "scale" and _is_own(it, it.receiver):
         _targets(it)  # ``self.backward(loss)``
     if it.receiver is not None and it.receiver.kind == "module" and it.method == "scale":
         return plain(it.carried)
@@ -125,6 +134,16 @@ def _trained(it: Invocation) -> Value:
         it.run.prove(_before_scaling(it, walked))
         it.run.walk(it.carried, it.at)
     return _scaled(it) if it.method == "scale" else UNKNOWN
+
+
+def _is_own(it: Invocation, receiver: Value) -> bool:
+    """Whether a method is called on an object of the project, and no module: on itself, or on one of a known class.
+
+    ``optimizer.backward(loss)``, too, as far as other calls tell whose method that is.
+    """
+    if receiver.kind == "self" or (isinstance(receiver.target, ClassNode) and receiver.kind != "module"):
+        return True
+    return receiver.kind == "unknown" and not receiver.is_tensor and bool(it.arguments)
 
 
 def _before_scaling(it: Invocation, walked: Value | None) -> Value | None:

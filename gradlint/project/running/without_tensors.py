@@ -4,26 +4,30 @@ import re
 
 from gradlint.model.code import Attribute, Call, Display, Expression, dotted
 from gradlint.model.torch_calls import PROCESSOR_KEYWORDS
-from gradlint.project.linking.nodes import ClassNode
+from gradlint.project.linking.nodes import ClassNode, External
 from gradlint.project.running.flow import Passed
 from gradlint.project.running.invocation import Invocation, last_part
 from gradlint.project.running.values import Value, is_image, plain
 
+_ANY_MODULE = External("torch.nn.Module")  # as a signature has it
 _WORDS = re.compile(
     r"(^|_)(texts?|prompts?|sentences?|sents?|quer(y|ies)|questions?|documents?|docs?|passages?|captions?|utterances?)$"
 )
+_PREPARING = re.compile(r"(^|_)(augment\w*|transforms?|normali[sz]er?|preprocess\w*)\d*$", re.I)
 _TO_ARRAY = frozenset({"numpy", "astype", "asarray", "ascontiguousarray"})
 
 
 def without_tensors(it: Invocation, module: Value) -> Value | None:
     """What such a call gives; None if it may well be a forward of ``module``."""
     named = module.certainty == "named"
-    unseen = named or (module.target is None and it.method.startswith("predict"))
+    unseen = named or module.target is None or module.target == _ANY_MODULE
     if unseen and any(_holds_array(it, argument) for argument in it.arguments):
         return Value("array")  # what takes numpy arrays is no module of torch
     pictured = named and any(is_image(argument.value) for argument in it.arguments)
     worded = not isinstance(module.target, ClassNode) and _is_given_words(it)
-    prepared = module.certainty != "known" and any(each.keyword in PROCESSOR_KEYWORDS for each in it.arguments)
+    prepared = module.certainty != "known" and (
+        any(each.keyword in PROCESSOR_KEYWORDS for each in it.arguments) or _PREPARING.search(last_part(it.name))
+    )
     return plain(it.given) if pictured or worded or prepared else None
 
 
