@@ -91,7 +91,8 @@ class Callables:
 
     def _chosen(self, function: FunctionNode, name: str) -> list[FunctionNode]:
         """The functions that a variable may stand for: ``search = self.beam if wide else self.greedy``."""
-        return self._followed((function, name), chosen_by_name(self._bindings, function, name))
+        gone_over = self._instances.gone_over(function, name)
+        return self._followed((function, name), chosen_by_name(self._bindings, function, name, gone_over))
 
     def _kept(self, cls: ClassNode, name: str) -> list[FunctionNode]:
         """The functions that an object keeps under a name."""

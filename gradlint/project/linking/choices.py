@@ -1,6 +1,6 @@
 """Which of several functions is called: ``search = self.beam if wide else self.greedy``, ``TASKS[name](x)``."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gradlint.model.code import (
     Attribute,
@@ -9,27 +9,28 @@ from gradlint.model.code import (
     Conditional,
     Display,
     Expression,
-    For,
     Iteration,
     Name,
     Operation,
     Subscript,
     dotted,
 )
-from gradlint.model.traverse import statements
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 
 Choice = tuple[FunctionNode, str]  # a dotted name, and the function it is looked up in
 
 
-def chosen_by_name(bindings: Bindings, function: FunctionNode, name: str) -> Iterator[Choice]:
-    """The names that a variable or attribute is assigned, or runs over."""
+def chosen_by_name(
+    bindings: Bindings, function: FunctionNode, name: str, gone_over: Iterable[Expression]
+) -> Iterator[Choice]:
+    """The names that a variable or attribute is assigned, or that are in the tables its loops go over."""
     values = bindings.values(function, name)
     for where, value in values:
         yield from _names(bindings, where, value)
-    if not values and name in function.facts.local and all(p.name != name for p in function.facts.parameters):
-        yield from _iterated(bindings, function, name)
+    if not values and all(p.name != name for p in function.facts.parameters):
+        for table in gone_over:
+            yield from _items(bindings, function, table)
 
 
 def chosen_by_attribute(bindings: Bindings, cls: ClassNode, name: str) -> Iterator[Choice]:
@@ -73,9 +74,3 @@ def _items(bindings: Bindings, where: FunctionNode, table: Expression) -> Iterat
                     yield from _items(bindings, place, value)
         case _:
             pass
-
-
-def _iterated(bindings: Bindings, function: FunctionNode, name: str) -> Iterator[Choice]:
-    for statement in statements(function.facts.body):
-        if isinstance(statement, For) and isinstance(statement.target, Name) and statement.target.id == name:
-            yield from _items(bindings, function, statement.iterable)

@@ -1,4 +1,7 @@
-"""What loops and comprehensions go over, by the names they give to the elements, and what makes lists' elements."""
+"""What loops and comprehensions go over, by the names they give to the elements, and what makes lists' elements.
+
+Of a dict they may go over the values: ``for name, evaluate in TASKS.items()``.
+"""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -40,6 +43,10 @@ def _given(target: Expression, iterable: Expression) -> Iterator[tuple[str, Expr
                 yield from _given(each, argument.value)
         case Display(items=(_, each)), Call(function=Name(id="enumerate"), arguments=(first, *_)):
             yield from _given(each, first.value)
+        case Display(items=(_, each)), Call(function=Attribute(value=table, name="items"), arguments=()):
+            yield from _given(each, table)
+        case _, Call(function=Attribute(value=table, name="values"), arguments=()):
+            yield from _given(target, table)
         case _, Call(function=called, arguments=(first, *_)) if _last(called) in _SAME_ELEMENTS:
             yield from _given(target, first.value)
         case Name(id=name), Name() | Attribute() | Comprehension() | Display():

@@ -67,10 +67,14 @@ class Instances:
         """The class of what a loop takes from a list, if all that is made for that list is of one class."""
         found = {
             self._constructed(where, made)
-            for listed in self._gone_over.of(function).get(name, ())
+            for listed in self.gone_over(function, name)
             for where, made in made_in(self._bindings, function, listed)
         }
         return found.pop() if len(found) == 1 else None
+
+    def gone_over(self, function: FunctionNode, name: str) -> tuple[Expression, ...]:
+        """What the loops of a function go over that give a name to each element."""
+        return self._gone_over.of(function).get(name, ())
 
     def annotated_outside(self, function: FunctionNode, name: str) -> External | None:
         """The class outside the project that a parameter is annotated with."""
