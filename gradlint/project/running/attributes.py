@@ -108,9 +108,11 @@ def _of_module(name: str, owner: Value, run: "Run") -> Value:
     if name in ("weight", "bias", "data"):
         return _parameter(name, owner)
     if isinstance(owner.target, ClassNode):
-        if (value := run.flows.attribute(owner.target, name)) is not None:
+        value = run.flows.attribute(owner.target, name)
+        handed = value is not None and value.kind == "unknown" and value.parameter is not None
+        if value is not None and not (handed and MODEL_NAME.search(name)):  # what the constructor is given: by its name
             return _inherit(replace(value, parameter=None, origins=NOTHING), owner)
-        if (method := run.flows.linker.find_method(owner.target, name)) is not None:
+        if value is None and (method := run.flows.linker.find_method(owner.target, name)) is not None:
             return _method(method, run)
     if MODEL_NAME.search(name):
         return Value(

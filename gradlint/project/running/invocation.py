@@ -53,12 +53,20 @@ class Invocation:
 
     @property
     def container_path(self) -> str | None:
-        """The dotted name of what is called on, subscripts left out: ``self.kept`` for ``self.kept[i].append``."""
+        """The dotted name of what is called on, subscripts left out: ``self.kept`` for ``self.kept[i].append``.
+
+        So is ``setdefault``, which gives an item, too: ``kept.setdefault(key, []).append``.
+        """
         function = self.node.function
         holder = function.value if isinstance(function, Attribute) else function
-        while isinstance(holder, Subscript):
-            holder = holder.value
-        return dotted(holder)
+        while True:
+            match holder:
+                case (
+                    Subscript(value=inner) | Call(function=Attribute(value=inner, name="setdefault"), arguments=(_, _))
+                ):
+                    holder = inner
+                case _:
+                    return dotted(holder)
 
     @property
     def event(self) -> CallEvent:
