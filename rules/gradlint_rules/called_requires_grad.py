@@ -69,6 +69,7 @@ from gradlint.rule import (
     Applicability,
     Attribute,
     Call,
+    Constant,
     Edit,
     Expression,
     Finding,
@@ -103,7 +104,8 @@ def _called(project: Project, function: FunctionNode) -> Iterator[Finding]:
     for call in all_of(Call, function.facts.body):
         match call:
             case Call(function=Attribute(name="requires_grad", value=owner) as named) if call.at not in expected:
-                if _FLAG not in project.linker.methods_named and _holds(project, function, named, owner):
+                named_so = _FLAG in project.linker.methods_named
+                if not named_so and (_holds(project, function, named, owner) or _is_set(project, function, call)):
                     yield Finding(
                         function.place(call.at),
                         function.name,
@@ -113,6 +115,20 @@ def _called(project: Project, function: FunctionNode) -> Iterator[Finding]:
                     )
             case _:
                 pass
+
+
+def _is_set(project: Project, function: FunctionNode, call: Call) -> bool:
+    """``x.requires_grad(True)`` of something unknown, in a file that imports torch: the flag is to be set."""
+    given = [argument.value for argument in call.arguments]
+    switch = len(given) == 1 and isinstance(given[0], Constant) and isinstance(given[0].value, bool)
+    owner = call.function.value if isinstance(call.function, Attribute) else call
+    if not switch or dotted(owner) in (None, "self"):
+        return False
+    event = project.flow(function).calls.get(call.at)
+    unknown = (
+        event is None or event.receiver is None or (event.receiver.kind, event.receiver.target) == ("unknown", None)
+    )
+    return unknown and any(found.module.partition(".")[0] == "torch" for found in function.module.body.facts.imports)
 
 
 def _holds(project: Project, function: FunctionNode, named: Attribute, owner: Expression) -> bool:
@@ -239,6 +255,18 @@ def describe(x):
 # shows: answer == "trained" and x.requires_grad
 ```
 
+### set on something unknown where torch is imported
+```python
+import torch
+
+def ascend(score, image):
+    image.requires_grad(True)  # GL503
+    return torch.autograd.grad(score(image), image)
+
+# run: ascend(torch.sum, torch.ones(2))
+# raises: TypeError: 'bool' object is not callable
+```
+
 ### of what a function says is a tensor, and of what it runs as a model
 ```python
 import torch
@@ -309,5 +337,14 @@ class Settings:
 ```python
 def describe(config):
     return config.requires_grad("encoder")
+```
+
+### asked with a name, or of an object of another library
+```python
+import settings
+import torch
+
+def describe(config):
+    return torch.tensor([config.requires_grad("encoder"), settings.Settings().requires_grad(True)])
 ```
 """
