@@ -73,6 +73,6 @@ TORCH_WORDS = frozenset(
     ).split()
 )
 TEST_FOLDER = re.compile(r"(^|/)(tests?|testing)/")
-TEST_FILE = re.compile(TEST_FOLDER.pattern + r"|(^|/)(test_\w+|\w+_test|conftest)\.py$")
+TEST_FILE = re.compile(TEST_FOLDER.pattern + r"|(^|/)(test_\w+|\w+_test|tests|conftest)\.py$")
 TEST_FUNCTION = re.compile(r"^_*(test_|test[A-Z])")
 TEST_CASE = re.compile(r"TestCase\w*$")  # classes of tests, and of what tests share

@@ -202,6 +202,7 @@ FORWARD_METHODS = re.compile(
 MODEL_NAME = re.compile(
     r"^(?!lmbda?$|headers?$|_*(create|convert|build|load|get|make|init|prepare|save|set|update|train|export|compile|register|wrap|unwrap|fuse|parse|setup"
     r"|define|construct|select|find|download|resume|restore|reset|copy|clone|freeze|add|compare|count|print|test|eval|validate|run|push"
+    r"|provide|fetch|instantiate|initiali[sz]e|retrieve|obtain|assemble|choose|pick|read|open|describe|inspect"
     r"|apply|configure|pull|delete|remove|list|is|has|quantize|trace|script|optimize|merge|split|check|use|new|num|fit|from|to|on|plot"
     r"|log)_|.*(cls|class|Class)$)"
     r"(_*([a-z]\w*_)?(model|net|network|encoder|decoder|generator|discriminator|backbone|critic|actor|policy|classifier|unet|vae|gan|agent"

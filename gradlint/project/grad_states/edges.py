@@ -25,6 +25,8 @@ from gradlint.project.linking.modules import Modules
 from gradlint.project.linking.nodes import FunctionNode, ModuleNode
 from gradlint.project.linking.returns import returns_loss
 
+_WRAPPING = frozenset({"partial", "compile", "script", "vmap"})  # what these give is called in place of a function
+
 
 @dataclass(frozen=True, slots=True)
 class Edge:
@@ -202,19 +204,22 @@ class Edges:
     ) -> Iterator[Edge]:
         """Calls of a function that is handed over: from where it is called back, if that can be seen."""
         elsewhere = self.starts_thread(function, call.callee)
-        places = self._callbacks.calls_of(function, call, name) or self._calls_of_partial(function, call)
+        places = self._callbacks.calls_of(function, call, name) or self._calls_of_wrapped(function, call)
         places = places or [(function, call.at)]
         for possible in self._in_its_place(handed):
             for where, at in places:
                 yield Edge(where, at, possible, True, elsewhere, handed=True)
 
-    def _calls_of_partial(self, function: FunctionNode, call: CallFact) -> list[tuple[FunctionNode, int]]:
-        """``evaluate = partial(run, model)``: where ``evaluate`` is called in the same function."""
-        if call.method != "partial":
+    def _calls_of_wrapped(self, function: FunctionNode, call: CallFact) -> list[tuple[FunctionNode, int]]:
+        """``evaluate = partial(run, model)``, ``self.act = torch.compile(self._act)``: where that is called."""
+        if call.method not in _WRAPPING:
             return []
         bound = self._bindings.assigned(function).items()
         names = {name for name, values in bound if any(value.at == call.at for value in values)}
-        return [(function, other.at) for other in function.facts.calls if other.callee in names]
+        kept = function.owner is not None and any(name.startswith("self.") for name in names)
+        beside = function.owner.methods if kept and function.owner is not None else ()
+        places = dict.fromkeys((function, *beside))
+        return [(where, other.at) for where in places for other in where.facts.calls if other.callee in names]
 
     def _in_its_place(self, handed: FunctionNode) -> Iterable[FunctionNode]:
         """A method that is handed over may be a subclass's."""

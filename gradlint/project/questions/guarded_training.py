@@ -109,11 +109,14 @@ class GuardedTraining:
         return [e for e in calls if e.name == module or (e.name.startswith(f"{module}.") and _may_run(e))]
 
     def _is_cut_off(self, function: FunctionNode, event: CallEvent) -> bool:
-        """Whether nothing of a forward's graph is used: ``discriminator(generator(noise).detach())``."""
+        """Whether nothing of a forward's graph is used: ``discriminator(generator(noise).detach())``.
+
+        Where nobody takes the result, the module has kept it for itself.
+        """
         if Origin(function, event.at) not in event.result.origins:
             return False  # what it gives is not followed: that of a loss module counts as what goes in
         destiny = self._destinies.of(function, event.at)
-        return not (destiny.trained or destiny.unknown or destiny.stored or destiny.returned)
+        return not (destiny.trained or destiny.unknown or destiny.stored or destiny.returned or destiny.dropped)
 
     def _is_handed_on(self, function: FunctionNode, module: str) -> bool:
         """Whether something else may run the module as well: what is given it, or other methods of its object."""

@@ -4,7 +4,7 @@ What a function of the project does stands in the place of its call, with names 
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
 from gradlint.model.code import (
     Assign,
@@ -84,7 +84,7 @@ class Steps:
         self._scripts: Memo[tuple[FunctionNode, int], Script] = Memo(
             flows.linker.dependencies, lambda key: self._written(key[0]), ()
         )
-        self._acting = Reaching("acting", flows.linker, calls, lambda words: not _WORDS.isdisjoint(words))
+        self._acting = Reaching("acting", flows.linker, calls, _may_act)
         self._stepping = Reaching("stepping", flows.linker, calls, lambda words: not _STEPPING.isdisjoint(words))
         self._reading = Reaching("reading", flows.linker, calls, lambda words: "grad" in words)
         self._minding = Reaching("minding", flows.linker, calls, lambda words: not _MINDING.isdisjoint(words))
@@ -288,6 +288,11 @@ class _Writer:
             yield Act("anything", call.at, None)
 
 
+def _may_act(words: Set[str]) -> bool:
+    """Whether a function with these words may step or zero, or runs what walks a graph: ``forward_backward_func``."""
+    return not _WORDS.isdisjoint(words) or any("backward" in word for word in words)
+
+
 def _is_own(event: CallEvent) -> bool:
     """Whether a call runs a method of the object it stands in: ``self.update()``, ``super().update()``."""
     return event.name.startswith("super().") or (event.receiver is not None and event.receiver.kind == "self")
@@ -311,7 +316,8 @@ def _bound_to(closure: Expression) -> str:
 
 def _walks_by_name(event: CallEvent) -> bool:
     """``architect.unrolled_backward(images)``: what computes gradients, by its name, may put them anywhere."""
-    return any(pattern.search(event.method) for pattern in (TRAINING_NAMES, GRADIENT_NAMES))
+    name = event.method or event.name
+    return any(pattern.search(name) for pattern in (TRAINING_NAMES, GRADIENT_NAMES))
 
 
 def is_optimizer_name(name: str) -> bool:

@@ -56,6 +56,7 @@ _PLAIN_LOSS = re.compile(
     r"(^|[._])(criterion|loss_?(fn|func|function|f)|(ce|bce|mse|l1|nll|cross_entropy)(_?loss)?|criteria|crit)$", re.I
 )
 _NO_MODEL = re.compile(r"(tokenizer|processor|vocab(ulary)?)\d*$", re.I)  # they encode and decode as models do
+_IS_CLASS = re.compile(r"\w(_class|_cls|Class|Cls)$")  # not BERT's ``self.cls``
 _LISTING = frozenset({"children", "modules", "named_children", "named_modules", "values", "items"})
 _ADDING = frozenset("add_module append extend insert register_module".split())  # to a container
 _HOLDING = re.compile(r"Embedding|AdaptiveLogSoftmax|LinearCrossEntropy")  # small, but with parameters
@@ -242,6 +243,8 @@ def forward(it: Invocation, module: Value) -> Value:
     bare = isinstance(module.target, ClassNode) and not it.run.flows.calls.modules.has_parameters(module.target)
     if bare or module.frozen:  # on plain input it records nothing
         return _computed_alone(it) if bare and it.targets else plain(it.given)
+    if _IS_CLASS.search(it.name) and module.certainty != "known":
+        return UNKNOWN  # ``model_class(size)``, whatever a signature says
     if (other := without_tensors(it, module)) is not None:
         return other
     it.forward = True

@@ -199,7 +199,7 @@ def _constructs(it: Invocation, function: Expression) -> bool:
         return False
     held = (part for _, value in flows.bindings.values(it.run.function, name) for part in parts(value))
     made = (flows.linker.resolve(it.run.function, dotted(part) or "") for part in held if dotted(part))
-    return any(isinstance(target, FunctionNode | ClassNode) for target in made)
+    return any(isinstance(target, FunctionNode | ClassNode | External) for target in made)
 
 
 def _is_annotated_as_class(it: Invocation, function: Expression) -> bool:
