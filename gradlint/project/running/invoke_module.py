@@ -171,7 +171,8 @@ def perhaps(it: Invocation, result: Value) -> Value:
     """The result of what only has the right name: if it is something else, what went in may come out."""
     if result.kind not in ("unknown", "tensor", "container"):
         return result
-    return replace(result, origins=joined(result.origins, it.carried), items=None)
+    items = None if result.items is None else tuple(perhaps(it, item) for item in result.items)
+    return replace(result, origins=joined(result.origins, it.carried), items=items)
 
 
 def module_method(it: Invocation, module: Value) -> Value:
