@@ -372,6 +372,28 @@ def test_above_and_below_follow_calls_to_the_end(build: Build) -> None:
     assert {f.name for f in project.calls.below([by_name["e"]])} == {"e"}
 
 
+def test_of_copies_of_a_program_those_nearest_are_called(build: Build) -> None:
+    policy = """
+        class Policy:
+            def act(self): ...
+        """
+    run = """
+        def run(policy):
+            policy.act()
+        """
+    homework = {f"{folder}/policy.py": policy for folder in ("hw1", "hw2/one", "hw2/two")}
+    other = {"hw3/agent.py": policy.replace("Policy", "Agent")}
+    project = build({**homework, **other, "hw1/run.py": run, "hw2/run.py": run, "evaluate.py": run})
+    found = project.calls.callers.all.items()
+    called = {f.module.path: {e.caller.module.path for e in edges} for f, edges in found if f.facts.name == "act"}
+    assert called == {
+        "hw1/policy.py": {"hw1/run.py", "evaluate.py"},
+        "hw2/one/policy.py": {"hw2/run.py", "evaluate.py"},
+        "hw2/two/policy.py": {"hw2/run.py", "evaluate.py"},
+        "hw3/agent.py": {"hw1/run.py", "hw2/run.py", "evaluate.py"},
+    }
+
+
 # Entry states
 
 

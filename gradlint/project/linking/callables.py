@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from gradlint.model.code import dotted
 from gradlint.project.linking.bindings import Bindings, class_handed, owner_class
 from gradlint.project.linking.choices import Choice, chosen_by_attribute, chosen_by_name
+from gradlint.project.linking.copies import nearest_copies
 from gradlint.project.linking.instances import Instances
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
@@ -80,7 +81,7 @@ class Callables:
         elif owner and method not in EVERYBODYS and not method.startswith("__"):
             candidates = self._linker.methods_named.get(method, ())
             if len(candidates) <= MOST_CANDIDATES:
-                yield from ((callee, False) for callee in candidates)
+                yield from ((callee, False) for callee in nearest_copies(function.module, candidates))
 
     def _class_meant(self, function: FunctionNode, name: str) -> ClassNode | None:
         """The class that ``cls`` is in a class method, or a variable that it is assigned to."""
