@@ -66,6 +66,8 @@ TORCH_PACKAGES = frozenset(
         "espnet catalyst accelerate einops dgl flair ultralytics"
     ).split()
 )
+# What these packages give to those who work with another framework: its models, and what knows words and images only.
+NEUTRAL_IMPORT = re.compile(r"^einops(\.|$)|\.(Flax|TF)[A-Z]\w*$|(Tokenizer(Fast)?|Processor|FeatureExtractor|Config)$")
 # Methods that only tensors and modules of torch have: a file that uses them needs no import of torch to be about it.
 TORCH_WORDS = frozenset(
     (

@@ -51,3 +51,25 @@ def test_a_package_that_imports_torch_is_imported_with_what_it_hands_on(build: B
     }
     paths = ["a.py", "models/__init__.py", "models/factory.py"]
     assert judged(build(files), paths) == {paths[0]: True, paths[1]: True, paths[2]: False}
+
+
+@pytest.mark.parametrize(
+    ("imported", "is_other"),
+    [
+        ("from transformers import CLIPTokenizer, FlaxCLIPTextModel", True),
+        ("from transformers import AutoConfig, TFBertModel", True),
+        ("from einops import rearrange", True),
+        ("from transformers import AutoTokenizer, BertModel", False),
+        ("import transformers", False),
+        ("from transformers import AutoTokenizer\nimport torch", False),
+    ],
+)
+def test_what_torch_packages_have_for_others_does_not_speak_for_torch(
+    build: Build, imported: str, is_other: bool
+) -> None:
+    project = build({"a.py": f"import jax\n{imported}\n", "b.py": f"{imported}\n"})
+    frameworks = Frameworks(project.linker)
+    modules = {module.path: module for module in project.modules}
+    assert frameworks.is_other(modules["a.py"]) is is_other
+    assert frameworks.is_torch(modules["a.py"]) is not is_other
+    assert frameworks.is_torch(modules["b.py"])  # no other framework is imported

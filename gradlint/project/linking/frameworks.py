@@ -1,9 +1,15 @@
 """Which modules work with torch, and which with something else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from gradlint.model.code import Display, Expression
-from gradlint.model.inference_names import OTHER_FRAMEWORKS, OTHER_MODELS, TORCH_PACKAGES, TORCH_WORDS
+from gradlint.model.inference_names import (
+    NEUTRAL_IMPORT,
+    OTHER_FRAMEWORKS,
+    OTHER_MODELS,
+    TORCH_PACKAGES,
+    TORCH_WORDS,
+)
 from gradlint.model.torch_names import WALKED_HOOKS
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
@@ -62,7 +68,7 @@ class Frameworks:
 
     def _find_imports(self, module: ModuleNode) -> _Imports:
         """Whether a module itself imports torch or another framework; where it does neither, what else it imports."""
-        roots: set[str] = set()
+        names: set[str] = set()
         inner: dict[ModuleNode, None] = {}
         for function in module.functions:
             for found in function.facts.imports:
@@ -70,12 +76,20 @@ class Frameworks:
                 if (package := self._linker.source(module, found)) is not None:
                     inner[package] = None  # where it hands on what it imports itself
                 if isinstance(target, External):
-                    roots.add(target.name.partition(".")[0])
+                    names.add(target.name)
                 elif target is not None:
                     inner[target if isinstance(target, ModuleNode) else target.module] = None
-        if roots & TORCH_PACKAGES:
+        if not _roots(name for name in names if not NEUTRAL_IMPORT.search(name)).isdisjoint(TORCH_PACKAGES):
             return True, ()
-        return (False, ()) if roots & OTHER_FRAMEWORKS else (None, tuple(inner))
+        roots = _roots(names)
+        if not roots.isdisjoint(OTHER_FRAMEWORKS):
+            return False, ()
+        return (None, tuple(inner)) if roots.isdisjoint(TORCH_PACKAGES) else (True, ())
+
+
+def _roots(names: Iterable[str]) -> set[str]:
+    """The packages that names come from."""
+    return {name.partition(".")[0] for name in names}
 
 
 def _makes_other_models(module: ModuleNode) -> bool:
