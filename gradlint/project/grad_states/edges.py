@@ -216,9 +216,8 @@ class Edges:
             return []
         bound = self._bindings.assigned(function).items()
         names = {name for name, values in bound if any(value.at == call.at for value in values)}
-        kept = function.owner is not None and any(name.startswith("self.") for name in names)
-        beside = function.owner.methods if kept and function.owner is not None else ()
-        places = dict.fromkeys((function, *beside))
+        owner = function.owner if any(name.startswith("self.") for name in names) else None
+        places = dict.fromkeys((function, *(owner.methods if owner is not None else ())))
         return [(where, other.at) for where in places for other in where.facts.calls if other.callee in names]
 
     def _in_its_place(self, handed: FunctionNode) -> Iterable[FunctionNode]:
