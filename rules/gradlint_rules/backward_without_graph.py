@@ -48,25 +48,19 @@ Setting `loss.requires_grad = True` silences the error, and then trains nothing.
 
 from collections.abc import Iterator
 
-from gradlint.rule import PLAIN, CallEvent, Finding, FlatTerm, FunctionNode, Loss, Note, Project, Value, rule, scope
+from gradlint.rule import CallEvent, Finding, FlatTerm, FunctionNode, Loss, Note, Project, Value, rule, scope
 
 
 @rule("GL401", severity="error", since="0.1.0")
 def backward_without_graph(project: Project) -> Iterator[Finding]:
     """Find ``backward()`` on values that are proved to carry no graph, and terms of losses that carry none."""
     for function in project.functions():
-        found = {event.at: (event, value) for event, value in project.gradients.walks(function) if _is_bare(value)}
+        found = {event.at: (event, value) for event, value in project.gradients.raising(function)}
         if found:
             silent = scope.expected_to_fail(function) | scope.tried(function)
             yield from (_finding(function, *each) for at, each in found.items() if at not in silent)
         for term in project.terms.flat(function):
             yield _of_term(function, term)
-
-
-def _is_bare(value: Value) -> bool:
-    if value.lost is None:
-        return False
-    return value.kind in ("number", "array") or (value.is_tensor and value.tensor == PLAIN)
 
 
 def _finding(function: FunctionNode, event: CallEvent, value: Value) -> Finding:

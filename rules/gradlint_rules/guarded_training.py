@@ -48,9 +48,9 @@ def train(model, head_model, batches):
 
 What runs under `no_grad()`, or in a `forward` that is decorated with it, is no part of the graph. If it is all
 of the model, `backward()` raises `RuntimeError: element 0 of tensors does not require grad and does not have a
-grad_fn`. If something that records comes after it, `backward()` runs, the first part gets no gradients, and the
-optimizer passes over it: it stays as it was, and nothing says so. If that is the purpose, leave its parameters
-out of the optimizer.
+grad_fn`, and GL401 tells of that where it is sure. If something that records comes after it, `backward()` runs, the
+first part gets no gradients, and the optimizer passes over it: it stays as it was, and nothing says so. If that is
+the purpose, leave its parameters out of the optimizer.
 
 A term of a loss that is computed so, by a `forward` with a decorator, is a constant: the sum is walked, and what the
 term was computed from is trained as if it was not there.
@@ -66,13 +66,19 @@ def guarded_training(project: Project) -> Iterator[Finding]:
     """Find modules whose optimizer steps in a function that runs them under a guard only."""
     for function in project.functions():
         found = list(project.guarded_training.modules(function))
-        if found:
+        if found and not _raises(project, function):
             silent = scope.expected_to_fail(function)
             yield from (_finding(function, each) for each in found if each.at not in silent)
         for part in project.guarded_parts.of(function):
             yield _of_part(function, part)
         for term in project.lost_terms.of(function):
             yield _of_term(function, term)
+
+
+def _raises(project: Project, function: FunctionNode) -> bool:
+    """Whether `backward()` has nothing to walk, so that no step follows: GL401 tells of that."""
+    raising = {event.at for event, _ in project.gradients.raising(function)}
+    return bool(raising) and raising == {event.at for event, _ in project.gradients.walks(function)}
 
 
 def _finding(function: FunctionNode, found: GuardedModule) -> Finding:

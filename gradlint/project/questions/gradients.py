@@ -10,7 +10,7 @@ from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running.flow import TRAINABLE, AttributeEvent, CallEvent, Flow
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.reads import mentions_grad
-from gradlint.project.running.values import COMPUTED, LEAF, NEVER, UNKNOWN, Value
+from gradlint.project.running.values import COMPUTED, LEAF, NEVER, PLAIN, UNKNOWN, Value
 
 _RETAINING = frozenset({"retain_grad", "retains_grad", "register_hook"})  # of who gets at such a gradient
 _STARTING = {  # functions that walk a graph, and the argument they start at
@@ -78,6 +78,16 @@ class Gradients:
                 yield event, event.receiver
                 if event.arguments and not own and ENGINE.search(event.name.rpartition(".")[0]):
                     yield event, event.arguments[0].value  # ``accelerator.backward(loss)``
+
+    def raising(self, function: FunctionNode) -> Iterator[tuple[CallEvent, Value]]:
+        """Those of the calls that are proved to raise: what they start from has no graph."""
+        return ((event, value) for event, value in self.walks(function) if _is_bare(value))
+
+
+def _is_bare(value: Value) -> bool:
+    if value.lost is None:
+        return False
+    return value.kind in ("number", "array") or (value.is_tensor and value.tensor == PLAIN)
 
 
 def _is_own_backward(method: FunctionNode) -> bool:
