@@ -128,7 +128,7 @@ def _is_set(project: Project, function: FunctionNode, call: Call) -> bool:
     unknown = (
         event is None or event.receiver is None or (event.receiver.kind, event.receiver.target) == ("unknown", None)
     )
-    return unknown and any(found.module.partition(".")[0] == "torch" for found in function.module.body.facts.imports)
+    return unknown and scope.imports_torch(function)
 
 
 def _holds(project: Project, function: FunctionNode, named: Attribute, owner: Expression) -> bool:
@@ -345,6 +345,7 @@ import settings
 import torch
 
 def describe(config):
-    return torch.tensor([config.requires_grad("encoder"), settings.Settings().requires_grad(True)])
+    shown = settings.Settings()
+    return torch.tensor([config.requires_grad("encoder"), shown.requires_grad(True)])
 ```
 """

@@ -10,7 +10,7 @@ from gradlint.project.grad_states.guards import Guards, Walk, is_context_manager
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, Target
-from gradlint.project.linking.returns import returned
+from gradlint.project.linking.returns import returned, returned_outcomes
 from gradlint.project.linking.scope import stands_in
 
 # Words of a wrapper that knows coroutines, or runs them to their end.
@@ -103,7 +103,7 @@ class Decorators:
         again = [partly for value in returned(factory) if (partly := self._partly(value, factory)) is not None]
         if again:  # ``if fn is None: return partial(evaluated, amp=amp)``: the rest is for use without a call
             return either(map(self._wrapper, again))
-        for value in _given_back(factory):
+        for value in returned_outcomes(factory):
             name = dotted(value)
             inner = self._linker.resolve(factory, name) if name else None
             if isinstance(inner, FunctionNode):
@@ -129,7 +129,7 @@ class Decorators:
         parameters = [p.name for p in wrapper.facts.parameters if p.kind in ("positional", "args")]
         if not parameters:
             return None
-        values = (value for value in _given_back(wrapper) if self._partly(value, wrapper) is not wrapper)
+        values = (value for value in returned_outcomes(wrapper) if self._partly(value, wrapper) is not wrapper)
         found = [self._wrapped(value, parameters[0], wrapper) for value in values]
         return either(found) if found else None
 
@@ -156,14 +156,3 @@ class Decorators:
         calls = [call.at for call in inner.facts.calls if call.callee == wrapped or wrapped in call.handed]
         found = {then(outside, self._walk.effect_at(inner, at)) for at in calls}
         return either(None if effect == IDENTITY else effect for effect in found)
-
-
-def _given_back(function: FunctionNode) -> Iterator[Expression]:
-    """What a function returns, on either way: ``return decorate(fn) if callable(fn) else decorate``."""
-    pending = [*returned(function)][::-1]
-    while pending:
-        match pending.pop():
-            case Conditional(then=then, otherwise=otherwise):
-                pending += (otherwise, then)
-            case value:
-                yield value

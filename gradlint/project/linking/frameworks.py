@@ -14,8 +14,7 @@ from gradlint.model.torch_names import WALKED_HOOKS
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import External, FunctionNode, ModuleNode
-from gradlint.project.linking.returns import returned
-from gradlint.project.linking.scope import outcomes
+from gradlint.project.linking.returns import returned_outcomes
 from gradlint.project.linking.views import View
 
 _Imports = tuple[bool | None, tuple[ModuleNode, ...]]
@@ -99,7 +98,7 @@ def _makes_other_models(module: ModuleNode) -> bool:
 def given_to_framework(linker: Linker, function: FunctionNode) -> Iterator[Expression]:
     """What a function returns for a framework to run ``backward()`` on; nothing where the function does so itself."""
     if is_walked_by_framework(linker, function):
-        yield from map(_loss_in, (outcome for value in returned(function) for outcome in outcomes(value)))
+        yield from map(_loss_in, returned_outcomes(function))
 
 
 def _loss_in(outcome: Expression) -> Expression:

@@ -84,9 +84,8 @@ class Instances:
     def _annotated(self, function: FunctionNode, name: str) -> Target | None:
         scope = None if "." in name else function  # only parameters are asked for
         while scope is not None:
-            for parameter in scope.facts.parameters:
-                if parameter.name == name and parameter.annotation is not None:
-                    return self._named_by(scope, parameter.annotation)
+            if (annotation := scope.annotation(name)) is not None:
+                return self._named_by(scope, annotation)
             scope = scope.parent
         return None
 

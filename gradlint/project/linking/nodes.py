@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from functools import cache
 
 from gradlint.finding import Place
-from gradlint.model.code import Evaluate, dotted
+from gradlint.model.code import Evaluate, Expression, dotted
 from gradlint.model.facts import MODULE_BODY, Class, Function, ModuleFacts
 from gradlint.model.inference_names import TEST_CASE, TEST_FILE, TEST_FOLDER, TEST_FUNCTION
 from gradlint.model.traverse import statements
@@ -66,6 +66,10 @@ class FunctionNode:
     def owner(self) -> "ClassNode | None":
         """The class it is a method of."""
         return None if self.facts.owner is None else self.module.classes[self.facts.owner]
+
+    def annotation(self, parameter: str) -> Expression | None:
+        """What the signature says that one of its parameters is."""
+        return next((each.annotation for each in self.facts.parameters if each.name == parameter), None)
 
     @property
     def is_module_body(self) -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from gradlint.model.code import Expression, Return, dotted
 from gradlint.model.traverse import parts, statements
 from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.linking.scope import outcomes
 
 
 def returned(function: FunctionNode) -> Iterator[Expression]:
@@ -12,6 +13,12 @@ def returned(function: FunctionNode) -> Iterator[Expression]:
     for statement in statements(function.facts.body):
         if isinstance(statement, Return) and statement.value is not None:
             yield statement.value
+
+
+def returned_outcomes(function: FunctionNode) -> Iterator[Expression]:
+    """The same, each way on its own: ``return decorate(fn) if callable(fn) else decorate``."""
+    for value in returned(function):
+        yield from outcomes(value)
 
 
 def returns_loss(function: FunctionNode) -> bool:

@@ -77,7 +77,7 @@ class Evidence:
 
     def said(self, function: FunctionNode, name: str) -> str | None:
         """The class outside the project that a function's signature says one of its parameters is of."""
-        given = next((p.annotation for p in function.facts.parameters if p.name == name), None)
+        given = function.annotation(name)
         named = dotted(given) if given is not None else None
         target = self._linker.resolve(function, named) if named is not None else None
         return target.name if isinstance(target, External) else None

@@ -25,6 +25,7 @@ from gradlint.project.grad_states.modes import Modes
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Whole
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
+from gradlint.project.linking.scope import imports_torch
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import UNKNOWN, Kind, Value
 
@@ -267,5 +268,4 @@ def _text(expression: Expression) -> str:
 
 def _is_about_torch(function: FunctionNode) -> bool:
     """Whether a function's file imports torch, or the function goes through parameters of what it is handed."""
-    imported = any(found.module.partition(".")[0] == "torch" for found in function.module.body.facts.imports)
-    return imported or not PARAMETER_LISTS.isdisjoint(call.method for call in function.facts.calls)
+    return imports_torch(function) or not PARAMETER_LISTS.isdisjoint(call.method for call in function.facts.calls)

@@ -311,7 +311,7 @@ def _is_of_one_graph(flow: Flow, growth: Growth) -> bool:
     fed = any(
         Origin(flow.function, event.at) in argument.value.origins for event in made for argument in event.arguments
     )
-    walks = {event.at for event in flow.calls.values() if event.method in BACKWARD_METHODS}
+    walks = {walk.at for walk in flow.walks}
     if not fed or any(walks & around for around in rounds.bodies_around(flow.function, growth.at)):
         return False
     return any(use.kind == "trained" for e in made for use in flow.uses.get(Origin(flow.function, e.at), ()))

@@ -198,7 +198,7 @@ class Inference:
 
 def _trains_beside(flow: Flow, event: CallEvent, phase: Phase) -> bool:
     """Whether something is trained in a phase all the same where a forward runs: in its loop, or that of phases."""
-    walks = {at for at, each in flow.calls.items() if each.method in BACKWARD_METHODS}
+    walks = {walk.at for walk in flow.walks}
     loop = rounds.innermost_loop(flow.function, event.at)
     return bool(walks & phase.places) or bool(walks if loop is None else walks & loop)
 

@@ -75,8 +75,8 @@ class Objections:
 
         What it trains on lost its graph on the way: that is to be mended, and no guard is wanted.
         """
-        calls = self._flows.flow(function).calls
-        walked = [other.receiver for other in calls.values() if other.method in BACKWARD_METHODS]
+        flow = self._flows.flow(function)
+        calls, walked = flow.calls, [walk.receiver for walk in flow.walks]
         return bool(walked) and all(
             value is not None
             and value.kind == "tensor"
@@ -141,8 +141,7 @@ class Objections:
 
         So does ``net(x)``, then ``net.backward(delta)``, which is written without autograd; an engine is given a loss.
         """
-        owner, calls = event.name.rpartition(".")[0], self._flows.flow(function).calls.values()
-        walked = [other for other in calls if other.method in BACKWARD_METHODS]
+        owner, walked = event.name.rpartition(".")[0], self._flows.flow(function).walks
         if event.targets and owner not in ("", "self"):
             return any(other.name == f"{owner}.{other.method}" for other in walked)
         owners = (event.name, owner) if event.method == "forward" else (event.name,)

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator
 
 from gradlint.model.code import Expression, For, dotted
-from gradlint.model.torch_calls import BACKWARD_METHODS, TRAINING_WORDS
+from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.model.traverse import statements, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
@@ -111,8 +111,8 @@ class Reasons:
 
     def _has_trained(self, function: FunctionNode, at: int) -> bool:
         """Whether ``backward()`` stands before a place: what is computed sooner may be a target to train on."""
-        walks = [e.at for e in self._flows.flow(function).calls.values() if e.method in BACKWARD_METHODS]
-        return not walks or min(walks) < at
+        walks = self._flows.flow(function).walks
+        return not walks or any(walk.at < at for walk in walks)
 
     def _classifies(self, function: FunctionNode, event: CallEvent, module: Value) -> bool:
         """Whether nothing but a choice is taken from what a module gives, one made in sight whose mode matters."""

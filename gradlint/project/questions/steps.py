@@ -316,8 +316,7 @@ def _bound_to(closure: Expression) -> str:
 
 def _walks_by_name(event: CallEvent) -> bool:
     """``architect.unrolled_backward(images)``: what computes gradients, by its name, may put them anywhere."""
-    name = event.method or event.name
-    return any(pattern.search(name) for pattern in (TRAINING_NAMES, GRADIENT_NAMES))
+    return any(pattern.search(event.method) for pattern in (TRAINING_NAMES, GRADIENT_NAMES))
 
 
 def is_optimizer_name(name: str) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from gradlint.model.code import Expression, dotted
 from gradlint.model.record import dataclass as frozen
+from gradlint.model.torch_calls import BACKWARD_METHODS
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.linking.scope import is_static
 from gradlint.project.running.growth import Growth
@@ -140,6 +141,11 @@ class Flow:
     gradient_at: int | None = None  # where the function takes a derivative by hand
     leaf_at: int | None = None  # where it makes or marks a leaf that requires grad
     derives: bool = False  # it, or something it calls, takes a derivative by hand
+
+    @property
+    def walks(self) -> list[CallEvent]:
+        """The calls that walk a graph back, by their names."""
+        return [event for event in self.calls.values() if event.method in BACKWARD_METHODS]
 
     def used(self, origins: Collection[Origin], kind: UseKind, at: int, detail: str = "") -> None:
         """Note a use of everything a value carries."""

@@ -204,8 +204,7 @@ def _constructs(it: Invocation, function: Expression) -> bool:
 
 def _is_annotated_as_class(it: Invocation, function: Expression) -> bool:
     """Whether a parameter is said to be a class: ``def load(path, model: type[Config])``."""
-    name = dotted(function)
-    said = next((each.annotation for each in it.run.function.facts.parameters if each.name == name), None)
+    said = it.run.function.annotation(dotted(function) or "")
     return isinstance(said, Subscript) and last_part(dotted(said.value) or "") in ("type", "Type")
 
 
