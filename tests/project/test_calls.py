@@ -372,6 +372,18 @@ def test_above_and_below_follow_calls_to_the_end(build: Build) -> None:
     assert {f.name for f in project.calls.below([by_name["e"]])} == {"e"}
 
 
+def test_functions_are_called_where_a_loop_goes_over_the_items_of_their_table(callers: Callers) -> None:
+    text = """
+        def near(x): ...
+        def far(x): ...
+        METRICS = {"near": near, "far": far}
+        def run(x):
+            for name, metric in METRICS.items():
+                metric(x)
+        """
+    assert callers(text) == {"near": ["run"], "far": ["run"]}
+
+
 def test_of_copies_of_a_program_those_nearest_are_called(build: Build) -> None:
     policy = """
         class Policy:

@@ -59,6 +59,20 @@ def step(model, rows):
 def main(rows):
     step(Language(), rows)
 """
+CARRIED_INTO_UNKNOWN_PARTS = """\
+class Stack(nn.Module):
+    def __init__(self, decoder):
+        super().__init__()
+        self.start, self.decoder = nn.Linear(2, 4), decoder
+    def forward(self, x, h):
+        out, h = self.decoder(self.start(x), h)
+        return out, h
+def step(decoder, rows):
+    stack, h = Stack(decoder), torch.zeros(1, 4)
+    for row in rows:
+        out, h = stack(row, h)
+        out.sum().backward()
+"""
 
 
 @pytest.mark.parametrize(
@@ -70,8 +84,17 @@ def main(rows):
         (CARRIED, None),
         (CARRIED_BY_AN_UNKNOWN_ONE, "advice"),
         (CARRIED_BY_WHAT_A_CALLER_HANDS_OVER, None),
+        (CARRIED_INTO_UNKNOWN_PARTS, "advice"),
     ],
-    ids=["in one block", "stepped between", "on a way", "carried", "carried by an unknown one", "by one handed over"],
+    ids=[
+        "in one block",
+        "stepped between",
+        "on a way",
+        "carried",
+        "carried by an unknown one",
+        "by one handed over",
+        "into unknown parts",
+    ],
 )
 def test_only_what_follows_in_one_block_or_a_known_module_carries_is_sure(
     build: Build, text: str, severity: str | None
