@@ -81,6 +81,62 @@ def test_ten_things_that_stand_for_each_other_are_asked_once_each(text: str) -> 
     assert (outcome.files, outcome.failures) == (1, ())
 
 
+# What a name, an attribute or a function may be given that is made of itself, and what may be done with it then.
+MADE_OF_ITSELF = (
+    "{a}", "{a} or x", "{a} if x else y", "x if {a} else y", "-{a}", "{a} + [x]", "f'{{{a}}}'", "(z := {a})",
+    "[{a}, y]", "({a}, y)", "{{'k': {a}}}", "[*{a}]", "{{**{a}}}", "dict(k={a})", "dict(zip(x, {a}))",
+    "[e for e in {a} if e]", "(e for e in {a})", "{{e.name: e for e in {a}}}", "[e for e in [g for g in {a}]]",
+    "{a}[0]", "{a}['k']", "{a}[x]", "{a}[1:]", "{a}.get('k')", "next(iter({a}))", "list(map({a}, x))", "zip({a}, {a})",
+    "{a}()", "{a}.part", "{a}.part(x)", "{a}.eval()", "lambda *z: {a}(*z)", "functools.partial({a}, x)", "type({a})(x)",
+    "getattr({a}, 'part')", "copy.deepcopy({a})", "torch.no_grad()({a})", "torch.no_grad() if x else {a}",
+    "torch.compile({a})", "contextlib.nullcontext({a})", "nn.Sequential(*{a})", "nn.ModuleList([e for e in {a}])",
+    "nn.DataParallel({a}).module", "list({a}.parameters())", "torch.optim.SGD({a}.parameters(), 1.0)",
+    "torch.stack({a})", "sum({a})", "{a} - {a}.grad", "{a}.clone().requires_grad_()",
+)  # fmt: skip
+USES = """
+    {a}(x), {a}[0](x), {a}['k'](x), {a}.part(x)
+    for f, g in zip({a}, {a}.values()):
+        g(f(x)).item()
+    with {a}, {a}(), torch.set_grad_enabled({a}):
+        model(x).item()
+    @{a}
+    @{a}(x)
+    def inner(x): return model(x).item()
+    class Part({a}): pass
+    Part()(x)
+    model.eval()
+    model({a}).item()
+    criterion({a}, x).backward(), {a}.step(), {a}.zero_grad()
+    {a}.grad.norm(), {a}.append(model(x)), {a}.backward()
+    {a}.requires_grad = True
+    total += {a}
+    torch.optim.SGD({a}, 0.1).step()
+    threading.Thread(target={a}).start(), checkpoint({a}, x), model.register_forward_hook({a})
+"""
+HEAD = """import contextlib, copy, functools, threading, torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+"""
+
+
+@pytest.mark.parametrize("other", ["one", "two"], ids=["itself", "another"])
+@pytest.mark.parametrize("given", MADE_OF_ITSELF)
+def test_what_is_made_of_itself(given: str, other: str) -> None:
+    def both(line: str, owner: str = "") -> str:
+        pair = ((owner + "one", owner + other), (owner + other, owner + "one"))
+        return "".join(line.format(name=name, given=given.format(a=of)) for name, of in pair)
+
+    texts = [
+        both("{name} = {given}\n") + "def f(model, x, total):" + USES.format(a="one"),
+        "def f(model, x, total, one):\n" + both("    {name} = {given}\n") + USES.format(a="one"),
+        "class A(nn.Module):\n    def __init__(self, x, y):\n" + both("        {name} = {given}\n", "self.")
+        + "    def f(self, model, x, total):" + USES.format(a="self.one").replace("\n", "\n    ") + "\n",
+        both("def {name}(x=None, y=None): return {given}\n") + "def f(model, x, total):" + USES.format(a="one"),
+    ]  # fmt: skip
+    outcome = engine.run([Source(f"{number}.py", HEAD + text) for number, text in enumerate(texts)], RULES)
+    assert (outcome.files, outcome.failures) == (len(texts), ())
+
+
 def test_loops_in_loops_in_loops_are_walked_and_what_is_in_them_found() -> None:
     depth = 18
     loops = "".join("    " * (level + 1) + f"for i{level} in images:\n" for level in range(depth))

@@ -61,16 +61,21 @@ def _names(bindings: Bindings, where: FunctionNode, value: Expression) -> Iterat
             pass
 
 
-def _items(bindings: Bindings, where: FunctionNode, table: Expression) -> Iterator[Choice]:
-    """The names in a display, or in what goes over one: ``{cls.name: cls for cls in (A, B)}``; it may have a name."""
+def _items(
+    bindings: Bindings, where: FunctionNode, table: Expression, around: tuple[Expression, ...] = ()
+) -> Iterator[Choice]:
+    """The names in a display, or in what goes over one: ``{cls.name: cls for cls in (A, B)}``; it may have a name.
+
+    ``around`` are the tables that this one is a part of: ``fns = [f for f in fns if f.wanted]`` goes over itself.
+    """
     match table:
         case Display(items=items):
             yield from ((where, name) for item in items if (name := dotted(item)) is not None)
         case Comprehension(element=Name(id=each), loops=(Iteration(target=Name(id=target), iterable=gone_over),)):
-            yield from _items(bindings, where, gone_over) if each == target else ()
+            yield from _items(bindings, where, gone_over, (*around, table)) if each == target else ()
         case _ if (name := dotted(table)) is not None:
             for place, value in bindings.values(where, name):
-                if isinstance(value, Display | Comprehension):
-                    yield from _items(bindings, place, value)
+                if isinstance(value, Display | Comprehension) and not any(value is each for each in around):
+                    yield from _items(bindings, place, value, around)
         case _:
             pass
