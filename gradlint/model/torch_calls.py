@@ -157,7 +157,7 @@ MODULE_FACTORIES = re.compile(
     r"^(torch\.nn\.(?!functional|init|utils|Parameter$|parameter|modules\.module)\w.*|torch\.hub\.load|torch\.jit\.(load|script)|torch\.compile"
     r"|torchvision\.models\.(?!.*[wW]eights)(\w+\.)*[a-z]\w*|timm\.(models\.)?create_model|segmentation_models_pytorch\.\w+"
     r"|transformers\.\w*(Model|For[A-Z]\w*|LMHeadModel|PreTrainedModel)\.from_(pretrained|config)"
-    r"|transformers\.\w*(Model|For[A-Z]\w*)|torch_geometric\.nn\.\w+|open_clip\.create_model|lpips\.LPIPS|monai\.networks\.nets\.\w+"
+    r"|transformers\.(?!DataCollator)\w*(Model|For[A-Z]\w*)|torch_geometric\.nn\.\w+|open_clip\.create_model|lpips\.LPIPS|monai\.networks\.nets\.\w+"
     r"|diffusers\.(models\.)?(AutoencoderKL|UNet\w*Model|ControlNetModel|\w*Transformer\w*Model)\.from_pretrained"
     r"|efficientnet_pytorch\.EfficientNet\.\w+|pytorch_pretrained_bert\.\w+\.from_pretrained|fairseq\..*load_model.*)$"
 )

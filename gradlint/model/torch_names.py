@@ -104,6 +104,12 @@ WALKED_HOOKS: dict[str, frozenset[str]] = {
 # sentence_transformers' ``encode`` is ``@torch.inference_mode()``.
 GUARDED_METHODS = frozenset({"generate", "generate_batch", "beam_search", "greedy_search", "contrastive_search"})
 
+# Flags that tell a method of somebody else's object whether to record: ``sampler.sample(prior, requires_grad=False)``.
+RECORDING_FLAGS: dict[str, bool] = {
+    "requires_grad": True, "require_grad": True, "enable_grad": True, "with_grad": True, "use_grad": True,
+    "track_grad": True, "no_grad": False, "disable_grad": False,
+}  # fmt: skip
+
 # Calls that give back the module they are given, or called on.
 MODULE_WRAPPERS = frozenset(
     (

@@ -454,6 +454,65 @@ def search(model, criterion, architect, optimizer, batches):
 # run: search(model, criterion, Architect(model, criterion), optimizer, batches)
 ```
 
+### a learning rule that is no gradient descent, and puts its changes there
+```python
+import torch
+from torch import nn
+
+def put_gradient(layer, gradient):
+    layer.weight.grad = gradient if layer.weight.grad is None else layer.weight.grad + gradient
+
+class Hebb:
+    def __init__(self, layer):
+        self.layer, self.rate = layer, 0.1
+
+    def step(self, pre, post):
+        put_gradient(self.layer, -self.rate * post.T @ pre)
+
+net = nn.Sequential(nn.Linear(2, 1, bias=False), nn.ReLU())
+optimizer = torch.optim.SGD(net.parameters(), lr=1.0)
+learner = Hebb(net[0])
+first = net[0].weight.detach().clone()
+with torch.no_grad():
+    for _ in range(3):
+        optimizer.zero_grad()
+        post = net(torch.ones(4, 2)) + 1
+        learner.step(torch.ones(4, 2), post)
+        optimizer.step()
+
+# shows: not torch.equal(net[0].weight, first)
+```
+
+### the schedule of a pipeline walks the graph
+```python
+import torch
+
+def train_stage(stage, optimizer, batches, runtime):
+    total = 0.0
+    for images, labels in batches:
+        optimizer.zero_grad(set_to_none=True)
+        losses = []
+        runtime.schedule.step(images, target=labels, losses=losses)
+        optimizer.step()
+        total += torch.stack(losses).mean().detach()
+    return total
+
+def train_whole(model, criterion, optimizer, batches):
+    for images, labels in batches:
+        optimizer.zero_grad()
+        criterion(model(images), labels).backward()
+        optimizer.step()
+
+def main(model, criterion, optimizer, batches, runtime=None):
+    for _ in range(2):
+        if runtime is not None:
+            train_stage(model, optimizer, batches, runtime)
+        else:
+            train_whole(model, criterion, optimizer, batches)
+
+# run: main(model, criterion, optimizer, batches)
+```
+
 ### one step before the loop, for a scheduler
 ```python
 def train(model, criterion, optimizer, images, labels):

@@ -28,7 +28,7 @@ from gradlint.model.torch_calls import (
 )
 from gradlint.model.torch_names import LIGHTNING_ROOTS, MODULE_BASES, MODULE_CLASSES
 from gradlint.model.traverse import all_expressions, all_of, statements, within
-from gradlint.project.linking.bindings import Bindings
+from gradlint.project.linking.bindings import Bindings, owner_class
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
@@ -307,12 +307,17 @@ class Modules:
                 return self.is_module_class(inner) and self._instance_has_parameters(method, inner, at)
             case FunctionNode() as factory:
                 return factory is not method and self._returns_parameters(factory)
-            case _ if name.startswith("self.") and self._bindings.values(method, name):
-                return False  # it is looked at where it is made
+            case _ if name.startswith("self.") and (self._bindings.values(method, name) or self._is_own(method, name)):
+                return False  # it is looked at where it is made, or defined
             case _:
                 last = name.rpartition(".")[2]
                 own = name.startswith("self.") or _is_looped(method, name)
                 return last[:1].isupper() and not (own and _OPERATOR_NAME.search(last))
+
+    def _is_own(self, method: FunctionNode, name: str) -> bool:
+        """Whether it is a method of the object, though it has a class's name: ``self.Blocks_DCT(blocks)``."""
+        cls = owner_class(method)
+        return cls is not None and self._linker.find_method(cls, name.removeprefix("self.")) is not None
 
     def _is_only_asked(self, method: FunctionNode, at: int) -> bool:
         """Whether what is made stays in a variable that is only asked for attributes: ``wavelet = Wavelet(name)``.

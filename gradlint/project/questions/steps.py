@@ -72,6 +72,7 @@ _HARMLESS = re.compile(
     r"|(^|[._])(\w*_)?scaler\.(update|unscale_)$|(^|\.)autograd\.grad$",
     re.I,
 )
+_PIPELINE = re.compile(r"(^|[._])(pipe\w*_)?schedule\.step$", re.I)
 _LEAVING = (".unscale_", "toggle_optimizer")  # whatever they are given
 _MAY_ZERO = re.compile(r"zero|clear|reset|grad|step|optimi|train|update|learn|fit|hook|callback|backward", re.I)
 
@@ -93,8 +94,7 @@ class Steps:
 
     def acts(self, function: FunctionNode) -> bool:
         """Whether a function may do something to gradients; costs next to nothing."""
-        words = function.facts.words
-        own = "grad" in words or not _CLIPS.isdisjoint(words) or self._acting.of(function)
+        own = not _CLIPS.isdisjoint(function.facts.words) or self._acting.of(function)
         return own or bool(self._besides.chosen(function))
 
     def may_step(self, function: FunctionNode) -> bool:
@@ -282,15 +282,18 @@ class _Writer:
         name = event.name if event is not None else dotted(call.function) or "?"
         handed = any(_OPTIMIZER.search(named(a.value) or "") for a in call.arguments) and not name.endswith(_LEAVING)
         handed |= call.at in self._steps.chosen(self._flow.function)
-        if not handed and _HARMLESS.search(name):
+        if not handed and _HARMLESS.search(name) and (event is None or not _runs_pipeline(event)):
             return
         if handed or _MAY_ZERO.search(name.rpartition(".")[2]):
             yield Act("anything", call.at, None)
 
 
 def _may_act(words: Set[str]) -> bool:
-    """Whether a function with these words may step or zero, or runs what walks a graph: ``forward_backward_func``."""
-    return not _WORDS.isdisjoint(words) or any("backward" in word for word in words)
+    """Whether a function with these words may step or zero, or runs what walks a graph: ``forward_backward_func``.
+
+    ``weight.grad = -delta``: learning rules that are no gradient descent put their steps there.
+    """
+    return not _WORDS.isdisjoint(words) or "grad" in words or any("backward" in word for word in words)
 
 
 def _is_own(event: CallEvent) -> bool:
@@ -316,7 +319,13 @@ def _bound_to(closure: Expression) -> str:
 
 def _walks_by_name(event: CallEvent) -> bool:
     """``architect.unrolled_backward(images)``: what computes gradients, by its name, may put them anywhere."""
-    return any(pattern.search(event.method) for pattern in (TRAINING_NAMES, GRADIENT_NAMES))
+    named_so = any(pattern.search(event.method) for pattern in (TRAINING_NAMES, GRADIENT_NAMES))
+    return named_so or _runs_pipeline(event)
+
+
+def _runs_pipeline(event: CallEvent) -> bool:
+    """``schedule.step(images)``: forwards and backwards of a batch; a learning rate's schedule is given none."""
+    return bool(event.arguments) and _PIPELINE.search(event.name) is not None
 
 
 def is_optimizer_name(name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from gradlint.model.code import Expression, If, Name, dotted
+from gradlint.model.code import Attribute, Expression, If, Name, dotted
 from gradlint.model.torch_calls import FLAGS
 from gradlint.model.traverse import statements, within
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
@@ -92,17 +92,21 @@ def _held(it: Invocation, constructor: FunctionNode, env: Env) -> tuple[set[int]
         if name.startswith("self."):
             held = env.get(name)
             is_frozen = held is not None and held.kind == "module" and held.frozen
-            (frozen if is_frozen else others).update(_places(name, assigned, {name}))
+            (frozen if is_frozen else others).update(_places(name, assigned))
     return frozen, others
 
 
-def _places(name: str, assigned: dict[str, list[Expression]], seen: set[str]) -> Iterator[int]:
-    """The places in what a name is assigned, and in what the variables there are."""
-    for value in assigned[name]:
-        for part in within(value):
+def _places(name: str, assigned: dict[str, list[Expression]]) -> Iterator[int]:
+    """The places in what a name is assigned, and in what the variables there are, or were given as parts."""
+    seen, pending = {name}, [name]
+    while pending:
+        for part in (part for value in assigned[pending.pop()] for part in within(value)):
             yield part.at
-            if isinstance(part, Name) and part.id in assigned and part.id not in seen:
-                yield from _places(part.id, assigned, seen | {part.id})
+            path = dotted(part) if isinstance(part, Name | Attribute) else None
+            if path not in (None, "self"):
+                found = [n for n in assigned if n not in seen and (n == path or n.startswith(f"{path}."))]
+                seen.update(found)
+                pending += found
 
 
 def _flags(it: Invocation, constructor: FunctionNode) -> dict[str, object]:

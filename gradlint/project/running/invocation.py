@@ -4,6 +4,7 @@ import re
 from typing import TYPE_CHECKING
 
 from gradlint.model.code import Argument, Attribute, Call, Expression, Name, Subscript, dotted
+from gradlint.model.torch_names import RECORDING_FLAGS
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.running import attributes, evaluate
 from gradlint.project.running.flow import CallEvent, Passed, SideEffects
@@ -120,6 +121,12 @@ class Invocation:
         if not any(map(is_cut_off, values)):
             return values
         return beside_cut_off([argument.expression for argument in self.arguments], values)
+
+    @property
+    def declines_graph(self) -> bool:
+        """Whether the call says by a flag that nothing is to be recorded: ``no_grad=True``."""
+        flags = ((RECORDING_FLAGS.get(a.keyword or ""), a.value.constant) for a in self.arguments)
+        return any(meaning is not None and flag is (not meaning) for meaning, flag in flags)
 
     def has(self, keyword: str) -> bool:
         """Whether a keyword argument is given, or may be."""

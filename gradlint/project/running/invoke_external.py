@@ -41,7 +41,7 @@ from gradlint.project.running import evaluate, instances, tensors
 from gradlint.project.running.invocation import Invocation, last_part
 from gradlint.project.running.invoke_unknown import on_unknown
 from gradlint.project.running.sets import ALONE, together
-from gradlint.project.running.values import ANY, LEAF, NUMBER, PLAIN, UNKNOWN, Loss, Value, plain, without_graph
+from gradlint.project.running.values import ANY, LEAF, NONE, NUMBER, PLAIN, UNKNOWN, Loss, Value, plain, without_graph
 
 _DIMENSION = re.compile(r"(^|[._])(n?dims?|axis|axes|index|idx|rank)$", re.I)
 _OF_VECTORS = re.compile(r"^torch\.nn\.(\w+\.)*Embedding(Bag)?\.from_pretrained$")  # frozen, unless told otherwise
@@ -63,6 +63,8 @@ def on_external(it: Invocation, name: str) -> Value:
         return _factory(it, name)
     if name in ("builtins.getattr", "builtins.hasattr"):
         return _asked_for_attribute(it, name)
+    if name == "builtins.setattr":
+        return _set_attribute(it)
     if name in WRAPPED_TENSORS:
         return _wrapped(it, name)
     if OPTIMIZERS.search(name):
@@ -189,6 +191,17 @@ def _asked_for_attribute(it: Invocation, name: str) -> Value:
     return NUMBER if name.endswith("hasattr") else Value("tensor", read_at=it.at)
 
 
+def _set_attribute(it: Invocation) -> Value:
+    """``setattr(layer, name, weight)``: the object holds it from here on, under a name that may be seen."""
+    owner, attribute, value = (it.argument(number) for number in range(3))
+    path = dotted(it.arguments[0].expression) if owner is not None else None
+    if value is not None and path is not None and attribute is not None and isinstance(attribute.constant, str):
+        it.run.flow.used(value.origins, "stored", it.at, f"{path}.{attribute.constant}")
+    elif value is not None:
+        it.run.flow.used(value.origins, "escaped", it.at, "setattr")
+    return NONE
+
+
 def _looked_at(it: Invocation, name: str) -> Value:
     """A function that only looks: printing, metrics, comparisons, other libraries."""
     last = last_part(name)
@@ -277,7 +290,8 @@ def _factory(it: Invocation, name: str) -> Value:
     is_data = all(tensors.requires_grad(value) is False and not value.is_tensor for value in given)
     if last == "as_tensor" and first is not None and first.kind != "container" and not is_data:
         return tensors.kept(first, it.at, it.run) if first.is_tensor else Value("tensor", origins=it.given)
-    it.run.flow.used(it.given, "read", it.at, name)
+    # What becomes a tensor there was none before, whatever it is of.
+    it.run.flow.used(it.given, "escaped" if last == "from_numpy" else "read", it.at, name)
     return made_of_data(it, name) if last in COPYING_FACTORIES or is_data else Value("tensor")
 
 

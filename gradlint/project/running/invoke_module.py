@@ -79,6 +79,8 @@ def on_module(it: Invocation) -> Value:
             return on_project(it, targets)
     if it.callee.kind == "module":
         return forward(it, it.callee)
+    if it.declines_graph:
+        return plain(it.given)
     if (module.target is None or is_loaded(module) or _is_other_than_said(it, module)) and (targets := named_alike(it)):
         it.targets = targets
         result = perhaps(it, elsewhere(on_project(it, targets)))
@@ -248,6 +250,8 @@ def forward(it: Invocation, module: Value) -> Value:
         return UNKNOWN  # ``model_class(size)``, whatever a signature says
     if (other := without_tensors(it, module)) is not None:
         return other
+    if not it.targets and it.declines_graph:
+        return plain(it.given)
     it.forward = True
     if isinstance(module.target, ClassNode):
         it.forward = any(hands_back(it, t, module) for t in it.targets) if it.targets else True

@@ -67,6 +67,8 @@ def on_unknown(it: Invocation) -> Value:
     if it.given and (TRAINING_NAMES.search(last) or _takes_a_loss(it)):
         it.run.flow.used(it.given, "trained", it.at, last)
         return plain(it.carried)
+    if it.receiver_path is not None and it.declines_graph:
+        return plain(it.given)
     if it.receiver_path is not None and it.callee.kind == "unknown" and (targets := named_alike(it)):
         it.targets = targets
         result = perhaps(it, on_project(it, targets))
