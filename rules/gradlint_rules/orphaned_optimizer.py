@@ -86,9 +86,10 @@ def orphaned_optimizer(project: Project) -> Iterator[Finding]:
         for optimizer in made:
             others = [each.event.at for each in made if each.path == optimizer.path and each is not optimizer]
             for path, value in scope.assigned(function):
+                made_anew = scope.unconverted(value)
                 if (
                     path == optimizer.parameters.value.of
-                    and (_is_new(project, function, value) or _is_made_alike(function, path, value, optimizer))
+                    and (_is_new(project, function, made_anew) or _is_made_alike(function, path, made_anew, optimizer))
                     and _steps_after(project, function, optimizer, value.at, others)
                 ):
                     yield _finding(function, optimizer, path, value)
@@ -101,8 +102,9 @@ def _replaced_in_method(project: Project, method: FunctionNode) -> Iterator[Find
     if cls is None or not (resets or "deepcopy" in method.facts.words):
         return
     for path, value in scope.assigned(method):
-        copied = isinstance(value, Call) and value.arguments and dotted(value.arguments[0].value) == path
-        if not (path.startswith("self.") and (copied or resets) and _is_new(project, method, value)):
+        made_anew = scope.unconverted(value)
+        copied = isinstance(made_anew, Call) and made_anew.arguments and dotted(made_anew.arguments[0].value) == path
+        if not (path.startswith("self.") and (copied or resets) and _is_new(project, method, made_anew)):
             continue
         makers = [other for other in cls.methods for made in project.optimizers.made(other)
                   if made.path is not None and made.parameters.value.of == path]  # fmt: skip
@@ -143,7 +145,8 @@ def _is_made_alike(function: FunctionNode, path: str, value: Expression, optimiz
     if not isinstance(value, Call) or any(dotted(part) == path for part in within(value)):
         return False
     name = dotted(value.function)
-    earlier = (made for held, made in scope.assigned(function) if held == path and made.at < optimizer.event.at)
+    assigned = ((made.at, scope.unconverted(made)) for held, made in scope.assigned(function) if held == path)
+    earlier = (made for at, made in assigned if at < optimizer.event.at)
     return name is not None and any(isinstance(made, Call) and dotted(made.function) == name for made in earlier)
 
 
@@ -336,6 +339,33 @@ def resume(path):
 # run: torch.save(nn.Linear(2, 1), "whole.pt")
 # run: resumed, before = resume("whole.pt")
 # shows: resumed.weight.equal(before)
+```
+
+### converted as it is made
+```python
+import copy
+import torch
+from torch import nn
+
+def restart(images, labels):
+    model = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model = nn.Linear(2, 1).train().float()  # GL215
+    before = model.weight.clone()
+    criterion(model(images), labels).backward()
+    optimizer.step()
+    return model.weight.equal(before)
+
+def go_on_in_double(model, images, labels):
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    model = copy.deepcopy(model).double()  # GL215
+    before = model.weight.clone()
+    criterion(model(images.double()), labels.double()).backward()
+    optimizer.step()
+    return model.weight.equal(before)
+
+# run: same, too = restart(images, labels), go_on_in_double(nn.Linear(2, 1), images, labels)
+# shows: same and too
 ```
 
 ## Silent

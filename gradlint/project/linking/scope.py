@@ -25,11 +25,13 @@ from gradlint.model.code import (
     With,
     dotted,
 )
+from gradlint.model.torch_names import SELF_RETURNING
 from gradlint.model.traverse import all_expressions, all_of, pairs, statements, within
 from gradlint.project.linking.nodes import FunctionNode
 
 _ENTERING = frozenset({"enter_context", "enter_async_context"})
 _RAISING = re.compile(r"(^|[._])(raises|suppress|assertRaises\w*)$")
+_UNCHANGING = SELF_RETURNING - {"apply", "requires_grad_"}
 _LONGEST_PROBE = 3  # a try of more statements is no question whether something exists
 
 
@@ -212,6 +214,13 @@ def call_at(function: FunctionNode, at: int) -> Call | None:
 def own_call_at(function: FunctionNode, at: int) -> Call | None:
     """The call at a place of a function's own body, the decorators and defaults of what it defines left out."""
     return next((call for call in all_of(Call, function.facts.body) if call.at == at), None)
+
+
+def unconverted(value: Expression) -> Expression:
+    """The module that a chain of methods gives back: ``deepcopy(model)`` of ``deepcopy(model).to(device).eval()``."""
+    while isinstance(value, Call) and isinstance(value.function, Attribute) and value.function.name in _UNCHANGING:
+        value = value.function.value
+    return value
 
 
 def imports_torch(function: FunctionNode) -> bool:

@@ -16,15 +16,17 @@ from gradlint.model.code import (
     Subscript,
     dotted,
 )
-from gradlint.model.torch_calls import CONTAINER_METHODS, LOOKING, SETTINGS_NAME
-from gradlint.model.traverse import all_of, statements, within
+from gradlint.model.plain import gives_no_tensor
+from gradlint.model.torch_calls import CONTAINER_METHODS, LOOKING, SETTINGS_NAME, VALUES_AND_INDICES
+from gradlint.model.torch_tensors import INDEXING
+from gradlint.model.traverse import all_of, parts, statements, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking.bindings import owner_class
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
-from gradlint.project.running.flow import Flow
+from gradlint.project.running.flow import CallEvent, Flow, Passed
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.growth import adds_to
 from gradlint.project.running.values import COMPUTED, Origin, Value
@@ -38,6 +40,8 @@ _FACTORIES = frozenset(f"torch.{name}" for name in ("zeros", "ones", "rand", "ra
 _BEGINNING = re.compile(r"^(?!__)\w*(reset|init|detach|begin|clear|start)")
 _WEIGHTS = frozenset({"weight", "weight_orig", "weight_bar", "weight_v", "weight_g"})
 _CUTTING = frozenset({"data", "detach", "detach_", "no_grad", "item"})
+_COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
+_INDEXED = frozenset("index_copy_ index_add_ scatter_ scatter_add_".split())  # a dimension, where to, and what
 _FORWARDS = frozenset({"forward", "inverse", "_call", "_inverse"})  # transforms run both ways
 
 
@@ -234,10 +238,10 @@ def _goes_on(function: FunctionNode, at: int, path: str) -> bool:
     return any(_goes_into(path, list(within(value))) for value in found)
 
 
-def _goes_into(path: str, parts: Sequence[Expression]) -> bool:
+def _goes_into(path: str, inside: Sequence[Expression]) -> bool:
     """Whether what a name holds is part of an expression; of ``x.to(self.mean.device)`` it is not."""
-    asked = {part.value.at for part in parts if isinstance(part, Attribute) and part.name in LOOKING}
-    return any(dotted(part) == path and part.at not in asked for part in parts)
+    asked = {part.value.at for part in inside if isinstance(part, Attribute) and part.name in LOOKING}
+    return any(dotted(part) == path and part.at not in asked for part in inside)
 
 
 def _is_average(function: FunctionNode, at: int, path: str) -> bool:
@@ -253,17 +257,38 @@ def _is_average(function: FunctionNode, at: int, path: str) -> bool:
     return False
 
 
-def _closure(bound: Mapping[str, Sequence[Expression]], value: Expression) -> list[Expression]:
-    """The parts of an expression, and of what the names in it were assigned."""
+def _closure(
+    bound: Mapping[str, Sequence[Expression]], value: Expression, *, followed: bool = False
+) -> list[Expression]:
+    """The parts of an expression, and of what the names in it were assigned.
+
+    ``followed`` leaves out what autograd does not follow: that of which only an index, a shape or an answer is taken.
+    """
     found: list[Expression] = []
     pending, seen = [value], {""}
     while pending:
-        for part in within(pending.pop()):
-            found.append(part)
-            if isinstance(part, Name) and part.id not in seen:
-                seen.add(part.id)
-                pending.extend(bound.get(part.id, ()))
+        part = pending.pop()
+        if followed and _takes_no_graph(part):
+            continue
+        found.append(part)
+        pending.extend(parts(part))
+        if isinstance(part, Name) and part.id not in seen:
+            seen.add(part.id)
+            pending.extend(bound.get(part.id, ()))
     return found
+
+
+def _takes_no_graph(part: Expression) -> bool:
+    """``x.argmin(1)``, ``torch.argmin(x, 1)``, ``x.min(1)[1]``, ``x > 0``, ``x.shape``."""
+    match part:
+        case Operation(operator=operator):
+            return operator in _COMPARISONS
+        case Call(function=Attribute(name=name) | Name(id=name)):
+            return name in INDEXING or gives_no_tensor(part)
+        case Subscript(value=Call(function=Attribute(name=name)), index=Constant(value=1)):
+            return name in VALUES_AND_INDICES
+        case _:
+            return gives_no_tensor(part)
 
 
 def _of_weights(bound: Mapping[str, Sequence[Expression]], function: FunctionNode, at: int, value: Value) -> bool:
@@ -273,8 +298,8 @@ def _of_weights(bound: Mapping[str, Sequence[Expression]], function: FunctionNod
     statement = next(
         (s for s in statements(function.facts.body) if isinstance(s, Assign) and s.targets[0].at == at), None
     )
-    parts = _closure(bound, statement.value) if statement is not None else []
-    names = {part.name for part in parts if isinstance(part, Attribute)}
+    carried = _closure(bound, statement.value, followed=True) if statement is not None else []
+    names = {part.name for part in carried if isinstance(part, Attribute)}
     return not names.isdisjoint(_WEIGHTS) and names.isdisjoint(_CUTTING)
 
 
@@ -311,10 +336,18 @@ def _written(
         match call:
             case Call(function=Attribute(value=holder, name=name), at=at) if name in _WRITING and at in flow.calls:
                 path = dotted(_holder(holder))
-                for argument in flow.calls[at].arguments if path else ():
+                for argument in _put_in(name, flow.calls[at]) if path else ():
                     yield at, path or "", argument.value
             case _:
                 pass
+
+
+def _put_in(method: str, call: CallEvent) -> Iterator[Passed]:
+    """What a method in place puts into a tensor: of ``index_add_(0, labels, features)`` the features."""
+    for number, argument in enumerate(call.arguments):
+        places = 2 if method in _INDEXED else 1 if method == "masked_scatter_" else 0
+        if argument.keyword not in ("dim", "index", "mask") and (argument.keyword or number >= places):
+            yield argument
 
 
 def _holder(expression: Expression) -> Expression:

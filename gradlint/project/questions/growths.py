@@ -242,7 +242,7 @@ class Growths:
         """Whether a module that every caller has frozen runs on what needs no gradient: nothing is recorded."""
         if event.callee.kind != "module" or any(argument.value.requires_grad for argument in event.arguments):
             return False
-        return self._given.is_frozen(function, event.callee)
+        return self._given.is_frozen(function, event.callee) or self._given.comes_frozen(function, event)
 
     def _wanted(self, function: FunctionNode, growth: Growth, *, walked: bool, replayed: bool) -> bool:
         if growth.how == "container" and (is_emptied(function, growth.path) or self._is_handed_on(function, growth)):

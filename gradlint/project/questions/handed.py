@@ -1,10 +1,11 @@
 """What callers hand over for the parameter that something came in by."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from gradlint.model.code import Constant, Display, Expression, Name, Subscript, dotted
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
+from gradlint.project.linking.bindings import owner_class
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.flows import Flows
@@ -37,10 +38,24 @@ class Handed:
         found = self.values(function, module)
         return bool(found) and all(value.frozen is True for value in found)
 
-    def is_taken_frozen(self, function: FunctionNode, event: CallEvent) -> bool:
-        """``net = nets["teacher"]; net(x)``: whether all callers hand over a dict that has a frozen module there."""
-        found = [*self._taken(function, event.name.removesuffix(".forward"))]
+    def comes_frozen(self, function: FunctionNode, event: CallEvent) -> bool:
+        """Whether all callers hand over a dict that has a frozen module there, or make the object with one.
+
+        ``net = nets["teacher"]; net(x)`` and ``self.net(x)``.
+        """
+        name = event.name.removesuffix(".forward")
+        found = self._held(function, name) if name.startswith("self.") else [*self._taken(function, name)]
         return bool(found) and all(value is not None and value.frozen is True for value in found)
+
+    def _held(self, function: FunctionNode, name: str) -> Sequence[Value | None]:
+        """What is handed to the constructor that keeps it under an attribute, which nobody else assigns."""
+        cls = owner_class(function)
+        made = self._flows.bindings.attribute(cls, name.removeprefix("self.")) if cls is not None else []
+        if len(made) != 1 or made[0][0].facts.name != "__init__":
+            return []
+        constructor, kept = made[0][0], dotted(made[0][1])
+        given = any(parameter.name == kept for parameter in constructor.facts.parameters)
+        return self.values(constructor, Value(parameter=kept)) if given else []
 
     def _taken(self, function: FunctionNode, name: str) -> Iterator[Value | None]:
         for _, value in self._flows.bindings.values(function, name):

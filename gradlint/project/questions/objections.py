@@ -55,7 +55,7 @@ class Objections:
         hooked = destiny.dropped and event.result.items is None and _feeds_hooks(function)
         if hooked and not self._cues.validates_apart(function, event, module):
             return True
-        if self._cues.is_frozen(function, module) or self._handed.is_taken_frozen(function, event):
+        if self._cues.is_frozen(function, module) or self._handed.comes_frozen(function, event):
             return True
         if self._derives(function, event, module):
             return True

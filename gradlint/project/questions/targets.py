@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from gradlint.model.code import Attribute, Call, Constant, Expression, For, Name, dotted
 from gradlint.model.torch_calls import FLAGS, OPTIMIZER_NAME, OPTIMIZERS
-from gradlint.model.torch_names import SELF_RETURNING
 from gradlint.model.traverse import all_of, statements, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
@@ -23,7 +22,6 @@ from gradlint.project.running.values import Origin, Value
 
 _CUTTING = frozenset({"detach", "detach_", "data", "detach().numpy"})
 _TRAINING = frozenset({"backward", "manual_backward", "training_step"})
-_UNCHANGING = SELF_RETURNING - {"apply", "requires_grad_"}
 _DEEPEST = 4  # callers of callers
 
 
@@ -193,7 +191,8 @@ class Targets:
         kept = self._flows.bindings.attribute(function.owner, own.removeprefix("self."))
         made = [(where, value) for where, value in kept if not (isinstance(value, Constant) and value.value is None)]
         return bool(made) and all(
-            _copied(_unchanged(value)) is not None and not self._may_be_flagged(where, own) for where, value in made
+            _copied(scope.unconverted(value)) is not None and not self._may_be_flagged(where, own)
+            for where, value in made
         )
 
     def _may_be_flagged(self, where: FunctionNode, name: str) -> bool:
@@ -241,7 +240,7 @@ class Targets:
 
     def _is_frozen(self, function: FunctionNode, event: CallEvent) -> bool:
         """Whether the module that a forward runs is frozen: here, or where some caller has it from."""
-        return self._comes_frozen(function, module_of(event)) or self._handed.is_taken_frozen(function, event)
+        return self._comes_frozen(function, module_of(event)) or self._handed.comes_frozen(function, event)
 
     def _comes_frozen(self, function: FunctionNode, module: Value, depth: int = 0) -> bool:
         if module.frozen:
@@ -262,13 +261,6 @@ def _is_toggled(function: FunctionNode, at: int) -> bool:
     """Whether Lightning has frozen, for the time being, what other optimizers have: ``self.toggle_optimizer(mine)``."""
     toggles = {call.at: call.method for call in function.facts.calls if call.method in _TOGGLES and call.at < at}
     return bool(toggles) and toggles[max(toggles)] == "toggle_optimizer"
-
-
-def _unchanged(value: Expression) -> Expression:
-    """``deepcopy(model)`` of ``deepcopy(model).to(device).eval()``."""
-    while isinstance(value, Call) and isinstance(value.function, Attribute) and value.function.name in _UNCHANGING:
-        value = value.function.value
-    return value
 
 
 def _copied(kept: Expression) -> Expression | None:

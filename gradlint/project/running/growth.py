@@ -28,6 +28,7 @@ from gradlint.model.record import dataclass
 from gradlint.model.traverse import statements, within
 from gradlint.project.linking import rounds, scope
 from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.running import spelt
 from gradlint.project.running.beginnings import is_begun_anew
 from gradlint.project.running.values import COMPUTED, Origin, Value
 
@@ -77,7 +78,7 @@ def grown(
 
     ``whole`` tells that ``added`` is the whole sum.
     """
-    if added.kind in _NO_GRAPH or not added.origins or not added.tensor & COMPUTED:
+    if not _may_have_graph(run, added):
         return frozenset()
     if how == "sum" and run.records(expression.at) is False:
         return frozenset()  # what is added has a graph, the sum has none
@@ -95,6 +96,14 @@ def grown(
     if not local:
         run.flow.used((own,), "stored", at, path)
     return frozenset({own})
+
+
+def _may_have_graph(run: "Memory", value: Value) -> bool:
+    """Whether a value, or one of those in a tuple or dict that is spelt out, may have a graph."""
+    if value.kind in _NO_GRAPH or not value.origins or not value.tensor & COMPUTED:
+        return False
+    parts = spelt.parts(run.flow, value) if value.kind == "container" else ()
+    return not parts or any(_may_have_graph(run, part) for part in parts)
 
 
 def _is_begun_around(function: FunctionNode, path: str, at: int) -> bool:

@@ -70,8 +70,8 @@ def on_module(it: Invocation) -> Value:
         return module_method(it, module)
     if it.method in SELF_RETURNING_MODULE_METHODS or it.method in MODULE_METHODS:
         return module_method(it, module)
-    if it.method in _ADDING and module.frozen and isinstance(module.target, External):
-        _change(it, module, replace(module, frozen=None, items=None))
+    if it.method in _ADDING and isinstance(module.target, External):
+        _add_to(it, module)
     if isinstance(module.target, ClassNode):
         targets = it.run.flows.calls.callables.methods(module.target, it.method)
         if targets:
@@ -95,6 +95,18 @@ def on_module(it: Invocation) -> Value:
     if is_attached(it.run.flows.linker, it.run.flows.bindings, it.method):
         return plain(it.given)
     return forward(it, module)
+
+
+def _add_to(it: Invocation, module: Value) -> None:
+    """A container of modules has another part. What is made of a caller's modules alone is as frozen as they are."""
+    part = it.arguments[-1].value if it.arguments else UNKNOWN
+    own = part.parameter if part.kind == "module" else None
+    if part.kind == "module" and part.frozen:
+        return
+    if module.frozen or module.items == ():
+        _change(it, module, replace(module, frozen=None, items=None, parameter=own))
+    elif module.parameter not in (None, own):
+        _change(it, module, replace(module, parameter=None))
 
 
 def part_of_any(it: Invocation, whole: Value) -> Value | None:

@@ -1,11 +1,15 @@
 """Dicts that are spelt out: what is under each of their keys, for who makes them and for who is given them."""
 
+from typing import TYPE_CHECKING
+
 from gradlint.model.code import Assign, Call, Constant, Display, Expression, Return, dotted
 from gradlint.model.record import replace
 from gradlint.model.traverse import all_of, statements
 from gradlint.project.linking.nodes import FunctionNode
-from gradlint.project.running.flow import Flow
 from gradlint.project.running.values import COMPUTED, Value
+
+if TYPE_CHECKING:
+    from gradlint.project.running.flow import Flow
 
 Entries = tuple[tuple[object, Value], ...]  # keys that are constants, None for others, and what is under them
 
@@ -16,7 +20,7 @@ def entries(node: Display, items: tuple[Value, ...]) -> Entries:
     return tuple(zip(keys, items, strict=True))
 
 
-def given_back(flow: Flow) -> Entries:
+def given_back(flow: "Flow") -> Entries:
     """What a function gives back in a dict that it spells out, and hands to nobody before it does."""
     found = flow.returns
     if found is None or found.kind != "container" or found.made_at not in flow.dicts:
@@ -34,12 +38,12 @@ def _is_returned_as_written(function: FunctionNode, at: int) -> bool:
     return names.isdisjoint(handed) and any(value.at == at for value in (*returned, *written))
 
 
-def parts(flow: Flow, whole: Value) -> tuple[Value, ...]:
+def parts(flow: "Flow", whole: Value) -> tuple[Value, ...]:
     """What is in a tuple, or in a dict, that is spelt out; nothing where that is not known."""
     return whole.items or tuple(value for _, value in flow.dicts.get(whole.made_at or 0, ()))
 
 
-def under_key(owner: Value, index: Expression, flow: Flow) -> Value | None:
+def under_key(owner: Value, index: Expression, flow: "Flow") -> Value | None:
     """What a call of the project gives under a key, where that has a graph for sure."""
     if owner.kind != "container" or owner.made_at not in flow.calls or not isinstance(index, Constant):
         return None
