@@ -4,14 +4,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gradlint.model.code import Assign, Attribute, Augment, Call, Evaluate, Expression, Operation, dotted
+from gradlint.model.code import Assign, Attribute, Augment, Call, Evaluate, Expression, Name, Operation, dotted
 from gradlint.model.torch_calls import BACKWARD_METHODS
 from gradlint.model.traverse import blocks, expressions, pairs, statements, within
 from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking import rounds, scope
 from gradlint.project.linking.backwards import walked_parameter
-from gradlint.project.linking.bindings import owner_class
+from gradlint.project.linking.bindings import on_self, owner_class
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, Target
+from gradlint.project.questions.hoisted import surely_walked
 from gradlint.project.questions.keeping import CONVERTING
 from gradlint.project.running.flow import AttributeEvent, CallEvent, Flow, module_of
 from gradlint.project.running.flows import Flows
@@ -60,6 +61,11 @@ class Walks:
         records = self._flows.calls.states_at(flow.function, at) == GRAD and bool(made.result.tensor & COMPUTED)
         return records and rounds.in_each_round(flow.function, event.at) and _is_to_be_trained(flow, made)
 
+    def _surely_hoisted(self, flow: Flow, event: CallEvent) -> int | None:
+        """The forward before the loop that is certain to be in the graph of every round."""
+        each = rounds.in_each_round(flow.function, event.at)
+        return surely_walked(self._flows, flow, event) if each else None
+
     def _is_kept(self, flow: Flow, at: int) -> bool:
         """Whether a forward is given an attribute that it also sets, with its graph, for the next call."""
         made, cls = flow.calls.get(at), owner_class(flow.function)
@@ -103,8 +109,11 @@ class Walks:
             firsts = (flow.calls[at] for at in places if at in flow.calls and at != event.at)
             first = next(filter(_walks, firsts), None)
             carried = next((at for at in places if self._comes_in(flow, event, at)), None)
+            hoisted = None if first is not None or _keeps(event) else self._surely_hoisted(flow, event)
             if first is not None:
                 yield SecondWalk(event, first, first.at, _keeps(first))
+            elif hoisted is not None:
+                yield SecondWalk(event, None, hoisted, False, sure=True)
             elif carried is not None:
                 sure = self._is_surely_fed(flow, carried) or self._is_handed_surely_fed(flow, carried)
                 yield SecondWalk(event, None, carried, _keeps(event), sure)
@@ -129,9 +138,28 @@ class Walks:
     def _is_handed_surely_fed(self, flow: Flow, at: int) -> bool:
         """The same of a module that comes as an argument, where each that callers hand over gives back a graph."""
         event = flow.calls.get(at)
-        name = module_of(event).parameter if event is not None and at in flow.fed else None
-        given = [v for _, v in self._flows.handed_over(flow.function, name)] if name not in (None, "self") else []
+        module = module_of(event) if event is not None and at in flow.fed else None
+        if event is None or module is None or module.frozen:
+            return False
+        given = [*self._handed(flow.function, module.parameter)]
+        given = given or [*self._handed_to_constructor(flow.function, event.name.removesuffix(".forward"))]
         return bool(given) and all(v.is_module and not v.frozen and self._gives_graphs(v.target) for v in given)
+
+    def _handed(self, function: FunctionNode, parameter: str | None) -> Iterator[Value]:
+        """What callers hand over for a parameter."""
+        if parameter not in (None, "self"):
+            yield from (value for _, value in self._flows.handed_over(function, parameter or ""))
+
+    def _handed_to_constructor(self, function: FunctionNode, path: str) -> Iterator[Value]:
+        """What an object is made with that keeps it under an attribute, if nothing else is ever put there."""
+        found = on_self(function, path)
+        kept = self._flows.bindings.attribute(*found) if found is not None else []
+        for where, value in kept:
+            parameters = {parameter.name for parameter in where.facts.parameters}
+            if where.facts.name != "__init__" or not isinstance(value, Name) or value.id not in parameters:
+                return
+        for where, value in kept[:1]:
+            yield from self._handed(where, dotted(value))
 
     def _gives_graphs(self, target: Target | None) -> bool:
         """Whether the forward of a class of the project computes all it returns from what it is given, undetached."""

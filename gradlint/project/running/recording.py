@@ -2,12 +2,15 @@
 
 import re
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from gradlint.model.torch_calls import MODULE_CONTAINERS
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running.flow import TRAINABLE
-from gradlint.project.running.invocation import Invocation
 from gradlint.project.running.values import COMPUTED, Value
+
+if TYPE_CHECKING:
+    from gradlint.project.running.invocation import Invocation
 
 # Layers of torch with parameters, in whatever way they are made, that give one tensor.
 _LAYER = re.compile(
@@ -21,7 +24,7 @@ _ASKING = frozenset(
 _FREEZING = re.compile(r"freez|froz|trainable|lora|adapter|quantiz|prepare", re.I)
 
 
-def has_graph(it: Invocation, module: Value) -> bool:
+def has_graph(it: "Invocation", module: Value) -> bool:
     """Whether a forward of a module that was made here, or in the module's body, gives one tensor with a graph."""
     run = it.run
     words = run.function.facts.words
@@ -41,23 +44,23 @@ def is_layer(module: Value) -> bool:
     return any(part.kind == "module" and is_layer(part) for part in module.items or ())
 
 
-def is_trainable(it: Invocation, module: Value) -> bool:
+def is_trainable(it: "Invocation", module: Value) -> bool:
     """Whether a module's parameters are certain to require grad: it was made in sight, and nobody froze it."""
     if module.frozen is not None:
         return module.frozen is False
     if module.born is None or module.parameter is not None or it.name.startswith(("self.", "cls.", "super().", "?")):
         return False  # whoever made it may have frozen it
     function = it.run.function
-    return not (_speaks_of_freezing(function.facts.words) or _speaks_of_freezing(function.module.body.facts.words))
+    return not (speaks_of_freezing(function.facts.words) or speaks_of_freezing(function.module.body.facts.words))
 
 
 @lru_cache(maxsize=1024)
-def _speaks_of_freezing(words: frozenset[str]) -> bool:
-    """Asked at each forward of a function, of which a notebook's body may have hundreds."""
+def speaks_of_freezing(words: frozenset[str]) -> bool:
+    """Whether code may freeze a module; asked at each forward of a body, and a notebook's may have hundreds."""
     return any(map(_FREEZING.search, words))
 
 
-def _gives_graph(it: Invocation, cls: ClassNode, forward: FunctionNode) -> bool:
+def _gives_graph(it: "Invocation", cls: ClassNode, forward: FunctionNode) -> bool:
     """Whether a ``forward`` gives a tensor with a graph when nobody froze anything of the module."""
     flows = it.run.flows
     if flows.calls.modules.sets_flags(cls):
