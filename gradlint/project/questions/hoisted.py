@@ -1,11 +1,9 @@
 """What is computed once, before a loop: whether the graph of it is certain to be in what every round walks."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from gradlint.model.code import (
-    Assign,
     Attribute,
-    Augment,
     Block,
     Call,
     Display,
@@ -18,14 +16,14 @@ from gradlint.model.code import (
     Return,
     Subscript,
     While,
-    With,
 )
 from gradlint.model.torch_calls import MODULE_CONTAINERS
 from gradlint.model.torch_tensors import COMPUTING, RESHAPING, VIEWING
-from gradlint.model.traverse import names_in, pairs, statements
+from gradlint.model.traverse import statements
 from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking import rounds
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
+from gradlint.project.linking.rebinding import given_to
 from gradlint.project.linking.scope import places_of
 from gradlint.project.running.flow import CallEvent, Flow, module_of
 from gradlint.project.running.flows import Flows
@@ -82,7 +80,7 @@ class _Way:
 
     def _through_name(self, name: str) -> int | None:
         """Whether the one assignment of a name, made before the loop or in each round, gives it the graph."""
-        given = list(_given(self._function, name))
+        given = list(given_to(self._function, name))
         if len(given) != 1 or name in self._open or any(p.name == name for p in self._function.facts.parameters):
             return None
         value = given[0]
@@ -169,22 +167,3 @@ def _walked(body: Block, at: int) -> Expression | None:
             case _:
                 pass
     return None
-
-
-def _given(function: FunctionNode, name: str) -> Iterator[Expression | None]:
-    """The values that assignments give a name; None for whatever else is done to it."""
-    for statement in statements(function.facts.body):
-        match statement:
-            case Assign(targets=targets, value=value):
-                for target in targets:
-                    values = dict(pairs(target, value))
-                    if name in values:
-                        yield values[name]
-                    elif name in names_in(target):
-                        yield None
-            case Augment(target=target) | For(target=target):
-                yield from (None for each in names_in(target) if each == name)
-            case With(items=items):
-                yield from (None for item in items if item.target is not None and name in names_in(item.target))
-            case _:
-                pass

@@ -5,8 +5,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from gradlint.model.code import Attribute, Call, Constant, Evaluate, Expression, dotted
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import OPTIMIZER_MAKER, OPTIMIZER_NAME
-from gradlint.model.traverse import all_expressions, parts, statements
-from gradlint.project.linking import changes, rounds, scope
+from gradlint.model.traverse import all_expressions, names_in, parts, statements
+from gradlint.project.linking import changes, rebinding, rounds, scope
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, Target
 from gradlint.project.questions.each import EACH
 from gradlint.project.questions.gradient_states import Grad, Moment, Walker
@@ -105,7 +105,8 @@ class Order:
                 if ":" in step.path:
                     continue  # a callee's own, made anew in each round: the model may be, too
                 seen.add(step.path)
-                if made.get(step.path, -1) in (rounds.innermost_loop(function, step.at) or ()):
+                around = rounds.innermost_loop(function, step.at) or frozenset()
+                if made.get(step.path, -1) in around and not _outlives(function, modules.get(step.path), around):
                     continue  # with the model, as a rule
                 if not self._is_torchs(function, step):
                     continue
@@ -198,8 +199,10 @@ class Order:
 
     def _is_plain(self, function: FunctionNode, step: Act, value: Value) -> bool:
         """Whether what is stepped with is called an optimizer, and no caller hands over one of the project's own."""
-        if value.kind != "unknown" or not OPTIMIZER_NAME.search(step.path or ""):
+        if value.kind != "unknown":
             return False
+        if not OPTIMIZER_NAME.search(step.path or ""):
+            return self.steps.is_handed_optimizers(function, step.path or "")
         handed = (each for _, each in self._flows.handed_over(function, step.path or ""))
         return all(each.target is None or _is_like_torchs(each.target) for each in (value, *handed))
 
@@ -221,6 +224,13 @@ class Order:
         """Whether an optimizer's parameters are not those of one module: other optimizers may have them too."""
         value = self._owners.held(function, name)
         return value.kind == "optimizer" and value.of is None
+
+
+def _outlives(function: FunctionNode, module: str | None, loop: frozenset[int]) -> bool:
+    """Whether a module is there before a loop, which neither makes it anew nor goes over several."""
+    if module is None or "." in module or rebinding.is_touched_among(function, module, loop):
+        return False
+    return all(module not in names_in(each.target) for each in rounds.loops_around(function, min(loop)))
 
 
 def _is_like_torchs(target: Target) -> bool:

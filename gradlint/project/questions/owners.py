@@ -80,8 +80,11 @@ class Owners:
         if event is None:
             return
         passed = matched(event.arguments, edge.callee, bound=is_bound(event, edge.callee))
-        named = event.names_of(passed[optimizer]) if optimizer in passed else []
+        value = passed.get(optimizer, UNKNOWN)
+        named = event.names_of(value) if optimizer in passed else []
         module = self._module(edge.caller, named[0], depth + 1) if len(named) == 1 else None
+        if not named and value.kind == "optimizer":  # made where it is handed over
+            module = value.of
         if module is None:
             return
         if module.startswith("self.") and _is_of_own_object(event):

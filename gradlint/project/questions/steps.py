@@ -117,6 +117,13 @@ class Steps:
         """The calls of a function that may do anything: what they call is chosen by name when the program runs."""
         return self._besides.chosen(function)
 
+    def is_handed_optimizers(self, function: FunctionNode, parameter: str) -> bool:
+        """Whether all that callers hand over for a parameter, whatever its name, is an optimizer of torch's."""
+        if all(each.name != parameter for each in function.facts.parameters):
+            return False
+        handed = [value for _, value in self._flows.handed_over(function, parameter)]
+        return bool(handed) and all(value.kind == "optimizer" for value in handed)
+
     def script(self, function: FunctionNode) -> Script:
         """What a function does, in order; nothing while its own script is being written, or far down."""
         depth = len(self._writing)
@@ -244,7 +251,9 @@ class _Writer:
         if is_receiver and event is not None and event.receiver is not None and event.receiver.kind == "optimizer":
             return True
         name = named(expression) or ""
-        return is_optimizer_name(name) or name in self._each or name in _stepping_and_zeroing(self._flow.function)
+        if is_optimizer_name(name) or name in self._each or name in _stepping_and_zeroing(self._flow.function):
+            return True
+        return is_receiver and self._steps.is_handed_optimizers(self._flow.function, name)
 
     def _closures(self, act: Act, event: CallEvent) -> Iterator["Act | Branch | Repeat | Leave"]:
         """``optimizer.step(closure)`` runs the closure first; given anything else, it is no optimizer of torch's.
