@@ -44,6 +44,7 @@ CONVERTING_METHODS = frozenset(
 )
 # (values, indices)
 VALUES_AND_INDICES = frozenset(("max min topk sort kthvalue median mode cummax cummin").split())
+ALWAYS_BOTH = frozenset({"sort", "mode"})  # also where no dimension is named
 
 READING_FUNCTIONS = re.compile(
     r"^(builtins\.(print|len|int|float|bool|str|repr|isinstance|type|range|round|format|hash|id|hasattr|callable)"

@@ -62,8 +62,15 @@ def graph_kept_by_accumulation(project: Project) -> Iterator[Finding]:
         if function.is_test:
             continue  # its rounds are few, and compared
         for kept in project.growths.kept(function):
-            if kept.growth.how == "sum":
+            if kept.growth.how == "sum" and not _is_of_buffer(project, function, kept):
                 yield _finding(function, kept)
+
+
+def _is_of_buffer(project: Project, function: FunctionNode, kept: Kept) -> bool:
+    """Whether a method of a module that is called here updates a buffer, which is told of there."""
+    if kept.inside is function:
+        return False
+    return any(update.path == kept.growth.path for update in project.buffers.updates(kept.inside))
 
 
 def _finding(function: FunctionNode, kept: Kept) -> Finding:

@@ -19,7 +19,7 @@ from gradlint.model.code import (
     While,
     dotted,
 )
-from gradlint.model.torch_calls import TRAINING_WORDS
+from gradlint.model.torch_calls import BACKWARD_METHODS, TRAINING_WORDS
 from gradlint.model.traverse import all_expressions, all_of, blocks, expressions, statements, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
@@ -83,7 +83,7 @@ class Leaks:
             surprised = self._surprised(function)
             return Leak(function, call, surprised) if surprised is not None else None
         callers = self._calls.callers.get(function, [])
-        if self._is_meant(function, callers):
+        if self._is_meant(function, callers) and not self._is_felt_next_round(function, call):
             return None
         return Leak(function, call, callers[0].place if callers else None)
 
@@ -157,6 +157,15 @@ class Leaks:
         if callers and all(edge.elsewhere for edge in callers):
             return True  # the mode belongs to a thread, which ends
         return self._only_sets(function) or not self._is_felt(function)
+
+    def _is_felt_next_round(self, function: FunctionNode, switch: Call) -> bool:
+        """Whether a loop of the function itself goes on to train, and never switches grad on again."""
+        loops = (s for s in statements(function.facts.body) if isinstance(s, For | While))
+        around = [loop for loop in loops if any(e.at == switch.at for e in all_expressions((loop,)))]
+        if not around or not self._calls.entry(function) & GRAD or self._switches_on(function):
+            return False
+        called = {call.at: call.method for call in function.facts.calls}
+        return any(called.get(e.at) in BACKWARD_METHODS for e in all_expressions((around[0],)))
 
     def _only_sets(self, function: FunctionNode) -> bool:
         """Whether switching is all that a function does: it is told to, and its caller is to blame."""

@@ -1,7 +1,7 @@
 """Buffers of modules, and what is written into them."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gradlint.model.code import (
@@ -12,36 +12,25 @@ from gradlint.model.code import (
     Constant,
     Expression,
     Name,
-    Operation,
-    Subscript,
     dotted,
 )
-from gradlint.model.plain import gives_no_tensor
-from gradlint.model.torch_calls import CONTAINER_METHODS, LOOKING, SETTINGS_NAME, VALUES_AND_INDICES
-from gradlint.model.torch_tensors import INDEXING
-from gradlint.model.traverse import all_of, parts, statements, within
+from gradlint.model.torch_calls import CONTAINER_METHODS, SETTINGS_NAME
+from gradlint.model.traverse import all_of, statements, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking.bindings import owner_class
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
-from gradlint.project.running.flow import CallEvent, Flow, Passed
+from gradlint.project.questions.written import Bound, closure, goes_on, is_average, written
+from gradlint.project.running.flow import Flow
 from gradlint.project.running.flows import Flows
-from gradlint.project.running.growth import adds_to
 from gradlint.project.running.values import COMPUTED, Origin, Value
-
-_WRITING = frozenset(
-    "add_ copy_ lerp_ sub_ mul_ index_copy_ index_add_ addcmul_ scatter_ scatter_add_ masked_scatter_".split()
-)
-
 
 _FACTORIES = frozenset(f"torch.{name}" for name in ("zeros", "ones", "rand", "randn", "empty", "full", "tensor", "eye"))
 _BEGINNING = re.compile(r"^(?!__)\w*(reset|init|detach|begin|clear|start)")
 _WEIGHTS = frozenset({"weight", "weight_orig", "weight_bar", "weight_v", "weight_g"})
 _CUTTING = frozenset({"data", "detach", "detach_", "no_grad", "item"})
-_COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
-_INDEXED = frozenset("index_copy_ index_add_ scatter_ scatter_add_".split())  # a dimension, where to, and what
 _FORWARDS = frozenset({"forward", "inverse", "_call", "_inverse"})  # transforms run both ways
 
 
@@ -73,23 +62,45 @@ class Buffers:
             return
         flow = self._flows.flow(function)
         bound = self._flows.bindings.assigned(function)
-        for at, path, value in _written(bound, function, flow):
+        for at, path, value in written(bound, function, flow):
             made_at = self._graph(flow, value)
             if made_at is None and self._is_handed_graph(flow, value):
                 made_at = 0
-            elif at in flow.changes and not made_at and not _goes_on(function, at, path):
+            elif at in flow.changes and not made_at and not goes_on(function, at, path):
                 continue  # what comes in may be data, and items of it are kept on purpose
-            if made_at is None and _of_weights(bound, function, at, value):
+            if made_at is None and self._is_of_weights(owner, bound, function, at, value):
                 made_at = 0
             if (
                 path.startswith("self.")
                 and path.removeprefix("self.") in names
                 and made_at is not None
-                and (path.removeprefix("self.") in self.registered(owner) or _is_average(function, at, path))
+                and (path.removeprefix("self.") in self.registered(owner) or is_average(function, at, path))
                 and self._calls.states_at(function, at) & GRAD
                 and not self._is_state(owner, function, path.removeprefix("self."))
             ):
                 yield Update(at, path, made_at or None)
+
+    def _is_of_weights(
+        self,
+        owner: ClassNode,
+        bound: Bound,
+        function: FunctionNode,
+        at: int,
+        value: Value,
+    ) -> bool:
+        """Whether a value is computed from a module's weight, of which nothing on the way takes the graph."""
+        if value.kind != "tensor" or not value.tensor & COMPUTED:
+            return False
+        statement = next(
+            (s for s in statements(function.facts.body) if isinstance(s, Assign) and s.targets[0].at == at), None
+        )
+        carried = closure(bound, statement.value, followed=True) if statement is not None else []
+        names = {part.name for part in carried if isinstance(part, Attribute)}
+        if not names.isdisjoint(_CUTTING):
+            return False
+        own = {part.name for part in carried if isinstance(part, Attribute) and dotted(part.value) == "self"}
+        parameters = any(self._calls.modules.is_trained_parameter(owner, name) for name in own)
+        return parameters or not names.isdisjoint(_WEIGHTS)
 
     def _is_state(self, owner: ClassNode, function: FunctionNode, name: str) -> bool:
         """Whether somebody detaches the attribute, or begins it anew: a state that is trained through time."""
@@ -179,25 +190,14 @@ class Buffers:
         return 0 if inputs and runs and value.kind in ("tensor", "unknown") else None
 
     def _is_handed_graph(self, flow: Flow, value: Value) -> bool:
-        """Whether a ``forward`` computes a value with its layers, and hands it to one of its module's methods."""
+        """Whether who calls a method hands it what a forward there has recorded: ``bank.update(encoder(images))``."""
         function = flow.function
         if function.facts.name in _FORWARDS or value.kind not in ("tensor", "unknown") or not value.tensor & COMPUTED:
             return False
         inputs = [origin for origin in value.origins if _is_input(function, origin)]
         names = [function.facts.parameters[-origin.at - 1].name for origin in inputs]
         given = [each for name in names for each in self._flows.handed_over(function, name)]
-        return any(
-            caller.facts.name in _FORWARDS
-            and self._is_of_family(caller.owner, function.owner)
-            and self._graph(self._flows.flow(caller), each)
-            for caller, each in given
-        )
-
-    def _is_of_family(self, one: ClassNode | None, other: ClassNode | None) -> bool:
-        """Whether two classes are one, or one derives from the other."""
-        if one is None or other is None:
-            return False
-        return one in self._linker.ancestors(other) or other in self._linker.ancestors(one)
+        return any(self._graph(self._flows.flow(caller), each) for caller, each in given)
 
     def _records(self, flow: Flow, at: int) -> bool:
         return bool(self._calls.states_at(flow.function, at) & GRAD)
@@ -230,136 +230,6 @@ def _made_of_data(method: FunctionNode) -> Iterator[str]:
                     yield name
             case _:
                 pass
-
-
-def _goes_on(function: FunctionNode, at: int, path: str) -> bool:
-    """``self.mean[:] = 0.9 * self.mean + ...``: what is assigned to items is computed from what was there."""
-    found = (s.value for s in statements(function.facts.body) if isinstance(s, Assign) and s.targets[0].at == at)
-    return any(_goes_into(path, list(within(value))) for value in found)
-
-
-def _goes_into(path: str, inside: Sequence[Expression]) -> bool:
-    """Whether what a name holds is part of an expression; of ``x.to(self.mean.device)`` it is not."""
-    asked = {part.value.at for part in inside if isinstance(part, Attribute) and part.name in LOOKING}
-    return any(dotted(part) == path and part.at not in asked for part in inside)
-
-
-def _is_average(function: FunctionNode, at: int, path: str) -> bool:
-    """``self.mean = 0.9 * self.mean + ...``: arithmetic; a state that a module computes anew is another matter."""
-    for statement in statements(function.facts.body):
-        match statement:
-            case Assign(targets=(target,), value=Operation() as value) if target.at == at:
-                return adds_to(target, value) is not None
-            case Augment(target=target) if target.at == at:
-                return True
-            case _:
-                pass
-    return False
-
-
-def _closure(
-    bound: Mapping[str, Sequence[Expression]], value: Expression, *, followed: bool = False
-) -> list[Expression]:
-    """The parts of an expression, and of what the names in it were assigned.
-
-    ``followed`` leaves out what autograd does not follow: that of which only an index, a shape or an answer is taken.
-    """
-    found: list[Expression] = []
-    pending, seen = [value], {""}
-    while pending:
-        part = pending.pop()
-        if followed and _takes_no_graph(part):
-            continue
-        found.append(part)
-        pending.extend(parts(part))
-        if isinstance(part, Name) and part.id not in seen:
-            seen.add(part.id)
-            pending.extend(bound.get(part.id, ()))
-    return found
-
-
-def _takes_no_graph(part: Expression) -> bool:
-    """``x.argmin(1)``, ``torch.argmin(x, 1)``, ``x.min(1)[1]``, ``x > 0``, ``x.shape``."""
-    match part:
-        case Operation(operator=operator):
-            return operator in _COMPARISONS
-        case Call(function=Attribute(name=name) | Name(id=name)):
-            return name in INDEXING or gives_no_tensor(part)
-        case Subscript(value=Call(function=Attribute(name=name)), index=Constant(value=1)):
-            return name in VALUES_AND_INDICES
-        case _:
-            return gives_no_tensor(part)
-
-
-def _of_weights(bound: Mapping[str, Sequence[Expression]], function: FunctionNode, at: int, value: Value) -> bool:
-    """Whether a value is computed from a module's weight, of which nothing on the way takes the graph."""
-    if value.kind != "tensor" or not value.tensor & COMPUTED:
-        return False
-    statement = next(
-        (s for s in statements(function.facts.body) if isinstance(s, Assign) and s.targets[0].at == at), None
-    )
-    carried = _closure(bound, statement.value, followed=True) if statement is not None else []
-    names = {part.name for part in carried if isinstance(part, Attribute)}
-    return not names.isdisjoint(_WEIGHTS) and names.isdisjoint(_CUTTING)
-
-
-def _written(
-    bound: Mapping[str, Sequence[Expression]], function: FunctionNode, flow: Flow
-) -> Iterator[tuple[int, str, Value]]:
-    """What is written to attributes of ``self`` that goes on from what they hold: place, name, value."""
-    parameters = {parameter.name for parameter in function.facts.parameters}
-    for statement in statements(function.facts.body):
-        match statement:
-            case Assign(targets=(Attribute() as target,), value=value):
-                path = dotted(target)
-                stored = flow.attributes.get((target.at, True))
-                if path and stored and stored.stored and _goes_into(path, _closure(bound, value)):
-                    yield target.at, path, stored.stored
-            case Assign(targets=(Subscript(value=holder, at=at),), value=value):
-                path, change = dotted(_holder(holder)), flow.changes.get(at)
-                given = change.given if change is not None else None
-                if path is None or given is None:
-                    continue
-                # A part of a tuple may be anything; what is handed in is asked for where it comes from.
-                handed = dotted(value) in parameters and dotted(value) not in bound
-                whole = given.kind == "tensor" or given.own_memory or handed
-                if whole or _goes_into(path, list(within(value))):
-                    yield at, path, given
-            case Augment(target=target):
-                path = dotted(_holder(target))
-                growth = flow.growths.get(statement.at)
-                if path and growth is not None:
-                    yield target.at, path, growth.added
-            case _:
-                pass
-    for call in all_of(Call, function.facts.body):
-        match call:
-            case Call(function=Attribute(value=holder, name=name), at=at) if name in _WRITING and at in flow.calls:
-                path = dotted(_holder(holder))
-                for argument in _put_in(name, flow.calls[at]) if path else ():
-                    yield at, path or "", argument.value
-            case _:
-                pass
-
-
-def _put_in(method: str, call: CallEvent) -> Iterator[Passed]:
-    """What a method in place puts into a tensor: of ``index_add_(0, labels, features)`` the features."""
-    for number, argument in enumerate(call.arguments):
-        places = 2 if method in _INDEXED else 1 if method == "masked_scatter_" else 0
-        if argument.keyword not in ("dim", "index", "mask") and (argument.keyword or number >= places):
-            yield argument
-
-
-def _holder(expression: Expression) -> Expression:
-    """What is changed in the end by ``self.mean.mul_(0.9).add_(x)`` or ``self.mean[0] += x``."""
-    while True:
-        match expression:
-            case Subscript(value=value):
-                expression = value
-            case Call(function=Attribute(value=value, name=name)) if name.endswith("_"):
-                expression = value
-            case _:
-                return expression
 
 
 def _may_gather(function: FunctionNode) -> bool:

@@ -1,5 +1,6 @@
 """The single cues that speak for a forward being inference, or against it."""
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
@@ -34,6 +35,7 @@ _DETACHING = frozenset({"detach", "detach_", "data", "shape", "size", "dtype", "
 _DETACHED = frozenset({"detach", "detach_", "data"})
 _ON_TENSORS = DETACHING_METHODS | READING_METHODS | READING_ATTRIBUTES | _DETACHED
 _SIZES = frozenset({"shape", "size", "ndim", "dim", "numel", "stride"})
+_WARMING_UP = re.compile(r"(^|_)(warm_?up|dry_?run)(_|$)", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +133,8 @@ class Cues:
             yield Cue(0 if destiny.only_read or destiny.dropped or apart else -2)
         elif not function.is_module_body and INFERENCE_FUNCTION.search(name):
             yield Cue(2, f"`{name}` is called like a function that does not train")
+        elif destiny.dropped and _WARMING_UP.search(name):
+            yield Cue(1, f"`{name}` runs it for its own sake")
         elif self._is_of_inference_class(function):
             yield Cue(2, f"`{function.name}` is that of a class called like one that does not train")
         if GRADIENT_FILE.search(function.module.path.lower()) and not destiny.only_read:
@@ -242,7 +246,8 @@ class Cues:
     def _is_known_not_to_train(self, function: FunctionNode, destiny: Destiny) -> bool:
         if self.is_inference_name(function):
             return True
-        return destiny.dropped or (destiny.only_read and not self._calls.modules.has_method(function))
+        made = function.facts.name == "__init__" or not self._calls.modules.has_method(function)
+        return destiny.dropped or (destiny.only_read and made)  # ``self.stride = 32 // self.forward(probe).shape[-1]``
 
     def is_inference_name(self, function: FunctionNode) -> bool:
         """Whether a function is called like one that does not train; a module body by its file."""

@@ -7,7 +7,7 @@ from functools import cache
 from itertools import islice
 from typing import NamedTuple
 
-from gradlint.model.code import Assign, Call, Expression, dotted
+from gradlint.model.code import dotted
 from gradlint.model.inference_names import TEST_FILE
 from gradlint.model.torch_calls import (
     BACKWARD_METHODS,
@@ -16,12 +16,21 @@ from gradlint.model.torch_calls import (
     TRAINING_NAMES,
     TRAINING_WORDS,
 )
-from gradlint.model.traverse import statements
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD
-from gradlint.project.linking import rounds, scope
+from gradlint.project.linking import rounds
 from gradlint.project.linking.frameworks import Frameworks, given_to_framework, is_walked_by_framework
 from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.questions.added import (
+    holds_computed,
+    is_computed_loss,
+    is_derived_again,
+    is_of_one_graph,
+    items_of,
+    loop_of,
+    loses_graph,
+    shows_graph,
+)
 from gradlint.project.questions.destiny import Destinies, becomes_array
 from gradlint.project.questions.forwards import Forwards
 from gradlint.project.questions.handed import Handed
@@ -29,17 +38,13 @@ from gradlint.project.questions.items import are_walked, holders, is_of_walked_s
 from gradlint.project.questions.keeping import (
     CONVERTING,
     adds_to_what_outlives,
-    assigned_to,
     collects,
-    has_items_replaced,
-    is_detached_before,
     is_emptied,
-    is_rebound,
     is_replayed,
     walked_names,
 )
 from gradlint.project.questions.reaching import Reaching
-from gradlint.project.questions.walked_outside import walked_by_callers
+from gradlint.project.questions.walked_outside import UNNAMED, walked_by_callers
 from gradlint.project.running.conditions import Passed
 from gradlint.project.running.flow import MOST_TARGETS, CallEvent, Flow, is_bound, matched
 from gradlint.project.running.flows import Flows
@@ -47,7 +52,6 @@ from gradlint.project.running.growth import Growth
 from gradlint.project.running.spelt import parts
 from gradlint.project.running.values import COMPUTED, Origin, Value
 
-_LOSS = re.compile(r"(^|[._])(\w*_)?loss(_\w+)?$")
 _TARGET = re.compile(r"(^|[._])target(_(net|network|model|critic|actor|policy|q))?$")
 _ENGINES = re.compile(r"^(jac\w*|grad_and_value|linearize|functorch|captum|torchattacks|foolbox|higher|learn2learn)$")
 
@@ -107,10 +111,12 @@ class Growths:
             summed = growth.path if growth.how == "sum" and not growth.outlives else None
             replayed = growth.how == "container" and is_replayed(function, growth.path)
             found = self._judged(flow, growth.at, growth.added, names, summed, replayed=replayed)
-            if found is None or _is_of_one_graph(flow, growth):
+            if found is None or is_of_one_graph(flow, growth):
                 continue
             if not self._wanted(function, growth, walked=found.walked, replayed=replayed):
                 yield Kept(growth.at, growth, function, *found)
+            elif found.made_at is not None and self._is_beside_walked(flow, growth):
+                yield Kept(growth.at, growth, function, *found._replace(walked=True))
         for event in flow.calls.values():
             yield from self._handed(flow, event)
 
@@ -129,12 +135,12 @@ class Growths:
         ``path`` is the variable of the function that it is summed up in, if it is; ``replayed`` tells that it goes
         into a memory that is drawn from.
         """
-        loop = _loop_of(flow, at, added, path)
+        loop = loop_of(flow, at, added, path)
         walked = names & walked_names(flow.function, loop)
-        if not added.tensor & COMPUTED or _is_derived_again(flow, added, walked=walked):
+        if not added.tensor & COMPUTED or is_derived_again(flow, added, walked=walked):
             return None
         held = [each for name in names for each in holders(flow.function, name, at, path)]
-        if _loses_graph(flow.function, at, loop, names, held):
+        if loses_graph(flow.function, at, loop, names, held):
             return None
         forwards = [o for o in added.origins if (loop is None or o.at in loop) and self._is_forward(flow, o)]
         made_at = min((origin.at for origin in forwards), default=None)
@@ -147,14 +153,16 @@ class Growths:
         if forwards and names & walked_by_callers(self._calls, flow.function):
             return _Judged(True, made_at)
         computed = added.tensor == COMPUTED
-        if (computed or _holds_computed(flow, added, held)) and any(self._hands_out(flow, o) for o in added.origins):
+        if (computed or holds_computed(flow, added, held)) and any(self._hands_out(flow, o) for o in added.origins):
             return _Judged(True, in_part=not computed)
         if forwards and not any(self._calls.states_at(flow.function, origin.at) & GRAD for origin in forwards):
             return None  # whatever else becomes of them
         trained = any(use.kind == "trained" for origin in forwards for use in flow.uses.get(origin, ()))
-        if trained and any(_is_computed_loss(flow, name) for name in names):
+        if trained and any(is_computed_loss(flow, name) for name in names):
             return _Judged(True, made_at)
-        if not forwards or not _shows_graph(flow, added, forwards):
+        if trained and any(shows_graph(flow, part, forwards) for part in items_of(flow, added, held)):
+            return _Judged(True, made_at, in_part=not computed)
+        if not forwards or not shows_graph(flow, added, forwards):
             return None
         if trained or self._goes_to_framework(flow, forwards):
             return _Judged(True, made_at)
@@ -261,6 +269,20 @@ class Growths:
         made_array = any(becomes_array(how) for _, how in destiny.reads)
         return made_array or not (destiny.only_read or destiny.dropped)
 
+    def _is_beside_walked(self, flow: Flow, growth: Growth) -> bool:
+        """Whether an object keeps something of each graph that callers walk, and nobody trains on what it keeps.
+
+        ``self.margins.append(logits.mean()); return -logsigmoid(logits).mean()``
+        """
+        function, name = flow.function, growth.path.rpartition(".")[2]
+        if not growth.outlives or growth.how != "container" or flow.returns is None:
+            return False
+        if flow.returns.origins.isdisjoint(growth.added.origins) or is_emptied(function, growth.path):
+            return False
+        if UNNAMED not in walked_by_callers(self._calls, function) or self._is_handed_on(function, growth):
+            return False
+        return all(f.facts.words.isdisjoint(TRAINING_WORDS) for f in self._flows.linker.mentions.of(name))
+
     def _is_trained_by_caller(self, function: FunctionNode) -> bool:
         """Whether ``backward()`` runs on what a function returns, such as the sum of a list."""
         return self._calls.modules.is_forward(function) or self._is_walked_by_framework(function)
@@ -298,25 +320,6 @@ class Growths:
                 yield Kept(event.at, growth, callee, *found)
 
 
-def _is_of_one_graph(flow: Flow, growth: Growth) -> bool:
-    """Whether all rounds of a loop record one graph, which is walked after it: it would be there without the growth.
-
-    What a round computes goes into the next one, and what else comes of that is trained on.
-    """
-    loop = rounds.innermost_loop(flow.function, growth.at)
-    if growth.outlives or loop is None:
-        return False
-    events = [flow.calls[o.at] for o in growth.added.origins if o.function is flow.function and o.at in flow.calls]
-    made = [event for event in events if event.forward and event.at in loop]
-    fed = any(
-        Origin(flow.function, event.at) in argument.value.origins for event in made for argument in event.arguments
-    )
-    walks = {walk.at for walk in flow.walks}
-    if not fed or any(walks & around for around in rounds.bodies_around(flow.function, growth.at)):
-        return False
-    return any(use.kind == "trained" for e in made for use in flow.uses.get(Origin(flow.function, e.at), ()))
-
-
 def _says_training(words: Set[str]) -> bool:
     """Whether a function with these words may take a derivative, or hand a loss to what does."""
     return any(map(_derives, words)) or (any(map(_takes_loss, words)) and any("loss" in word.lower() for word in words))
@@ -330,73 +333,6 @@ def _derives(word: str) -> bool:
 @cache
 def _takes_loss(word: str) -> bool:
     return TAKES_LOSS.search(word) is not None
-
-
-def _loop_of(flow: Flow, at: int, added: Value, path: str | None) -> frozenset[int] | None:
-    """The loop whose rounds add to a variable: ``for name, loss in losses.items()`` goes through one round's graph."""
-    inmost = rounds.innermost_loop(flow.function, at)
-    if inmost is None or path is None or any(origin.at in inmost for origin in added.origins):
-        return inmost
-    begun = {value.at for name, value in scope.assigned(flow.function) if name == path.partition(".")[0]}
-    around = [loop for loop in rounds.bodies_around(flow.function, at) if any(o.at in loop for o in added.origins)]
-    loop = around[-1] if around else inmost
-    return inmost if begun & loop else loop
-
-
-def _loses_graph(
-    function: FunctionNode, at: int, loop: frozenset[int] | None, names: set[str], held: list[Expression]
-) -> bool:
-    """Whether names stand for what may have no graph at a place: detached, replaced or bound anew, they or holders."""
-    owners = {part for name in names for part in (name.partition("[")[0], name.rpartition(".")[0])} - {""}
-    concerned = names | owners | set(filter(None, map(dotted, held)))
-    if any(has_items_replaced(function, name) for name in concerned) or is_detached_before(function, loop, concerned):
-        return True  # on one way at least, or in part
-    return any(is_rebound(function, loop, name, at) for name in concerned)
-
-
-def _shows_graph(flow: Flow, added: Value, forwards: list[Origin]) -> bool:
-    """Whether code shows that forwards gave a tensor that is added: what unknown code made of it may be numbers."""
-    if added.kind != "container":
-        direct = added.made_at in {origin.at for origin in forwards} and (added.is_tensor or added.own_memory)
-        return bool(added.kind == "tensor" or direct) and not added.origins.isdisjoint(forwards)
-    known = added.items is not None or added.made_at in flow.dicts
-    return not known or any(_shows_graph(flow, item, forwards) for item in parts(flow, added))
-
-
-def _holds_computed(flow: Flow, added: Value, held: list[Expression]) -> bool:
-    """Whether a part of what is added has a graph: a tuple or a dict that a call gives, or each item of one."""
-    wholes = [added] if added.items or added.kind == "container" else []
-    made = {value.at for each in held for name, value in scope.assigned(flow.function) if name == dotted(each)}
-    wholes += [flow.calls[at].result for at in made if at in flow.calls and Origin(flow.function, at) in added.origins]
-    return any(part.tensor == COMPUTED for whole in wholes for part in parts(flow, whole))
-
-
-def _is_derived_again(flow: Flow, added: Value, *, walked: Set[str]) -> bool:
-    """Whether a derivative with a graph of its own is taken of what is added, which keeps that graph anyway.
-
-    What ``backward()`` walks, by these names, may have been computed from such derivatives of other things.
-    """
-    for event in flow.calls.values():
-        wanted = [a.value.constant for a in event.arguments if a.keyword == "create_graph"]
-        itself = event.method in BACKWARD_METHODS or any(dotted(a.expression) in walked for a in event.arguments)
-        if any(flag is not False for flag in wanted) and (itself or not walked):
-            given = (event.receiver, *(argument.value for argument in event.arguments))
-            if any(value is not None and value.origins & added.origins for value in given):
-                return True
-    return False
-
-
-def _is_computed_loss(flow: Flow, name: str) -> bool:
-    """Whether what is called a loss is given by something that is handed in: ``aux_loss = aux(out)``."""
-    if not _LOSS.search(name):
-        return False
-    found: list[Expression] = []
-    for statement in statements(flow.function.facts.body):
-        if isinstance(statement, Assign):
-            for target in statement.targets:
-                found.extend(assigned_to(target, statement.value, name))
-    made = [flow.calls.get(value.at) for value in found if isinstance(value, Call)]
-    return len(made) == len(found) == 1 and made[0] is not None and made[0].opaque and not made[0].targets
 
 
 def _handed_for(

@@ -18,6 +18,8 @@ from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Value
 
+_HOOKING = frozenset({"register_step_post_hook", "register_step_pre_hook"})
+
 
 class Order:
     """Answers for functions that step with optimizers."""
@@ -86,8 +88,8 @@ class Order:
         if not self.steps.may_step(function):
             return
         yield from self._unzeroed_in_lightning(function)
-        if _names_zeroing(function):
-            return  # GL408 says so
+        if _names_zeroing(function) or not function.facts.words.isdisjoint(_HOOKING):
+            return  # GL408 says so; a hook may do it
         script = self.steps.script(function)
         seen: set[str] = set()
         made = {name: value.at for name, value in scope.assigned(function)}

@@ -10,9 +10,11 @@ from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.linking.returns import returned
 from gradlint.project.questions.keeping import walked_names
 
+UNNAMED = ""  # stands for what a function returns as it computes it
+
 
 def walked_by_callers(calls: CallGraph, function: FunctionNode) -> set[str]:
-    """The names in a function of what a caller runs ``backward()`` on."""
+    """The names in a function of what a caller runs ``backward()`` on; ``UNNAMED`` among them if it has none."""
     callers = (edge for edge in calls.callers.get(function, ()) if edge.certain)
     return {name for edge in callers for name in _walked_by(edge.caller, edge.at, function)}
 
@@ -32,7 +34,7 @@ def _taken(target: Expression, value: Expression) -> Iterator[tuple[str, str]]:
         case Display(items=names), Display(items=values, kind="tuple") if len(names) == len(values):
             for name, each in zip(names, values, strict=True):
                 yield from _taken(name, each)
-        case Name(id=outside), _ if (inside := dotted(value)) is not None:
-            yield outside, inside
+        case Name(id=outside), _:
+            yield outside, dotted(value) or UNNAMED
         case _:
             pass

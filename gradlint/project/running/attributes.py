@@ -28,6 +28,7 @@ from gradlint.project.running.values import (
 if TYPE_CHECKING:
     from gradlint.project.running.interpret import Run
 
+_FIELDS = ("values", "indices")  # of what ``max(dim)``, ``sort()`` and ``topk(k)`` give
 _SAME_AS_OWNER = frozenset({"module", "_orig_mod"})  # what DataParallel and torch.compile wrap
 
 
@@ -148,6 +149,8 @@ def _inherit(value: Value, owner: Value) -> Value:
 
 def _of_tensor(node: Attribute, owner: Value, run: "Run") -> Value:
     name, at = node.name, node.at
+    if name in _FIELDS and owner.kind == "unknown" and owner.items is not None and len(owner.items) == len(_FIELDS):
+        return owner.items[_FIELDS.index(name)]
     if name in READING_ATTRIBUTES:
         run.flow.used(owner.origins, "read", at, name)
         return NUMBER

@@ -178,7 +178,7 @@ def _display(node: Display, run: "Run") -> Value:
         isinstance(i, Operation) and i.operator == "*" and len(i.operands) == 1 for i in node.items
     )
     memory = together(item.memory for item in items)
-    if node.kind == "dict" and (group := _parameters_of(node, items)) is not None:
+    if node.kind == "dict" and (group := _parameters_of(node, items) or _frozen_modules(items)) is not None:
         return Value("container", origins=origins, memory=memory, items=(group,))
     if node.kind == "dict" and origins and None not in node.keys:
         run.flow.dicts[node.at] = spelt.entries(node, items)
@@ -195,6 +195,11 @@ def _parameters_of(node: Display, items: tuple[Value, ...]) -> Value | None:
         if isinstance(key, Constant) and key.value == "params":
             return item
     return None
+
+
+def _frozen_modules(items: tuple[Value, ...]) -> Value | None:
+    """What is under any key of a dict of frozen modules."""
+    return _any_of(items) if items and all(item.kind == "module" and item.frozen for item in items) else None
 
 
 def _operation(node: Operation, run: "Run") -> Value:

@@ -4,13 +4,15 @@ Branches meet, loops run twice, calls into the project use the callee's own flow
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import count
 
+from gradlint.model.code import Attribute
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import TRAINING_WORDS
+from gradlint.model.traverse import all_of
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.bindings import Bindings, owner_class
 from gradlint.project.linking.dependencies import bit_of
@@ -322,7 +324,16 @@ class Flows:
         methods = [m for c in (*family, *self.linker.subclasses.get(cls, ())) for m in c.methods]
         if all(TRAINING_WORDS.isdisjoint(m.facts.words) for m in methods):
             return frozenset()
-        return frozenset().union(*(m.facts.words for m in methods if m is not function))
+        return frozenset().union(*(m.facts.words - self._begun(m) for m in methods if m is not function))
+
+    def _begun(self, method: FunctionNode) -> frozenset[str]:
+        """The attributes of which a constructor only says what they begin with: ``self.history = []``."""
+        if method.facts.name != "__init__":
+            return frozenset()
+        assigned = self.bindings.assigned(method)
+        own = {path.removeprefix("self."): len(values) for path, values in assigned.items() if path.startswith("self.")}
+        said = Counter(each.name for each in all_of(Attribute, method.facts.body))
+        return frozenset(name for name, times in own.items() if said[name] <= times)
 
     @property
     def sets_default_type(self) -> bool:

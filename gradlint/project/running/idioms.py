@@ -1,6 +1,11 @@
 """Ways of changing modules and tensors that take more than one statement, told by how they are written."""
 
+from collections.abc import Iterator
+
 from gradlint.model.code import Attribute, Block, Call, Evaluate, Expression, For, If, Name, dotted
+from gradlint.project.linking.link import Linker
+from gradlint.project.linking.nodes import ClassNode
+from gradlint.project.running.values import Value
 
 
 def ends_in_evaluation_mode(statement: If) -> bool:
@@ -50,3 +55,12 @@ def _calls(block: Block, name: str | None, method: str) -> int | None:
             case _:
                 pass
     return None
+
+
+def evaluated_inside(linker: Linker, context: Expression, entered: Value) -> Iterator[str]:
+    """The names that a context manager of the project is made with, if it puts modules into evaluation mode."""
+    if not isinstance(context, Call) or not isinstance(entered.target, ClassNode):
+        return
+    method = linker.find_method(entered.target, "__enter__")
+    if method is not None and any(call.method == "eval" for call in method.facts.calls):
+        yield from (name for argument in context.arguments if (name := dotted(argument.value)) is not None)

@@ -35,7 +35,7 @@ from gradlint.project.running.conditions import decided
 from gradlint.project.running.flow import TRAINABLE, Flow
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.growth import counters
-from gradlint.project.running.idioms import detached_items, ends_in_evaluation_mode, evaluated_items
+from gradlint.project.running.idioms import detached_items, ends_in_evaluation_mode, evaluated_inside, evaluated_items
 from gradlint.project.running.memory import Env, Memory, Point, meet_envs
 from gradlint.project.running.sets import NOTHING
 from gradlint.project.running.values import NO_CONSTANT, UNKNOWN, Origin, Value, elsewhere, meet, plain
@@ -289,9 +289,18 @@ class Run(Memory):
     def _with(self, statement: With) -> bool:
         for item in statement.items:
             entered = evaluate.value_of(item.context, self)
+            self._enter(item.context, entered)
             if item.target is not None:
                 self.bind(item.target, plain(entered.origins))
         return self.block(statement.body)
+
+    def _enter(self, context: Expression, entered: Value) -> None:
+        """``with evaluating(net):``"""
+        for name in evaluated_inside(self.flows.linker, context, entered):
+            given = self.env.get(name)
+            if given is not None and given.kind == "module":
+                at = (self.function, context.at)
+                self.replace_everywhere(given, replace(given, training=False, mode_at=at))
 
     def _try(self, statement: Try) -> bool:
         before = self.point()

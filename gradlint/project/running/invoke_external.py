@@ -5,6 +5,7 @@ import re
 from gradlint.model.code import Constant, Expression, Operation, dotted
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import (
+    ALWAYS_BOTH,
     DISTRIBUTION,
     DISTRIBUTIONS,
     FACTORIES,
@@ -96,7 +97,8 @@ def on_external(it: Invocation, name: str) -> Value:
     if PACKING.search(name):
         return Value(origins=it.given, target=External(PACKED), memory=it.memory)
     last = name.rpartition(".")[2]
-    if first and name.startswith("torch.") and last in VALUES_AND_INDICES and len(it.arguments) > 1:
+    both = last in VALUES_AND_INDICES and (len(it.arguments) > 1 or last in ALWAYS_BOTH)
+    if first and name.startswith("torch.") and both:
         return values_and_indices(it, first)
     if name == "torch.no_grad" or READING_FUNCTIONS.search(name):
         return _looked_at(it, name)
@@ -271,9 +273,9 @@ def _parts(it: Invocation) -> tuple[Value, ...] | None:
 
 
 def _is_bare(it: Invocation, name: str) -> bool | None:
-    """True for a module of torch without parameters, or a Sequential of such; None for all others."""
+    """True for a module of torch without parameters, or a Sequential of such, or of nothing; None for all others."""
     parts = [argument.value for argument in it.arguments]
-    bare = name == "torch.nn.Sequential" and parts and all(part.kind == "module" and part.frozen for part in parts)
+    bare = name == "torch.nn.Sequential" and all(part.kind == "module" and part.frozen for part in parts)
     return True if bare or PARAMETER_FREE.search(name) or _is_plain_norm(it, name) else None
 
 

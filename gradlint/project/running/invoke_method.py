@@ -5,6 +5,7 @@ import re
 from gradlint.model.code import Attribute, Call, Name, Subscript, dotted
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import (
+    ALWAYS_BOTH,
     CONTAINER_METHODS,
     DETACHING_METHODS,
     DRAWING,
@@ -103,7 +104,8 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
         return _detached(it, owner)
     if method == "retain_grad":
         return _flagged(it, owner)
-    if method in VALUES_AND_INDICES and it.arguments and (owner.origins or owner.kind == "tensor"):
+    both = method in VALUES_AND_INDICES and (it.arguments or (method in ALWAYS_BOTH and owner.kind != "container"))
+    if both and (owner.origins or owner.kind == "tensor"):
         return values_and_indices(it, owner)
     if method in CONTAINER_METHODS and it.container_path is not None and owner.kind in ("container", "unknown", "none"):
         return _collected(it, owner)

@@ -103,7 +103,7 @@ def _add_to(it: Invocation, module: Value) -> None:
     own = part.parameter if part.kind == "module" else None
     if part.kind == "module" and part.frozen:
         return
-    if module.frozen or module.items == ():
+    if module.frozen:
         _change(it, module, replace(module, frozen=None, items=None, parameter=own))
     elif module.parameter not in (None, own):
         _change(it, module, replace(module, parameter=None))

@@ -19,7 +19,7 @@ from gradlint.model.torch_calls import (
 )
 from gradlint.model.torch_tensors import COMPUTING
 from gradlint.model.traverse import all_of, names_in, parts, within
-from gradlint.project.linking import rounds
+from gradlint.project.linking import rounds, scope
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running import tensors
 from gradlint.project.running.invocation import Invocation, last_part
@@ -273,18 +273,21 @@ def _is_copied_part(it: Invocation, name: str) -> bool:
     if not name.startswith("self.") or not flows.calls.modules.has_method(function):
         return False
     made = [(where, value) for where, value in flows.bindings.values(function, name) if not is_none(value)]
-    return bool(made) and all(_is_copied(it, where, value) for where, value in made)
+    return bool(made) and all(_is_copied(it, name, where, value) for where, value in made)
 
 
-def _is_copied(it: Invocation, where: FunctionNode, value: Expression) -> bool:
-    """Whether a value is what a constructor is given and makes a copy of, or that copy."""
+def _is_copied(it: Invocation, name: str, where: FunctionNode, value: Expression) -> bool:
+    """Whether a value is what a constructor is given, or makes, and makes a copy of, or that copy."""
     if "deepcopy" not in where.facts.words:
         return False
-    copies = [c for c in all_of(Call, where.facts.body) if _copies(it, where, c)]
-    given = {dotted(copy.arguments[0].value) for copy in copies} & {p.name for p in where.facts.parameters}
-    if dotted(value) is not None:
-        return dotted(value) in given
-    return any(copy is value and dotted(copy.arguments[0].value) in given for copy in copies)
+    parameters = {parameter.name for parameter in where.facts.parameters}
+    copies = [call for call in all_of(Call, where.facts.body) if _copies(it, where, call)]
+    named = {dotted(copy.arguments[0].value) or "" for copy in copies}
+    copied = {path for path in named if path in parameters or path.startswith("self.")}
+    made = scope.unconverted(value)
+    if name in copied or dotted(made) in copied:
+        return True
+    return any(copy is made and dotted(copy.arguments[0].value) in copied for copy in copies)
 
 
 def _copies(it: Invocation, where: FunctionNode, call: Call) -> bool:

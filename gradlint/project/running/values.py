@@ -138,6 +138,8 @@ def meet(left: Value, right: Value) -> Value:
     if kind == "module" and left.kind != right.kind and not is_same:
         # What is taken for a module may have as little to train.
         merged["frozen"] = True if True in (left.frozen, right.frozen) else None
+    if left.kind == right.kind == "module" and (left.frozen is True) != (right.frozen is True):
+        merged["parameter"] = right.parameter if left.frozen else left.parameter  # as frozen as what was handed in
     return Value(
         kind=kind,
         origins=joined(left.origins, right.origins),
