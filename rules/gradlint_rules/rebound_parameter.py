@@ -46,10 +46,12 @@ from gradlint.rule import (
     TENSOR_METHODS,
     Assign,
     Attribute,
+    Augment,
     Block,
     Call,
     CallEvent,
     Constant,
+    Evaluate,
     Expression,
     Finding,
     For,
@@ -274,13 +276,12 @@ def _carried(function: FunctionNode, loop: For | While) -> Iterator[tuple[Assign
     parts = list(all_expressions(loop.body))
     if not any(isinstance(part, Attribute) and part.name == "backward" for part in parts):
         return
-    bound = [t.id for s in statements(loop.body) if isinstance(s, Assign) for t in s.targets if isinstance(t, Name)]
     for update, name in _updates(loop.body):
         flagged = any(isinstance(p, Attribute) and p.name in _FLAGGING and dotted(p.value) == name for p in parts)
         again = any(isinstance(p, Attribute) and p.name in _FLAGGING for p in within(update.value))
         if (
             name not in targets
-            and bound.count(name) == 1
+            and _only_goes_on(loop, update, name)
             and not flagged
             and not again
             and name in function.facts.local
@@ -289,24 +290,66 @@ def _carried(function: FunctionNode, loop: For | While) -> Iterator[tuple[Assign
             yield update, name, "from the second round on it is no leaf and its `.grad` is None: the update raises"
 
 
+def _only_goes_on(loop: For | While, update: Assign, name: str) -> bool:
+    """Whether a loop gives a name but what it computes from it: ``patch = patch.clamp(0, 1)`` after the update."""
+    bound = [s for s in statements(loop.body) if isinstance(s, Assign) and name in map(dotted, s.targets)]
+    return all(each is update or _is_computed_from(each.value, name) for each in bound)
+
+
+def _is_computed_from(value: Expression, name: str) -> bool:
+    """Whether an operation makes a tensor with a graph of what a name holds."""
+    match value:
+        case Operation(operator=operator, operands=operands):
+            return operator in _ARITHMETIC and name in map(dotted, operands)
+        case Call(function=Attribute(value=owner, name=method), arguments=arguments):
+            given = [dotted(argument.value) for argument in arguments if argument.keyword is None]
+            flagged = any(argument.keyword == "requires_grad" for argument in arguments)
+            return method in TENSOR_METHODS and not flagged and name in (dotted(owner), *given[:1])
+        case _:
+            return False
+
+
 def _updates(body: Block) -> Iterator[tuple[Assign, str]]:
-    """``name = name - ... name.grad``, with the name."""
+    """``name = name - ... name.grad``, with the name; the gradient may have gone through other names."""
     for statement in statements(body):
         match statement:
             case Assign(targets=(Name(id=name),), value=Operation(operator="-" | "+", operands=operands)):
-                grads = (dotted(part) == f"{name}.grad" for operand in operands for part in within(operand))
-                if any(dotted(operand) == name for operand in operands) and any(grads):
-                    yield statement, name
+                if any(dotted(operand) == name for operand in operands):
+                    gradients = _made_of_gradient(body, statement, name)
+                    if any(dotted(part) in gradients for operand in operands for part in within(operand)):
+                        yield statement, name
             case _:
                 pass
+
+
+def _made_of_gradient(body: Block, update: Assign, name: str) -> set[str]:
+    """``p.grad``, and what statements before an update make of it: ``velocity`` of ``velocity[:] = ... p.grad``."""
+    found = {f"{name}.grad"}
+    for statement in statements(body):
+        if statement.at >= update.at:
+            break
+        match statement:
+            case Assign(targets=(target,), value=value) | Augment(target=target, value=value):
+                changed: Expression = target.value if isinstance(target, Subscript) else target
+            case Evaluate(value=Call(function=Attribute()) as value):
+                changed = value
+                while isinstance(changed, Call) and isinstance(changed.function, Attribute):
+                    changed = changed.function.value
+            case _:
+                continue
+        made = isinstance(changed, Name) and changed.id != name
+        if made and any(dotted(part) in found for part in within(value)):
+            found.add(dotted(changed) or "")
+    return found
 
 
 def _read_after(function: FunctionNode, loop: For | While, update: Assign, name: str) -> bool:
     own = {part.at for part in within(update.value)}
     own.update(target.at for target in update.targets)
+    start = min(own)
     # ``p.grad = None`` does nothing with the values of the new tensor.
     own.update(p.value.at for p in all_expressions(loop.body) if isinstance(p, Attribute) and p.name == "grad")
-    inside = (p for p in all_expressions(loop.body) if p.at not in own and p.at > min(own))
+    inside = (p for p in all_expressions(loop.body) if p.at not in own and p.at > start)
     returned = (
         p for s in statements(function.facts.body) if isinstance(s, Return) and s.value for p in within(s.value)
     )
