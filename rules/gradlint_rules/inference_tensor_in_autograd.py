@@ -71,6 +71,7 @@ _TEXTS = {
     "flagged": "`{}` cannot require grad: it is an inference tensor, and this raises",
     "parameter": "`Parameter(...)` raises: it is given an inference tensor",
     "saved": "`{}(...)` raises when it is trained: it is given an inference tensor, which cannot be saved for backward",
+    "operand": "`{}` cannot be saved for backward: it is an inference tensor, and this raises",
 }
 
 
@@ -91,7 +92,7 @@ def _finding(function: FunctionNode, misuse: InferenceMisuse) -> Finding:
         _TEXTS[misuse.how].format(misuse.name or "it"),
         (Note(function.place(misuse.made_at), "it is made here, under `inference_mode()`"),),
         help="make it under `torch.no_grad()`, or `.clone()` it outside",
-        severity="warning" if misuse.how == "saved" else None,
+        severity="warning" if misuse.how in ("saved", "operand") else None,
         fix=rewrites.without_inference_mode(function, misuse.made_at),
     )
 
@@ -203,6 +204,35 @@ class Trainer:
 # raises: RuntimeError: In
 ```
 
+### multiplied with what is trained
+```python
+import torch
+
+@torch.inference_mode()
+def advantages(rewards):
+    return (rewards - rewards.mean()) / (rewards.std() + 1e-4)
+
+def reinforce(policy, optimizer, states, rewards):
+    advantage = advantages(rewards)
+    log_probs = policy(states).log_softmax(-1)[:, 0]
+    loss = -(log_probs * advantage).mean()  # GL316
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+def weighted(policy, critic, optimizer, states, returns):
+    with torch.inference_mode():
+        advantage = returns - critic(states).sum(-1)
+    loss = -(advantage * policy(states)[:, 0]).mean()  # GL316
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+# run: reinforce(student, optimizer, images, torch.tensor([1.0, 2.0, 3.0]))
+# run: weighted(student, teacher, optimizer, images, torch.ones(3))
+# raises: RuntimeError: Inference tensors cannot be saved for backward.
+```
+
 ## Silent
 
 ### cloned outside, or made under no_grad
@@ -221,6 +251,42 @@ def distill(student, teacher, optimizer, images):
     optimizer.step()
 
 # run: distill(student, teacher, optimizer, images)
+```
+
+### multiplied with numbers, clones, what has no graph, or only added
+```python
+import torch
+
+@torch.inference_mode()
+def advantages(rewards):
+    return (rewards - rewards.mean()) / (rewards.std() + 1e-4)
+
+@torch.inference_mode()
+def scale(rewards):
+    return rewards.mean().item() / 2
+
+def reinforce(policy, optimizer, states, rewards):
+    advantage, weight = advantages(rewards).clone(), scale(rewards)
+    old = advantages(rewards)
+    log_probs = policy(states).log_softmax(-1)[:, 0]
+    print((log_probs.detach() * old).mean(), (rewards * old).mean())
+    with torch.no_grad():
+        print((log_probs * old).mean())
+    loss = -(log_probs * advantage * weight).mean() + (log_probs - old).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+def cloned(policy, optimizer, states, rewards):
+    advantage = advantages(rewards)
+    advantage = advantage.clone()
+    loss = -(policy(states)[:, 0] * advantage).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+# run: reinforce(student, optimizer, images, torch.tensor([1.0, 2.0, 3.0]))
+# run: cloned(student, optimizer, images, torch.tensor([1.0, 2.0, 3.0]))
 ```
 
 ### only looked at

@@ -2,23 +2,27 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Literal
 
-from gradlint.model.code import Call, dotted
+from gradlint.model.code import Attribute, Call, Expression, Name, Operation, Subscript, dotted
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import LOSS_LIKE
+from gradlint.model.traverse import all_of, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD, INFERENCE, apply
 from gradlint.project.linking import changes, scope
 from gradlint.project.linking.bindings import owner_class
 from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.linking.rebinding import given_to
 from gradlint.project.linking.returns import returned
 from gradlint.project.questions.inference_modes import InferenceModes
 from gradlint.project.running.flow import CallEvent, Flow
 from gradlint.project.running.flows import Flows
-from gradlint.project.running.values import COMPUTED, Value
+from gradlint.project.running.values import COMPUTED, UNKNOWN, Value
 
 _WORDS = frozenset({"backward", "manual_backward", "requires_grad_", "requires_grad", "Parameter"})
+_SAVING = frozenset({"*", "/", "@"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,7 @@ class Misuse:
     """An inference tensor is used where it cannot be: ``how`` it raises, and where it was made."""
 
     at: int
-    how: Literal["changed", "flagged", "parameter", "saved"]
+    how: Literal["changed", "flagged", "parameter", "saved", "operand"]
     name: str | None
     made_at: int
 
@@ -61,6 +65,52 @@ class InferenceTensors:
                 yield Misuse(stored.at, "flagged", name, stored.owner.made_at or 0)
         for event in tuple(flow.calls.values()):
             yield from self._misused(flow, event)
+        yield from self._operands(flow)
+
+    def _operands(self, flow: Flow) -> Iterator[Misuse]:
+        """``log_prob * advantage``: a product saves the other factor of what has a graph, a quotient both parts."""
+        for operation in all_of(Operation, flow.function.facts.body):
+            if operation.operator not in _SAVING or len(operation.operands) != 2:
+                continue
+            if self._calls.states_at(flow.function, operation.at) != GRAD:
+                continue
+            for factor, other in permutations(operation.operands):
+                made_at = self._factor(flow, factor)
+                end = max(part.at for part in within(operation))
+                if made_at is not None and self._has_walked_graph(flow, other, end):
+                    yield Misuse(operation.at, "operand", dotted(factor), made_at)
+
+    def _factor(self, flow: Flow, factor: Expression) -> int | None:
+        """Where an inference tensor was made that a name of the function stands for, and nothing else."""
+        name = factor.id if isinstance(factor, Name) else None
+        given = list(given_to(flow.function, name)) if name is not None else []
+        if name is None or len(given) != 1 or given[0] is None or name in _parameters(flow.function):
+            return None
+        made, event = given[0], flow.calls.get(given[0].at)
+        if self.made_under(flow.function, made.at):
+            there = _is_centred(made)
+        else:
+            there = event is not None and bool(event.targets) and all(map(self._gives_centred, event.targets))
+        return made.at if there or self._is_inference(flow, flow.env.get(name, UNKNOWN)) else None
+
+    def _gives_centred(self, callee: FunctionNode) -> bool:
+        found = list(returned(callee)) if self.made_under(callee, callee.facts.at) else []
+        return bool(found) and all(map(_is_centred, found))
+
+    def _has_walked_graph(self, flow: Flow, expression: Expression, end: int) -> bool:
+        """Whether a forward that ``backward()`` walks later leads to what an expression holds."""
+        while isinstance(expression, Subscript):
+            expression = expression.value
+        if isinstance(expression, Operation):
+            return any(self._has_walked_graph(flow, operand, end) for operand in expression.operands)
+        if isinstance(expression, Name) and len(list(given_to(flow.function, expression.id))) != 1:
+            return False
+        event = flow.calls.get(expression.at) if isinstance(expression, Call) else None
+        held = event.result if event is not None else flow.env.get(dotted(expression) or "", UNKNOWN)
+        if not held.tensor & COMPUTED:
+            return False
+        made = (flow.calls.get(o.at) for o in held.origins if o.function is flow.function)
+        return any(e is not None and e.forward and e.at <= end and self._is_walked(flow, e.at, end) for e in made)
 
     def _misused(self, flow: Flow, event: CallEvent) -> Iterator[Misuse]:
         if not self._is_outside(flow.function, event.at):
@@ -89,13 +139,14 @@ class InferenceTensors:
         for origin in event.result.origins:
             source = flow.calls.get(origin.at) if origin.function is flow.function else None
             live = source is not None and source.forward and source.result.tensor & COMPUTED
-            if live and (own is None or origin.at in own) and self._walked(flow, origin.at, event):
+            if live and (own is None or origin.at in own) and self._is_walked(flow, origin.at, event.at):
                 return True
         return False
 
-    def _walked(self, flow: Flow, at: int, event: CallEvent) -> bool:
+    def _is_walked(self, flow: Flow, at: int, after: int) -> bool:
+        """Whether ``backward()`` walks, after a place, what a call has given."""
         uses = (use for origin, found in flow.uses.items() if origin.at == at for use in found)
-        return any(use.kind == "trained" and use.detail != "in vain" and use.at > event.at for use in uses)
+        return any(use.kind == "trained" and use.detail != "in vain" and use.at > after for use in uses)
 
     def _is_inference(self, flow: Flow, value: Value) -> bool:
         if value.made_at is None or not value.own_memory or not value.is_tensor:
@@ -153,6 +204,21 @@ class InferenceTensors:
 
     def _is_outside(self, function: FunctionNode, at: int) -> bool:
         return not self._calls.states_at(function, at) & INFERENCE
+
+
+def _is_centred(expression: Expression) -> bool:
+    """``(r - r.mean()) / r.std()``: no number, and an array cannot be multiplied with what has a graph."""
+    match expression:
+        case Operation(operator="-", operands=(owner, Call(function=Attribute(value=other, name="mean")))):
+            return dotted(owner) is not None and dotted(owner) == dotted(other)
+        case Operation(operator="/" | "*" | "+" | "-", operands=operands):
+            return any(map(_is_centred, operands))
+        case _:
+            return False
+
+
+def _parameters(function: FunctionNode) -> set[str]:
+    return {parameter.name for parameter in function.facts.parameters}
 
 
 def _is_loss(event: CallEvent) -> bool:
