@@ -66,10 +66,12 @@ from gradlint.rule import (
     Finding,
     FunctionNode,
     Note,
-    Optimizer,
     Passed,
+    Place,
     Project,
     dotted,
+    is_bound,
+    matched,
     rewrites,
     rule,
     scope,
@@ -82,17 +84,39 @@ _DTYPE = re.compile(r"(^|[._])(dtype|float\d*|double|half|bfloat16)$")
 def module_built_in_inference_mode(project: Project) -> Iterator[Finding]:
     """Find modules that are made under a function's own ``inference_mode()`` and given to an optimizer outside."""
     for function in project.functions():
-        optimizers = {each.parameters.value.of: each for each in project.optimizers.made(function)}
-        silent = scope.expected_to_fail(function) if optimizers else frozenset()
-        for path, value in scope.assigned(function) if optimizers else ():
-            optimizer = optimizers.get(path)
-            if (
-                optimizer is not None
-                and value.at not in silent
-                and _is_built_there(project, function, value)
-                and not project.calls.states_at(function, optimizer.event.at) & INFERENCE
-            ):
-                yield _finding(function, path, value, optimizer)
+        if not project.inference_tensors.are_near(function):
+            continue
+        silent = scope.expected_to_fail(function)
+        for path, value in scope.assigned(function):
+            there = value.at not in silent and _is_built_there(project, function, value)
+            if there and (place := _given_to_optimizer(project, function, path)) is not None:
+                yield _finding(function, path, value, place)
+
+
+def _given_to_optimizer(project: Project, function: FunctionNode, path: str) -> Place | None:
+    """Where an optimizer is given a module's parameters, outside: by the function, or by one that gets the module."""
+    for optimizer in project.optimizers.made(function):
+        if optimizer.parameters.value.of == path and _is_outside(project, function, optimizer.event.at):
+            return function.place(optimizer.event.at)
+    if [name for name, _ in scope.assigned(function)].count(path) != 1:
+        return None  # another module may be handed over
+    for event in project.flow(function).calls.values():
+        handed = [argument.value for argument in event.arguments if dotted(argument.expression) == path]
+        if len(event.targets) != 1 or len(handed) != 1:
+            continue
+        callee = event.targets[0]
+        passed = matched(event.arguments, callee, bound=is_bound(event, callee))
+        names = [name for name, value in passed.items() if value is handed[0]]
+        for optimizer in project.optimizers.made(callee) if len(names) == 1 else ():
+            again = any(name == names[0] for name, _ in scope.assigned(callee))
+            own = optimizer.parameters.value.of == names[0] and not again
+            if own and _is_outside(project, callee, optimizer.event.at):
+                return callee.place(optimizer.event.at)
+    return None
+
+
+def _is_outside(project: Project, function: FunctionNode, at: int) -> bool:
+    return not project.calls.states_at(function, at) & INFERENCE
 
 
 def _is_built_there(project: Project, function: FunctionNode, value: Expression) -> bool:
@@ -119,12 +143,12 @@ def _spelt(argument: Passed) -> str:
     return dotted(argument.expression) or ""
 
 
-def _finding(function: FunctionNode, path: str, value: Expression, optimizer: Optimizer) -> Finding:
+def _finding(function: FunctionNode, path: str, value: Expression, optimizer: Place) -> Finding:
     return Finding(
         function.place(value.at),
         function.name,
         f"`{path}` cannot be trained: its parameters are inference tensors, made under `inference_mode()`",
-        (Note(function.place(optimizer.event.at), "an optimizer is to change them"),),
+        (Note(optimizer, "an optimizer is to change them"),),
         help="build the module outside, or use `torch.no_grad()`",
         fix=rewrites.without_inference_mode(function, value.at),
     )
@@ -202,6 +226,35 @@ def train(images):
 # raises: RuntimeError: In
 ```
 
+### handed to the function that trains it
+```python
+import torch
+from torch import nn
+
+@torch.inference_mode()
+def load_head(state=None):
+    head = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1))
+    if state is not None:
+        head.load_state_dict(state)
+    return head
+
+def fit(net, images):
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    net(images).sum().backward()
+    optimizer.step()
+
+def main(images):
+    with torch.inference_mode():
+        probe = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 1))  # GL317
+    head = load_head()  # GL317
+    fit(probe, images)
+    fit(head, images)
+
+# run: main(images)
+# run: fit(load_head(), images)
+# raises: RuntimeError: In
+```
+
 ## Silent
 
 ### built under no_grad, or never trained
@@ -220,6 +273,45 @@ def train(images):
     optimizer.step()
 
 # run: train(images)
+```
+
+### only put into evaluation mode there, replaced, or handed to what does not train it
+```python
+import torch
+from torch import nn
+
+@torch.inference_mode()
+def measured(model, images):
+    print(model(images).mean())
+    return model.eval()
+
+def fit(net, images):
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    net(images).sum().backward()
+    optimizer.step()
+
+def renewed(net, images):
+    net = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    net(images).sum().backward()
+    optimizer.step()
+
+def predict(net, images):
+    with torch.no_grad():
+        return net(images)
+
+def main(images):
+    model = measured(nn.Linear(2, 1), images)
+    fit(model, images)
+    with torch.inference_mode():
+        probe = nn.Linear(2, 1)
+        other = nn.Linear(2, 1)
+    predict(probe, images)
+    renewed(probe, images)
+    other = nn.Linear(2, 1)
+    fit(other, images)
+
+# run: main(images)
 ```
 
 ### measured there, and built outside

@@ -187,6 +187,11 @@ class InferenceTensors:
         """Whether what a function makes at a place is made under ``inference_mode()``, by its own guard."""
         return apply(self._calls.effect_at(function, at), GRAD) == INFERENCE
 
+    def are_near(self, function: FunctionNode) -> bool:
+        """Whether a function, or one that it calls, may hold ``inference_mode()`` at all; costs next to nothing."""
+        callees = (each for found in self._calls.callees.get(function, {}).values() for each in found)
+        return any(map(self._modes.are_near, (function, *callees)))
+
     def builds(self, function: FunctionNode, event: CallEvent) -> bool:
         """Whether a call makes a module under ``inference_mode()``: the function's own, or all of what it calls."""
         if self.made_under(function, event.at):
@@ -195,12 +200,15 @@ class InferenceTensors:
         return event.result.kind == "module" and bool(own) and all(own)
 
     def _returns_what_it_made(self, callee: FunctionNode) -> bool:
-        """Whether a function runs under ``inference_mode()``, or returns only what it has made there."""
-        if self.made_under(callee, callee.facts.at):
-            return True
+        """Whether a function returns only what it has made under ``inference_mode()``."""
         made = dict(scope.assigned(callee))
         given = [made.get(dotted(value) or "", value) for value in returned(callee)]
-        return bool(given) and all(isinstance(each, Call) and self.made_under(callee, each.at) for each in given)
+        return bool(given) and all(isinstance(each, Call) and self._makes(callee, each) for each in given)
+
+    def _makes(self, function: FunctionNode, call: Call) -> bool:
+        """Whether a call makes something new there: ``return model.eval()`` gives back what came in."""
+        event = self._flows.flow(function).calls.get(call.at) if self.made_under(function, call.at) else None
+        return event is not None and event.result.born is not None
 
     def _is_outside(self, function: FunctionNode, at: int) -> bool:
         return not self._calls.states_at(function, at) & INFERENCE
