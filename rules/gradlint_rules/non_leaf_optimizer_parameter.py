@@ -369,7 +369,52 @@ def spelt(model):
 # shows: one.param_groups[1]["params"] == [] and other.param_groups[1]["params"] == []
 ```
 
+### stacked out of leaves
+```python
+import torch
+
+def invert(decoder, targets):
+    codes = [torch.randn(2, requires_grad=True) for _ in targets]
+    code = torch.stack(codes)
+    optimizer = torch.optim.SGD([code], lr=0.1)  # GL205
+    (decoder(code) - targets).pow(2).mean().backward()
+    optimizer.step()
+
+# run: invert(torch.nn.Linear(2, 2), torch.ones(3, 2))
+# raises: ValueError: can't optimize a non-leaf Tensor
+```
+
 ## Silent
+
+### stacked out of leaves where nothing is recorded, cut off, or of others
+```python
+import torch
+
+def invert(decoder, targets):
+    codes = [torch.randn(2, requires_grad=True) for _ in targets]
+    starts = [torch.randn(2, requires_grad=True) for _ in targets]
+    flat = [torch.randn(2, requires_grad=True) for _ in targets]
+    for code in flat:
+        code.requires_grad_(False)
+    for number in range(len(starts)):
+        starts[number] = starts[number].detach()
+    with torch.no_grad():
+        first = torch.stack(codes).requires_grad_()
+    second = torch.stack(codes).detach().requires_grad_()
+    third = torch.stack(starts).requires_grad_()
+    fourth = torch.stack(flat).requires_grad_()
+    for parameters in ([first], [second], [third], [fourth], codes):
+        optimizer = torch.optim.SGD(parameters, lr=0.1)
+        optimizer.step()
+    optimizer = torch.optim.SGD([first, second, third, fourth, *codes], lr=0.1)
+    optimizer.zero_grad()
+    (decoder(torch.stack(codes)) - targets).pow(2).mean().backward()
+    optimizer.step()
+    return [code.grad for code in codes]
+
+# run: grads = invert(torch.nn.Linear(2, 2), torch.ones(3, 2))
+# shows: all(grad is not None for grad in grads)
+```
 
 ### two groups of a list, of a generator that is made anew, or run through for something else
 ```python

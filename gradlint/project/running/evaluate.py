@@ -315,7 +315,8 @@ def _comprehension(node: Comprehension, run: "Run") -> Value:
         run.flow.growths[node.at] = added
         origins |= {Origin(run.function, node.at)}
     cls = instances.class_of(element)
-    alike = (element,) if node.kind != "dict" and (cls or _has_no_graph(element)) else None
+    leaf = element.kind == "tensor" and element.tensor == LEAF
+    alike = (element,) if node.kind != "dict" and (cls or leaf or _has_no_graph(element)) else None
     shadow = element.shadow if alike else NOTHING
     found = Value("container", origins=origins, shadow=shadow, memory=element.memory, items=alike)
     return replace(found, target=cls) if cls and node.kind == "dict" else found
