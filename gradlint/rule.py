@@ -50,9 +50,10 @@ from gradlint.model.plain import gives_no_known_tensor, gives_no_tensor
 from gradlint.model.torch_tensors import LABELS, RESULT_SAVING, TENSOR_METHODS
 from gradlint.model.traverse import all_expressions, all_of, blocks, expressions, names_in, parts, statements, within
 from gradlint.project import Forward, FunctionNode, Project
+from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.effects import GRAD, INFERENCE, NO_GRAD
 from gradlint.project.grad_states.leaks import Leak
-from gradlint.project.linking import changes, parameter_loops, rounds, scope
+from gradlint.project.linking import changes, parameter_loops, rebinding, rounds, scope
 from gradlint.project.linking.frameworks import given_to_framework
 from gradlint.project.linking.nodes import ClassNode, External
 from gradlint.project.questions import rewrites
@@ -193,6 +194,7 @@ __all__ = [
     "Delete",
     "Detached",
     "Display",
+    "Edge",
     "Edit",
     "Evaluate",
     "Expression",
@@ -259,6 +261,7 @@ __all__ = [
     "parameter_loops",
     "parameter_names",
     "parts",
+    "rebinding",
     "rewrites",
     "rounds",
     "rule",

@@ -37,13 +37,16 @@ from collections.abc import Iterable, Iterator
 
 from gradlint.rule import (
     COMPUTED,
+    GRAD,
     RESULT_SAVING,
+    TENSOR_METHODS,
     Assign,
     Attribute,
     Augment,
     Call,
     CallEvent,
     ChangeEvent,
+    Edge,
     Evaluate,
     Expression,
     Finding,
@@ -52,12 +55,14 @@ from gradlint.rule import (
     FunctionNode,
     Name,
     Note,
+    Operation,
     Project,
     Return,
     Statement,
     changes,
     dotted,
     names_in,
+    rebinding,
     rule,
     scope,
     statements,
@@ -75,6 +80,8 @@ def in_place_on_saved(project: Project) -> Iterator[Finding]:
             yield from _walked_here(project, function)
         elif changes.may_change_in_place(function) and (flow := project.gradients.trained(function)) is not None:
             yield from _walked_later(function, flow)
+        elif changes.may_change_in_place(function) and (edges := _walking_callers(project, function)):
+            yield from _walked_by_caller(project, function, edges)
 
 
 def _walked_here(project: Project, function: FunctionNode) -> Iterator[Finding]:
@@ -99,6 +106,72 @@ def _walked_later(forward: FunctionNode, flow: Flow) -> Iterator[Finding]:
         made = _saved(flow.calls, forward, change)
         if made is not None and made.result.tensor == COMPUTED and change.path in returned:
             yield _finding(forward, change, made)
+
+
+def _walking_callers(project: Project, function: FunctionNode) -> list[Edge]:
+    """The calls of a function that gives something back, in functions that run ``backward()``."""
+    edges = project.calls.callers.get(function, ()) if function.facts.gives_back else ()
+    return [edge for edge in edges if edge.certain and "backward" in edge.caller.facts.words]
+
+
+def _walked_by_caller(project: Project, function: FunctionNode, edges: Iterable[Edge]) -> Iterator[Finding]:
+    """What a function makes of a parameter, changes and returns, where a caller hands over what requires grad."""
+    flow = project.flow(function)
+    parameters = {p.name for p in function.facts.parameters if not [*rebinding.given_to(function, p.name)]}
+    for change in flow.changes.values():
+        made = _saved(flow.calls, function, change)
+        given = (_operand(function, made) if made is not None else None) or ""
+        if made is None or given not in parameters or project.calls.states_at(function, made.at) != GRAD:
+            continue
+        returned = [s.value for s in statements(function.facts.body) if isinstance(s, Return) and s.value is not None]
+        if len(returned) != 1 or not _leads_to(flow, returned[0], change.path or ""):
+            continue
+        if any(_walks_result(project, edge, given) for edge in edges):
+            yield _finding(function, change, made)
+
+
+def _operand(function: FunctionNode, made: CallEvent) -> str | None:
+    """What an operation is done to: ``x`` of ``torch.exp(x)``, of ``x.exp()``."""
+    if made.callee.kind == "callable":
+        return dotted(made.arguments[0].expression) if made.arguments else None
+    call = scope.call_at(function, made.at)
+    return dotted(call.function.value) if call is not None and isinstance(call.function, Attribute) else None
+
+
+def _leads_to(flow: Flow, expression: Expression, name: str) -> bool:
+    """Whether what has a name goes into the graph of an expression: by arithmetic and by operations that record."""
+    match expression:
+        case Name(id=found):
+            return found == name
+        case Operation(operator="+" | "-" | "*" | "/" | "@" | "**", operands=operands):
+            return any(_leads_to(flow, operand, name) for operand in operands)
+        case Call(function=Attribute(value=owner, name=method), arguments=arguments) if method in TENSOR_METHODS:
+            event = flow.calls.get(expression.at)
+            parts = (owner, *(argument.value for argument in arguments[:1]))
+            recorded = event is not None and bool(event.result.tensor & COMPUTED)
+            return recorded and any(_leads_to(flow, part, name) for part in parts)
+        case _:
+            return False
+
+
+def _walks_result(project: Project, edge: Edge, parameter: str) -> bool:
+    """Whether a caller walks what a call gives, for which it hands over a tensor that requires grad."""
+    caller = edge.caller
+    if edge.at in scope.expected_to_fail(caller) | scope.tried(caller):
+        return False
+    flow = project.flow(caller)
+    given = project.flows.argument(flow, edge.at, parameter, edge.callee)
+    if not (given.is_tensor and given.requires_grad) or project.calls.states_at(caller, edge.at) != GRAD:
+        return False
+    walks = [scope.call_at(caller, event.at) for event in flow.calls.values() if event.method == "backward"]
+    for walk in walks:
+        walked = walk.function.value if walk is not None and isinstance(walk.function, Attribute) else None
+        if isinstance(walked, Name):
+            values = [*rebinding.given_to(caller, walked.id)]
+            walked = values[0] if len(values) == 1 else None
+        if walked is not None and walked.at == edge.at:
+            return True
+    return False
 
 
 def _returned_names(function: FunctionNode) -> set[str]:
@@ -294,6 +367,32 @@ y.sum().backward()
 # raises: RuntimeError: one of the variables needed for gradient computation has been modified by an inplace operation
 ```
 
+### walked by who calls the function
+```python
+import torch
+
+def scaled(x):
+    y = torch.exp(x)
+    y *= 2.0  # GL217
+    return y.sum()
+
+def penalty(scores):
+    p = torch.softmax(scores, -1)
+    p[0] = 0.0  # GL217
+    return -(p * p).mean()
+
+def main(rows):
+    layer = torch.nn.Linear(3, 3)
+    loss = penalty(layer(rows))
+    loss.backward()
+    x = torch.ones(2, requires_grad=True)
+    scaled(x).backward()
+
+# run: main(torch.ones(2, 3))
+# run: scaled(torch.ones(2, requires_grad=True)).backward()
+# raises: RuntimeError: one of the variables needed for gradient computation has been modified by an inplace operation
+```
+
 ## Silent
 
 ### in the forward of a module, of what is data, only looked at, or saved by nobody
@@ -319,6 +418,47 @@ class Gate(nn.Module):
 
 # run: gate = Gate(); gate(torch.ones(2, 3)).sum().backward()
 # shows: gate.inner.weight.grad is not None
+```
+
+### in functions whose callers walk it, and hand over data, a copy, or look at the result
+```python
+import torch
+
+def scaled(x):
+    y = torch.exp(x)
+    y *= 2.0
+    return y.sum()
+
+def shifted(x):
+    y = torch.exp(x).clone()
+    y += 1
+    return y.sum()
+
+def counted(x):
+    y = torch.exp(x)
+    y -= 1
+    return (y > 0).sum() + x.sum()
+
+def detached(x):
+    x = x.detach()
+    y = torch.exp(x)
+    y -= 1
+    return y.sum()
+
+def main(weight):
+    x = torch.ones(2, requires_grad=True)
+    print(scaled(x).item())
+    (weight * scaled(torch.ones(2))).sum().backward()
+    print(scaled(x.detach()))
+    loss = shifted(x)
+    loss.backward()
+    counted(x).backward()
+    (weight * detached(x)).sum().backward()
+    with torch.no_grad():
+        total = scaled(x)
+    (weight * total).sum().backward()
+
+# run: main(torch.ones(2, requires_grad=True))
 ```
 
 ### operations that keep nothing of their result
