@@ -40,6 +40,7 @@ have a grad_fn`.
 `p -= lr * p.grad` under `no_grad()` changes the parameter.
 """
 
+import re
 from collections.abc import Container, Iterator
 
 from gradlint.rule import (
@@ -99,6 +100,7 @@ def rebound_parameter(project: Project) -> Iterator[Finding]:
     for function in project.functions():
         yield from _replaced(project, function)
         yield from _replaced_by_method(project, function)
+        yield from _replaced_by_helper(project, function)
 
 
 def _replaced(project: Project, function: FunctionNode) -> Iterator[Finding]:
@@ -134,6 +136,29 @@ def _replaced_by_method(project: Project, function: FunctionNode) -> Iterator[Fi
             new = is_part and _has_parameters(project, function, _once_named(function, value))
             if new and _stays(project, constructor, optimizer):
                 yield _late(function, optimizer, path, value, constructor)
+
+
+def _replaced_by_helper(project: Project, function: FunctionNode) -> Iterator[Finding]:
+    """``net.head = nn.Linear(...)`` in a function that is handed the net and its optimizer, and steps with that."""
+    names = {parameter.name for parameter in function.facts.parameters}
+    given = [(path, value) for path, value in _given(function) if re.split(r"[.\[]", path)[0] in names - {path}]
+    if not given or "add_param_group" in function.facts.words or "param_groups" in function.facts.words:
+        return
+    steps = [act for act in acts_of(project.order.steps.script(function)) if act.kind == "step" and act.path in names]
+    modules = project.order.modules(function, {act.path for act in steps if act.path})
+    for path, value in given:
+        for step in [act for act in steps if act.at > value.at][:1]:
+            model, loop = modules.get(step.path or ""), rounds.innermost_loop(function, value.at)
+            is_part = model in names and path.startswith((f"{model}.", f"{model}["))
+            rebound = any(name in (model, step.path) for name, _ in scope.assigned(function))
+            if is_part and loop is None and not rebound and _has_parameters(project, function, value):
+                yield Finding(
+                    function.place(value.at),
+                    function.name,
+                    f"`{path}` is never trained: `{step.path}` was made before, and goes on with what was there then",
+                    (Note(function.place(step.at), "the optimizer that is handed in steps here"),),
+                    help="make the optimizer afterwards, or change the values in place under `torch.no_grad()`",
+                )
 
 
 def _is_part_of_own(path: str) -> bool:
