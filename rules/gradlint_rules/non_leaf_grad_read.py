@@ -78,6 +78,7 @@ def non_leaf_grad_read(project: Project) -> Iterator[Finding]:
             silent = scope.expected_to_fail(function)
             yield from (_finding(project, function, event) for event in found if event.at not in silent)
         yield from _kept_by_forward(project, function)
+        yield from _made_by_handed_layer(project, function)
 
 
 def _is_lost(event: AttributeEvent) -> bool:
@@ -102,6 +103,24 @@ def _kept_by_forward(project: Project, function: FunctionNode) -> Iterator[Findi
                 f"`{name}.grad` is always None: {why}",
                 (Note(made, "it is computed here"),),
                 help=f"have `forward` call `self.{name.rpartition('.')[2]}.retain_grad()` once it is computed",
+            )
+
+
+def _made_by_handed_layer(project: Project, function: FunctionNode) -> Iterator[Finding]:
+    """``e = emb(ids)``, ``e.grad``, where all callers hand over a layer of torch's."""
+    for event in project.gradients.reads(function):
+        name = (event.path or "").removesuffix(".grad")
+        either = event.owner.tensor & LEAF and event.owner.tensor & COMPUTED
+        if not name.isidentifier() or not either or event.guarded or event.tested:
+            continue
+        made = project.gradients.made_by_handed_layer(function, name)
+        if made is not None and event.at not in scope.expected_to_fail(function):
+            yield Finding(
+                function.place(event.at),
+                function.name,
+                f"`{name}.grad` is always None: it was computed, and `backward()` fills the `.grad` of leaves only",
+                (Note(made, "it is computed here"),),
+                help=f"call `{name}.retain_grad()` before `backward()`, or read the leaf it was computed from",
             )
 
 

@@ -3,16 +3,19 @@
 from collections.abc import Iterator, Sequence
 
 from gradlint.finding import Place
-from gradlint.model.code import is_none
+from gradlint.model.code import Call, Name, is_none
 from gradlint.model.torch_calls import ENGINE
 from gradlint.project.linking.bindings import owner_class
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
+from gradlint.project.linking.rebinding import given_to
+from gradlint.project.questions.handed_layers import handed_layer
 from gradlint.project.running.flow import TRAINABLE, AttributeEvent, CallEvent, Flow
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.reads import mentions_grad
 from gradlint.project.running.values import COMPUTED, LEAF, NEVER, PLAIN, UNKNOWN, Value
 
 _RETAINING = frozenset({"retain_grad", "retains_grad", "register_hook"})  # of who gets at such a gradient
+_LEAVES = _RETAINING | {"requires_grad", "requires_grad_"}
 _STARTING = {  # functions that walk a graph, and the argument they start at
     "torch.autograd.backward": "tensors",
     "torch.autograd.grad": "outputs",
@@ -53,6 +56,16 @@ class Gradients:
         value = flow.env.get(f"self.{attribute}", UNKNOWN)
         computed = value.is_tensor and value.tensor & COMPUTED and not value.tensor & LEAF
         return flow.function.place(value.made_at or made[0][1].at) if computed and value.retained == NEVER else None
+
+    def made_by_handed_layer(self, function: FunctionNode, name: str) -> Place | None:
+        """Where a name is given what a layer computes that all callers hand over, and nobody makes that a leaf."""
+        given = list(given_to(function, name)) if _LEAVES.isdisjoint(function.facts.words) else []
+        call = given[0] if len(given) == 1 else None
+        if not isinstance(call, Call) or not isinstance(call.function, Name):
+            return None
+        layer = handed_layer(self._flows, function, call.function.id)
+        rebound = any(True for _ in given_to(function, call.function.id))
+        return function.place(call.at) if layer is not None and not rebound else None
 
     def _class_of(self, function: FunctionNode, owner: str) -> ClassNode | None:
         """The class of the module of the project that a name holds."""
