@@ -143,8 +143,8 @@ class Targets:
             bool(given)
             and not any(map(self._listed, named - {""}))
             and all(
-                _is_made(value) or _is_evaluated(value, caller) or self._is_copied_for(caller, function, module)
-                for caller, value in given
+                _is_made(value) or value.training is False or self._is_copied_for(caller, function, module)
+                for caller, value in given  # whoever builds it and puts it into evaluation mode would freeze it there
             )
         )
 
