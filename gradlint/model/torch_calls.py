@@ -151,7 +151,8 @@ LOSS_LIKE = re.compile(
 )
 # What tokenizers and processors are called with, and models never.
 PROCESSOR_KEYWORDS = frozenset({"return_tensors", "truncation", "padding", "add_special_tokens", "sampling_rate"})
-METRIC_LIKE = re.compile(r"(^|[._])\w*metrics?(\[|$)")  # modules without parameters, kept with the model
+# Modules without parameters, kept with the model: metrics, and memories of what it gave.
+METRIC_LIKE = re.compile(r"(^|[._])(\w*metrics?(\[|$)|(\w*_)?(queue|memory_?bank)$)")
 
 # Constructors of modules outside the project.
 MODULE_FACTORIES = re.compile(

@@ -20,7 +20,7 @@ _LOSS = re.compile(r"(^|[._])(\w*_)?loss(_\w+)?$")
 def is_of_one_graph(flow: Flow, growth: Growth) -> bool:
     """Whether all rounds of a loop record one graph, which is walked after it: it would be there without the growth.
 
-    What a round computes goes into the next one, and what else comes of that is trained on.
+    What a round computes goes into the next one, or is put somewhere else, too, and what comes of that is trained on.
     """
     loop = rounds.innermost_loop(flow.function, growth.at)
     if growth.outlives or loop is None:
@@ -30,8 +30,10 @@ def is_of_one_graph(flow: Flow, growth: Growth) -> bool:
     fed = any(
         Origin(flow.function, event.at) in argument.value.origins for event in made for argument in event.arguments
     )
+    beside = [each.added.origins for each in flow.growths.values() if each is not growth and each.at in loop]
+    held = any(Origin(flow.function, event.at) in origins for event in made for origins in beside)
     walks = {walk.at for walk in flow.walks}
-    if not fed or any(walks & around for around in rounds.bodies_around(flow.function, growth.at)):
+    if not (fed or held) or any(walks & around for around in rounds.bodies_around(flow.function, growth.at)):
         return False
     return any(use.kind == "trained" for e in made for use in flow.uses.get(Origin(flow.function, e.at), ()))
 

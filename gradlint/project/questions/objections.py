@@ -64,6 +64,8 @@ class Objections:
         own = Origin(function, event.at)  # what it gave itself, the round before, asks for no gradient
         if any(argument.value.requires_grad and own not in argument.value.origins for argument in event.arguments):
             return True
+        if _is_fed_arrays(event):
+            return True
         if self._is_smoke_test(function, module, destiny) or self._handed.gives_no_graph(function, event):
             return True
         if bool(event.targets) and all(map(self._handed.runs_no_module, event.targets)):
@@ -171,6 +173,12 @@ def _is_made_of_others(cls: ClassNode) -> bool:
     parameters = constructor.facts.parameters if constructor is not None else ()
     names = [parameter.name.removesuffix("s") for parameter in parameters]
     return any(MODEL_NAME.search(name) is not None and not _SIZE.search(name) for name in names)
+
+
+def _is_fed_arrays(event: CallEvent) -> bool:
+    """``solve(partial(trees.predict), np.zeros(3))``: a function that says nothing of torch is given arrays."""
+    arrays = any(argument.value.kind == "array" for argument in event.arguments)
+    return arrays and bool(event.targets) and all("torch" not in target.facts.words for target in event.targets)
 
 
 def _is_given_delta(event: CallEvent) -> bool:

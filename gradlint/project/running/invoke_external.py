@@ -125,6 +125,8 @@ def on_external(it: Invocation, name: str) -> Value:
         it.run.take_apart(first)  # it is no tensor
     if name == "builtins.next" and first is not None and first.kind == "parameters":
         return first
+    if name == "functools.partial" and first is not None and _fixes_names_only(it, first):
+        return Value("callable", target=first.target)
     if name == "collections.defaultdict" and (cls := _made_for_missing(it)) is not None:
         return Value("container", target=cls)
     if not name.startswith(("torch.", "builtins.")):
@@ -140,6 +142,12 @@ def _wants_no_graph(it: Invocation) -> bool:
     if wanted is None:
         return not any(argument.stars for argument in it.arguments)
     return wanted.constant is False
+
+
+def _fixes_names_only(it: Invocation, first: Value) -> bool:
+    """``partial(solve, steps=4)`` of a function of the project: it is called like the function itself."""
+    positional = [argument for argument in it.arguments if argument.keyword is None]
+    return isinstance(first.target, FunctionNode) and len(positional) == 1
 
 
 def _made_for_missing(it: Invocation) -> ClassNode | None:

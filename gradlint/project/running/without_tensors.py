@@ -13,7 +13,11 @@ _ANY_MODULE = External("torch.nn.Module")  # as a signature has it
 _WORDS = re.compile(
     r"(^|_)(texts?|prompts?|sentences?|sents?|quer(y|ies)|questions?|documents?|docs?|passages?|captions?|utterances?)$"
 )
-_PREPARING = re.compile(r"(^|_)(augment\w*|transforms?|normali[sz]er?|preprocess\w*)\d*$", re.I)
+_PREPARING = re.compile(
+    r"(^|_)(augment\w*|transforms?|(affine|bilinear|color|data|geometric|image|nearest)_?transformer|normali[sz]er?"
+    r"|preprocess\w*)\d*$",
+    re.I,
+)
 _TO_ARRAY = frozenset({"numpy", "astype", "asarray", "ascontiguousarray"})
 
 
