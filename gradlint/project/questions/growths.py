@@ -143,6 +143,8 @@ class Growths:
         if loses_graph(flow.function, at, loop, names, held):
             return None
         forwards = [o for o in added.origins if (loop is None or o.at in loop) and self._is_forward(flow, o)]
+        recorded = [o for o in forwards if self._calls.states_at(flow.function, o.at) & GRAD]
+        forwards = recorded or forwards  # a reference beside it, under a guard, adds no graph
         made_at = min((origin.at for origin in forwards), default=None)
         if walked or names & self._returned_to_framework(flow.function):
             return _Judged(True, made_at)
@@ -155,7 +157,7 @@ class Growths:
         computed = added.tensor == COMPUTED
         if (computed or holds_computed(flow, added, held)) and any(self._hands_out(flow, o) for o in added.origins):
             return _Judged(True, in_part=not computed)
-        if forwards and not any(self._calls.states_at(flow.function, origin.at) & GRAD for origin in forwards):
+        if forwards and not recorded:
             return None  # whatever else becomes of them
         trained = any(use.kind == "trained" for origin in forwards for use in flow.uses.get(origin, ()))
         if trained and any(is_computed_loss(flow, name) for name in names):
