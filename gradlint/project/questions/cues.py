@@ -246,8 +246,9 @@ class Cues:
     def _is_known_not_to_train(self, function: FunctionNode, destiny: Destiny) -> bool:
         if self.is_inference_name(function):
             return True
-        made = function.facts.name == "__init__" or not self._calls.modules.has_method(function)
-        return destiny.dropped or (destiny.only_read and made)  # ``self.stride = 32 // self.forward(probe).shape[-1]``
+        # ``self.stride = 32 // self.forward(probe).shape[-1]`` in a constructor trains nothing, either.
+        in_use = self._calls.modules.has_method(function) and function.facts.name != "__init__"
+        return destiny.dropped or (destiny.only_read and not in_use)
 
     def is_inference_name(self, function: FunctionNode) -> bool:
         """Whether a function is called like one that does not train; a module body by its file."""
