@@ -364,8 +364,25 @@ def go_on_in_double(model, images, labels):
     optimizer.step()
     return model.weight.equal(before)
 
+class Trainer:
+    def __init__(self, model):
+        self.model = model
+        self.optimizer = torch.optim.SGD(self.model.parameters(), lr=0.1)
+
+    def keep(self):
+        self.model = copy.deepcopy(self.model).float()  # GL215
+
+    def step(self, images, labels):
+        self.optimizer.zero_grad()
+        criterion(self.model(images), labels).backward()
+        self.optimizer.step()
+
 # run: same, too = restart(images, labels), go_on_in_double(nn.Linear(2, 1), images, labels)
-# shows: same and too
+# run: trainer = Trainer(nn.Linear(2, 1))
+# run: trainer.keep()
+# run: before = trainer.model.weight.clone()
+# run: trainer.step(images, labels)
+# shows: same and too and trainer.model.weight.equal(before)
 ```
 
 ## Silent
