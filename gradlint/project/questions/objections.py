@@ -64,7 +64,7 @@ class Objections:
         own = Origin(function, event.at)  # what it gave itself, the round before, asks for no gradient
         if any(argument.value.requires_grad and own not in argument.value.origins for argument in event.arguments):
             return True
-        if _is_fed_arrays(event):
+        if self._is_fed_arrays(event):
             return True
         if self._is_smoke_test(function, module, destiny) or self._handed.gives_no_graph(function, event):
             return True
@@ -149,6 +149,15 @@ class Objections:
         owners = (event.name, owner) if event.method == "forward" else (event.name,)
         return any(other.name in {f"{name}.backward" for name in owners} and _is_given_delta(other) for other in walked)
 
+    def _is_fed_arrays(self, event: CallEvent) -> bool:
+        """``solve(np.zeros(3), model)``: a function that says nothing of torch runs what it is handed on arrays."""
+        if not event.targets or all(argument.value.kind != "array" for argument in event.arguments):
+            return False
+        if any("torch" in target.facts.words for target in event.targets):
+            return False
+        inside = (e for target in event.targets for e in self._flows.flow(target).calls.values() if e.forward)
+        return all(each.callee.parameter not in (None, "self") for each in inside)
+
     def _meets_numpy(self, function: FunctionNode, event: CallEvent, module: Value) -> bool:
         """Whether a function of numpy, or ``torch.tensor``, is given the result of what may be a model of another kind.
 
@@ -173,12 +182,6 @@ def _is_made_of_others(cls: ClassNode) -> bool:
     parameters = constructor.facts.parameters if constructor is not None else ()
     names = [parameter.name.removesuffix("s") for parameter in parameters]
     return any(MODEL_NAME.search(name) is not None and not _SIZE.search(name) for name in names)
-
-
-def _is_fed_arrays(event: CallEvent) -> bool:
-    """``solve(partial(trees.predict), np.zeros(3))``: a function that says nothing of torch is given arrays."""
-    arrays = any(argument.value.kind == "array" for argument in event.arguments)
-    return arrays and bool(event.targets) and all("torch" not in target.facts.words for target in event.targets)
 
 
 def _is_given_delta(event: CallEvent) -> bool:
