@@ -53,6 +53,12 @@ class Bindings:
             function = function.parent
         return []
 
+    def kept_by_constructor(self, function: FunctionNode, path: str) -> tuple[FunctionNode, Expression] | None:
+        """The constructor that puts something into an attribute of ``self``, and what; None where others do, too."""
+        found = on_self(function, path)
+        made = self.attribute(*found) if found is not None else []
+        return made[0] if len(made) == 1 and made[0][0].facts.name == "__init__" else None
+
     def _imported(self, scope: FunctionNode, name: str, depth: int) -> list[tuple[FunctionNode, Expression]]:
         """``from config import name`` and ``import config; config.name``: what that file assigns it."""
         first, _, rest = name.partition(".")

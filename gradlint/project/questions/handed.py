@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from gradlint.model.code import Constant, Display, Expression, Name, Subscript, dotted
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
-from gradlint.project.linking.bindings import owner_class
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.flows import Flows
@@ -49,11 +48,8 @@ class Handed:
 
     def _held(self, function: FunctionNode, name: str) -> Sequence[Value | None]:
         """What is handed to the constructor that keeps it under an attribute, which nobody else assigns."""
-        cls = owner_class(function)
-        made = self._flows.bindings.attribute(cls, name.removeprefix("self.")) if cls is not None else []
-        if len(made) != 1 or made[0][0].facts.name != "__init__":
-            return []
-        constructor, kept = made[0][0], dotted(made[0][1])
+        constructor, value = self._flows.bindings.kept_by_constructor(function, name) or (function, None)
+        kept = dotted(value) if value is not None else None
         given = any(parameter.name == kept for parameter in constructor.facts.parameters)
         return self.values(constructor, Value(parameter=kept)) if given else []
 

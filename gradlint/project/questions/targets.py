@@ -174,12 +174,10 @@ class Targets:
 
     def _is_kept_made(self, function: FunctionNode, name: str) -> bool:
         """Whether a constructor keeps what it is given as an attribute, or a copy, and who makes the object made it."""
-        if function.owner is None or not name.startswith("self."):
+        kept = self._flows.bindings.kept_by_constructor(function, name.removesuffix(".forward"))
+        if function.owner is None or kept is None:
             return False
-        kept = self._flows.bindings.attribute(function.owner, name.removesuffix(".forward").removeprefix("self."))
-        if len(kept) != 1 or kept[0][0].facts.name != "__init__":
-            return False
-        constructor, value = kept[0]
+        constructor, value = kept
         callers = self._calls.callers.get(constructor, ())
         return bool(callers) and all(self._is_made_for(edge, constructor, value) for edge in callers)
 

@@ -10,7 +10,7 @@ from gradlint.model.traverse import blocks, expressions, pairs, statements, with
 from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking import rounds, scope
 from gradlint.project.linking.backwards import walked_parameter
-from gradlint.project.linking.bindings import on_self, owner_class
+from gradlint.project.linking.bindings import owner_class
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, Target
 from gradlint.project.questions.hoisted import surely_walked
 from gradlint.project.questions.keeping import CONVERTING
@@ -152,14 +152,9 @@ class Walks:
 
     def _handed_to_constructor(self, function: FunctionNode, path: str) -> Iterator[Value]:
         """What an object is made with that keeps it under an attribute, if nothing else is ever put there."""
-        found = on_self(function, path)
-        kept = self._flows.bindings.attribute(*found) if found is not None else []
-        for where, value in kept:
-            parameters = {parameter.name for parameter in where.facts.parameters}
-            if where.facts.name != "__init__" or not isinstance(value, Name) or value.id not in parameters:
-                return
-        for where, value in kept[:1]:
-            yield from self._handed(where, dotted(value))
+        constructor, value = self._flows.bindings.kept_by_constructor(function, path) or (function, None)
+        if isinstance(value, Name) and any(p.name == value.id for p in constructor.facts.parameters):
+            yield from self._handed(constructor, value.id)
 
     def _gives_graphs(self, target: Target | None) -> bool:
         """Whether the forward of a class of the project computes all it returns from what it is given, undetached."""
