@@ -107,7 +107,8 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
     both = method in VALUES_AND_INDICES and (it.arguments or (method in ALWAYS_BOTH and owner.kind != "container"))
     if both and (owner.origins or owner.kind == "tensor"):
         return values_and_indices(it, owner)
-    if method in CONTAINER_METHODS and it.container_path is not None and owner.kind in ("container", "unknown", "none"):
+    collects = method in CONTAINER_METHODS and (method != "add" or len(it.arguments) == 1)  # not ``skip.add(x, y)``
+    if collects and it.container_path is not None and owner.kind in ("container", "unknown", "none"):
         return _collected(it, owner)
     if owner.is_tensor:
         return of_tensor(it, owner)

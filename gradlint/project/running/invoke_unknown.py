@@ -42,6 +42,7 @@ _CALLED = frozenset({"target", "online"})  # networks, if they are called where 
 _OF_TENSORS = COMPUTING - {"add", "clone", "log", "put", "where"}  # what other objects have as well
 _MAKING_RECORDS = frozenset({"collections.namedtuple", "typing.NamedTuple", "dataclasses.make_dataclass"})
 _OF_MANY = re.compile(r"(s|_dict)$")  # ``models[i](x)``, ``net_dict[name](x)``
+_CODING = re.compile(r"(encoder|decoder|transformer)s?$|_fn$")  # of data as well
 _TRANSFORMS = re.compile(r"(^|[._])transforms$")  # of images
 _FREEZING = ("freeze", "requires_grad", "set_grad", "toggle_grad")
 
@@ -224,12 +225,27 @@ def _looks_like_model(it: Invocation) -> bool:
         last = _OF_MANY.sub("", last)
     if _constructs(it, function) or _prepares_data(it, last) or _works_on_models(it, name):
         return False
+    if _CODING.search(last) and _is_annotated_as_function(it, name):
+        return False
     models = it.run.flows.models
     if last in _CALLED and _trains(it.run.function):
         return True
     if bool(MODEL_NAME.search(last)) or name in models or last in models:
         return True
     return _stands_for_model(it, name) or _is_copied_part(it, name)
+
+
+def _is_annotated_as_function(it: Invocation, name: str) -> bool:
+    """``rank_decoder: Callable[[int], str]``, of the function itself, one around it, or of who made the object."""
+    kept = it.run.flows.bindings.kept_by_constructor(it.run.function, name)
+    scope: FunctionNode | None = kept[0] if kept is not None else it.run.function
+    name = dotted(kept[1]) or "" if kept is not None else name
+    while scope is not None:
+        said = scope.annotation(name)
+        if said is not None:
+            return any(last_part(dotted(part) or "") == "Callable" for part in within(said))
+        scope = scope.parent
+    return False
 
 
 def _is_part_of_model(name: str) -> bool:
