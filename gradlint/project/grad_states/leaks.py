@@ -26,6 +26,7 @@ from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.effects import GRAD, IDENTITY, INFERENCE, NO_GRAD, apply
 from gradlint.project.grad_states.modes import Modes
 from gradlint.project.grad_states.state import GradStates
+from gradlint.project.linking import rounds
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.imports import Imports
 from gradlint.project.linking.link import Linker
@@ -160,12 +161,10 @@ class Leaks:
 
     def _is_felt_next_round(self, function: FunctionNode, switch: Call) -> bool:
         """Whether a loop of the function itself goes on to train, and never switches grad on again."""
-        loops = (s for s in statements(function.facts.body) if isinstance(s, For | While))
-        around = [loop for loop in loops if any(e.at == switch.at for e in all_expressions((loop,)))]
-        if not around or not self._calls.entry(function) & GRAD or self._switches_on(function):
+        around = next(rounds.bodies_around(function, switch.at), None)
+        if around is None or not self._calls.entry(function) & GRAD or self._switches_on(function):
             return False
-        called = {call.at: call.method for call in function.facts.calls}
-        return any(called.get(e.at) in BACKWARD_METHODS for e in all_expressions((around[0],)))
+        return any(call.at in around and call.method in BACKWARD_METHODS for call in function.facts.calls)
 
     def _only_sets(self, function: FunctionNode) -> bool:
         """Whether switching is all that a function does: it is told to, and its caller is to blame."""

@@ -82,12 +82,8 @@ class Instances:
         return named if isinstance(named, External) else None
 
     def _annotated(self, function: FunctionNode, name: str) -> Target | None:
-        scope = None if "." in name else function  # only parameters are asked for
-        while scope is not None:
-            if (annotation := scope.annotation(name)) is not None:
-                return self._named_by(scope, annotation)
-            scope = scope.parent
-        return None
+        said = None if "." in name else function.annotated(name)  # only parameters are asked for
+        return self._named_by(*said) if said is not None else None
 
     def _constructed(self, scope: FunctionNode, value: Expression) -> ClassNode | None:
         """The class of ``Class(...)``, also behind ``.to(device)`` and the like, which return the module."""

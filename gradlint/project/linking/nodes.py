@@ -71,6 +71,15 @@ class FunctionNode:
         """What the signature says that one of its parameters is."""
         return next((each.annotation for each in self.facts.parameters if each.name == parameter), None)
 
+    def annotated(self, name: str) -> "tuple[FunctionNode, Expression] | None":
+        """The signature that says what a name is, the function's own or that of one around it, and what it says."""
+        scope: FunctionNode | None = self
+        while scope is not None:
+            if (said := scope.annotation(name)) is not None:
+                return scope, said
+            scope = scope.parent
+        return None
+
     @property
     def is_module_body(self) -> bool:
         """Whether these are a module's own statements."""

@@ -22,7 +22,7 @@ from gradlint.project.linking.bindings import owner_class
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
-from gradlint.project.questions.written import Bound, closure, goes_on, is_average, written
+from gradlint.project.questions.written import Bound, closure, goes_on, is_average, value_at, written
 from gradlint.project.running.flow import Flow
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import COMPUTED, Origin, Value
@@ -91,14 +91,13 @@ class Buffers:
         """Whether a value is computed from a module's weight, of which nothing on the way takes the graph."""
         if value.kind != "tensor" or not value.tensor & COMPUTED:
             return False
-        statement = next(
-            (s for s in statements(function.facts.body) if isinstance(s, Assign) and s.targets[0].at == at), None
-        )
-        carried = closure(bound, statement.value, followed=True) if statement is not None else []
-        names = {part.name for part in carried if isinstance(part, Attribute)}
+        assigned = value_at(function, at)
+        carried = closure(bound, assigned, followed=True) if assigned is not None else []
+        asked = [part for part in carried if isinstance(part, Attribute)]
+        names = {part.name for part in asked}
         if not names.isdisjoint(_CUTTING):
             return False
-        own = {part.name for part in carried if isinstance(part, Attribute) and dotted(part.value) == "self"}
+        own = {part.name for part in asked if dotted(part.value) == "self"}
         parameters = any(self._calls.modules.is_trained_parameter(owner, name) for name in own)
         return parameters or not names.isdisjoint(_WEIGHTS)
 

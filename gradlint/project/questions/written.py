@@ -89,10 +89,16 @@ def _holder(expression: Expression) -> Expression:
                 return expression
 
 
+def value_at(function: FunctionNode, at: int) -> Expression | None:
+    """What is assigned to the target at a place."""
+    found = (s.value for s in statements(function.facts.body) if isinstance(s, Assign) and s.targets[0].at == at)
+    return next(found, None)
+
+
 def goes_on(function: FunctionNode, at: int, path: str) -> bool:
     """``self.mean[:] = 0.9 * self.mean + ...``: what is assigned to items is computed from what was there."""
-    found = (s.value for s in statements(function.facts.body) if isinstance(s, Assign) and s.targets[0].at == at)
-    return any(_goes_into(path, list(within(value))) for value in found)
+    value = value_at(function, at)
+    return value is not None and _goes_into(path, list(within(value)))
 
 
 def _goes_into(path: str, inside: Sequence[Expression]) -> bool:

@@ -238,14 +238,9 @@ def _looks_like_model(it: Invocation) -> bool:
 def _is_annotated_as_function(it: Invocation, name: str) -> bool:
     """``rank_decoder: Callable[[int], str]``, of the function itself, one around it, or of who made the object."""
     kept = it.run.flows.bindings.kept_by_constructor(it.run.function, name)
-    scope: FunctionNode | None = kept[0] if kept is not None else it.run.function
-    name = dotted(kept[1]) or "" if kept is not None else name
-    while scope is not None:
-        said = scope.annotation(name)
-        if said is not None:
-            return any(last_part(dotted(part) or "") == "Callable" for part in within(said))
-        scope = scope.parent
-    return False
+    scope, name = (kept[0], dotted(kept[1]) or "") if kept is not None else (it.run.function, name)
+    said = scope.annotated(name)
+    return said is not None and any(last_part(dotted(part) or "") == "Callable" for part in within(said[1]))
 
 
 def _is_part_of_model(name: str) -> bool:
