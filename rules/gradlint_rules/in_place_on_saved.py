@@ -429,6 +429,11 @@ def scaled(x):
     y *= 2.0
     return y.sum()
 
+def halved(x):
+    y = torch.exp(x)
+    y *= 0.5
+    return y.sum()
+
 def shifted(x):
     y = torch.exp(x).clone()
     y += 1
@@ -454,6 +459,8 @@ def main(weight):
     loss.backward()
     counted(x).backward()
     (weight * detached(x)).sum().backward()
+    print(halved(x).item())
+    (weight * halved(torch.ones(2))).sum().backward()
     with torch.no_grad():
         total = scaled(x)
     (weight * total).sum().backward()

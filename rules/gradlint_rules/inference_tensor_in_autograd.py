@@ -277,6 +277,14 @@ def reinforce(policy, optimizer, states, rewards):
     loss.backward()
     optimizer.step()
 
+def scaled(policy, optimizer, states, rewards):
+    with torch.inference_mode():
+        weight = rewards.mean().tolist()
+    loss = -(policy(states)[:, 0] * weight).mean()
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
 def cloned(policy, optimizer, states, rewards):
     advantage = advantages(rewards)
     advantage = advantage.clone()
@@ -287,6 +295,7 @@ def cloned(policy, optimizer, states, rewards):
 
 # run: reinforce(student, optimizer, images, torch.tensor([1.0, 2.0, 3.0]))
 # run: cloned(student, optimizer, images, torch.tensor([1.0, 2.0, 3.0]))
+# run: scaled(student, optimizer, images, torch.tensor([1.0, 2.0, 3.0]))
 ```
 
 ### only looked at
