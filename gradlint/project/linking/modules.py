@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from gradlint.model.code import (
     Argument,
@@ -24,9 +24,11 @@ from gradlint.model.torch_calls import (
     MODULE_METHODS,
     NEVER_MODULES,
     PARAMETER_FREE,
+    SELF_RETURNING_MODULE_METHODS,
     WRAPPED_TENSORS,
 )
 from gradlint.model.torch_names import LIGHTNING_ROOTS, MODULE_BASES, MODULE_CLASSES
+from gradlint.model.torch_tensors import TENSOR_METHODS
 from gradlint.model.traverse import all_expressions, all_of, statements, within
 from gradlint.project.linking.bindings import Bindings, owner_class
 from gradlint.project.linking.link import Linker
@@ -45,6 +47,7 @@ _OF_NO_MODULE = frozenset(
 )
 _OPERATOR_NAME = re.compile(r"^[A-Z](_\w+)?$")  # of mathematics: ``self.A(x)``, ``self.A_adjoint(y)``
 _OPERATORS = re.compile(r"^__[ir]?(add|sub|mul|matmul|truediv|floordiv|mod|pow|and|or|xor|neg|invert|concat)__$")
+_MOVING = SELF_RETURNING_MODULE_METHODS - {"requires_grad_", "apply"}
 _DEEPEST = 2  # factories of factories
 
 
@@ -146,7 +149,7 @@ class Modules:
         return frozenset(
             value.id
             for name, values in assigned
-            for value in values
+            for value in map(unmoved, values)
             if isinstance(value, Name) and (value.at in places or (places and self._is_handed_on(cls, name)))
         )
 
@@ -185,15 +188,17 @@ class Modules:
             return
         given = {parameter.name for parameter in constructor.facts.parameters} - {"self"}
         for name, values in self._bindings.assigned(constructor).items():
-            handed = [value for value in values if dotted(value) in given]
-            if handed and name.startswith("self.") and self._is_called(cls, name):
+            handed = [itself for value in values if dotted(itself := unmoved(value)) in given]
+            moved = any(value not in values for value in handed)  # so are tensors
+            if handed and name.startswith("self.") and self._is_called(cls, name, but=TENSOR_METHODS if moved else ()):
                 yield from ((constructor, value.at) for value in handed)
 
-    def _is_called(self, cls: ClassNode, name: str) -> bool:
+    def _is_called(self, cls: ClassNode, name: str, *, but: Collection[str] = ()) -> bool:
+        own = (call for m in cls.methods for call in m.facts.calls if call.callee.startswith(name))
         return any(
-            call.callee == name or (call.callee.startswith(f"{name}.") and call.method not in _OF_NO_MODULE)
-            for m in cls.methods
-            for call in m.facts.calls
+            call.callee == name
+            or (call.callee.startswith(f"{name}.") and call.method not in _OF_NO_MODULE and call.method not in but)
+            for call in own
         )
 
     def _holds_what_was_handed(self, method: FunctionNode, at: int) -> bool:
@@ -337,6 +342,15 @@ class Modules:
             return False
         stored = {t.at for s in statements(method.facts.body) if isinstance(s, Assign) for t in s.targets}
         return bool(names) and all(name.at in asked or name.at in stored for name in used)
+
+
+def unmoved(expression: Expression) -> Expression:
+    """The module that was moved or converted, and is itself what that gives: ``net`` of ``net.to(device).eval()``."""
+    match expression:
+        case Call(function=Attribute(value=inner, name=name)) if name in _MOVING:
+            return unmoved(inner)
+        case _:
+            return expression
 
 
 def _is_looped(method: FunctionNode, name: str) -> bool:

@@ -96,11 +96,12 @@ def _summand(operand: Expression) -> Iterator[str]:
 def is_rebound(function: FunctionNode, loop: frozenset[int] | None, name: str, at: int) -> bool:
     """Whether a name gets what a call gives between ``backward()`` and a place: another value, perhaps a number.
 
-    What is walked itself before that place is a loss of its own: that of the generator, after the discriminator's.
+    What is walked itself before that place, or as a part of a sum, is a loss of its own: that of the generator, after
+    the discriminator's.
     """
     calls = [e for e in all_of(Call, function.facts.body) if loop is None or e.at in loop]
     walks = [call for call in calls if (dotted(call.function) or "").rpartition(".")[2] in BACKWARD_METHODS]
-    own = [call.at for call in walks if (dotted(call.function) or "").rpartition(".")[0] == name]
+    own = [call.at for call in walks if name in _walked_by(function, call)]
     for statement in statements(function.facts.body):
         if isinstance(statement, Assign) and isinstance(statement.value, Call | Comprehension | Display):
             place = statement.value.at
@@ -110,6 +111,13 @@ def is_rebound(function: FunctionNode, loop: frozenset[int] | None, name: str, a
             if found and (loop is None or place in loop):
                 return True
     return False
+
+
+def _walked_by(function: FunctionNode, walk: Call) -> set[str]:
+    """The names of what one ``backward()`` is called on or given, and of what those add up."""
+    names = {(dotted(walk.function) or "").rpartition(".")[0], *(dotted(a.value) or "" for a in walk.arguments)}
+    given = [value for name, value in scope.assigned(function) if name in names]
+    return names | {name for each in given for name in _summands(each)}
 
 
 def assigned_to(target: Expression, value: Expression, name: str) -> Iterator[Expression]:

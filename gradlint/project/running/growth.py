@@ -92,7 +92,8 @@ def grown(
         return frozenset({own})  # ``for layer in model: x = layer(x); kept.append(x)``: one graph, of all layers
     feeds = how == "sum" and own in added.origins and not whole  # ``x = x + layer(x)``: as the layers of a network do
     if (own in held.origins and not feeds) or not (local or is_begun_anew(run.function, path, at)):
-        run.flow.growths[at] = Growth(at, how, path, added, tuple(_names_in(expression, added)), not local)
+        names = tuple((name, place) for name, place in _names_in(expression, added) if not _is_number(run, name))
+        run.flow.growths[at] = Growth(at, how, path, added, names, not local)
     if not local:
         run.flow.used((own,), "stored", at, path)
     return frozenset({own})
@@ -104,6 +105,12 @@ def _may_have_graph(run: "Memory", value: Value) -> bool:
         return False
     parts = spelt.parts(run.flow, value) if value.kind == "container" else ()
     return not parts or any(_may_have_graph(run, part) for part in parts)
+
+
+def _is_number(run: "Memory", name: str) -> bool:
+    """Whether a name is known to hold no tensor: how many there are, that a mean is weighted with."""
+    held = run.env.get(name)
+    return held is not None and held.kind in ("number", "none")
 
 
 def _is_begun_around(function: FunctionNode, path: str, at: int) -> bool:

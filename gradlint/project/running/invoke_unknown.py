@@ -44,6 +44,7 @@ _MAKING_RECORDS = frozenset({"collections.namedtuple", "typing.NamedTuple", "dat
 _OF_MANY = re.compile(r"(s|_dict)$")  # ``models[i](x)``, ``net_dict[name](x)``
 _CODING = re.compile(r"(encoder|decoder|transformer)s?$|_fn$")  # of data as well
 _TRANSFORMS = re.compile(r"(^|[._])transforms$")  # of images
+_SCHEDULER = re.compile(r"(^|[._])(?!p(ipe)?p?_)(\w*_)?(lr_?)?(sched|scheduler|plateau)(_?\w{1,2})?$", re.I)
 _FREEZING = ("freeze", "requires_grad", "set_grad", "toggle_grad")
 
 
@@ -65,6 +66,8 @@ def on_unknown(it: Invocation) -> Value:
         it.run.note_gradient(it.at)
         it.run.flow.used(it.given, "trained", it.at, last)
         return plain(it.carried)
+    if it.given and _tells_scheduler(it):
+        return it.read(last)
     if it.given and (TRAINING_NAMES.search(last) or _takes_a_loss(it)):
         it.run.flow.used(it.given, "trained", it.at, last)
         return plain(it.carried)
@@ -151,6 +154,14 @@ def _takes_a_loss(it: Invocation) -> bool:
         return False
     names = (dotted(argument.expression) or "" for argument in it.arguments)
     return any("loss" in last_part(name).lower() for name in names)
+
+
+def _tells_scheduler(it: Invocation) -> bool:
+    """``scheduler.step(loss)``: a learning rate's schedule takes the number; one of diffusion takes more."""
+    if it.method != "step" or it.receiver is None or len(it.arguments) != 1:
+        return False
+    known = isinstance(it.receiver.target, External) and it.receiver.target.name.startswith("torch.optim.lr_scheduler.")
+    return known or (_SCHEDULER.search(it.receiver_path or "") is not None and _takes_a_loss(it))
 
 
 def _runs_part_of_model(it: Invocation) -> bool:
