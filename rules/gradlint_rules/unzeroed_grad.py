@@ -58,24 +58,32 @@ def unzeroed_grad(project: Project) -> Iterator[Finding]:
     for function in project.functions():
         if project.order.steps.acts(function):
             found = [*project.order.unzeroed(function)]
-            yield from (_finding(function, step, backward) for step, backward in found)
+            yield from (_finding(function, *each) for each in found)
             for at, name, backward in project.order.updated_by_hand(function):
                 yield _by_hand(function, at, name, backward)
-            places = {step.at for step, _ in found}
+            places = {step.at for step, _, _ in found}
             for at, name, closure, backward in project.order.unzeroed_closures(function):
                 if at not in places:
                     yield _by_closure(function, at, name, closure.place(backward.at))
 
 
-def _finding(function: FunctionNode, step: Act, backward: Act) -> Finding:
+def _finding(function: FunctionNode, step: Act, backward: Act, elsewhere: Act | None) -> Finding:
     notes = [Note(function.place(backward.at), "`backward()` adds to the gradients")]
     if step.inside is not None:
         inner, at = step.inside
         notes.append(Note(inner.place(at), "the step is made here"))
+    if elsewhere is not None:
+        inner, at = elsewhere.inside or (function, elsewhere.at)
+        notes.append(Note(inner.place(at), "this zeroes them only where it is done instead"))
+    lack = (
+        "the sum of the gradients of all rounds: nothing in the loop zeroes them"
+        if elsewhere is None
+        else "the gradients of earlier rounds as well: nothing on this way through the loop zeroes them"
+    )
     return Finding(
         function.place(step.at),
         function.name,
-        f"`{step.path}` steps with the sum of the gradients of all rounds: nothing in the loop zeroes them",
+        f"`{step.path}` steps with {lack}",
         tuple(notes),
         help=f"call `{step.path}.zero_grad()` in the loop, before `backward()`",
     )

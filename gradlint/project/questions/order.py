@@ -12,7 +12,7 @@ from gradlint.project.questions.each import EACH
 from gradlint.project.questions.gradient_states import Grad, Moment, Walker
 from gradlint.project.questions.optimizers import are_one
 from gradlint.project.questions.owners import Owners
-from gradlint.project.questions.scripts import Act, Branch, Script, acts, repeats
+from gradlint.project.questions.scripts import Act, Branch, Repeat, Script, acts, besides, repeats
 from gradlint.project.questions.steps import Steps, is_optimizer_name
 from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.flows import Flows
@@ -80,10 +80,11 @@ class Order:
             walks=moment.act.inside is not None and moment.act.at in backward,
         )
 
-    def unzeroed(self, function: FunctionNode) -> Iterator[tuple[Act, Act]]:
+    def unzeroed(self, function: FunctionNode) -> Iterator[tuple[Act, Act, Act | None]]:
         """The steps in the function's own loops before which nothing ever zeroes gradients, each with a ``backward()``.
 
-        Only for optimizers of torch, which are known to leave gradients as they are.
+        And with what zeroes them where another way through the loop is taken. Only for optimizers of torch, which are
+        known to leave gradients as they are.
         """
         if not self.steps.may_step(function):
             return
@@ -92,33 +93,42 @@ class Order:
             return  # GL408 says so; a hook may do it
         script = self.steps.script(function)
         seen: set[str] = set()
-        made = {name: value.at for name, value in scope.assigned(function)}
         optimizers = {act.path for act in acts(script) if act.kind in ("step", "zero") and act.path}
         modules = self.modules(function, optimizers)
         for loop in reversed(list(repeats(script))):  # inner ones first
-            inside = list(acts(loop.body))
-            backward = [act for act in inside if act.kind == "backward"]
-            for step in inside:
-                if step.kind != "step" or step.path is None or step.path in seen or not backward:
-                    continue
-                if not loop.own:
-                    seen.add(step.path)  # a callee's loop, which is looked at there
-                    continue
-                if ":" in step.path:
-                    continue  # a callee's own, made anew in each round: the model may be, too
-                seen.add(step.path)
-                around = rounds.innermost_loop(function, step.at) or frozenset()
-                if made.get(step.path, -1) in around and not _outlives(function, modules.get(step.path), around):
-                    continue  # with the model, as a rule
-                if not self._is_torchs(function, step):
-                    continue
-                mixed = self._is_of_several(function, step.path)
-                mixed |= any(are_one(self._flows.bindings, function, step.path, zeroed) for zeroed in _zeroed(inside))
-                holders = _holders(function, step.path)
-                if not any(_may_zero(act, step.path, modules, mixed=mixed or _is_of(act, holders)) for act in inside):
-                    yield step, backward[0]
+            steps = [act for act in acts(loop.body) if act.kind == "step" and act.path and act.path not in seen]
+            if steps and any(act.kind == "backward" for act in acts(loop.body)):
+                if loop.own:  # that of a callee is looked at there
+                    yield from self._unzeroed_in(function, loop, steps, modules)
+                seen.update(step.path for step in steps if step.path and ":" not in step.path)
 
-    def _unzeroed_in_lightning(self, function: FunctionNode) -> Iterator[tuple[Act, Act]]:
+    def _unzeroed_in(
+        self, function: FunctionNode, loop: Repeat, steps: Sequence[Act], modules: Mapping[str, str]
+    ) -> Iterator[tuple[Act, Act, Act | None]]:
+        """The first of each optimizer's steps in a loop that nothing zeroes gradients for."""
+        made = {name: value.at for name, value in scope.assigned(function)}
+        found: set[str] = set()
+        for step in steps:
+            path = step.path or ""
+            if path in found or ":" in path:
+                continue  # a callee's own is made anew in each round: the model may be, too
+            around = rounds.innermost_loop(function, step.at) or frozenset()
+            if made.get(path, -1) in around and not _outlives(function, modules.get(path), around):
+                continue  # with the model, as a rule
+            if not self._is_torchs(function, step):
+                continue
+            everything = list(acts(loop.body))
+            mixed = self._is_of_several(function, path) and not self._is_apart(function, path, _zeroed(everything))
+            mixed |= any(are_one(self._flows.bindings, function, path, zeroed) for zeroed in _zeroed(everything))
+            holders = _holders(function, path)
+            zeroing = [a for a in everything if _may_zero(a, path, modules, mixed=mixed or _is_of(a, holders))]
+            beside = list(besides(loop.body, step, zeroing))
+            backward = next((act for act in beside if act.kind == "backward"), None)
+            if backward is not None and not any(act in beside for act in zeroing):
+                found.add(path)
+                yield step, backward, next(iter(zeroing), None)
+
+    def _unzeroed_in_lightning(self, function: FunctionNode) -> Iterator[tuple[Act, Act, Act | None]]:
         """The steps of Lightning's manual optimization, in the loop of its trainer, where nothing ever zeroes."""
         cls = function.owner
         if cls is None or function.facts.name != "training_step" or "manual_backward" not in function.facts.words:
@@ -132,7 +142,7 @@ class Order:
         if backward is None or any(act.kind in ("zero", "anything") for act in inside):
             return
         made = {name for name, value in scope.assigned(function) if _gives_optimizers(value)}
-        yield from ((step, backward) for step in steps[:1] if step.path in made)
+        yield from ((step, backward, None) for step in steps[:1] if step.path in made)
 
     def unzeroed_closures(self, function: FunctionNode) -> Iterator[tuple[int, str, FunctionNode, Act]]:
         """The steps with an L-BFGS of torch's whose closure never zeroes gradients, though a step runs it many times.
@@ -221,6 +231,16 @@ class Order:
             value is not None and (value.kind == "optimizer" or self._is_plain(function, step, value))
             for value in (event.receiver, *(argument.value for argument in event.arguments))
         )
+
+    def _is_apart(self, function: FunctionNode, name: str, others: Iterable[str]) -> bool:
+        """Whether an optimizer is seen to be made of other modules than all other optimizers of some names."""
+        made = self._owners.made_of(function, name)
+        beside = [self._owners.made_of(function, other) for other in others if other != name]
+        if made is None or any(other is None or other[0] is not made[0] for other in beside):
+            return False
+        theirs = {module for other in beside if other is not None for module in other[1]}
+        pairs = ((f"{one}.", f"{other}.") for one in made[1] for other in theirs)
+        return not any(one.startswith(other) or other.startswith(one) for one, other in pairs)
 
     def _is_of_several(self, function: FunctionNode, name: str) -> bool:
         """Whether an optimizer's parameters are not those of one module: other optimizers may have them too."""

@@ -2,7 +2,17 @@
 
 from collections.abc import Iterable, Iterator
 
-from gradlint.model.code import dotted
+from gradlint.model.code import (
+    Argument,
+    Attribute,
+    Call,
+    Constant,
+    Display,
+    Expression,
+    Name,
+    Operation,
+    dotted,
+)
 from gradlint.project.grad_states.edges import Edge
 from gradlint.project.linking import scope
 from gradlint.project.linking.bindings import on_self
@@ -12,6 +22,7 @@ from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import UNKNOWN, Value
 
 _LONGEST_WAY_UP = 4  # callers of callers
+_JOINING = frozenset({"list", "tuple", "chain"})
 
 
 class Owners:
@@ -28,6 +39,43 @@ class Owners:
     def held(self, function: FunctionNode, name: str) -> Value:
         """What the name of an optimizer holds."""
         return self._held(function, name)[0]
+
+    def made_of(self, function: FunctionNode, optimizer: str) -> tuple[FunctionNode, frozenset[str]] | None:
+        """The names of the modules whose parameters an optimizer is made of, and the function that makes it.
+
+        None where it is made of anything else as well, or more than once.
+        """
+        made = self._flows.bindings.values(function, optimizer)
+        match made:
+            case [(maker, Call(arguments=(Argument(value=given, stars=0), *_)))]:
+                names = frozenset(self._modules_in(maker, given))
+                return (maker, names) if names and "" not in names else None
+            case _:
+                return None
+
+    def _modules_in(self, maker: FunctionNode, given: Expression, depth: int = 0) -> Iterator[str]:
+        """The modules in what an optimizer is given: ``chain(q1.parameters(), q2.parameters())``; "" for what else."""
+        match given:
+            case Call(function=Attribute(value=module, name="parameters"), arguments=()):
+                yield dotted(module) or ""
+            case Call(function=called, arguments=arguments) if _is_joining(called):
+                for argument in arguments:
+                    yield from self._modules_in(maker, argument.value, depth)
+            case Operation(operator="+" | "*", operands=parts) | Display(kind="list" | "tuple", items=parts):
+                for part in parts:
+                    yield from self._modules_in(maker, part, depth)
+            case Display(kind="dict", keys=keys, items=items):
+                wanted = [item for key, item in zip(keys, items, strict=True) if _is_params(key)]
+                for item in wanted or given.items:
+                    yield from self._modules_in(maker, item, depth)
+            case Name() | Attribute() if depth < _LONGEST_WAY_UP and (name := dotted(given)) is not None:
+                kept = self._flows.bindings.values(maker, name)
+                if len(kept) == 1 and kept[0][0] is maker:
+                    yield from self._modules_in(maker, kept[0][1], depth + 1)
+                else:
+                    yield ""
+            case _:
+                yield ""
 
     def _held(self, function: FunctionNode, name: str) -> tuple[Value, bool]:
         """What the name of an optimizer holds, and whether another method put it there."""
@@ -94,3 +142,11 @@ class Owners:
 
 def _is_of_own_object(event: CallEvent) -> bool:
     return event.receiver is not None and event.receiver.kind == "self"
+
+
+def _is_joining(called: Expression) -> bool:
+    return (dotted(called) or "").rpartition(".")[2] in _JOINING
+
+
+def _is_params(key: Expression | None) -> bool:
+    return isinstance(key, Constant) and key.value == "params"

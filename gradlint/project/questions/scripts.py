@@ -3,7 +3,7 @@
 Acts follow one another, branch, and repeat.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -162,3 +162,29 @@ def repeats(script: Script) -> Iterator[Repeat]:
                 yield from repeats(body)
             case _:
                 pass
+
+
+def besides(script: Script, step: Act, zeroing: Sequence[Act]) -> Iterator[Act]:
+    """What may be done between two rounds of a step: all but the ways taken instead of it that see to themselves.
+
+    Those zero, run ``backward()`` and step with the same optimizer, and need not be taken in any round.
+    """
+    for item in script:
+        match item:
+            case Act():
+                yield item
+            case Branch(ways=ways):
+                for way in ways:
+                    if not _is_whole(way, step, zeroing):
+                        yield from besides(way, step, zeroing)
+            case Repeat(body=body):
+                yield from besides(body, step, zeroing)
+            case _:
+                pass
+
+
+def _is_whole(way: Script, step: Act, zeroing: Sequence[Act]) -> bool:
+    found = list(acts(way))
+    stepping = any(act.kind == "step" and act.path == step.path for act in found)
+    walking = any(act.kind == "backward" for act in found)
+    return stepping and walking and step not in found and any(act in found and act.kind == "zero" for act in zeroing)

@@ -38,6 +38,7 @@ from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.questions.besides import Besides
 from gradlint.project.questions.each import done_to_each, gone_through, zeroed_parameters
+from gradlint.project.questions.leaving import may_zero
 from gradlint.project.questions.reaching import Reaching
 from gradlint.project.questions.scripts import (
     Act,
@@ -66,15 +67,7 @@ _OPTIMIZER = re.compile(
     r"(^|[._])(\w*_)?(optim\w*|opt|opts|optimi[sz]er\w*)(_?\w{1,3})?(\[.*\])?$|optim(izer)?s?(\[.*\])?$", re.I
 )
 _NO_OPTIMIZER = re.compile(r"sched|lr_|_lr$|env|option|prof", re.I)
-# What steps and updates besides optimizers, and leaves gradients alone.
-_HARMLESS = re.compile(
-    r"(^|[._])(\w*sched\w*|\w*_?envs?|\w*prof\w*|\w*meter\w*|\w*(bar|pbar|progress)|writer|logger|ema)\.\w+$"
-    r"|(^|[._])(\w*_)?scaler\.(update|unscale_)$|(^|\.)autograd\.grad$",
-    re.I,
-)
 _PIPELINE = re.compile(r"(^|[._])(pipe\w*_)?schedule\.step$", re.I)
-_LEAVING = (".unscale_", "toggle_optimizer")  # whatever they are given
-_MAY_ZERO = re.compile(r"zero|clear|reset|grad|step|optimi|train|update|learn|fit|hook|callback|backward", re.I)
 
 
 class Steps:
@@ -126,10 +119,13 @@ class Steps:
 
     def script(self, function: FunctionNode) -> Script:
         """What a function does, in order; nothing while its own script is being written, or far down."""
-        depth = len(self._writing)
-        if function in self._writing or depth > _DEEPEST or not self.acts(function):
+        if self.is_cut_off(function) or not self.acts(function):
             return ()
-        return self._scripts.of((function, depth))
+        return self._scripts.of((function, len(self._writing)))
+
+    def is_cut_off(self, function: FunctionNode) -> bool:
+        """Whether a function's script is not to be had here: it is being written, or would be too far down."""
+        return function in self._writing or len(self._writing) > _DEEPEST
 
     def _written(self, function: FunctionNode) -> Script:
         self._writing.append(function)
@@ -284,16 +280,16 @@ class _Writer:
             prefix = "self." if _is_own(event) else f"{event.name.rpartition('.')[0]}."
             scripts.append(moved(ended(script), call.at, target, names, prefix))
         if not scripts:
-            return None if any(map(self._steps.acts, event.targets)) else ()
+            unseen = (target for target in event.targets if self._steps.is_cut_off(target))
+            return None if any(map(self._steps.acts, unseen)) else ()
         return scripts[0] if len(event.targets) == 1 else (Branch(tuple(scripts)),)
 
     def _unknown(self, call: Call, event: CallEvent | None) -> Iterator[Act]:
         name = event.name if event is not None else dotted(call.function) or "?"
-        handed = any(_OPTIMIZER.search(named(a.value) or "") for a in call.arguments) and not name.endswith(_LEAVING)
-        handed |= call.at in self._steps.chosen(self._flow.function)
-        if not handed and _HARMLESS.search(name) and (event is None or not _runs_pipeline(event)):
-            return
-        if handed or _MAY_ZERO.search(name.rpartition(".")[2]):
+        chosen = call.at in self._steps.chosen(self._flow.function)
+        handed = any(_OPTIMIZER.search(named(a.value) or "") for a in call.arguments)
+        runs = event is not None and _runs_pipeline(event)
+        if chosen or runs or may_zero(name, handed=handed):
             yield Act("anything", call.at, None)
 
 
