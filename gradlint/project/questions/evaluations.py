@@ -12,7 +12,7 @@ from gradlint.project.linking import rounds
 from gradlint.project.linking.nodes import External, FunctionNode
 from gradlint.project.questions.inference import Inference
 from gradlint.project.questions.layers import Layers
-from gradlint.project.questions.switches import Switches
+from gradlint.project.questions.switches import Switches, says_eval
 from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.values import Value
 
@@ -61,11 +61,13 @@ class Evaluations:
 
     def measures(self, function: FunctionNode, event: CallEvent) -> bool:
         """Whether a function, in which nobody can have switched the mode, measures what a module has learnt."""
+        return self.measures_itself(function, event) and not self._switches.above(function)
+
+    def measures_itself(self, function: FunctionNode, event: CallEvent) -> bool:
+        """The same of a function whose callers may have switched the mode."""
         if not (self.is_named(function) or self.is_over_evaluation_data(function, event.at)):
             return False
-        if is_given_labels(event) or self._switches.above(function):
-            return False
-        return not self._switches.handed(function, event)
+        return not is_given_labels(event) and not says_eval(function) and not self._switches.handed(function, event)
 
     def is_named(self, function: FunctionNode) -> bool:
         """Whether a function is called like one that measures: ``val_loss`` too, which is no name of inference."""

@@ -9,11 +9,13 @@ from gradlint.project.grad_states.edges import Edge
 from gradlint.project.linking.imports import Imports
 from gradlint.project.linking.nodes import ClassNode, FunctionNode, ModuleNode
 from gradlint.project.questions.evaluations import Evaluations, Misset, is_given_labels, is_made, is_made_and_loaded
+from gradlint.project.questions.set_before import SetBefore
 from gradlint.project.questions.switches import Switches, says_eval
 from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Value
 
+_VALIDATING = re.compile(r"(^|_)(eval\w*|valid\w*|val|test\w*|accuracy)(_|$)")
 _ATTRIBUTE = re.compile(r"self\.(\w+)(\.forward)?")
 
 
@@ -28,16 +30,22 @@ class NeverSwitched:
         self._evaluations = evaluations
         self._switches = switches
         self._imports = imports
+        self._set_before = SetBefore(calls, switches)
 
     def set_by_object(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
-        """Another method puts an attribute into training mode, and nobody ever switches that back."""
+        """Another method puts an attribute into training mode: nobody ever switches that back, or nobody until here."""
         attribute = _own_attribute(event.name)
-        if function.owner is None or attribute is None or not self._evaluations.measures(function, event):
+        if function.owner is None or attribute is None or not self._evaluations.measures_itself(function, event):
             return None
-        place = self._switches.put_into_training(function.owner, attribute)
-        if place is None or self._switches.ever_evaluated(function.owner, attribute):
-            return None
-        return Misset(event, "set", place, self._evaluations.depends(event, module))
+        if not self._switches.above(function) and not self._switches.ever_evaluated(function.owner, attribute):
+            place = self._switches.put_into_training(function.owner, attribute)
+            return Misset(event, "set", place, self._evaluations.depends(event, module)) if place is not None else None
+        over_data = self._evaluations.is_over_evaluation_data(function, event.at)
+        if not over_data and not _VALIDATING.search(function.facts.name):
+            return None  # predictions may be targets to train on
+        place = self._set_before.place(function, attribute)
+        known = self._evaluations.depends(event, module) if over_data else self._evaluations.mode_matters(module)
+        return Misset(event, "set", place, known) if place is not None else None
 
     def of(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
         """Why a module that was made in sight is in training mode where it is called."""

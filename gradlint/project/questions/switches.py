@@ -125,14 +125,26 @@ class Switches:
     def within(self, function: FunctionNode, name: str, at: int | None = None) -> bool:
         """Whether a function may switch the mode of a module by a call, other than that at a place."""
         root = name.partition(".")[0]
-        for other in self._flows.flow(function).calls.values():
-            if other.at == at or not any(_holds(dotted(a.expression), name) for a in other.arguments):
-                continue
-            if any(map(says_eval, (*self._calls.below(other.targets), *self._kept_by(function, other)))):
-                return True
-            if not other.targets and _SWITCHING.search(other.method):
-                return True
+        others = (call for call in self._flows.flow(function).calls.values() if call.at != at)
+        if any(self._is_switched_by(function, name, call) for call in others):
+            return True
         return f"{root}.eval" in {call.callee for call in function.facts.calls}
+
+    def among(self, function: FunctionNode, name: str, places: Collection[int]) -> bool:
+        """Whether a function may switch the mode of a module by one of the calls at some places, or its own methods."""
+        calls = [call for call in self._flows.flow(function).calls.values() if call.at in places]
+        own = (call for call in calls if call.receiver is not None and call.receiver.kind == "self")
+        if any(says_eval(each) for call in own for each in self._calls.below(call.targets)):
+            return True
+        return any(self._is_switched_by(function, name, call) for call in calls)
+
+    def _is_switched_by(self, function: FunctionNode, name: str, call: CallEvent) -> bool:
+        """Whether a call may switch the mode of a module that it is given, or of what it is given that holds it."""
+        if not any(_holds(dotted(argument.expression), name) for argument in call.arguments):
+            return False
+        if any(map(says_eval, (*self._calls.below(call.targets), *self._kept_by(function, call)))):
+            return True
+        return not call.targets and _SWITCHING.search(call.method) is not None
 
     def _kept_by(self, function: FunctionNode, event: CallEvent) -> list[FunctionNode]:
         """The methods that a function speaks of, of an object that it makes and that keeps what it is given."""
