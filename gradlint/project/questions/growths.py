@@ -34,6 +34,7 @@ from gradlint.project.questions.added import (
 from gradlint.project.questions.destiny import Destinies, becomes_array
 from gradlint.project.questions.forwards import Forwards
 from gradlint.project.questions.handed import Handed
+from gradlint.project.questions.handing_out import HandingOut
 from gradlint.project.questions.items import are_walked, holders, is_of_walked_sum
 from gradlint.project.questions.keeping import (
     CONVERTING,
@@ -49,7 +50,6 @@ from gradlint.project.running.conditions import Passed
 from gradlint.project.running.flow import MOST_TARGETS, CallEvent, Flow, is_bound, matched
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.growth import Growth
-from gradlint.project.running.spelt import parts
 from gradlint.project.running.values import COMPUTED, Origin, Value
 
 _TARGET = re.compile(r"(^|[._])target(_(net|network|model|critic|actor|policy|q))?$")
@@ -96,6 +96,7 @@ class Growths:
         self._forwards = forwards
         self._given = Handed(calls, flows)
         self._passed = Passed(flows, flows.bindings)
+        self._handing_out = HandingOut(calls, flows, self._passed)
         self._training = Reaching("training", flows.linker, calls, _says_training)
 
     def kept(self, function: FunctionNode) -> Iterator[Kept]:
@@ -155,8 +156,12 @@ class Growths:
         if forwards and names & walked_by_callers(self._calls, flow.function):
             return _Judged(True, made_at)
         computed = added.tensor == COMPUTED
-        if (computed or holds_computed(flow, added, held)) and any(self._hands_out(flow, o) for o in added.origins):
+        if (computed or holds_computed(flow, added, held)) and any(
+            self._handing_out.computed(flow, o) for o in added.origins
+        ):
             return _Judged(True, in_part=not computed)
+        if any(_is_given_by(added, o) and self._handing_out.walked(flow, o) for o in added.origins):
+            return _Judged(True)
         if forwards and not recorded:
             return None  # whatever else becomes of them
         trained = any(use.kind == "trained" for origin in forwards for use in flow.uses.get(origin, ()))
@@ -222,15 +227,6 @@ class Growths:
         """Whether a function of the project that it calls runs ``backward()``."""
         callees = self._calls.callees.get(function, {}).values()
         return any(not c.facts.words.isdisjoint(BACKWARD_METHODS) for found in callees for c in found)
-
-    def _hands_out(self, flow: Flow, origin: Origin) -> bool:
-        """Whether a call gives back a loss that the function it runs has walked, with what is left of its graph."""
-        event = flow.calls.get(origin.at) if origin.function is flow.function else None
-        if event is None or not event.targets:
-            return False
-        if all(value.tensor != COMPUTED for value in (event.result, *parts(flow, event.result))):
-            return False
-        return all(not t.facts.words.isdisjoint(BACKWARD_METHODS) for t in event.targets)
 
     def _is_forward(self, flow: Flow, origin: Origin) -> bool:
         event = flow.calls.get(origin.at) if origin.function is flow.function else None
@@ -320,6 +316,12 @@ class Growths:
             found = self._judged(flow, event.at, value, set(event.names_of(value)), replayed=replayed)
             if found is not None and not self._wanted(callee, growth, walked=found.walked, replayed=replayed):
                 yield Kept(event.at, growth, callee, *found)
+
+
+def _is_given_by(added: Value, origin: Origin) -> bool:
+    """Whether it is the very result of a call, or a tensor that is computed from that, whatever way is taken."""
+    computed = added.kind == "tensor" and added.made_at is not None
+    return origin in added.origins and (added.made_at == origin.at or computed)
 
 
 def _says_training(words: Set[str]) -> bool:

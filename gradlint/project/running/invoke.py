@@ -129,7 +129,9 @@ def _trained(it: Invocation) -> Value:
     if it.receiver is not None:  # in vain, but meant so
         it.run.flow.used(it.receiver.shadow, "trained", it.at, IN_VAIN)
     if it.method != "scale":
-        walked = it.receiver if it.receiver is not None and it.receiver.is_tensor else it.argument(0)
+        part = it.receiver is not None and it.argument(0) is None and it.run.is_part_of_forward(it.receiver)
+        itself = part or (it.receiver is not None and it.receiver.is_tensor)
+        walked = it.receiver if itself else it.argument(0)
         it.run.prove(walked)
         it.run.prove(_before_scaling(it, walked))
         it.run.walk(it.carried, it.at)

@@ -201,6 +201,10 @@ class Memory:
 
     def prove(self, walked: Value | None) -> None:
         """What ``backward()`` has run on has a graph; so has the one forward that led to it."""
+        if walked is not None and self.is_part_of_forward(walked):
+            for name in [name for name, value in self.env.items() if value is walked]:
+                self.env[name] = replace(walked, kind="tensor", tensor=COMPUTED)
+            return
         if walked is None or not walked.is_tensor or not walked.tensor & COMPUTED or walked.tensor & LEAF:
             return
         forwards = {o.at for o in walked.origins if self._is_whole_forward(o)}
@@ -209,6 +213,13 @@ class Memory:
             same = value is walked or (value.made_at in own and value.own_memory)
             if same and value.tensor == COMPUTED | PLAIN and not value.items:
                 self.env[name] = replace(value, kind="tensor", tensor=COMPUTED)
+
+    def is_part_of_forward(self, value: Value) -> bool:
+        """Whether nothing is known of a value but that a forward gave it, in a tuple or the like: ``model(x)[0]``."""
+        if value.kind != "unknown" or value.tensor != ANY:
+            return False
+        events = (self.flow.calls.get(origin.at) for origin in value.origins if origin.function is self.function)
+        return any(event is not None and event.forward for event in events)
 
     def _is_whole_forward(self, origin: Origin) -> bool:
         event = self.flow.calls.get(origin.at) if origin.function is self.function else None
