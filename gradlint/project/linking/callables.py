@@ -47,6 +47,11 @@ class Callables:
 
     def called(self, function: FunctionNode, name: str) -> Iterator[tuple[FunctionNode, bool]]:
         """The functions that ``name(...)`` may run, each with whether that is certain."""
+        for callee, certain in self._called(function, name):
+            if not is_property(callee):  # of a property, what it gives is called
+                yield callee, certain
+
+    def _called(self, function: FunctionNode, name: str) -> Iterator[tuple[FunctionNode, bool]]:
         owner, _, method = name.rpartition(".")
         if owner == "super()":
             yield from ((callee, True) for callee in self._super_methods(function, method))

@@ -19,6 +19,7 @@ from gradlint.model.code import (
 from gradlint.model.facts import CallFact
 from gradlint.model.torch_calls import (
     FLAGS,
+    LOADING_METHODS,
     MODULE_CONTAINERS,
     MODULE_FACTORIES,
     MODULE_METHODS,
@@ -33,9 +34,10 @@ from gradlint.model.traverse import all_expressions, all_of, statements, within
 from gradlint.project.linking.bindings import Bindings, owner_class
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
-from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
+from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, Target
 from gradlint.project.linking.returns import returned
 from gradlint.project.linking.scope import own_call_at
+from gradlint.project.linking.unseen_parts import choices_of, is_kept_as_model
 from gradlint.project.linking.views import View
 
 _PLAIN_BASES = frozenset({"object", "ABC", "Generic", "Protocol", "Function"})  # torch.autograd's has ``forward`` too
@@ -244,7 +246,7 @@ class Modules:
             target = self._linker.resolve(factory, name) if name is not None else None
             if name and isinstance(target, ClassNode | External) and self._makes_parameter(factory, name, value.at):
                 return True
-        return bool(values) and any(self._makes_layer(factory, call, depth) for call in factory.facts.calls)
+        return bool(values) and any(self._makes_layer(factory, c.callee, c.at, depth) for c in factory.facts.calls)
 
     def _instance_has_parameters(self, method: FunctionNode, cls: ClassNode, at: int) -> bool:
         """Whether what a call makes has parameters; a class that makes others of its family adds nothing by that."""
@@ -276,15 +278,18 @@ class Modules:
         cls = self._linker.resolve(constructor.parent or constructor, dotted(default.function) or "")
         return not isinstance(cls, ClassNode) or self.has_parameters(cls, beside_handed=not default.arguments)
 
-    def _makes_layer(self, factory: FunctionNode, call: CallFact, depth: int) -> bool:
+    def _makes_layer(self, factory: FunctionNode, name: str, at: int, depth: int) -> bool:
         """Whether a call certainly makes a module with parameters; factories of factories are followed a little."""
-        match self._linker.resolve(factory, call.callee) if call.callee else None:
+        return any(self._is_layer(factory, target, at, depth) for target in self._meant(factory, name, at))
+
+    def _is_layer(self, factory: FunctionNode, target: Target, at: int, depth: int) -> bool:
+        match target:
             case External(name=full):
                 layer = full.startswith("torch.nn.") and full.rpartition(".")[2][:1].isupper()
                 return (
                     layer
                     and not MODULE_CONTAINERS.search(full)
-                    and self._makes_parameter(factory, call.callee, call.at)
+                    and self._is_parameter_of(factory, target, at)
                 )
             case ClassNode() as inner:
                 return self.is_module_class(inner) and self.has_parameters(inner)
@@ -294,7 +299,29 @@ class Modules:
                 return False
 
     def _makes_parameter(self, method: FunctionNode, name: str, at: int) -> bool:
-        match self._linker.resolve(method, name) if name else None:
+        if targets := self._meant(method, name, at):
+            return any(self._is_parameter_of(method, target, at) for target in targets)
+        if name.startswith("self.") and (self._bindings.values(method, name) or self._is_own(method, name)):
+            return False  # it is looked at where it is made, or defined
+        owner, _, last = name.rpartition(".")
+        if last in LOADING_METHODS and owner:
+            return self._makes_parameter(method, owner, at)
+        if last[:1].isupper():
+            own = name.startswith("self.") or _is_looped(method, name)
+            return not (own and _OPERATOR_NAME.search(last))
+        return is_kept_as_model(method, at)
+
+    def _meant(self, function: FunctionNode, name: str, at: int) -> list[Target]:
+        """What a call makes one of, or runs: what its name means, or what is chosen from in sight."""
+        target = self._linker.resolve(function, name) if name else None
+        if target is not None:
+            return [target]
+        chosen = (self._linker.resolve(*each) for each in choices_of(self._bindings, function, name, at))
+        return [each for each in chosen if each is not None]
+
+    def _is_parameter_of(self, method: FunctionNode, target: Target, at: int) -> bool:
+        """Whether a method that calls a target at a place makes something with parameters there."""
+        match target:
             case External(name=full) if MODULE_CONTAINERS.search(full) is not None:
                 return self._holds_what_was_handed(method, at)
             case External(name=full):
@@ -312,12 +339,8 @@ class Modules:
                 return self.is_module_class(inner) and self._instance_has_parameters(method, inner, at)
             case FunctionNode() as factory:
                 return factory is not method and self._returns_parameters(factory)
-            case _ if name.startswith("self.") and (self._bindings.values(method, name) or self._is_own(method, name)):
-                return False  # it is looked at where it is made, or defined
             case _:
-                last = name.rpartition(".")[2]
-                own = name.startswith("self.") or _is_looped(method, name)
-                return last[:1].isupper() and not (own and _OPERATOR_NAME.search(last))
+                return False
 
     def _is_own(self, method: FunctionNode, name: str) -> bool:
         """Whether it is a method of the object, though it has a class's name: ``self.Blocks_DCT(blocks)``."""

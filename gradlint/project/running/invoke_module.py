@@ -20,7 +20,7 @@ from gradlint.model.torch_names import GUARDED_METHODS
 from gradlint.model.torch_tensors import UNCLEAR_MODULES
 from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking.attached import is_attached
-from gradlint.project.linking.callables import EVERYBODYS
+from gradlint.project.linking.callables import EVERYBODYS, is_property
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running import recording, tensors
 from gradlint.project.running.feeding import note_fed_back
@@ -156,7 +156,8 @@ def named_alike(it: Invocation) -> tuple[FunctionNode, ...]:
         return ()
     if all(isinstance(argument.expression, Constant) for argument in it.arguments):  # ``text.encode("utf-8")``
         return ()
-    named = [m for m in it.run.flows.linker.methods_named.get(it.method, ()) if not m.facts.is_stub]
+    named = it.run.flows.linker.methods_named.get(it.method, ())
+    named = [each for each in named if not each.facts.is_stub and not is_property(each)]
     return tuple(named) if len(named) <= _MOST_CANDIDATES else ()
 
 
