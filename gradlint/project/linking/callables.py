@@ -12,6 +12,7 @@ from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.modules import Modules
 from gradlint.project.linking.nodes import ClassNode, FunctionNode, ModuleNode
+from gradlint.project.linking.returns import returned
 from gradlint.project.linking.scope import decorated_by
 from gradlint.project.linking.views import View
 
@@ -48,8 +49,15 @@ class Callables:
     def called(self, function: FunctionNode, name: str) -> Iterator[tuple[FunctionNode, bool]]:
         """The functions that ``name(...)`` may run, each with whether that is certain."""
         for callee, certain in self._called(function, name):
-            if not is_property(callee):  # of a property, what it gives is called
+            if not is_property(callee):
                 yield callee, certain
+            elif certain:
+                yield from ((given, True) for given in self._given_by(callee))
+
+    def _given_by(self, asked: FunctionNode) -> list[FunctionNode]:
+        """The functions that a property gives: what is called is not the property itself."""
+        names = (dotted(value) for value in returned(asked))
+        return self._followed((asked, ""), ((asked, name) for name in names if name is not None))
 
     def _called(self, function: FunctionNode, name: str) -> Iterator[tuple[FunctionNode, bool]]:
         owner, _, method = name.rpartition(".")

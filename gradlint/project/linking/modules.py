@@ -299,13 +299,13 @@ class Modules:
                 return False
 
     def _makes_parameter(self, method: FunctionNode, name: str, at: int) -> bool:
+        owner, _, last = name.rpartition(".")
+        if last in LOADING_METHODS and isinstance(self._linker.resolve(method, owner), ClassNode):
+            return self._makes_parameter(method, owner, at)
         if targets := self._meant(method, name, at):
             return any(self._is_parameter_of(method, target, at) for target in targets)
         if name.startswith("self.") and (self._bindings.values(method, name) or self._is_own(method, name)):
             return False  # it is looked at where it is made, or defined
-        owner, _, last = name.rpartition(".")
-        if last in LOADING_METHODS and owner:
-            return self._makes_parameter(method, owner, at)
         if last[:1].isupper():
             own = name.startswith("self.") or _is_looped(method, name)
             return not (own and _OPERATOR_NAME.search(last))
@@ -316,7 +316,8 @@ class Modules:
         target = self._linker.resolve(function, name) if name else None
         if target is not None:
             return [target]
-        chosen = (self._linker.resolve(*each) for each in choices_of(self._bindings, function, name, at))
+        call = own_call_at(function, at) if not name else None  # else it is no table's item
+        chosen = (self._linker.resolve(*each) for each in choices_of(self._bindings, function, name, call))
         return [each for each in chosen if each is not None]
 
     def _is_parameter_of(self, method: FunctionNode, target: Target, at: int) -> bool:

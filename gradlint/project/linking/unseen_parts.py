@@ -8,13 +8,12 @@ from gradlint.model.traverse import statements
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.choices import Choice, chosen_by_key, chosen_by_name
 from gradlint.project.linking.nodes import FunctionNode
-from gradlint.project.linking.scope import own_call_at
 
 
-def choices_of(bindings: Bindings, function: FunctionNode, name: str, at: int) -> Iterator[Choice]:
+def choices_of(bindings: Bindings, function: FunctionNode, name: str, call: Call | None) -> Iterator[Choice]:
     """What a call may make one of: the values of a variable, or the items of a table, as far as they are in sight."""
-    found = chosen_by_name(bindings, function, name, ()) if name else ()
-    for where, chosen in found or chosen_by_key(bindings, function, own_call_at(function, at)):
+    yield from chosen_by_key(bindings, function, call)
+    for where, chosen in chosen_by_name(bindings, function, name, ()):
         if chosen != name or where is not function:  # ``net = net or Net`` is among its own choices
             yield where, chosen
 

@@ -164,12 +164,17 @@ class Cues:
         """Whether a function that trains runs a forward over data to evaluate on, in a loop that trains nothing."""
         if TRAINING_WORDS.isdisjoint(function.facts.words):
             return False
-        around = rounds.loops_around(function, event.at)
-        loops = (loop for loop in around if self._goes_over_evaluation_data(function, loop))
+        loops = self._loops_over_evaluation_data(function, event.at)
         return any(not _trains_in(function, frozenset(scope.places_of(loop.body))) for loop in loops)
 
-    def _goes_over_evaluation_data(self, function: FunctionNode, loop: For) -> bool:
-        return any(EVALUATION_DATA.search(name.lower()) for name in self._iterated(function, loop.iterable))
+    def is_over_evaluation_data(self, function: FunctionNode, at: int) -> bool:
+        """Whether a place stands in a loop over data to evaluate on."""
+        return any(self._loops_over_evaluation_data(function, at))
+
+    def _loops_over_evaluation_data(self, function: FunctionNode, at: int) -> Iterator[For]:
+        for loop in rounds.loops_around(function, at):
+            if any(EVALUATION_DATA.search(name.lower()) for name in self._iterated(function, loop.iterable)):
+                yield loop
 
     def _iterated(self, function: FunctionNode, iterable: Expression) -> Iterator[str]:
         """The names of what a loop goes over, under ``tqdm(enumerate(...))`` and through one variable."""

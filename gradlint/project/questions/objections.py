@@ -66,7 +66,7 @@ class Objections:
             return True
         if self._is_fed_arrays(event):
             return True
-        if self._is_smoke_test(function, module, destiny) or self._handed.gives_no_graph(function, event):
+        if self._is_smoke_test(function, event.at, module, destiny) or self._handed.gives_no_graph(function, event):
             return True
         if bool(event.targets) and all(map(self._handed.runs_no_module, event.targets)):
             return True
@@ -122,11 +122,13 @@ class Objections:
     def _finds_training(self, function: FunctionNode) -> bool:
         return any(not _WALKING.isdisjoint(each.facts.words) for each in self._calls.below([function]))
 
-    def _is_smoke_test(self, function: FunctionNode, module: Value, destiny: Destiny) -> bool:
+    def _is_smoke_test(self, function: FunctionNode, at: int, module: Value, destiny: Destiny) -> bool:
         """A fresh model run once to see that it runs: only its output's shape is looked at, nothing is evaluated."""
         shown = {detail for _, detail in destiny.reads} <= _SHOWN and not destiny.unknown
         scripted = function.is_module_body or _SMOKE.search(function.facts.name) is not None
-        return shown and scripted and module.training is not False and not destiny.dropped
+        if not (shown and scripted) or module.training is False or destiny.dropped:
+            return False
+        return not self._cues.is_over_evaluation_data(function, at)
 
     def _derives(self, function: FunctionNode, event: CallEvent, module: Value) -> bool:
         """Whether the module takes derivatives in its own forward, as models of energies and forces do."""

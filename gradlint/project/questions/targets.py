@@ -86,19 +86,20 @@ class Targets:
         Their parameters get gradients that nobody uses. The teacher was made in sight, or the function itself puts it
         into evaluation mode.
         """
-        if function.is_test or not any(self._may_teach(function, call.callee) for call in function.facts.calls):
+        if function.is_test or not any(self._teacher(function, call.callee) for call in function.facts.calls):
             return
         flow = self._flows.flow(function)
         for event in flow.calls.values():
-            name = event.name.removesuffix(".forward")
-            if not event.forward or not self._may_teach(function, name):
+            name = self._teacher(function, event.name.removesuffix(".forward")) if event.forward else None
+            if name is None:
                 continue
             if self._calls.states_at(function, event.at) != GRAD or not self._is_walked(function, event.at):
                 continue
-            if not self._is_seen(function, event) or _is_toggled(function, event.at) or _reads_gradient(function, name):
+            if not self._is_seen(function, event, name) or _is_toggled(function, event.at):
                 continue
-            if not self._is_frozen(function, event) and not self._listed(name):
-                yield event
+            if _reads_gradient(function, name) or self._is_frozen(function, event) or self._listed(name):
+                continue
+            yield event
 
     def _may_teach(self, function: FunctionNode, name: str) -> bool:
         """Whether a module is there to be learnt from: by its name, or as a copy whose gradients nobody looks at."""
@@ -109,6 +110,14 @@ class Targets:
         words = [method.facts.words for method in function.owner.methods]
         copies = any("deepcopy" in each for each in words) and not any("grad" in each for each in words)
         return copies and self._is_kept_copy(function, name)
+
+    def _teacher(self, function: FunctionNode, name: str) -> str | None:
+        """What is there to be learnt from of what a call names: a module, or the one it is a part of."""
+        while name not in ("", "self"):
+            if self._may_teach(function, name):
+                return name
+            name = name.rpartition(".")[0]
+        return None
 
     def _is_walked(self, function: FunctionNode, at: int, depth: int = 0) -> bool:
         """Whether a function runs ``backward()`` on what a call gives, or one does that it returns it to."""
@@ -121,16 +130,16 @@ class Targets:
         edges = self._calls.callers.get(function, ())
         return any(self._is_walked(edge.caller, edge.at, depth + 1) for edge in edges if not edge.caller.is_test)
 
-    def _is_seen(self, function: FunctionNode, event: CallEvent) -> bool:
-        """Whether what becomes of the flags of the module that is called is in sight."""
+    def _is_seen(self, function: FunctionNode, event: CallEvent, name: str) -> bool:
+        """Whether what becomes of the flags of the module that is called, or is a part of what has a name, is in sight."""
         module = module_of(event)
         if module.training is True and module.mode_at is not None and module.mode_at[0] is function:
             return False  # nobody puts what is only learnt from into training mode
         evaluated = _is_evaluated(module, function)
-        if function.owner is not None and self._calls.modules.is_module_class(function.owner):
-            return False
-        given = self._is_given_made(function, module) or self._is_kept_made(function, event.name)
-        copied = self._is_kept_copy(function, event.name) or self._is_copied(function, event.name)
+        if self._calls.modules.has_method(function) and not _steps_itself(function):
+            return False  # who makes the whole module may give all of it to an optimizer, or freeze parts of it
+        given = self._is_given_made(function, module) or self._is_kept_made(function, name)
+        copied = self._is_kept_copy(function, name) or self._is_copied(function, name)
         return evaluated or _is_made(module) or given or copied
 
     def _is_given_made(self, function: FunctionNode, module: Value) -> bool:
@@ -174,7 +183,7 @@ class Targets:
 
     def _is_kept_made(self, function: FunctionNode, name: str) -> bool:
         """Whether a constructor keeps what it is given as an attribute, or a copy, and who makes the object made it."""
-        kept = self._flows.bindings.kept_by_constructor(function, name.removesuffix(".forward"))
+        kept = self._flows.bindings.kept_by_constructor(function, name)
         if function.owner is None or kept is None:
             return False
         constructor, value = kept
@@ -185,11 +194,10 @@ class Targets:
         """Whether an attribute gets copies of modules, and nothing else: ``self.old = deepcopy(self.model)``."""
         if function.owner is None or not name.startswith("self."):
             return False
-        own = name.removesuffix(".forward")
-        kept = self._flows.bindings.attribute(function.owner, own.removeprefix("self."))
+        kept = self._flows.bindings.attribute(function.owner, name.removeprefix("self."))
         made = [(where, value) for where, value in kept if not (isinstance(value, Constant) and value.value is None)]
         return bool(made) and all(
-            _copied(scope.unconverted(value)) is not None and not self._may_be_flagged(where, own)
+            _copied(scope.unconverted(value)) is not None and not self._may_be_flagged(where, name)
             for where, value in made
         )
 
@@ -217,11 +225,13 @@ class Targets:
     def _listed(self, name: str) -> bool:
         """Whether somebody lists the parameters of a module of this name, or of what holds it, to step or to freeze."""
         wanted = set(name.split(".")) - {"self"}
+        own = name.rpartition(".")[2]
         for word in sorted(wanted):
             for function in self._flows.linker.mentions.of(word):
                 for call in function.facts.calls:
                     owner = _LISTING.sub("", call.callee)
-                    listed = owner != call.callee and owner.rpartition(".")[2] in wanted
+                    parts = owner.split(".")  # ``target.head.parameters()``, too
+                    listed = owner != call.callee and (parts[-1] in wanted or own in parts)
                     if listed and _is_more_than_copied(function, call.callee):
                         return True
         return False
@@ -247,6 +257,14 @@ class Targets:
             return False
         given = [*self._flows.handed_over(function, module.parameter or "")]
         return any(self._comes_frozen(caller, value, depth + 1) for caller, value in given)
+
+
+def _steps_itself(function: FunctionNode) -> bool:
+    """Whether a method steps with optimizers that its object keeps, and no method lists all that the object has."""
+    steps = (call.callee.removesuffix(".step") for call in function.facts.calls if call.method == "step")
+    own = any(name.startswith("self.") and OPTIMIZER_NAME.search(name) for name in steps)
+    methods = function.owner.methods if own and function.owner is not None else ()
+    return own and all(call.callee != "self.parameters" for each in methods for call in each.facts.calls)
 
 
 def _reads_gradient(function: FunctionNode, module: str) -> bool:

@@ -86,11 +86,12 @@ def _of_self(name: str, path: str | None, owner: Value, run: "Run") -> Value:
 
 
 def _method(method: FunctionNode, run: "Run") -> Value:
-    """A method, or what a property gives: a module if that is seen, else nobody knows."""
+    """A method, or what a property gives: a module or a function if that is seen, else nobody knows."""
     if not is_property(method):
         return Value("callable", target=method)
     found = None if run.flows.is_running(method) else run.flows.outline(method).returns
-    return replace(found, origins=NOTHING, parameter=None) if found and found.kind == "module" else UNKNOWN
+    seen = found is not None and found.kind in ("module", "callable")
+    return replace(found, origins=NOTHING, parameter=None) if found is not None and seen else UNKNOWN
 
 
 def _of_instance(name: str, cls: ClassNode, owner: Value, run: "Run") -> Value:

@@ -6,6 +6,7 @@ from gradlint.model.code import Call
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import BACKWARD_METHODS, LOADING_METHODS, SCALER
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
+from gradlint.project.linking.unseen_parts import choices_of
 from gradlint.project.running import tensors
 from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.freezing import has_nothing_to_train
@@ -87,7 +88,27 @@ def _result(it: Invocation) -> Value:
         return Value("module", target=cls, certainty="known", born=it.run.epoch, memory=it.memory)
     if it.receiver is not None and (result := on_value(it, it.receiver)) is not None:
         return result
+    if (made := _chosen_instance(it)) is not None:
+        return made
     return cloned(it, on_unknown(it)) if it.method == "clone" else on_unknown(it)
+
+
+def _chosen_instance(it: Invocation) -> Value | None:
+    """``Net = Small if fast else Large``, then ``Net(4)``; ``NETS[name](4)``: one of several classes of modules."""
+    if it.callee.kind not in ("unknown", "callable") or it.callee.target is not None:
+        return None
+    linker, modules = it.run.flows.linker, it.run.flows.calls.modules
+    chosen = [linker.resolve(*each) for each in choices_of(it.run.flows.bindings, it.run.function, it.name, it.node)]
+    classes = [each for each in chosen if isinstance(each, ClassNode) and modules.is_module_class(each)]
+    if not classes or len(classes) < len(chosen):
+        return None
+    if len(classes) == 1:
+        return _instance(it, classes[0])
+    constructors = (linker.find_method(cls, "__init__") for cls in classes)
+    it.targets = tuple(dict.fromkeys(each for each in constructors if each is not None))
+    it.effects = it.run.effects_of(it.targets)
+    frozen = None if any(map(modules.has_parameters, classes)) else True
+    return Value("module", certainty="known", born=it.run.epoch, frozen=frozen, memory=it.memory)
 
 
 def _loaded(it: Invocation) -> ClassNode | None:

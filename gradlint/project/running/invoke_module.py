@@ -162,12 +162,12 @@ def named_alike(it: Invocation) -> tuple[FunctionNode, ...]:
 
 
 def guards_itself(it: Invocation) -> bool:
-    """Whether the project's many methods of this name switch recording off, but for a few."""
+    """Whether the project's many methods of this name switch recording off, or give no graph, but for a few."""
     named = it.run.flows.linker.methods_named.get(it.method, ())
     if not _MOST_CANDIDATES < len(named) <= _TOO_MANY:
         return False  # they are followed, or everybody has one
     own = [method for method in named if not method.facts.is_stub and not _is_double(it, method)]
-    unguarded = (method for method in own if not _is_guarded(it, method))
+    unguarded = (method for method in own if not _is_guarded(it, method) and it.run.flows.hands_back(method))
     few = int(_FEW * len(own))
     return next(islice(unguarded, few, None), None) is None
 
