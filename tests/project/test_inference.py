@@ -114,3 +114,42 @@ def test_libraries_that_take_derivatives_are_told_from_the_data_they_come_with(
             return [model(batch).argmax(1).tolist() for batch in batches]
         """
     assert in_training(build, text) == ({} if silent else {"evaluate": False})
+
+
+MANY = 13  # more methods of a name than are followed one by one
+AGENT = "class Agent{n}:\n    def act(self, state):\n        return {given}\n"
+ROLLING = """
+import numpy as np
+import torch
+
+def evaluate(policy, env):
+    policy.eval()
+    total = 0.0
+    for state in env:
+        total += policy.act(state).sum().item()
+    return total
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ("self.net(state)", {"evaluate"}),
+        ("self.net(state).data.numpy()", set[str]()),
+        ("np.zeros(3)", set[str]()),
+    ],
+)
+def test_of_many_methods_of_a_name_it_counts_whether_they_give_a_graph(
+    build: Build, given: str, found: set[str]
+) -> None:
+    agents = "".join(AGENT.format(n=n, given=given) for n in range(MANY))
+    assert in_training(build, ROLLING + agents).keys() & {"evaluate"} == found
+
+
+@pytest.mark.parametrize(("alike", "found"), [(3, set[str]()), (4, {"evaluate"})])
+def test_methods_that_run_no_module_say_nothing_of_the_others(build: Build, alike: int, found: set[str]) -> None:
+    numbers = [AGENT.format(n=n, given="self.stored[state]") for n in range(MANY)]
+    arrays = [AGENT.format(n=MANY + n, given="self.net(state).data.numpy()") for n in range(9)]
+    graphs = [AGENT.format(n=2 * MANY + n, given="self.net(state)") for n in range(alike)]
+    text = ROLLING + "".join(numbers + arrays + graphs)
+    assert in_training(build, text).keys() & {"evaluate"} == found

@@ -176,6 +176,31 @@ def test_a_package_called_utils_is_the_projects_own(meaning: Meaning) -> None:
     assert meaning(files, "detect.py", "f") == "utils/general.py:f"
 
 
+def test_scripts_in_a_package_folder_are_imported_from_by_longer_names(meaning: Meaning) -> None:
+    files = {
+        "src/__init__.py": "",
+        "src/utils/metrics.py": "def f(): ...",
+        "src/dgl.py": "",
+        "src/models/deep/net.py": "from utils.metrics import f\nimport dgl\nfrom transformers.nn import g",
+        "src/transformers/nn.py": "def g(): ...",
+        "other/main.py": "from utils.metrics import f",
+    }
+    assert meaning(files, "src/models/deep/net.py", "f") == "src/utils/metrics.py:f"
+    assert meaning(files, "src/models/deep/net.py", "dgl") == "dgl"
+    assert meaning(files, "src/models/deep/net.py", "g") == "transformers.nn.g"
+    assert meaning(files, "other/main.py", "f") == "utils.metrics.f"
+
+
+def test_a_proper_import_root_is_nearer_than_a_package_folder(meaning: Meaning) -> None:
+    files = {
+        "src/__init__.py": "",
+        "src/utils/metrics.py": "def f(): ...",
+        "utils/metrics.py": "def f(): ...",
+        "src/models/net.py": "from utils.metrics import f",
+    }
+    assert meaning(files, "src/models/net.py", "f") == "utils/metrics.py:f"
+
+
 @pytest.mark.parametrize("library", ["torch", "numpy", "logging"])
 def test_a_module_deep_in_the_project_is_not_the_library_of_that_name(meaning: Meaning, library: str) -> None:
     files = {

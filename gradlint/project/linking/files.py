@@ -110,12 +110,17 @@ class Files:
         return best
 
     def _rank(self, importer: ModuleNode, root: tuple[str, ...], name: str) -> int:
-        """How well a folder serves as a module's import root: -1 not at all, else the nearer the more."""
+        """How well a folder serves as a module's import root: -1 not at all, else the nearer the more.
+
+        A folder with an ``__init__`` serves scripts that are started in it, and what they import by longer names:
+        ``utils.metrics`` is what it says, where ``dgl`` would rather be the library.
+        """
         folder = importer.parts if importer.is_package else importer.parts[:-1]
+        is_above = importer.parts[: len(root)] == root
         if root in self._packages and (root != folder or name.partition(".")[0] in _LIBRARIES):
-            return -1
-        if importer.parts[: len(root)] == root:
-            return 1 + len(root)
+            return 1 if is_above and "." in name and name.partition(".")[0] not in _LIBRARIES else -1
+        if is_above:
+            return 2 + len(root)
         return 0 if name.partition(".")[0] not in _LIBRARIES else -1
 
     # Edits

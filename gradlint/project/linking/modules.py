@@ -286,11 +286,7 @@ class Modules:
         match target:
             case External(name=full):
                 layer = full.startswith("torch.nn.") and full.rpartition(".")[2][:1].isupper()
-                return (
-                    layer
-                    and not MODULE_CONTAINERS.search(full)
-                    and self._is_parameter_of(factory, target, at)
-                )
+                return layer and not MODULE_CONTAINERS.search(full) and self._is_parameter_of(factory, target, at)
             case ClassNode() as inner:
                 return self.is_module_class(inner) and self.has_parameters(inner)
             case FunctionNode() as deeper:

@@ -131,7 +131,7 @@ class Targets:
         return any(self._is_walked(edge.caller, edge.at, depth + 1) for edge in edges if not edge.caller.is_test)
 
     def _is_seen(self, function: FunctionNode, event: CallEvent, name: str) -> bool:
-        """Whether what becomes of the flags of the module that is called, or is a part of what has a name, is in sight."""
+        """Whether what becomes of the flags of a module is in sight; ``name`` is its own, or that of what it is in."""
         module = module_of(event)
         if module.training is True and module.mode_at is not None and module.mode_at[0] is function:
             return False  # nobody puts what is only learnt from into training mode

@@ -162,14 +162,23 @@ def named_alike(it: Invocation) -> tuple[FunctionNode, ...]:
 
 
 def guards_itself(it: Invocation) -> bool:
-    """Whether the project's many methods of this name switch recording off, or give no graph, but for a few."""
+    """Whether the project's many methods of this name switch recording off, or give no graph, but for a few.
+
+    Those that run no module, such as ``sample`` of a storage, say nothing about the others.
+    """
     named = it.run.flows.linker.methods_named.get(it.method, ())
     if not _MOST_CANDIDATES < len(named) <= _TOO_MANY:
         return False  # they are followed, or everybody has one
     own = [method for method in named if not method.facts.is_stub and not _is_double(it, method)]
-    unguarded = (method for method in own if not _is_guarded(it, method) and it.run.flows.hands_back(method))
-    few = int(_FEW * len(own))
+    guarded = [method for method in own if _is_guarded(it, method)]
+    others = [method for method in own if method not in guarded and _runs_module(it, method)]
+    unguarded = (method for method in others if it.run.flows.hands_back(method))
+    few = int(_FEW * (len(guarded) + len(others)))
     return next(islice(unguarded, few, None), None) is None
+
+
+def _runs_module(it: Invocation, method: FunctionNode) -> bool:
+    return any(event.forward for event in it.run.flows.flow(method).calls.values())
 
 
 def _is_guarded(it: Invocation, method: FunctionNode) -> bool:
