@@ -69,7 +69,7 @@ from gradlint.project.questions.lost_terms import LostTerm
 from gradlint.project.questions.optimizers import Optimizer, parameter_names
 from gradlint.project.questions.scripts import Act
 from gradlint.project.questions.scripts import acts as acts_of
-from gradlint.project.questions.targets import Detached
+from gradlint.project.questions.targets import Detached, Followed
 from gradlint.project.questions.terms import FlatTerm
 from gradlint.project.questions.walks import SecondWalk
 from gradlint.project.running.flow import AttributeEvent, CallEvent, ChangeEvent, Flow, Passed, is_bound, matched
@@ -203,6 +203,7 @@ __all__ = [
     "Fix",
     "FlatTerm",
     "Flow",
+    "Followed",
     "For",
     "Formatted",
     "Forward",

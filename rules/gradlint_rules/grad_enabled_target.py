@@ -61,10 +61,10 @@ built, and there is nothing to mend.
 from collections.abc import Iterator
 
 from gradlint.rule import (
-    CallEvent,
     Detached,
     Finding,
     Fix,
+    Followed,
     FunctionNode,
     Note,
     Project,
@@ -83,8 +83,8 @@ def grad_enabled_target(project: Project) -> Iterator[Finding]:
         alone = {found.event.at for found in detached}
         for found in detached:
             yield _finding(function, found, _guarded(project, function, found, alone))
-        for event in project.targets.followed(function):
-            yield _followed(function, event)
+        for followed in project.targets.followed(function):
+            yield _followed(function, followed)
 
 
 def _finding(function: FunctionNode, found: Detached, fix: Fix | None) -> Finding:
@@ -99,13 +99,17 @@ def _finding(function: FunctionNode, found: Detached, fix: Fix | None) -> Findin
     )
 
 
-def _followed(function: FunctionNode, event: CallEvent) -> Finding:
-    edits = rewrites.under_no_grad(function, event.at)
+def _followed(function: FunctionNode, found: Followed) -> Finding:
+    name = found.event.name
+    edits = rewrites.under_no_grad(function, found.event.at) if not found.feeds_trained else ()
+    advice = "run it under `torch.no_grad()`"
+    if found.feeds_trained:
+        advice = f"freeze it with `{name.removesuffix('.forward')}.requires_grad_(False)`: what goes in needs the graph"
     return Finding(
-        function.place(event.at),
+        function.place(found.event.at),
         function.name,
-        f"`{event.name}(...)` records a graph, and `backward()` computes gradients for parameters that nobody trains",
-        help="run it under `torch.no_grad()`",
+        f"`{name}(...)` records a graph, and `backward()` computes gradients for parameters that nobody trains",
+        help=advice,
         fix=Fix("unsafe", "put it under `torch.no_grad()`", edits) if edits else None,
     )
 

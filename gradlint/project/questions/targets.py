@@ -43,6 +43,14 @@ class Detached:
     cut: Use
 
 
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """A forward of a teacher that ``backward()`` walks; ``feeds_trained`` tells that it is walked for what goes in."""
+
+    event: CallEvent
+    feeds_trained: bool
+
+
 class Targets:
     """Finds what a training step computes and then detaches, always."""
 
@@ -80,7 +88,7 @@ class Targets:
             if not inside or not (self._listed(event.name) or self._is_flagged_around(function)):
                 yield Detached(event, cut[0])
 
-    def followed(self, function: FunctionNode) -> Iterator[CallEvent]:
+    def followed(self, function: FunctionNode) -> Iterator[Followed]:
         """Forwards of teachers that ``backward()`` walks, though no optimizer has what they are made of.
 
         Their parameters get gradients that nobody uses. The teacher was made in sight, or the function itself puts it
@@ -99,7 +107,13 @@ class Targets:
                 continue
             if _reads_gradient(function, name) or self._is_frozen(function, event) or self._listed(name):
                 continue
-            yield event
+            yield Followed(event, self._is_fed_graph(flow, event))
+
+    def _is_fed_graph(self, flow: Flow, event: CallEvent) -> bool:
+        """Whether what goes into a forward is recorded and may be trained through it: ``target(state, actor(state))``."""
+        given = (o.at for a in event.arguments for o in a.value.origins if o.function is flow.function)
+        forwards = (at for at in given if at != event.at and at in flow.calls and flow.calls[at].forward)
+        return any(self._calls.states_at(flow.function, at) & GRAD for at in forwards)
 
     def _may_teach(self, function: FunctionNode, name: str) -> bool:
         """Whether a module is there to be learnt from: by its name, or as a copy whose gradients nobody looks at."""
