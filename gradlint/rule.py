@@ -69,7 +69,8 @@ from gradlint.project.questions.lost_terms import LostTerm
 from gradlint.project.questions.optimizers import Optimizer, parameter_names
 from gradlint.project.questions.scripts import Act
 from gradlint.project.questions.scripts import acts as acts_of
-from gradlint.project.questions.targets import Detached, Followed
+from gradlint.project.questions.targets import Detached
+from gradlint.project.questions.teachers import Followed
 from gradlint.project.questions.terms import FlatTerm
 from gradlint.project.questions.walks import SecondWalk
 from gradlint.project.running.flow import AttributeEvent, CallEvent, ChangeEvent, Flow, Passed, is_bound, matched

@@ -37,6 +37,7 @@ from gradlint.project.questions.order import Order
 from gradlint.project.questions.prospects import Prospects
 from gradlint.project.questions.steps import Steps
 from gradlint.project.questions.targets import Targets
+from gradlint.project.questions.teachers import Teachers
 from gradlint.project.questions.terms import Terms
 from gradlint.project.questions.training_mode import TrainingMode
 from gradlint.project.questions.walks import Walks
@@ -66,7 +67,8 @@ class Project:
     ``optimizers`` where they are made, ``order`` what becomes of gradients and when, ``walks`` what is
     walked twice, ``terms`` what a loss has for nothing, ``buffers`` what is written into them,
     ``carried_states`` which attributes chain the graphs of all forwards,
-    ``targets`` what is detached in the end, ``flags`` how ``requires_grad`` is misspelt, ``prospects`` and
+    ``targets`` what is detached in the end, ``teachers`` what is walked for nobody,
+    ``flags`` how ``requires_grad`` is misspelt, ``prospects`` and
     ``forwards`` which functions may run a module at all, ``inference`` what speaks for a call being inference,
     ``inference_modes`` who is near one, ``inference_tensors`` where those are misused, ``guarded_training`` and
     ``guarded_parts`` what is to be trained and only runs under a guard, ``lost_terms`` what adds nothing to a loss that
@@ -118,6 +120,7 @@ class Project:
         self.inference_modes = InferenceModes(self.linker, self.modes, self.calls)
         self.inference_tensors = InferenceTensors(self.calls, self.flows, self.inference_modes)
         self.targets = Targets(self.calls, self.flows, self.inference)
+        self.teachers = Teachers(self.calls, self.flows)
         self.defaults = Defaults(self.linker.dependencies, self.calls, self.bindings)
         self.layers = Layers(self.linker, self.bindings, self.defaults)
         self.training_mode = TrainingMode(self.calls, self.flows, self.destinies, self.inference, self.layers, imports)

@@ -83,7 +83,7 @@ def grad_enabled_target(project: Project) -> Iterator[Finding]:
         alone = {found.event.at for found in detached}
         for found in detached:
             yield _finding(function, found, _guarded(project, function, found, alone))
-        for followed in project.targets.followed(function):
+        for followed in project.teachers.followed(function):
             yield _followed(function, followed)
 
 

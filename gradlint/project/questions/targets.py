@@ -1,38 +1,23 @@
-"""Forwards in training steps whose graph is built and thrown away, or walked for nobody."""
+"""Forwards in training steps whose graph is built and thrown away."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gradlint.model.code import Attribute, Call, Constant, Expression, For, Name, dotted
-from gradlint.model.torch_calls import FLAGS, OPTIMIZER_NAME, OPTIMIZERS
-from gradlint.model.traverse import all_of, statements, within
+from gradlint.model.torch_calls import FLAGS
 from gradlint.project.grad_states.calls import CallGraph
-from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.effects import GRAD
-from gradlint.project.linking import scope
 from gradlint.project.linking.frameworks import is_walked_by_framework
 from gradlint.project.linking.nodes import FunctionNode
-from gradlint.project.questions.handed import Handed
+from gradlint.project.questions.flagging import LISTING, TEACHER, Flagging, is_toggled
 from gradlint.project.questions.inference import Inference
-from gradlint.project.running.flow import CallEvent, Flow, is_bound, module_of
+from gradlint.project.running.flow import CallEvent, Flow
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.uses import IN_VAIN, Use
-from gradlint.project.running.values import Origin, Value
+from gradlint.project.running.values import Origin
 
 _CUTTING = frozenset({"detach", "detach_", "data", "detach().numpy"})
 _TRAINING = frozenset({"backward", "manual_backward", "training_step"})
 _DEEPEST = 4  # callers of callers
-
-
-# What is there to be learnt from, and not trained, by its name.
-_TEACHER = re.compile(
-    r"(^|[._])(teachers?(_?(net|network|model))?|target|target_?(\w+_)?(nets?|networks?|models?|q|qf|critics?|actors?|policy)"
-    r"|(ref(erence)?|old|prev(ious)?|ema|momentum)_?(nets?|networks?|models?|policy|encoder|lm)|\w+_(target|teacher)"
-    r"|(net|network|model|policy|actor|critic|encoder)_(old|ref(erence)?|prev(ious)?|ema|momentum))\d?$"
-)
-_TOGGLES = frozenset({"toggle_optimizer", "untoggle_optimizer"})
-_LISTING = re.compile(r"\.(\w+_)?(parameters|params|param_groups)$|\.requires_grad_$|\.freeze\w*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +28,6 @@ class Detached:
     cut: Use
 
 
-@dataclass(frozen=True, slots=True)
-class Followed:
-    """A forward of a teacher that ``backward()`` walks; ``feeds_trained`` tells that it is walked for what goes in."""
-
-    event: CallEvent
-    feeds_trained: bool
-
-
 class Targets:
     """Finds what a training step computes and then detaches, always."""
 
@@ -58,7 +35,7 @@ class Targets:
         self._calls = calls
         self._flows = flows
         self._inference = inference
-        self._handed = Handed(calls, flows)
+        self._flagging = Flagging(calls, flows)
 
     def detached(self, function: FunctionNode) -> Iterator[Detached]:
         """Such forwards of a function, in order; not those that are no part of the training at all."""
@@ -70,7 +47,7 @@ class Targets:
             return
         flow = self._flows.flow(function)
         trained = any(_is_trained(flow, origin, returned=inside) for origin in tuple(flow.uses))
-        if not trained and not any(_TEACHER.search(call.callee) for call in function.facts.calls):
+        if not trained and not any(TEACHER.search(call.callee) for call in function.facts.calls):
             return
         others = {forward.event.at for forward in self._inference.wasteful_forwards(function)}
         for event in flow.calls.values():
@@ -78,177 +55,15 @@ class Targets:
                 continue
             if any(map(self._inference.is_reported, event.targets)):
                 continue  # one cause, one finding
-            if not trained and not _TEACHER.search(event.name):
+            if not trained and not TEACHER.search(event.name):
                 continue  # what is trained may come out of a storage; then the name must tell
             uses = flow.uses.get(Origin(function, event.at), set())
             cut = sorted(use for use in uses if use.detail in _CUTTING)
             only = all(use.kind == "read" or use.detail == IN_VAIN for use in uses)
-            if not (cut and only) or self._is_frozen(function, event) or _is_toggled(function, event.at):
+            if not (cut and only) or self._flagging.is_frozen(function, event) or is_toggled(function, event.at):
                 continue
-            if not inside or not (self._listed(event.name) or self._is_flagged_around(function)):
+            if not inside or not (self._flagging.is_listed(event.name) or self._is_flagged_around(function)):
                 yield Detached(event, cut[0])
-
-    def followed(self, function: FunctionNode) -> Iterator[Followed]:
-        """Forwards of teachers that ``backward()`` walks, though no optimizer has what they are made of.
-
-        Their parameters get gradients that nobody uses. The teacher was made in sight, or the function itself puts it
-        into evaluation mode.
-        """
-        if function.is_test or not any(self._teacher(function, call.callee) for call in function.facts.calls):
-            return
-        flow = self._flows.flow(function)
-        for event in flow.calls.values():
-            name = self._teacher(function, event.name.removesuffix(".forward")) if event.forward else None
-            if name is None:
-                continue
-            if self._calls.states_at(function, event.at) != GRAD or not self._is_walked(function, event.at):
-                continue
-            if not self._is_seen(function, event, name) or _is_toggled(function, event.at):
-                continue
-            if _reads_gradient(function, name) or self._is_frozen(function, event) or self._listed(name):
-                continue
-            yield Followed(event, self._is_fed_graph(flow, event))
-
-    def _is_fed_graph(self, flow: Flow, event: CallEvent) -> bool:
-        """Whether what goes into a forward is recorded and may be trained through it: ``target(state, actor(state))``."""
-        given = (o.at for a in event.arguments for o in a.value.origins if o.function is flow.function)
-        forwards = (at for at in given if at != event.at and at in flow.calls and flow.calls[at].forward)
-        return any(self._calls.states_at(flow.function, at) & GRAD for at in forwards)
-
-    def _may_teach(self, function: FunctionNode, name: str) -> bool:
-        """Whether a module is there to be learnt from: by its name, or as a copy whose gradients nobody looks at."""
-        if _TEACHER.search(name) is not None:
-            return True
-        if function.owner is None or not name.startswith("self."):
-            return False
-        words = [method.facts.words for method in function.owner.methods]
-        copies = any("deepcopy" in each for each in words) and not any("grad" in each for each in words)
-        return copies and self._is_kept_copy(function, name)
-
-    def _teacher(self, function: FunctionNode, name: str) -> str | None:
-        """What is there to be learnt from of what a call names: a module, or the one it is a part of."""
-        while name not in ("", "self"):
-            if self._may_teach(function, name):
-                return name
-            name = name.rpartition(".")[0]
-        return None
-
-    def _is_walked(self, function: FunctionNode, at: int, depth: int = 0) -> bool:
-        """Whether a function runs ``backward()`` on what a call gives, or one does that it returns it to."""
-        uses = self._flows.flow(function).uses.get(Origin(function, at), ())
-        if "backward" in function.facts.words:
-            # ``autograd.grad`` leaves the gradients of all parameters alone.
-            return any(use.kind == "trained" and use.detail not in (IN_VAIN, "torch.autograd.grad") for use in uses)
-        if depth > _DEEPEST or not any(use.kind == "returned" for use in uses):
-            return False
-        edges = self._calls.callers.get(function, ())
-        return any(self._is_walked(edge.caller, edge.at, depth + 1) for edge in edges if not edge.caller.is_test)
-
-    def _is_seen(self, function: FunctionNode, event: CallEvent, name: str) -> bool:
-        """Whether what becomes of the flags of a module is in sight; ``name`` is its own, or that of what it is in."""
-        module = module_of(event)
-        if module.training is True and module.mode_at is not None and module.mode_at[0] is function:
-            return False  # nobody puts what is only learnt from into training mode
-        evaluated = _is_evaluated(module, function)
-        if self._calls.modules.has_method(function) and not _steps_itself(function):
-            return False  # who makes the whole module may give all of it to an optimizer, or freeze parts of it
-        given = self._is_given_made(function, module) or self._is_kept_made(function, name)
-        copied = self._is_kept_copy(function, name) or self._is_copied(function, name)
-        return evaluated or _is_made(module) or given or copied
-
-    def _is_given_made(self, function: FunctionNode, module: Value) -> bool:
-        """Whether a module is handed over, by callers each of which has made it."""
-        if module.parameter in (None, "self"):
-            return False
-        given = [*self._flows.handed_over(function, module.parameter)]
-        named = {name for caller, _ in given for name in self._names_of(caller, function, module.parameter)}
-        return (
-            bool(given)
-            and not any(map(self._listed, named - {""}))
-            and all(
-                _is_made(value) or value.training is False or self._is_copied_for(caller, function, module)
-                for caller, value in given  # whoever builds it and puts it into evaluation mode would freeze it there
-            )
-        )
-
-    def _is_copied_for(self, caller: FunctionNode, callee: FunctionNode, module: Value) -> bool:
-        """Whether a function hands over a copy that it has made of what it trains."""
-        names = list(self._names_of(caller, callee, module.parameter or ""))
-        return bool(names) and all(self._is_copied(caller, name) for name in names)
-
-    def _is_copied(self, function: FunctionNode, name: str) -> bool:
-        """Whether a function makes a copy of a module, of which it gives the parameters to an optimizer."""
-        made = [value for path, value in scope.assigned(function) if path == name]
-        copied = _copied(made[0]) if len(made) == 1 else None
-        events = self._flows.flow(function).calls.values() if copied is not None else ()
-        stepping = (e for e in events if OPTIMIZERS.search(getattr(e.callee.target, "name", "")))
-        given = (part for event in stepping for a in event.arguments for part in within(a.expression))
-        wanted = f"{dotted(copied)}.parameters" if copied is not None else ""
-        return any(isinstance(part, Call) and dotted(part.function) == wanted for part in given)
-
-    def _names_of(self, caller: FunctionNode, callee: FunctionNode, parameter: str) -> Iterator[str]:
-        """What a function calls the things that it hands over for a parameter."""
-        for event in self._flows.flow(caller).calls.values() if callee.facts.parameters else ():
-            if callee in event.targets:
-                names = [each.name for each in callee.facts.parameters][is_bound(event, callee) :]
-                for name, argument in zip(names, event.arguments, strict=False):
-                    if (argument.keyword or name) == parameter:
-                        yield dotted(argument.expression) or ""
-
-    def _is_kept_made(self, function: FunctionNode, name: str) -> bool:
-        """Whether a constructor keeps what it is given as an attribute, or a copy, and who makes the object made it."""
-        kept = self._flows.bindings.kept_by_constructor(function, name)
-        if function.owner is None or kept is None:
-            return False
-        constructor, value = kept
-        callers = self._calls.callers.get(constructor, ())
-        return bool(callers) and all(self._is_made_for(edge, constructor, value) for edge in callers)
-
-    def _is_kept_copy(self, function: FunctionNode, name: str) -> bool:
-        """Whether an attribute gets copies of modules, and nothing else: ``self.old = deepcopy(self.model)``."""
-        if function.owner is None or not name.startswith("self."):
-            return False
-        kept = self._flows.bindings.attribute(function.owner, name.removeprefix("self."))
-        made = [(where, value) for where, value in kept if not (isinstance(value, Constant) and value.value is None)]
-        return bool(made) and all(
-            _copied(scope.unconverted(value)) is not None and not self._may_be_flagged(where, name)
-            for where, value in made
-        )
-
-    def _may_be_flagged(self, where: FunctionNode, name: str) -> bool:
-        """Whether a function hands a module to another that sets flags, or to one that we do not see."""
-        flow = self._flows.flow(where)
-        given = (e for e in flow.calls.values() if any(dotted(a.expression) == name for a in e.arguments))
-        return self._is_flagged(flow, name) or any(not event.targets for event in given)
-
-    def _is_made_for(self, edge: Edge, constructor: FunctionNode, kept: Expression) -> bool:
-        """Whether who makes an object made what its constructor keeps, and neither freezes it nor steps with it."""
-        copied = _copied(kept)
-        flow, parameter = self._flows.flow(edge.caller), dotted(copied or kept)
-        value = self._flows.argument(flow, edge.at, parameter or "", constructor)
-        if not _is_made(value) or value.frozen:
-            return False
-        named = () if copied else flow.calls[edge.at].names_of(value)
-        return not any(self._listed(name) or self._is_flagged(flow, name) for name in named)
-
-    def _is_flagged(self, flow: Flow, name: str) -> bool:
-        """Whether a function hands a module to another that sets flags."""
-        given = (e for e in flow.calls.values() if any(dotted(a.expression) == name for a in e.arguments))
-        return any(not FLAGS.isdisjoint(f.facts.words) for e in given for f in self._calls.below(e.targets))
-
-    def _listed(self, name: str) -> bool:
-        """Whether somebody lists the parameters of a module of this name, or of what holds it, to step or to freeze."""
-        wanted = set(name.split(".")) - {"self"}
-        own = name.rpartition(".")[2]
-        for word in sorted(wanted):
-            for function in self._flows.linker.mentions.of(word):
-                for call in function.facts.calls:
-                    owner = _LISTING.sub("", call.callee)
-                    parts = owner.split(".")  # ``target.head.parameters()``, too
-                    listed = owner != call.callee and (parts[-1] in wanted or own in parts)
-                    if listed and _is_more_than_copied(function, call.callee):
-                        return True
-        return False
 
     def _is_flagged_around(self, forward: FunctionNode) -> bool:
         """Whether who makes the module that a ``forward`` is of, or what holds it, sets flags of all sorts of parts."""
@@ -260,82 +75,9 @@ class Targets:
             level = {maker for maker in makers if maker.facts.name == "__init__"}
         return False
 
-    def _is_frozen(self, function: FunctionNode, event: CallEvent) -> bool:
-        """Whether the module that a forward runs is frozen: here, or where some caller has it from."""
-        return self._comes_frozen(function, module_of(event)) or self._handed.comes_frozen(function, event)
-
-    def _comes_frozen(self, function: FunctionNode, module: Value, depth: int = 0) -> bool:
-        if module.frozen:
-            return True
-        if module.parameter in (None, "self") or depth > _DEEPEST:
-            return False
-        given = [*self._flows.handed_over(function, module.parameter or "")]
-        return any(self._comes_frozen(caller, value, depth + 1) for caller, value in given)
-
-
-def _steps_itself(function: FunctionNode) -> bool:
-    """Whether a method steps with optimizers that its object keeps, and no method lists all that the object has."""
-    steps = (call.callee.removesuffix(".step") for call in function.facts.calls if call.method == "step")
-    own = any(name.startswith("self.") and OPTIMIZER_NAME.search(name) for name in steps)
-    methods = function.owner.methods if own and function.owner is not None else ()
-    return own and all(call.callee != "self.parameters" for each in methods for call in each.facts.calls)
-
-
-def _reads_gradient(function: FunctionNode, module: str) -> bool:
-    """Whether a function looks at gradients of a module's parts: ``model.fc.weight.grad``."""
-    reads = (dotted(each) or "" for each in all_of(Attribute, function.facts.body) if each.name == "grad")
-    return any(path.startswith(f"{module}.") for path in reads)
-
-
-def _is_toggled(function: FunctionNode, at: int) -> bool:
-    """Whether Lightning has frozen, for the time being, what other optimizers have: ``self.toggle_optimizer(mine)``."""
-    toggles = {call.at: call.method for call in function.facts.calls if call.method in _TOGGLES and call.at < at}
-    return bool(toggles) and toggles[max(toggles)] == "toggle_optimizer"
-
-
-def _copied(kept: Expression) -> Expression | None:
-    """``model``, if ``copy.deepcopy(model)`` is kept."""
-    match kept:
-        case Call(function=called, arguments=(argument,)) if (dotted(called) or "").endswith("deepcopy"):
-            return argument.value
-        case _:
-            return None
-
-
-def _is_evaluated(module: Value, function: FunctionNode) -> bool:
-    """Whether a function, or the script around it, puts a module into evaluation mode."""
-    here = (function, function.module.body)
-    return module.training is False and module.mode_at is not None and module.mode_at[0] in here
-
-
-def _is_made(module: Value) -> bool:
-    return module.born is not None and module.parameter is None and module.certainty == "known"
-
-
-def _is_more_than_copied(function: FunctionNode, called: str) -> bool:
-    """Whether parameters are listed for more than to copy others into them: to step with, or to freeze."""
-    words = function.facts.words
-    if not called.endswith(("parameters", "params", "param_groups")):
-        return True
-    stepping = not FLAGS.isdisjoint(words) or any(map(OPTIMIZER_NAME.search, words))
-    return stepping and not _is_averaged(function, called)
-
-
-def _is_averaged(function: FunctionNode, called: str) -> bool:
-    """Whether parameters are only listed beside those of another module, in loops that set no flag: an average."""
-    listed = {call.at for call in all_of(Call, function.facts.body) if dotted(call.function) == called}
-    for statement in statements(function.facts.body):
-        match statement:
-            case For(iterable=Call(function=Name(id="zip")) as pairs, body=body):
-                if not any(isinstance(part, Attribute) and part.name in FLAGS for part in all_of(Attribute, body)):
-                    listed -= {part.at for part in within(pairs)}
-            case _:
-                pass
-    return not listed
-
 
 def _lists(function: FunctionNode) -> bool:
-    return any(_LISTING.search(call.callee) for call in function.facts.calls)
+    return any(LISTING.search(call.callee) for call in function.facts.calls)
 
 
 def _is_trained(flow: Flow, origin: Origin, *, returned: bool) -> bool:
