@@ -1,10 +1,14 @@
 """The changes in place that a function spells."""
 
-from gradlint.model.code import Assign, Attribute, Augment, Call, Expression, Statement, Subscript, dotted
+from collections import Counter
+from collections.abc import Iterator, Mapping
+
+from gradlint.model.code import Assign, Attribute, Augment, Call, Expression, Name, Statement, Subscript, dotted
 from gradlint.model.facts import CallFact
 from gradlint.model.torch_tensors import IN_PLACE
 from gradlint.model.traverse import all_of, statements, within
 from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.linking.scope import assigned
 
 _UPDATES = frozenset({"sub_", "add_", "addcmul_", "addcdiv_", "lerp_", "copy_", "mul_"})
 
@@ -61,7 +65,30 @@ def gradient_updates(function: FunctionNode, *, by_data: bool = False) -> frozen
                     found.add(call.at)
             case _:
                 pass
-    return frozenset(found)
+    return frozenset((*found, *_data_updates(function))) if by_data else frozenset(found)
+
+
+def _data_updates(function: FunctionNode) -> Iterator[int]:
+    """``w.data = w - lr * w.grad``, ``step = w.grad.sign(); w.data = w + step``."""
+    once = Counter(name for name, _ in assigned(function))
+    given = {name: value for name, value in assigned(function) if once[name] == 1}
+    for statement in statements(function.facts.body):
+        match statement:
+            case Assign(targets=(Attribute(at=at, value=owner, name="data"),), value=value):
+                if any(_names_gradient_of(owner, each, False) for each in _spelt_out(value, given)):
+                    yield at
+            case _:
+                pass
+
+
+def _spelt_out(value: Expression, given: Mapping[str, Expression]) -> Iterator[Expression]:
+    """An expression, and what the variables in it were given."""
+    pending, seen = [value], set[str]()
+    while pending:
+        yield (each := pending.pop())
+        names = [part.id for part in within(each) if isinstance(part, Name) and part.id not in seen]
+        seen.update(names)
+        pending.extend(given[name] for name in names if name in given)
 
 
 def _names_gradient_of(owner: Expression, value: Expression, by_data: bool) -> bool:

@@ -55,7 +55,9 @@ def loses_graph(
     """Whether names stand for what may have no graph at a place: detached, replaced or bound anew, they or holders."""
     owners = {part for name in names for part in (name.partition("[")[0], name.rpartition(".")[0])} - {""}
     concerned = names | owners | set(filter(None, map(dotted, held)))
-    if any(has_items_replaced(function, name) for name in concerned) or is_detached_before(function, loop, concerned):
+    if any(has_items_replaced(function, name) for name in concerned) or is_detached_before(
+        function, loop, concerned, at
+    ):
         return True  # on one way at least, or in part
     return any(is_rebound(function, loop, name, at) for name in concerned)
 

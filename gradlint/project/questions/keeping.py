@@ -135,12 +135,20 @@ def assigned_to(target: Expression, value: Expression, name: str) -> Iterator[Ex
             pass
 
 
-def is_detached_before(function: FunctionNode, loop: frozenset[int] | None, names: set[str]) -> bool:
-    """Whether one of the names is bound to what it holds without its graph: ``loss = loss.detach()``."""
-    for name, value in scope.assigned(function):
-        if name in names and (loop is None or value.at in loop) and _is_cut_off(value, name):
-            return True
-    return False
+def is_detached_before(
+    function: FunctionNode, loop: frozenset[int] | None, names: set[str], at: int | None = None
+) -> bool:
+    """Whether one of the names is bound to what it holds without its graph: ``loss = loss.detach()``.
+
+    Below a place that does not matter to it where the name is given something new above it, in each round.
+    """
+    given = [(name, value) for name, value in scope.assigned(function) if name in names]
+    inside = [(name, value) for name, value in given if loop is None or value.at in loop]
+    cut_off = [(name, value.at) for name, value in inside if _is_cut_off(value, name)]
+    if at is None:
+        return bool(cut_off)
+    anew = {name for name, value in inside if value.at < at and rounds.in_each_round(function, value.at)}
+    return any(place < at or name not in anew for name, place in cut_off)
 
 
 def _is_cut_off(expression: Expression, name: str) -> bool:

@@ -203,7 +203,8 @@ class Order:
                 continue
             within_loop = list(all_expressions((by_at[loop.at],)))
             places = {expression.at for expression in within_loop}
-            anew = {name.partition(".")[0] for name, value in scope.assigned(function) if value.at in places}
+            given = (name for name, value in scope.assigned(function) if value.at in places)
+            anew = {name.partition(".")[0] for name in given if not name.endswith(".data")}
             for changed in within_loop:
                 name = dotted(_owner(changed))
                 if changed.at in updates and name is not None and name.partition(".")[0] not in anew:
