@@ -15,7 +15,6 @@ from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Value
 
-_VALIDATING = re.compile(r"(^|_)(eval\w*|valid\w*|val|test\w*|accuracy)(_|$)")
 _ATTRIBUTE = re.compile(r"self\.(\w+)(\.forward)?")
 
 
@@ -41,9 +40,7 @@ class NeverSwitched:
             place = self._switches.put_into_training(function.owner, attribute)
             return Misset(event, "set", place, self._evaluations.depends(event, module)) if place is not None else None
         over_data = self._evaluations.is_over_evaluation_data(function, event.at)
-        if not over_data and not _VALIDATING.search(function.facts.name):
-            return None  # predictions may be targets to train on
-        place = self._set_before.place(function, attribute)
+        place = self._set_before.place(function, attribute, measures=over_data)
         known = self._evaluations.depends(event, module) if over_data else self._evaluations.mode_matters(module)
         return Misset(event, "set", place, known) if place is not None else None
 
@@ -63,7 +60,9 @@ class NeverSwitched:
         if cls is None or attribute is None or not self._evaluations.evaluates(function, event.at):
             return None
         constructor, at = self._construction(cls, attribute) or (None, 0)
-        if constructor is None or "load_state_dict" not in constructor.facts.words or module.training is not None:
+        if constructor is None or module.training is not None:
+            return None
+        if "load_state_dict" not in constructor.facts.words and not self._switches.is_loading(constructor, at):
             return None
         if self._switches.anywhere(cls, attribute):
             return None

@@ -2,6 +2,8 @@
 
 import re
 
+from gradlint.model.code import dotted
+from gradlint.project.linking.modules import unmoved
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.questions.switches import SPEAKING
 from gradlint.project.running.flow import CallEvent, Passed
@@ -23,10 +25,11 @@ def is_pretrained(flows: Flows, function: FunctionNode, event: CallEvent, module
     """Whether a function makes what it runs with its weights, as libraries do, and says nothing of its mode."""
     if module.training is not None or module.born is None or not function.facts.words.isdisjoint(SPEAKING):
         return False
-    made = flows.bindings.values(function, event.name)
+    values = flows.bindings.values(function, event.name)
+    made = [found for found in values if dotted(unmoved(found[1])) != event.name]  # ``net = net.to(device)``
     if len(made) != 1 or made[0][0] is not function:
         return False
-    call = flows.flow(function).calls.get(made[0][1].at)
+    call = flows.flow(function).calls.get(unmoved(made[0][1]).at)
     return call is not None and _gives_pretrained(call)
 
 

@@ -2,18 +2,19 @@
 
 from collections.abc import Collection, Iterator
 
-from gradlint.model.code import Expression, For, dotted
+from gradlint.model.code import Assign, Call, Display, Expression, For, dotted
 from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.model.traverse import statements, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.effects import GRAD
+from gradlint.project.linking.modules import unmoved
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.questions.destiny import Destinies
 from gradlint.project.questions.evaluations import Evaluations, Misset, is_given_labels, is_made, is_made_and_loaded
 from gradlint.project.questions.never_switched import NeverSwitched
 from gradlint.project.questions.pretrained import is_pretrained
-from gradlint.project.questions.switches import Switches, says_eval, says_eval_by
+from gradlint.project.questions.switches import Switches, says_eval, says_eval_by, speaks_of_mode
 from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import UNKNOWN, Value
@@ -124,9 +125,17 @@ class Reasons:
     def _made_here(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
         """Made in the same function, as all modules are: in training mode; then loaded, and evaluated."""
         made = is_made_and_loaded(function, module) or is_pretrained(self._flows, function, event, module)
+        made = made or self._is_made_by_loader(function, event, module)
         if not made or self._switches.handed(function, event):
             return None
         return Misset(event, "made", None, self._evaluations.mode_matters(module))
+
+    def _is_made_by_loader(self, function: FunctionNode, event: CallEvent, module: Value) -> bool:
+        """``net = load_net(path)``: another function makes it and loads its weights; neither speaks of its mode."""
+        if module.training is not None or not is_made(module) or speaks_of_mode(function):
+            return False
+        made = [*_given(function, event.name.partition(".")[0])]
+        return len(made) == 1 and self._switches.is_loading(function, made[0].at)
 
     def _beside(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
         """Another module was put into evaluation mode by this function, and nobody does it for this one."""
@@ -197,3 +206,13 @@ def _is_part(name: str, whole: str) -> bool:
 
 def _names(target: Expression) -> Iterator[str]:
     yield from filter(None, map(dotted, within(target)))
+
+
+def _given(function: FunctionNode, name: str) -> Iterator[Call]:
+    """The calls whose results a name is given, or is one of several that are: ``net, settings = load(path)``."""
+    for statement in statements(function.facts.body):
+        for target in statement.targets if isinstance(statement, Assign) else ():
+            names = [dotted(each) for each in (target.items if isinstance(target, Display) else (target,))]
+            made = unmoved(statement.value) if isinstance(statement, Assign) else None
+            if name in names and isinstance(made, Call):
+                yield made

@@ -1,5 +1,6 @@
 """Attributes that an object puts into training mode just before it evaluates them: in what order a method does that."""
 
+import re
 from collections.abc import Iterator
 
 from gradlint.finding import Place
@@ -11,6 +12,7 @@ from gradlint.project.linking import scope
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.questions.switches import Switches, says_eval
 
+_VALIDATING = re.compile(r"(^|_)(eval\w*|valid\w*|val|test\w*|accuracy)(_|$)")
 _FARTHEST = 3  # callers of callers
 
 
@@ -21,18 +23,24 @@ class SetBefore:
         self._calls = calls
         self._switches = switches
 
-    def place(self, method: FunctionNode, attribute: str, depth: int = 0) -> Place | None:
-        """Where an attribute was put into training mode last when some other method of its object calls a method."""
+    def place(self, method: FunctionNode, attribute: str, *, measures: bool, depth: int = 0) -> Place | None:
+        """Where an attribute was put into training mode last when some other method of its object calls a method.
+
+        ``measures`` tells that this one measures; else one must that calls it: predictions may be targets to train on.
+        """
+        measures = measures or _VALIDATING.search(method.facts.name) is not None
         for edge in self._calls.callers.get(method, ()):
             call = scope.own_call_at(edge.caller, edge.at)
             own = call is not None and dotted(call.function) == f"self.{method.facts.name}"
             if not own or edge.caller.is_test or edge.caller.owner is None or edge.handed:
                 continue
             found, ended = self._before(edge, attribute)
-            if found is not None:
+            if found is not None and measures:
                 return found
-            if not ended and depth < _FARTHEST and (above := self.place(edge.caller, attribute, depth + 1)) is not None:
-                return above
+            if not ended and depth < _FARTHEST:
+                above = self.place(edge.caller, attribute, measures=measures, depth=depth + 1)
+                if above is not None:
+                    return above
         return None
 
     def _before(self, edge: Edge, attribute: str) -> tuple[Place | None, bool]:

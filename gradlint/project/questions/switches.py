@@ -146,6 +146,13 @@ class Switches:
             return True
         return not call.targets and _SWITCHING.search(call.method) is not None
 
+    def is_loading(self, function: FunctionNode, at: int) -> bool:
+        """Whether a call runs a function that loads weights, and nothing in it speaks of modes."""
+        found = self._calls.callees.get(function, {}).get(at, ())
+        if len(found) != 1 or "load_state_dict" not in found[0].facts.words:
+            return False
+        return not any(map(speaks_of_mode, self._calls.below(found)))
+
     def _kept_by(self, function: FunctionNode, event: CallEvent) -> list[FunctionNode]:
         """The methods that a function speaks of, of an object that it makes and that keeps what it is given."""
         owners = (target.owner for target in event.targets if target.facts.name == "__init__")
@@ -174,6 +181,11 @@ def says_eval(function: FunctionNode) -> bool:
         return False
     called = {call.callee == "eval" for call in function.facts.calls if call.method == "eval"}
     return called != {True}
+
+
+def speaks_of_mode(function: FunctionNode) -> bool:
+    """Whether a function speaks of any mode, or trains."""
+    return not (TRAINING | _SWITCHES).isdisjoint(function.facts.words)
 
 
 def says_eval_by(function: FunctionNode, at: int) -> bool:

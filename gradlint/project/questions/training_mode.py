@@ -93,6 +93,8 @@ class TrainingMode:
             return True
         if function.owner is not None and self._spoken.of(function.owner):
             return True
+        if self._calls_loader(function):
+            return True
         callers = [edge.caller for edge in self._calls.callers.get(function, ())]
         return any(
             self._training.of(caller) or self._holds_trained(caller) or "load_state_dict" in caller.facts.words
@@ -106,7 +108,13 @@ class TrainingMode:
 
     def _find_spoken(self, cls: ClassNode) -> frozenset[str]:
         """The words of modes, and of loading weights, that the methods of a class's objects say."""
-        return frozenset[str]().union(*(method.facts.words & SPEAKING for method in self._switches.family(cls)))
+        methods = self._switches.family(cls)
+        loading = any(method.facts.name == "__init__" and self._calls_loader(method) for method in methods)
+        return frozenset({"load_state_dict"} if loading else ()).union(*(m.facts.words & SPEAKING for m in methods))
+
+    def _calls_loader(self, function: FunctionNode) -> bool:
+        called = (callee for found in self._calls.callees.get(function, {}).values() for callee in found)
+        return any("load_state_dict" in callee.facts.words for callee in called)
 
     def _may_evaluate(self, function: FunctionNode) -> bool:
         owner = function.owner
