@@ -60,11 +60,11 @@ its running statistics with it: evaluation changes the model. With a batch of on
 `ValueError: Expected more than 1 value per channel when training`.
 
 A warning needs a model that is known to have such layers, and one of these: in the same function it
-is made and loaded (or by who hands it over), put into training mode, or trained before it is run on
-other data; another model is put into evaluation mode there and this one is not; or a function that
-measures is handed a model, or finds it in its object or file, that is trained around it while nobody
-ever calls `eval()`. For a model whose layers are not known this is advice, off by default: without
-dropout and batch norm the mode makes no difference.
+is made and loaded (or by who hands it over or gives it back), put into training mode, or trained
+before it is run on other data; another model is put into evaluation mode there and this one is not; or
+a function that measures is handed a model, or finds it in its object or file, that is trained around it
+while nobody ever calls `eval()`, or that was put into training mode just before. For a model whose layers are
+not known this is advice, off by default: without dropout and batch norm the mode makes no difference.
 """
 
 from collections.abc import Iterator

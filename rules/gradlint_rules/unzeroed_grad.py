@@ -39,7 +39,8 @@ sum of two gradients, the hundredth along the sum of a hundred: the effective le
 added to momentum, and the loss swings instead of settling. Nothing raises.
 
 Zeroing once before the loop is not enough, nor is zeroing another optimizer: in a GAN the generator's
-`backward()` leaves gradients in the discriminator too.
+`backward()` leaves gradients in the discriminator too. Nor is zeroing on another way through the loop, where
+`if` chooses between two whole steps of which one forgets it.
 
 `LBFGS` makes a loop of its own: one `step(closure)` runs the closure up to `max_iter` times, so the closure has to
 zero the gradients.

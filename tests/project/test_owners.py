@@ -85,3 +85,27 @@ def train(net, head):
 def test_a_variable_of_the_same_name_is_another_module(build: Build) -> None:
     text = MADE + "def epoch(batch):\n    net = load()\n    sgd.step()\n"
     assert owned(build, text, "epoch", "sgd") == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("a.parameters()", {"a"}),
+        ("list(a.parameters()) + list(b.parameters())", {"a", "b"}),
+        ("itertools.chain(a.parameters(), self.b.parameters())", {"a", "self.b"}),
+        ("[*a.parameters(), *b.parameters()]", {"a", "b"}),
+        ("[{'params': a.parameters(), 'lr': 0.1}, {'params': b.parameters()}]", {"a", "b"}),
+        ("both", {"a", "b"}),
+        ("[*a.parameters(), scale]", None),
+        ("filter(None, a.parameters())", None),
+        ("several", None),
+    ],
+)
+def test_an_optimizer_is_made_of_the_modules_whose_parameters_are_spelt(
+    build: Build, given: str, expected: set[str] | None
+) -> None:
+    text = f"def f(self, a, b, several):\n    both = [*a.parameters(), *b.parameters()]\n    sgd = SGD({given})\n"
+    project = build({"code.py": f"import torch, itertools\nfrom torch.optim import SGD\n{text}"})
+    function = next(f for f in project.modules[0].functions if f.facts.name == "f")
+    found = project.order.owners.made_of(function, "sgd")
+    assert (None if found is None else set(found[1])) == expected

@@ -26,7 +26,7 @@ class Order:
 
     def __init__(self, flows: Flows, steps: Steps) -> None:
         self._flows = flows
-        self._owners = Owners(flows)
+        self.owners = Owners(flows)
         self.steps = steps
 
     def moments(self, function: FunctionNode) -> list[Moment]:
@@ -57,7 +57,7 @@ class Order:
         module = zeroed.pop()
         forwards = [event for event in flow.calls.values() if event.forward]
         alone = {event.name.removesuffix(".forward") for event in forwards} == {module}
-        held = self._owners.held(function, optimizers[0])
+        held = self.owners.held(function, optimizers[0])
         if not module or not alone or held.kind != "unknown" or not all(_is_fed_data(function, e) for e in forwards):
             return {}
         return {optimizers[0]: module}
@@ -221,12 +221,12 @@ class Order:
 
     def modules(self, function: FunctionNode, optimizers: Iterable[str]) -> dict[str, str]:
         """For optimizers of one module's parameters, by name, the name of the module."""
-        return self._owners.modules(function, optimizers)
+        return self.owners.modules(function, optimizers)
 
     def _is_torchs(self, function: FunctionNode, step: Act) -> bool:
         """Whether a step is made with an optimizer of torch's, and not with one of the project's own."""
         if step.inside is not None:
-            return not isinstance(self._owners.held(function, step.path or "").target, ClassNode)
+            return not isinstance(self.owners.held(function, step.path or "").target, ClassNode)
         event = self._flows.flow(function).calls.get(step.at)
         return event is not None and any(
             value is not None and (value.kind == "optimizer" or self._is_plain(function, step, value))
@@ -235,8 +235,8 @@ class Order:
 
     def _is_apart(self, function: FunctionNode, name: str, others: Iterable[str]) -> bool:
         """Whether an optimizer is seen to be made of other modules than all other optimizers of some names."""
-        made = self._owners.made_of(function, name)
-        beside = [self._owners.made_of(function, other) for other in others if other != name]
+        made = self.owners.made_of(function, name)
+        beside = [self.owners.made_of(function, other) for other in others if other != name]
         if made is None or any(other is None or other[0] is not made[0] for other in beside):
             return False
         theirs = {module for other in beside if other is not None for module in other[1]}
@@ -245,7 +245,7 @@ class Order:
 
     def _is_of_several(self, function: FunctionNode, name: str) -> bool:
         """Whether an optimizer's parameters are not those of one module: other optimizers may have them too."""
-        value = self._owners.held(function, name)
+        value = self.owners.held(function, name)
         return value.kind == "optimizer" and value.of is None
 
 

@@ -147,9 +147,12 @@ class Switches:
         return not call.targets and _SWITCHING.search(call.method) is not None
 
     def is_loading(self, function: FunctionNode, at: int) -> bool:
-        """Whether a call runs a function that loads weights, and nothing in it speaks of modes."""
+        """Whether a call runs a function that loads weights, and nothing in it speaks of modes.
+
+        A constructor may load those of a part, and whoever makes such an object may try whether it runs.
+        """
         found = self._calls.callees.get(function, {}).get(at, ())
-        if len(found) != 1 or "load_state_dict" not in found[0].facts.words:
+        if len(found) != 1 or "load_state_dict" not in found[0].facts.words or found[0].facts.name == "__init__":
             return False
         return not any(map(speaks_of_mode, self._calls.below(found)))
 
