@@ -40,6 +40,7 @@ from gradlint.project.questions.targets import Targets
 from gradlint.project.questions.teachers import Teachers
 from gradlint.project.questions.terms import Terms
 from gradlint.project.questions.training_mode import TrainingMode
+from gradlint.project.questions.unzeroed import Unzeroed
 from gradlint.project.questions.walks import Walks
 from gradlint.project.running.flow import Flow
 from gradlint.project.running.flows import Flows
@@ -64,9 +65,9 @@ class Project:
     ``calls`` who calls whom in which grad states, ``leaks`` what is left switched off,
     ``consumers`` what is done with generators, ``flows`` what names hold, ``evidence`` which of the others hold
     tensors or modules, ``gradients`` where they are read and what for, ``growths`` what keeps graphs,
-    ``optimizers`` where they are made, ``order`` what becomes of gradients and when, ``walks`` what is
-    walked twice, ``terms`` what a loss has for nothing, ``buffers`` what is written into them,
-    ``carried_states`` which attributes chain the graphs of all forwards,
+    ``optimizers`` where they are made, ``order`` what becomes of gradients and when, ``unzeroed`` where they add up
+    for good, ``walks`` what is walked twice, ``terms`` what a loss has for nothing, ``buffers`` what is written into
+    them, ``carried_states`` which attributes chain the graphs of all forwards,
     ``targets`` what is detached in the end, ``teachers`` what is walked for nobody,
     ``flags`` how ``requires_grad`` is misspelt, ``prospects`` and
     ``forwards`` which functions may run a module at all, ``inference`` what speaks for a call being inference,
@@ -101,6 +102,7 @@ class Project:
         self.forwards = Forwards(self.calls, self.flows, self.prospects)
         self.growths = Growths(self.calls, self.flows, self.destinies, self.forwards, self.frameworks)
         self.order = Order(self.flows, Steps(self.calls, self.flows))
+        self.unzeroed = Unzeroed(self.flows, self.order)
         self.inference = Inference(
             self.bindings,
             self.calls,

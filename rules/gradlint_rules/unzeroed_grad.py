@@ -58,12 +58,12 @@ def unzeroed_grad(project: Project) -> Iterator[Finding]:
     """Find loops that run ``backward()`` and step with an optimizer whose gradients nothing in the loop zeroes."""
     for function in project.functions():
         if project.order.steps.acts(function):
-            found = [*project.order.unzeroed(function)]
+            found = [*project.unzeroed.of(function)]
             yield from (_finding(function, *each) for each in found)
-            for at, name, backward in project.order.updated_by_hand(function):
+            for at, name, backward in project.unzeroed.by_hand(function):
                 yield _by_hand(function, at, name, backward)
             places = {step.at for step, _, _ in found}
-            for at, name, closure, backward in project.order.unzeroed_closures(function):
+            for at, name, closure, backward in project.unzeroed.closures(function):
                 if at not in places:
                     yield _by_closure(function, at, name, closure.place(backward.at))
 
