@@ -9,6 +9,7 @@ from gradlint.project.grad_states.edges import Edge
 from gradlint.project.linking.imports import Imports
 from gradlint.project.linking.nodes import ClassNode, FunctionNode, ModuleNode
 from gradlint.project.questions.evaluations import Evaluations, Misset, is_given_labels, is_made, is_made_and_loaded
+from gradlint.project.questions.pretrained import gives_pretrained
 from gradlint.project.questions.set_before import SetBefore
 from gradlint.project.questions.switches import Switches, says_eval
 from gradlint.project.running.flow import CallEvent
@@ -62,7 +63,9 @@ class NeverSwitched:
         constructor, at = self._construction(cls, attribute) or (None, 0)
         if constructor is None or module.training is not None:
             return None
-        if "load_state_dict" not in constructor.facts.words and not self._switches.is_loading(constructor, at):
+        ((_, value),) = self._flows.bindings.attribute(cls, attribute)
+        loads = "load_state_dict" in constructor.facts.words or self._switches.is_loading(constructor, at)
+        if not loads and not gives_pretrained(self._flows, constructor, value):
             return None
         if self._switches.anywhere(cls, attribute):
             return None
@@ -158,16 +161,19 @@ class NeverSwitched:
         file, call = made[0][0].module, self._flows.flow(made[0][0]).calls.get(made[0][1].at)
         if call is None or not is_made(call.result) or self._switches.itself(call.result):
             return None
-        why = self._use_by_file(file, function, event)
+        pretrained = gives_pretrained(self._flows, *made[0])
+        why = self._use_by_file(file, function, event, pretrained=pretrained)
         if why is None or self._switches.in_file(file, name):
             return None
         return Misset(event, why, file.body.place(call.at), self._evaluations.mode_matters(call.result))
 
-    def _use_by_file(self, file: ModuleNode, function: FunctionNode, event: CallEvent) -> str | None:
+    def _use_by_file(
+        self, file: ModuleNode, function: FunctionNode, event: CallEvent, *, pretrained: bool
+    ) -> str | None:
         """Why a module is there that a file makes: it is trained and measured there, or loaded and nothing else."""
         if any(not TRAINING_WORDS.isdisjoint(each.facts.words) for each in file.functions):
             return "file" if self._evaluations.measures(function, event) else None
-        return "loaded" if "load_state_dict" in file.body.facts.words else None
+        return "loaded" if pretrained or "load_state_dict" in file.body.facts.words else None
 
 
 def _own_attribute(name: str) -> str | None:

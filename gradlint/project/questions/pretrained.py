@@ -2,7 +2,8 @@
 
 import re
 
-from gradlint.model.code import dotted
+from gradlint.model.code import Expression, Name, dotted
+from gradlint.model.traverse import within
 from gradlint.project.linking.modules import unmoved
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.questions.switches import SPEAKING
@@ -12,6 +13,9 @@ from gradlint.project.running.values import Value
 
 # Their models come in training mode, whatever their weights are.
 _MAKING = re.compile(r"^(torchvision\.models\.(\w+\.)*[a-z]\w*|timm\.(models\.)?create_model)$")
+_NORMED = re.compile(
+    r"res2?ne[xs]?t|densenet|mobilenet|efficientnet|inception|googlenet|shufflenet|mnasnet|regnet|_bn$"
+)
 _LIBRARIES = frozenset({"torchvision", "timm"})
 
 
@@ -21,21 +25,54 @@ def imports_models(function: FunctionNode) -> bool:
     return any(found.module.partition(".")[0] in _LIBRARIES for found in imports)
 
 
-def is_pretrained(flows: Flows, function: FunctionNode, event: CallEvent, module: Value) -> bool:
-    """Whether a function makes what it runs with its weights, as libraries do, and says nothing of its mode."""
+def pretrained(flows: Flows, function: FunctionNode, event: CallEvent, module: Value) -> Value | None:
+    """The model whose layers a function runs, if it makes it with its weights and says nothing of its mode."""
     if module.training is not None or module.born is None or not function.facts.words.isdisjoint(SPEAKING):
-        return False
+        return None
     values = flows.bindings.values(function, event.name)
     made = [found for found in values if dotted(unmoved(found[1])) != event.name]  # ``net = net.to(device)``
     if len(made) != 1 or made[0][0] is not function:
-        return False
-    call = flows.flow(function).calls.get(unmoved(made[0][1]).at)
-    return call is not None and _gives_pretrained(call)
+        return None
+    call = _made_with_weights(flows, function, made[0][1]) or _taken_from(flows, function, made[0][1])
+    return call.result if call is not None else None
 
 
-def _gives_pretrained(call: CallEvent) -> bool:
-    name = getattr(call.callee.target, "name", "")
-    return _MAKING.search(name) is not None and any(map(_asks_for_weights, call.arguments))
+def gives_pretrained(flows: Flows, function: FunctionNode, value: Expression) -> bool:
+    """Whether a value in a function is such a model, with its weights, perhaps moved."""
+    return _made_with_weights(flows, function, value) is not None
+
+
+def _made_with_weights(flows: Flows, function: FunctionNode, value: Expression) -> CallEvent | None:
+    call = flows.flow(function).calls.get(unmoved(value).at)
+    name = getattr(call.callee.target, "name", "") if call is not None else ""
+    return call if call and _MAKING.search(name) and any(map(_asks_for_weights, call.arguments)) else None
+
+
+def _taken_from(flows: Flows, function: FunctionNode, value: Expression) -> CallEvent | None:
+    """``nn.Sequential(*list(net.children())[:-1])``: layers of such a model, where there is batch norm among all."""
+    call = flows.flow(function).calls.get(unmoved(value).at)
+    if call is None or getattr(call.callee.target, "name", "") != "torch.nn.Sequential":
+        return None
+    pending: list[Expression] = [unmoved(value)]
+    seen: set[str] = set()
+    while pending:
+        for part in within(pending.pop()):
+            if not isinstance(part, Name) or part.id in seen:
+                continue
+            seen.add(part.id)
+            given = flows.bindings.assigned(function).get(part.id, ())
+            found = _made_with_weights(flows, function, given[0]) if len(given) == 1 else None
+            if found is not None:
+                return found if _has_batch_norms(found) else None
+            pending.extend(given if len(given) == 1 else ())
+    return None
+
+
+def _has_batch_norms(made: CallEvent) -> bool:
+    """Whether it is of a family that has batch norm all over, not only a dropout at its end."""
+    chosen = made.arguments[0].value.constant if made.arguments else None
+    name = chosen if isinstance(chosen, str) and made.arguments[0].keyword is None else made.name
+    return _NORMED.search(name) is not None
 
 
 def _asks_for_weights(argument: Passed) -> bool:

@@ -13,7 +13,7 @@ from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.questions.destiny import Destinies
 from gradlint.project.questions.evaluations import Evaluations, Misset, is_given_labels, is_made, is_made_and_loaded
 from gradlint.project.questions.never_switched import NeverSwitched
-from gradlint.project.questions.pretrained import is_pretrained
+from gradlint.project.questions.pretrained import pretrained
 from gradlint.project.questions.switches import Switches, says_eval, says_eval_by, speaks_of_mode
 from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.flows import Flows
@@ -124,11 +124,12 @@ class Reasons:
 
     def _made_here(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
         """Made in the same function, as all modules are: in training mode; then loaded, and evaluated."""
-        made = is_made_and_loaded(function, module) or is_pretrained(self._flows, function, event, module)
-        made = made or self._is_made_by_loader(function, event, module)
-        if not made or self._switches.handed(function, event):
+        model = module if is_made_and_loaded(function, module) else pretrained(self._flows, function, event, module)
+        if model is None and self._is_made_by_loader(function, event, module):
+            model = module
+        if model is None or self._switches.handed(function, event):
             return None
-        return Misset(event, "made", None, self._evaluations.mode_matters(module))
+        return Misset(event, "made", None, self._evaluations.mode_matters(model))
 
     def _is_made_by_loader(self, function: FunctionNode, event: CallEvent, module: Value) -> bool:
         """``net = load_net(path)``: another function makes it and loads its weights; neither speaks of its mode."""
