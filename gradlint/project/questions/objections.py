@@ -3,7 +3,7 @@
 import re
 
 from gradlint.model.code import Call, dotted
-from gradlint.model.torch_calls import BACKWARD_METHODS, MODEL_NAME
+from gradlint.model.torch_calls import BACKWARD_METHODS, MODEL_NAME, TRAINING_WORDS
 from gradlint.model.torch_names import EVALUATION_HOOKS
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
@@ -22,6 +22,8 @@ from gradlint.project.running.values import Origin, Value
 _SIZE = re.compile(r"^(d|dim|n|num|size)_")  # ``d_model``
 _TRANSFORM = re.compile(r"(^|_)i?(stft|fft|rfft|dct|fbank|mfcc|melspec\w*|spectrogram|resampl\w*)(_|$)")  # of signals
 _SHOWN = frozenset("shape size print dtype device f-string format len dim ndim type ==".split())
+_COMPARED = _SHOWN | frozenset("allclose assert_close equal isclose isnan isfinite isinf all any <= >= < >".split())
+_IN_EARNEST = TRAINING_WORDS | {"load", "load_state_dict"}
 _STORAGE = re.compile(r"(buffer|storage|dataset|replay(_?memory)?)\d*$|(^|[._])rb(_\w+)?$", re.I)
 _WALKING = BACKWARD_METHODS | {"zero_grad"}  # not ``fit``: a classifier of features, by which others are judged
 _ENABLING = External("torch.enable_grad")
@@ -124,11 +126,22 @@ class Objections:
 
     def _is_smoke_test(self, function: FunctionNode, at: int, module: Value, destiny: Destiny) -> bool:
         """A fresh model run once to see that it runs: only its output's shape is looked at, nothing is evaluated."""
-        shown = {detail for _, detail in destiny.reads} <= _SHOWN and not destiny.unknown
-        scripted = function.is_module_body or _SMOKE.search(function.facts.name) is not None
-        if not (shown and scripted) or module.training is False or destiny.dropped:
+        reads = {detail for _, detail in destiny.reads}
+        if destiny.unknown or module.training is False or destiny.dropped or not reads <= _COMPARED:
             return False
-        return not self._cues.is_over_evaluation_data(function, at)
+        if function.is_module_body or _SMOKE.search(function.facts.name) is not None:
+            shown = reads <= _SHOWN or _tries_own(function, module)
+            return shown and not self._cues.is_over_evaluation_data(function, at)
+        return self._only_tries_itself(function)
+
+    def _only_tries_itself(self, function: FunctionNode) -> bool:
+        """Whether a method of a module is run by the end of its own file alone, which tries what others will use."""
+        body = function.module.body
+        if not self._calls.modules.has_method(function) or not _IN_EARNEST.isdisjoint(body.facts.words):
+            return False
+        above = self._calls.above(function)
+        own = (each.module is function.module and self._calls.modules.has_method(each) for each in above - {body})
+        return body in above and all(own)
 
     def _derives(self, function: FunctionNode, event: CallEvent, module: Value) -> bool:
         """Whether the module takes derivatives in its own forward, as models of energies and forces do."""
@@ -170,6 +183,12 @@ class Objections:
         return (unseen or module.certainty == "named") and any(
             becomes_array(use.detail) or use.detail == "torch.tensor" for use in uses
         )
+
+
+def _tries_own(function: FunctionNode, module: Value) -> bool:
+    """Whether the end of a file, in which nothing is trained or loaded, runs a module that is defined in the file."""
+    own = isinstance(module.target, ClassNode) and module.target.module is function.module
+    return own and function.is_module_body and _IN_EARNEST.isdisjoint(function.facts.words)
 
 
 def _is_told_to_train(event: CallEvent, function: FunctionNode) -> bool:
