@@ -2,7 +2,7 @@
 
 import re
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 
 from gradlint.model.code import (
     Argument,
@@ -25,13 +25,12 @@ from gradlint.model.torch_calls import (
     MODULE_METHODS,
     NEVER_MODULES,
     PARAMETER_FREE,
-    SELF_RETURNING_MODULE_METHODS,
     WRAPPED_TENSORS,
 )
 from gradlint.model.torch_names import LIGHTNING_ROOTS, MODULE_BASES, MODULE_CLASSES
-from gradlint.model.torch_tensors import TENSOR_METHODS
 from gradlint.model.traverse import all_expressions, all_of, statements, within
 from gradlint.project.linking.bindings import Bindings, owner_class
+from gradlint.project.linking.handed_parts import HandedParts, is_called
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, Target
@@ -41,15 +40,8 @@ from gradlint.project.linking.unseen_parts import choices_of, is_kept_as_model
 from gradlint.project.linking.views import View
 
 _PLAIN_BASES = frozenset({"object", "ABC", "Generic", "Protocol", "Function"})  # torch.autograd's has ``forward`` too
-_OF_NO_MODULE = frozenset(
-    (
-        "get_state set_state manual_seed initial_seed clone view reshape size dim item numpy tolist unsqueeze squeeze "
-        "expand repeat permute mean sum append get items keys values format split lower copy index join startswith"
-    ).split()
-)
 _OPERATOR_NAME = re.compile(r"^[A-Z](_\w+)?$")  # of mathematics: ``self.A(x)``, ``self.A_adjoint(y)``
 _OPERATORS = re.compile(r"^__[ir]?(add|sub|mul|matmul|truediv|floordiv|mod|pow|and|or|xor|neg|invert|concat)__$")
-_MOVING = SELF_RETURNING_MODULE_METHODS - {"requires_grad_", "apply"}
 _DEEPEST = 2  # factories of factories
 
 
@@ -63,7 +55,7 @@ class Modules:
         self._with_parameters: Memo[tuple[ClassNode, bool], bool] = Memo(
             linker.dependencies, lambda key: self._has_parameters(*key), False
         )
-        self._taken: Memo[ClassNode, frozenset[str]] = Memo(linker.dependencies, self._find_taken, frozenset())
+        self._handed = HandedParts(linker, bindings)
         self._modules: Memo[ClassNode, bool] = Memo(linker.dependencies, self._is_module_class, False)
         self._mostly_with_parameters: View[ClassNode, bool] = View(
             linker.dependencies, "with parameters", self._find_whether_mostly_with_parameters, lambda _: ()
@@ -120,52 +112,16 @@ class Modules:
         return not bare and base.name.rpartition(".")[2] not in _PLAIN_BASES
 
     def _makes_parameters(self, cls: ClassNode, beside_handed: bool) -> bool:
-        handed = next(self._handed(cls), None) if not beside_handed else None
+        handed = next(self._handed.places(cls), None) if not beside_handed else None
         return handed is not None or next(self._made(cls), None) is not None
 
     def takes_by(self, cls: ClassNode) -> frozenset[str]:
         """The parameters of its constructor by which a class, or one it derives from, may be given modules."""
-        return self._taken.of(cls)
-
-    def _find_taken(self, cls: ClassNode) -> frozenset[str]:
-        bases = [a for a in self._linker.ancestors(cls) if isinstance(a, ClassNode) and a is not cls]
-        inherited = frozenset[str]().union(*(self._names_handed(base) for base in bases))
-        constructor = cls.method("__init__")
-        if constructor is None or not inherited:
-            return inherited | self._names_handed(cls)
-        passed = (
-            argument.value.id
-            for call in all_of(Call, constructor.facts.body)
-            if isinstance(call.function, Attribute) and call.function.name == "__init__"
-            for argument in call.arguments
-            if isinstance(argument.value, Name) and not argument.stars
-        )
-        return inherited | self._names_handed(cls) | frozenset(passed)
-
-    def _names_handed(self, cls: ClassNode) -> frozenset[str]:
-        constructor = cls.method("__init__")
-        if constructor is None:
-            return frozenset()
-        places = {at for _, at in self._handed(cls)}
-        assigned = self._bindings.assigned(constructor).items()
-        return frozenset(
-            value.id
-            for name, values in assigned
-            for value in map(unmoved, values)
-            if isinstance(value, Name) and (value.at in places or (places and self._is_handed_on(cls, name)))
-        )
-
-    def _is_handed_on(self, cls: ClassNode, name: str) -> bool:
-        """Whether what the object calls is given an attribute: ``self.function(self.net, x)``."""
-        if not name.startswith("self."):
-            return False
-        calls = (e for m in cls.methods for e in all_of(Call, m.facts.body))
-        own = (call for call in calls if (dotted(call.function) or "").startswith("self."))
-        return any(dotted(argument.value) == name for call in own for argument in call.arguments)
+        return self._handed.names(cls)
 
     def parts(self, cls: ClassNode) -> Iterator[tuple[FunctionNode, int]]:
         """The places where a class makes, or its constructor is handed, what its parameters may be part of."""
-        yield from self._handed(cls)
+        yield from self._handed.places(cls)
         yield from self._made(cls)
 
     def _made(self, cls: ClassNode) -> Iterator[tuple[FunctionNode, int]]:
@@ -181,27 +137,7 @@ class Modules:
         if all(value.at != call.at for value in returned(method)):
             return False
         family = (base for base in self._linker.ancestors(cls) if isinstance(base, ClassNode))
-        return not any(self._is_called(base, f"self.{method.facts.name}") for base in family)
-
-    def _handed(self, cls: ClassNode) -> Iterator[tuple[FunctionNode, int]]:
-        """What the constructor is given and keeps, and the class calls: modules perhaps."""
-        constructor = cls.method("__init__")
-        if constructor is None:
-            return
-        given = {parameter.name for parameter in constructor.facts.parameters} - {"self"}
-        for name, values in self._bindings.assigned(constructor).items():
-            handed = [itself for value in values if dotted(itself := unmoved(value)) in given]
-            moved = any(value not in values for value in handed)  # so are tensors
-            if handed and name.startswith("self.") and self._is_called(cls, name, but=TENSOR_METHODS if moved else ()):
-                yield from ((constructor, value.at) for value in handed)
-
-    def _is_called(self, cls: ClassNode, name: str, *, but: Collection[str] = ()) -> bool:
-        own = (call for m in cls.methods for call in m.facts.calls if call.callee.startswith(name))
-        return any(
-            call.callee == name
-            or (call.callee.startswith(f"{name}.") and call.method not in _OF_NO_MODULE and call.method not in but)
-            for call in own
-        )
+        return not any(is_called(base, f"self.{method.facts.name}") for base in family)
 
     def _holds_what_was_handed(self, method: FunctionNode, at: int) -> bool:
         """``nn.Sequential(*layers)`` with ``layers`` from the caller; what is made here is looked at by itself."""
@@ -296,6 +232,8 @@ class Modules:
 
     def _makes_parameter(self, method: FunctionNode, name: str, at: int) -> bool:
         owner, _, last = name.rpartition(".")
+        if name == "self.register_parameter":
+            return self._registers(method, at)
         if last in LOADING_METHODS and isinstance(self._linker.resolve(method, owner), ClassNode):
             return self._makes_parameter(method, owner, at)
         if targets := self._meant(method, name, at):
@@ -306,6 +244,12 @@ class Modules:
             own = name.startswith("self.") or _is_looped(method, name)
             return not (own and _OPERATOR_NAME.search(last))
         return is_kept_as_model(method, at)
+
+    def _registers(self, method: FunctionNode, at: int) -> bool:
+        """Whether ``self.register_parameter(name, value)`` is given a parameter, and not told that there is none."""
+        call = own_call_at(method, at)
+        given = [a.value for a in call.arguments if a.keyword in (None, "param")][-1:] if call is not None else []
+        return any(not (isinstance(value, Constant) and value.value is None) for value in given)
 
     def _meant(self, function: FunctionNode, name: str, at: int) -> list[Target]:
         """What a call makes one of, or runs: what its name means, or what is chosen from in sight."""
@@ -362,15 +306,6 @@ class Modules:
             return False
         stored = {t.at for s in statements(method.facts.body) if isinstance(s, Assign) for t in s.targets}
         return bool(names) and all(name.at in asked or name.at in stored for name in used)
-
-
-def unmoved(expression: Expression) -> Expression:
-    """The module that was moved or converted, and is itself what that gives: ``net`` of ``net.to(device).eval()``."""
-    match expression:
-        case Call(function=Attribute(value=inner, name=name)) if name in _MOVING:
-            return unmoved(inner)
-        case _:
-            return expression
 
 
 def _is_looped(method: FunctionNode, name: str) -> bool:

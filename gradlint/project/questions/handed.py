@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from gradlint.model.code import Constant, Display, Expression, Name, Subscript, dotted
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
-from gradlint.project.linking.modules import unmoved
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
+from gradlint.project.linking.scope import unconverted
 from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import UNKNOWN, Value
@@ -50,7 +50,7 @@ class Handed:
     def _held(self, function: FunctionNode, name: str) -> Sequence[Value | None]:
         """What is handed to the constructor that keeps it under an attribute, which nobody else assigns."""
         constructor, value = self._flows.bindings.kept_by_constructor(function, name) or (function, None)
-        kept = dotted(unmoved(value)) if value is not None else None
+        kept = dotted(unconverted(value)) if value is not None else None
         given = any(parameter.name == kept for parameter in constructor.facts.parameters)
         return self.values(constructor, Value(parameter=kept)) if given else []
 

@@ -4,8 +4,8 @@ import re
 
 from gradlint.model.code import Expression, Name, dotted
 from gradlint.model.traverse import within
-from gradlint.project.linking.modules import unmoved
 from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.linking.scope import unconverted
 from gradlint.project.questions.switches import SPEAKING
 from gradlint.project.running.flow import CallEvent, Passed
 from gradlint.project.running.flows import Flows
@@ -30,7 +30,7 @@ def pretrained(flows: Flows, function: FunctionNode, event: CallEvent, module: V
     if module.training is not None or module.born is None or not function.facts.words.isdisjoint(SPEAKING):
         return None
     values = flows.bindings.values(function, event.name)
-    made = [found for found in values if dotted(unmoved(found[1])) != event.name]  # ``net = net.to(device)``
+    made = [found for found in values if dotted(unconverted(found[1])) != event.name]  # ``net = net.to(device)``
     if len(made) != 1 or made[0][0] is not function:
         return None
     call = _made_with_weights(flows, function, made[0][1]) or _taken_from(flows, function, made[0][1])
@@ -43,17 +43,17 @@ def gives_pretrained(flows: Flows, function: FunctionNode, value: Expression) ->
 
 
 def _made_with_weights(flows: Flows, function: FunctionNode, value: Expression) -> CallEvent | None:
-    call = flows.flow(function).calls.get(unmoved(value).at)
+    call = flows.flow(function).calls.get(unconverted(value).at)
     name = getattr(call.callee.target, "name", "") if call is not None else ""
     return call if call and _MAKING.search(name) and any(map(_asks_for_weights, call.arguments)) else None
 
 
 def _taken_from(flows: Flows, function: FunctionNode, value: Expression) -> CallEvent | None:
     """``nn.Sequential(*list(net.children())[:-1])``: layers of such a model, where there is batch norm among all."""
-    call = flows.flow(function).calls.get(unmoved(value).at)
+    call = flows.flow(function).calls.get(unconverted(value).at)
     if call is None or getattr(call.callee.target, "name", "") != "torch.nn.Sequential":
         return None
-    pending: list[Expression] = [unmoved(value)]
+    pending: list[Expression] = [unconverted(value)]
     seen: set[str] = set()
     while pending:
         for part in within(pending.pop()):

@@ -8,8 +8,8 @@ from gradlint.model.traverse import statements, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.effects import GRAD
-from gradlint.project.linking.modules import unmoved
 from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.linking.scope import unconverted
 from gradlint.project.questions.destiny import Destinies
 from gradlint.project.questions.evaluations import Evaluations, Misset, is_given_labels, is_made, is_made_and_loaded
 from gradlint.project.questions.never_switched import NeverSwitched
@@ -214,6 +214,6 @@ def _given(function: FunctionNode, name: str) -> Iterator[Call]:
     for statement in statements(function.facts.body):
         for target in statement.targets if isinstance(statement, Assign) else ():
             names = [dotted(each) for each in (target.items if isinstance(target, Display) else (target,))]
-            made = unmoved(statement.value) if isinstance(statement, Assign) else None
+            made = unconverted(statement.value) if isinstance(statement, Assign) else None
             if name in names and isinstance(made, Call):
                 yield made

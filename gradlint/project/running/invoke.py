@@ -104,6 +104,9 @@ def _chosen_instance(it: Invocation) -> Value | None:
         return None
     if len(classes) == 1:
         return _instance(it, classes[0])
+    callables = it.run.flows.calls.callables
+    if not all(it.run.flows.hands_back(each) for cls in classes for each in callables.methods(cls, "__call__")):
+        return None  # one of them may guard itself
     constructors = (linker.find_method(cls, "__init__") for cls in classes)
     it.targets = tuple(dict.fromkeys(each for each in constructors if each is not None))
     it.effects = it.run.effects_of(it.targets)
