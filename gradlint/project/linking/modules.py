@@ -246,10 +246,14 @@ class Modules:
         return is_kept_as_model(method, at)
 
     def _registers(self, method: FunctionNode, at: int) -> bool:
-        """Whether ``self.register_parameter(name, value)`` is given a parameter, and not told that there is none."""
+        """Whether ``self.register_parameter(name, value)`` is given what the class does not make in sight."""
         call = own_call_at(method, at)
         given = [a.value for a in call.arguments if a.keyword in (None, "param")][-1:] if call is not None else []
-        return any(not (isinstance(value, Constant) and value.value is None) for value in given)
+        if all(isinstance(value, Constant) and value.value is None for value in given):
+            return False
+        methods = method.owner.methods if method.owner is not None else ()
+        made = (self._linker.resolve(each, c.callee) for each in methods for c in each.facts.calls if c.callee)
+        return not any(isinstance(target, External) and target.name in WRAPPED_TENSORS for target in made)
 
     def _meant(self, function: FunctionNode, name: str, at: int) -> list[Target]:
         """What a call makes one of, or runs: what its name means, or what is chosen from in sight."""
