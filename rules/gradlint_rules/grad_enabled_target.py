@@ -56,6 +56,9 @@ forward of that network takes, and the time to record it. Under `no_grad()` noth
 Targets, bootstrapped values, a teacher's outputs, a GAN's fakes in the step of the discriminator and the
 actions of a rollout are of that kind. Of a network whose parameters are frozen, with plain input, no graph is
 built, and there is nothing to mend.
+
+Where something is trained through a teacher, as an actor is through a critic, the graph is wanted and a guard would
+cut it off. What nobody wants are the gradients of the teacher's own parameters: `requires_grad_(False)` saves them.
 """
 
 from collections.abc import Iterator
