@@ -132,7 +132,8 @@ class Objections:
         if function.is_module_body or _SMOKE.search(function.facts.name) is not None:
             shown = reads <= _SHOWN or _tries_own(function, module)
             return shown and not self._cues.is_over_evaluation_data(function, at)
-        return self._only_tries_itself(function)
+        uses = self._flows.flow(function).uses.get(Origin(function, at), ())
+        return any(use.kind == "returned" for use in uses) and self._only_tries_itself(function)
 
     def _only_tries_itself(self, function: FunctionNode) -> bool:
         """Whether a method of a module is run by the end of its own file alone, which tries what others will use."""
