@@ -64,12 +64,11 @@ from collections.abc import Iterator
 from gradlint.rule import (
     PLAIN,
     Argument,
-    Assign,
     Attribute,
-    Augment,
     Call,
     CallEvent,
     Constant,
+    Delete,
     Edit,
     Expression,
     Finding,
@@ -79,10 +78,9 @@ from gradlint.rule import (
     Name,
     Passed,
     Project,
-    Statement,
     Value,
-    With,
     dotted,
+    rebinding,
     rule,
     scope,
     statements,
@@ -159,20 +157,9 @@ def _may_change(function: FunctionNode, name: str, plainly: int) -> bool:
     """Whether a name gets something in other ways than by ``plainly`` many assignments, or a flag."""
     if not function.facts.words.isdisjoint({"requires_grad", "requires_grad_"}):
         return True
-    targets = [target for each in statements(function.facts.body) for target in _bound(each)]
+    binding = (each for each in statements(function.facts.body) if not isinstance(each, Delete))
+    targets = [target for each in binding for target in rebinding.targets(each)]
     return sum(isinstance(part, Name) and part.id == name for each in targets for part in within(each)) != plainly
-
-
-def _bound(statement: Statement) -> Iterator[Expression]:
-    match statement:
-        case Assign(targets=targets):
-            yield from targets
-        case Augment(target=target) | For(target=target):
-            yield target
-        case With(items=items):
-            yield from (item.target for item in items if item.target is not None)
-        case _:
-            pass
 
 
 def _is_data(project: Project, function: FunctionNode, name: str | None) -> bool:

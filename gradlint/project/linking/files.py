@@ -117,11 +117,12 @@ class Files:
         """
         folder = importer.parts if importer.is_package else importer.parts[:-1]
         is_above = importer.parts[: len(root)] == root
-        if root in self._packages and (root != folder or name.partition(".")[0] in _LIBRARIES):
-            return 1 if is_above and "." in name and name.partition(".")[0] not in _LIBRARIES else -1
+        is_library = name.partition(".")[0] in _LIBRARIES
+        if root in self._packages and (root != folder or is_library):
+            return 1 if is_above and "." in name and not is_library else -1
         if is_above:
             return 2 + len(root)
-        return 0 if name.partition(".")[0] not in _LIBRARIES else -1
+        return -1 if is_library else 0
 
     # Edits
 

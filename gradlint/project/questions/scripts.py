@@ -3,7 +3,7 @@
 Acts follow one another, branch, and repeat.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -135,17 +135,18 @@ def _renamed(path: str | None, callee: FunctionNode, names: dict[str, str | None
     return path if root not in callee.facts.local else f"{callee.facts.name}:{path}"
 
 
-def acts(script: Script) -> Iterator[Act]:
-    """All acts of a script, in order of the code."""
+def acts(script: Script, *, but: Callable[[Script], bool] | None = None) -> Iterator[Act]:
+    """All acts of a script, in order of the code, ``but`` for those of some ways of its branches."""
     for item in script:
         match item:
             case Act():
                 yield item
             case Branch(ways=ways):
                 for way in ways:
-                    yield from acts(way)
+                    if but is None or not but(way):
+                        yield from acts(way, but=but)
             case Repeat(body=body):
-                yield from acts(body)
+                yield from acts(body, but=but)
             case _:
                 pass
 
@@ -169,18 +170,7 @@ def besides(script: Script, step: Act, zeroing: Sequence[Act]) -> Iterator[Act]:
 
     Those zero, run ``backward()`` and step with the same optimizer, and need not be taken in any round.
     """
-    for item in script:
-        match item:
-            case Act():
-                yield item
-            case Branch(ways=ways):
-                for way in ways:
-                    if not _is_whole(way, step, zeroing):
-                        yield from besides(way, step, zeroing)
-            case Repeat(body=body):
-                yield from besides(body, step, zeroing)
-            case _:
-                pass
+    return acts(script, but=lambda way: _is_whole(way, step, zeroing))
 
 
 def _is_whole(way: Script, step: Act, zeroing: Sequence[Act]) -> bool:

@@ -54,6 +54,8 @@ class Unzeroed:
     ) -> Iterator[tuple[Act, Act, Act | None]]:
         """The first of each optimizer's steps in a loop that nothing zeroes gradients for."""
         made = {name: value.at for name, value in scope.assigned(function)}
+        everything = list(acts(loop.body))
+        zeroed = {act.path for act in everything if act.kind == "zero" and act.path is not None}
         found: set[str] = set()
         for step in steps:
             path = step.path or ""
@@ -64,9 +66,8 @@ class Unzeroed:
                 continue  # with the model, as a rule
             if not self._is_torchs(function, step):
                 continue
-            everything = list(acts(loop.body))
-            mixed = self._is_of_several(function, path) and not self._is_apart(function, path, _zeroed(everything))
-            mixed |= any(are_one(self._flows.bindings, function, path, zeroed) for zeroed in _zeroed(everything))
+            mixed = self._is_of_several(function, path) and not self._is_apart(function, path, zeroed)
+            mixed |= any(are_one(self._flows.bindings, function, path, other) for other in zeroed)
             holders = _holders(function, path)
             zeroing = [a for a in everything if _may_zero(a, path, modules, mixed=mixed or _is_of(a, holders))]
             beside = list(besides(loop.body, step, zeroing))
@@ -180,10 +181,6 @@ def _outlives(function: FunctionNode, module: str | None, loop: frozenset[int]) 
 def _is_like_torchs(target: Target) -> bool:
     """Whether something outside the project is an optimizer, or makes one, that leaves gradients as torch's do."""
     return isinstance(target, External) and OPTIMIZER_MAKER.search(target.name) is not None
-
-
-def _zeroed(found: Iterable[Act]) -> set[str]:
-    return {act.path for act in found if act.kind == "zero" and act.path is not None}
 
 
 def _names_zeroing(function: FunctionNode) -> bool:
