@@ -85,6 +85,22 @@ def test_a_rule_that_raises_is_named_with_its_line_and_the_others_go_on(flags: F
     assert lines(outcome) == [("a.py", 1, "XY101")]
 
 
+def test_what_a_rule_says_of_other_files_than_the_one_it_breaks_on_stands() -> None:
+    def check(project: Project) -> Iterator[Finding]:
+        for module in project.modules:
+            yield Finding(Place(module.path, 0), "<module>", "half a result, or a whole one")
+            if module.path != "good.py":
+                raise ValueError("no luck")
+
+    texts = ["flag_me()\n", "flag_me()\n", "flag_me()  # gradlint: ignore[XY900]\n"]
+    files = [Source(path, text) for path, text in zip(["bad.py", "good.py", "worse.py"], texts, strict=True)]
+    outcome = run(files, [replace(broken(ValueError()), check=check, module="gradlint.none")])
+    assert lines(outcome) == [("good.py", 1, "XY900")]
+    assert [each.message for each in outcome.failures] == [
+        "rule XY900 (broken) failed on bad.py: ValueError: no luck (and on 1 more)"
+    ]
+
+
 def test_endless_recursion_in_a_rule_is_its_failure(flags: Flags) -> None:
     def check(project: Project) -> Iterator[Finding]:
         return check(project)

@@ -2,7 +2,7 @@
 
 import traceback
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from gradlint.diagnostic import Failure
@@ -137,16 +137,17 @@ def _said(
 
 
 def _joined(rules: Sequence[Rule], parts: Sequence[Sequence[_Answer]]) -> Answers:
-    """One answer of each rule, as it would have been given in one piece: the first thing that broke it ends it."""
+    """What the rules said, part by part. One that broke on some modules has come through on the others."""
     found: list[tuple[Rule, Finding]] = []
     ran: list[Rule] = []
     failures: list[Failure] = []
     for rule, answers in zip(rules, parts, strict=True):
-        broken = next((answer for answer in answers if isinstance(answer, Failure)), None)
-        if broken is not None:
-            failures.append(broken)
-            continue
-        ran.append(rule)
+        broken = [answer for answer in answers if isinstance(answer, Failure)]
+        if broken:
+            others = f" (and on {len(broken) - 1} more)" if len(broken) > 1 else ""
+            failures.append(replace(broken[0], message=broken[0].message + others))
+        else:
+            ran.append(rule)
         found.extend((rule, finding) for answer in answers if not isinstance(answer, Failure) for finding in answer)
     return Answers(found, ran, failures)
 
@@ -167,13 +168,16 @@ def _answer(rule: Rule, project: Project, texts: Mapping[str, Source]) -> _Answe
 
 
 def _findings(rule: Rule, project: Project, texts: Mapping[str, Source]) -> tuple[Finding, ...]:
-    """All findings of one rule, or RuleError: half of what a broken rule says is worth nothing."""
+    """All findings of one rule, or RuleError: half of what it says of a module is worth nothing."""
+    failed = f"rule {rule.code} ({rule.name}) failed"
+    if rule.by_module:
+        failed += "".join(f" on {module.path}" for module in project.modules)
     try:
         findings = tuple(rule.check(project))
     except Exception as error:
-        raise RuleError(f"rule {rule.code} ({rule.name}) failed: {spelt(error)}") from error
+        raise RuleError(f"{failed}: {spelt(error)}") from error
     for place in _unknown_places(findings, texts):
-        raise RuleError(f"rule {rule.code} ({rule.name}) failed: it names an unknown file, {place}")
+        raise RuleError(f"{failed}: it names an unknown file, {place}")
     return findings
 
 

@@ -184,4 +184,6 @@ def test_what_a_broken_rule_leaves_is_no_record(tmp_path: Path) -> None:
     for _ in range(2):
         rules = [Rule("XY101", "breaks", "error", "0", "Page.", "gradlint.none", breaks)]
         found = engine.run(sources(), rules, memory=Facts(str(tmp_path)))
-        assert [failure.message for failure in found.failures] == ["rule XY101 (breaks) failed: ValueError"]
+        assert [failure.message for failure in found.failures] == [
+            "rule XY101 (breaks) failed on main.py: ValueError (and on 2 more)"
+        ]

@@ -126,12 +126,18 @@ def test_what_is_made_of_itself(given: str, other: str) -> None:
         pair = ((owner + "one", owner + other), (owner + other, owner + "one"))
         return "".join(line.format(name=name, given=given.format(a=of)) for name, of in pair)
 
+    within_a_loop = USES.format(a="one").replace("\n", "\n    ")
     texts = [
         both("{name} = {given}\n") + "def f(model, x, total):" + USES.format(a="one"),
         "def f(model, x, total, one):\n" + both("    {name} = {given}\n") + USES.format(a="one"),
         "class A(nn.Module):\n    def __init__(self, x, y):\n" + both("        {name} = {given}\n", "self.")
         + "    def f(self, model, x, total):" + USES.format(a="self.one").replace("\n", "\n    ") + "\n",
         both("def {name}(x=None, y=None): return {given}\n") + "def f(model, x, total):" + USES.format(a="one"),
+        "def f(model, x, y, kept, total):\n    one = model(x)\n    for round in x:\n"
+        + both("        {name} = {given}\n        kept.append({name})\n") + within_a_loop,
+        f"def give(one, x, y):\n    {other} = {given.format(a='one')}\n    return {given.format(a=other)}\n"
+        "def f(model, x, kept, total):\n    for round in x:\n        one = give(model(x), x, x)\n"
+        "        kept.append(one)\n" + within_a_loop,
     ]  # fmt: skip
     outcome = engine.run([Source(f"{number}.py", HEAD + text) for number, text in enumerate(texts)], RULES)
     assert (outcome.files, outcome.failures) == (len(texts), ())

@@ -99,12 +99,20 @@ def grown(
     return frozenset({own})
 
 
-def _may_have_graph(run: "Memory", value: Value) -> bool:
-    """Whether a value, or one of those in a tuple or dict that is spelt out, may have a graph."""
+def _may_have_graph(run: "Memory", value: Value, around: frozenset[int] = frozenset()) -> bool:
+    """Whether a value, or one of those in a tuple or dict that is spelt out, may have a graph.
+
+    ``around`` are the places of the dicts it is in: after a round of a loop, ``kept = {"before": kept}`` is in itself.
+    """
     if value.kind in _NO_GRAPH or not value.origins or not value.tensor & COMPUTED:
         return False
-    parts = spelt.parts(run.flow, value) if value.kind == "container" else ()
-    return not parts or any(_may_have_graph(run, part) for part in parts)
+    if value.kind != "container" or not (parts := spelt.parts(run.flow, value)):
+        return True
+    if value.made_at in around:
+        return False
+    if value.made_at is not None:
+        around |= {value.made_at}
+    return any(_may_have_graph(run, part, around) for part in parts)
 
 
 def _is_number(run: "Memory", name: str) -> bool:

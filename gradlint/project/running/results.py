@@ -54,7 +54,7 @@ def returned(it: Invocation, flow: Flow, passed: dict[str, Value], into: frozens
         return _under_guard(it, found)
     fresh = replace(it.fresh(into), items=items)
     if entries := given_back(flow):
-        it.run.flow.dicts[it.at] = tuple((key, _returned_item(it, value, passed, into)) for key, value in entries)
+        it.run.flow.dicts[it.at] = tuple((key, _entry(it, value, passed, into)) for key, value in entries)
         return replace(fresh, kind="container")
     if is_distribution(result):
         return replace(fresh, target=result.target)
@@ -123,6 +123,12 @@ def _as_it_is(it: Invocation, result: Value, passed: dict[str, Value]) -> Value:
         names = it.event.names_of(passed[owner]) if owner in passed else []
         owner = names[0] if len(names) == 1 else None
     return replace(result, origins=NOTHING, parameter=None, of=owner)
+
+
+def _entry(it: Invocation, value: Value, passed: dict[str, Value], into: frozenset[Origin]) -> Value:
+    """What is under a key of a dict that is given back: a dict in it was not made where the caller gets the whole."""
+    found = _returned_item(it, value, passed, into)
+    return replace(found, made_at=None) if found.kind == "container" else found
 
 
 def _returned_item(it: Invocation, item: Value, passed: dict[str, Value], into: frozenset[Origin]) -> Value:
