@@ -91,6 +91,11 @@ GUARDED_HOOKS: dict[str, frozenset[str]] = {
     "BasePredictionWriter": frozenset({"write_on_batch_end", "write_on_epoch_end"}),
 }
 
+# ``torch.autograd.Function``: C++ runs these with grad mode off; ``backward`` with it on where ``create_graph`` asks it
+# to. ``jvp`` runs as it is called.
+UNRECORDED_METHODS = frozenset({"forward", "setup_context", "backward", "vjp"})
+AUTOGRAD_FUNCTIONS = frozenset({"Function", "InplaceFunction"})
+
 # Methods on whose result the framework runs ``backward()``: base class name -> method names.
 # Lightning: ``loops/optimization/automatic.py``; transformers: ``Trainer.training_step``, which calls ``compute_loss``.
 WALKED_HOOKS: dict[str, frozenset[str]] = {

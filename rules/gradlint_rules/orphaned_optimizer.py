@@ -154,12 +154,14 @@ def _steps_after(project: Project, function: FunctionNode, optimizer: Optimizer,
     """Whether the optimizer steps after the model was replaced, and was not made anew in between."""
     if at < optimizer.event.at or any(optimizer.event.at < other for other in others):
         return False
+    if rounds.never_both(function, optimizer.event.at, at):
+        return False
     loop = rounds.innermost_loop(function, at)
     if loop is not None and optimizer.event.at in loop:
         return False  # the next round makes another
     acts = acts_of(project.order.steps.script(function))
     steps = {act.at for act in acts if act.kind == "step" and act.path == optimizer.path}
-    if any(step > at for step in steps):
+    if any(step > at and not rounds.never_both(function, at, step) for step in steps):
         return True
     return loop is not None and not steps.isdisjoint(loop) and _ends_each_round(function, at)
 
@@ -569,5 +571,29 @@ class Trainer:
 
 # run: trainer = Trainer(model); trainer.reset(); before = trainer.model.weight.tolist(); trainer.step(images)
 # shows: trainer.model.weight.tolist() != before
+```
+
+### made in another branch than the optimizer
+```python
+import torch
+from torch import nn
+
+def main(phase, batches):
+    if phase == "train":
+        net = nn.Linear(2, 1)
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    else:
+        net = nn.Linear(2, 1)
+    if phase == "train":
+        before = net.weight.tolist()
+        for images in batches:
+            optimizer.zero_grad()
+            net(images).sum().backward()
+            optimizer.step()
+        assert before != net.weight.tolist()
+    return net
+
+# run: main("train", [torch.ones(3, 2)])
+# run: main("test", [])
 ```
 """

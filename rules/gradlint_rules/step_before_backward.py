@@ -525,4 +525,35 @@ def train(model, criterion, optimizer, images, labels):
 
 # run: train(model, criterion, optimizer, images, labels)
 ```
+
+### an optimizer that walks the loss that its closure gives
+```python
+# file: searching.py
+import torch
+
+class LineSearch(torch.optim.SGD):
+    def step(self, closure=None):
+        if closure is not None:
+            closure().backward()
+        return super().step()
+
+# file: training.py
+from searching import LineSearch
+
+def train(model, criterion, optimizer, batches):
+    for images, labels in batches:
+        optimizer.zero_grad()
+        loss = criterion(model(images), labels)
+        if isinstance(optimizer, LineSearch):
+            def closure():
+                return criterion(model(images), labels)
+            optimizer.step(closure)
+        else:
+            loss.backward()
+            optimizer.step()
+
+# run: before = model.weight.tolist()
+# run: train(model, criterion, LineSearch(model.parameters(), lr=0.1), batches)
+# run: assert before != model.weight.tolist()
+```
 """

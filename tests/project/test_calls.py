@@ -567,6 +567,40 @@ def test_a_lambda_starts_in_the_state_of_the_place_it_stands_at(entries: Entries
     assert entries(text)["run.<lambda>"] == names(NO_GRAD)
 
 
+@pytest.mark.parametrize(
+    "base", ["torch.autograd.Function", "autograd.Function", "Function", "torch.autograd.function.InplaceFunction"]
+)
+def test_torch_runs_the_methods_of_an_autograd_function_with_grad_mode_off(entries: Entries, base: str) -> None:
+    text = f"""
+        import torch
+        from torch import autograd
+        from torch.autograd import Function
+
+        class Base({base}): ...
+
+        class Own(Base):
+            def forward(ctx, x): return run(x)
+            def setup_context(ctx, given, result): ...
+            def backward(ctx, grad): ...
+            def jvp(ctx, tangent): ...
+            def other(ctx): ...
+
+        def run(x): ...
+
+        def main(x):
+            return Own.apply(x)
+        """
+    found = entries(text)
+    off = {name for name, states in found.items() if states == names(NO_GRAD)}
+    assert off == {"Own.forward", "Own.setup_context", "Own.backward", "run"}
+    assert found["Own.jvp"] == names(GRAD)
+
+
+def test_a_class_called_function_is_none_of_torch_s(entries: Entries) -> None:
+    text = "class Function: ...\nclass Own(Function):\n    def forward(self, x): ...\n"
+    assert entries(text)["Own.forward"] == names(GRAD)
+
+
 def test_a_script_enters_its_main(entries: Entries) -> None:
     text = "import torch\ndef main(): ...\nif __name__ == '__main__':\n    with torch.no_grad():\n        main()\n"
     assert entries(text)["main"] == names(NO_GRAD)
@@ -589,6 +623,40 @@ def test_a_function_handed_over_is_called_where_its_parameter_is(entries: Entrie
             measure(score, x)
         """
     assert entries(text)["score"] == "no_grad"
+
+
+HANDED = """
+    import torch
+
+    def {measure}(f, x):
+        return f(x)
+
+    def compute(x): ...
+    def score(x): ...
+
+    def main(x):
+        measure(compute, x)
+
+    @torch.no_grad()
+    def evaluate(x):
+        return measure(score, x)
+    """
+
+
+def test_who_hands_a_function_over_knows_best_how_it_is_called(entries: Entries) -> None:
+    found = entries(HANDED.replace("{measure}", "measure"))
+    assert (found["measure"], found["compute"], found["score"]) == (names(GRAD | NO_GRAD), names(GRAD), names(NO_GRAD))
+
+
+def test_a_decorated_callee_calls_what_it_is_handed_under_its_own_guard(entries: Entries) -> None:
+    text = HANDED.replace("def {measure}", "@torch.inference_mode()\n    def measure")
+    assert {found for name, found in entries(text).items() if name in ("compute", "score")} == {names(INFERENCE)}
+
+
+@pytest.mark.parametrize("lazy", ["async def measure(f, x):\n        return", "def measure(f, x):\n        yield"])
+def test_what_runs_later_calls_what_it_is_handed_in_the_mode_of_then(entries: Entries, lazy: str) -> None:
+    text = HANDED.replace("def {measure}(f, x):\n        return", lazy)
+    assert entries(text)["score"] == names(GRAD | NO_GRAD)
 
 
 def test_a_parameter_handed_on_is_followed(entries: Entries) -> None:

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Set
 
 from gradlint.model.facts import CallFact
-from gradlint.model.torch_names import GUARDED_HOOKS
+from gradlint.model.torch_names import AUTOGRAD_FUNCTIONS, GUARDED_HOOKS, UNRECORDED_METHODS
 from gradlint.project.grad_states.edges import Edge, Edges
 from gradlint.project.grad_states.effects import DISABLE, GRAD, IDENTITY, NO_GRAD, Effect, States, apply, then
 from gradlint.project.grad_states.state import GradStates
@@ -47,7 +47,7 @@ class CallGraph(Edges):
         callers = self.callers.all
         for edges in callers.values():
             for edge in edges:
-                outgoing[edge.caller].append((edge.callee, self._effect_of_edge(edge)))
+                outgoing[edge.outermost].append((edge.callee, self._effect_of_edge(edge)))
 
         def enter(function: FunctionNode, states: States) -> None:
             states = apply(decorated[function], states)
@@ -132,13 +132,18 @@ class CallGraph(Edges):
             if call.method in names and call.method != call.callee and call.at not in known:
                 yield call
 
-    def states_of_edge(self, edge: Edge, entry: States) -> States:
-        """The states a call is made in, given those its caller was entered in."""
-        return apply(self._effect_of_edge(edge), entry)
+    def states_of_edge(self, edge: Edge) -> States:
+        """The states a call is made in."""
+        return apply(self._effect_of_edge(edge), self.entry(edge.outermost))
 
     def _effect_of_edge(self, edge: Edge) -> Effect:
-        """What the guards around a call do to the states its caller was entered in."""
-        return _ANEW if edge.elsewhere else self._states.effect_at(edge.caller, edge.at)
+        """What the guards around a call do to the states that its outermost function was entered in."""
+        if edge.elsewhere:
+            return _ANEW
+        here = self._states.effect_at(edge.caller, edge.at)
+        if edge.given is None:
+            return here
+        return then(self._states.effect_at(*edge.given), then(self._decorators.of(edge.caller), here))
 
     def entry(self, function: FunctionNode) -> States:
         """The states the function's body may start in."""
@@ -165,7 +170,7 @@ class CallGraph(Edges):
         return apply(self.effect_at(function, at), GRAD)
 
     def hook_states(self, function: FunctionNode) -> States:
-        """The states of a method that a framework calls under a guard of its own; 0 for all others."""
+        """The states of a method that torch or a framework calls with grad mode off; 0 for all others."""
         return self._hooked.of(function)
 
     def _find_hook_states(self, function: FunctionNode) -> States:
@@ -187,6 +192,8 @@ def _is_of_argument(function: FunctionNode, call: CallFact) -> bool:
 def _guarded_by(base: str) -> Set[str]:
     """The methods of a class that the framework it comes from calls under a guard."""
     package, last = base.partition(".")[0], base.rpartition(".")[2]
+    if last in AUTOGRAD_FUNCTIONS and package in ("torch", "?"):
+        return UNRECORDED_METHODS
     if "Lightning" in last:
         return GUARDED_HOOKS["LightningModule"]
     return GUARDED_HOOKS.get(last) or GUARDED_HOOKS.get(package, frozenset())

@@ -38,6 +38,12 @@ class Edge:
     certain: bool = True
     elsewhere: bool = False  # in another thread: grad mode is on there
     handed: bool = False  # the callee came as an argument: one of perhaps many
+    given: tuple[FunctionNode, int] | None = None  # the call that hands the callee over, and runs the caller at once
+
+    @property
+    def outermost(self) -> FunctionNode:
+        """The function from which this call is certainly come to: who hands over a callee knows its grad mode best."""
+        return self.caller if self.given is None else self.given[0]
 
     @property
     def place(self) -> Place:
@@ -206,9 +212,12 @@ class Edges:
         elsewhere = self.starts_thread(function, call.callee)
         places = self._callbacks.calls_of(function, call, name) or self._calls_of_wrapped(function, call)
         places = places or [(function, call.at)]
+        run = {callee for callee, certain in self.callables.called(function, call.callee) if certain}
         for possible in self._in_its_place(handed):
             for where, at in places:
-                yield Edge(where, at, possible, True, elsewhere, handed=True)
+                at_once = where in run and not (where.facts.is_generator or where.facts.is_async)
+                given = (function, call.at) if at_once and not elsewhere else None
+                yield Edge(where, at, possible, True, elsewhere, handed=True, given=given)
 
     def _calls_of_wrapped(self, function: FunctionNode, call: CallFact) -> list[tuple[FunctionNode, int]]:
         """``evaluate = partial(run, model)``, ``self.act = torch.compile(self._act)``: where that is called."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from gradlint.model.code import Block, Call, Expression, For, While, With
+from gradlint.model.code import Block, Call, Expression, For, If, While, With
 from gradlint.model.traverse import expressions, names_in, statements, within
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.linking.scope import places_of
@@ -49,6 +49,18 @@ def loops_around(function: FunctionNode, at: int) -> Iterator[For]:
 def share_loop(function: FunctionNode, first: int, second: int) -> bool:
     """Whether one loop has both places in it, and the second may come before the first."""
     return any(second in places for places in bodies_around(function, first))
+
+
+def never_both(function: FunctionNode, first: int, second: int) -> bool:
+    """Whether a run that comes to one of two places cannot come to the other: an ``if`` has them in two branches."""
+    if share_loop(function, first, second):
+        return False
+    for statement in statements(function.facts.body):
+        if isinstance(statement, If):
+            then, otherwise = (frozenset(places_of(block)) for block in (statement.then, statement.otherwise))
+            if (first in then and second in otherwise) or (second in then and first in otherwise):
+                return True
+    return False
 
 
 def loop_names(function: FunctionNode, at: int) -> frozenset[str]:

@@ -75,7 +75,7 @@ class Phases:
         for edge in self._calls.callers.get(function, ()):
             if edge.caller.is_test and not function.is_test:
                 continue  # it may call it as nobody else does
-            if self._calls.states_of_edge(edge, self._calls.entry(edge.caller)) != GRAD:
+            if self._calls.states_of_edge(edge) != GRAD:
                 continue
             for flow in self._flows_of(edge, further):
                 if known := self._passed.constants_in(flow, edge.at, function) | _evaluated(flow, edge):

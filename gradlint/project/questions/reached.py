@@ -16,7 +16,7 @@ class Reached:
 
     def leaves_on(self, edge: Edge) -> bool:
         """Whether a call can run with grad on."""
-        return bool(self._calls.states_of_edge(edge, self._calls.entry(edge.caller)) & GRAD)
+        return bool(self._calls.states_of_edge(edge) & GRAD)
 
     def unguarded_caller(self, function: FunctionNode) -> Edge | None:
         """A call that reaches the function with grad on."""
@@ -46,9 +46,9 @@ class Reached:
             if found.is_module_body or (not callers and self._is_offered(found)):
                 return True
             for edge in callers:
-                if edge.certain and edge.caller not in seen and self.leaves_on(edge):
-                    seen.add(edge.caller)
-                    pending.append(edge.caller)
+                if edge.certain and edge.outermost not in seen and self.leaves_on(edge):
+                    seen.add(edge.outermost)
+                    pending.append(edge.outermost)
         return False
 
     def _is_offered(self, function: FunctionNode) -> bool:

@@ -46,6 +46,7 @@ from gradlint.project.questions.scripts import (
     Leave,
     Repeat,
     Script,
+    acts,
     branched,
     broken_off,
     ended,
@@ -254,13 +255,17 @@ class _Writer:
     def _closures(self, act: Act, event: CallEvent) -> Iterator["Act | Branch | Repeat | Leave"]:
         """``optimizer.step(closure)`` runs the closure first; given anything else, it is no optimizer of torch's.
 
-        ``diffopt.step(loss)`` and ``newton.step(images, labels)`` compute gradients themselves, and
-        ``step(context_id)`` takes those of a context.
+        ``diffopt.step(loss)`` and ``newton.step(images, labels)`` compute gradients themselves, ``step(context_id)``
+        takes those of a context, and one that searches along a line walks the loss that its closure gives.
         """
         for argument in event.arguments:
             closure = argument.value.target
             if isinstance(closure, FunctionNode):
-                yield from moved(self._steps.script(closure), event.at, closure, {}, _bound_to(argument.expression))
+                done = self._steps.script(closure)
+                walks = any(each.kind in ("backward", "anything") for each in acts(done))
+                if not walks and (event.receiver is None or event.receiver.kind != "optimizer"):
+                    yield Act("anything", event.at, None)
+                yield from moved(done, event.at, closure, {}, _bound_to(argument.expression))
             elif not (argument.stars or argument.keyword or _is_none_or(argument, act.path)):
                 yield Act("anything", event.at, None)
 
