@@ -76,7 +76,8 @@ def _is_of_buffer(project: Project, function: FunctionNode, kept: Kept) -> bool:
 def _finding(function: FunctionNode, kept: Kept) -> Finding:
     what = "the nodes of every iteration's graph" if kept.walked else "the activations of every iteration"
     own = kept.inside is function
-    added = f" of `{kept.growth.summands[0][0]}`" if own and len(kept.growth.summands) == 1 else ""
+    alone = kept.growth.alone if own else None
+    added = f" of `{alone[0]}`" if alone is not None else ""
     notes = [] if own else [Note(kept.inside.place(kept.growth.at), f"`{kept.growth.path}` adds it up here")]
     if kept.made_at is not None:
         notes.append(Note(function.place(kept.made_at), "this forward records the graph"))
@@ -91,7 +92,7 @@ def _finding(function: FunctionNode, kept: Kept) -> Finding:
 
 
 def _detached(function: FunctionNode, kept: Kept) -> Fix | None:
-    if len(kept.growth.summands) != 1 or kept.in_part:
+    if kept.growth.alone is None or kept.in_part:
         return None
-    ((name, at),) = kept.growth.summands
+    name, at = kept.growth.alone
     return Fix("unsafe", f"add `{name}.detach()`", (Edit(function.place(at), "after", ".detach()"),))

@@ -71,8 +71,8 @@ def _finding(function: FunctionNode, kept: Kept) -> Finding:
     notes = [] if own else [Note(kept.inside.place(kept.growth.at), f"it is put into `{kept.growth.path}` here")]
     if kept.made_at is not None:
         notes.append(Note(function.place(kept.made_at), "this forward records the graph"))
-    names = kept.growth.summands if own else ()
-    added = f"`{names[0][0]}`" if len(names) == 1 else "what is put into it"
+    alone = kept.growth.alone if own else None
+    added = f"`{alone[0]}`" if alone is not None else "what is put into it"
     why = "whoever draws it meets weights that have changed" if kept.replayed else "nothing trains on the list"
     return Finding(
         function.place(kept.at),
@@ -85,7 +85,7 @@ def _finding(function: FunctionNode, kept: Kept) -> Finding:
 
 
 def _detached(function: FunctionNode, kept: Kept) -> Fix | None:
-    if len(kept.growth.summands) != 1 or kept.in_part:
+    if kept.growth.alone is None or kept.in_part:
         return None
-    ((name, at),) = kept.growth.summands
+    name, at = kept.growth.alone
     return Fix("unsafe", f"put in `{name}.detach()`", (Edit(function.place(at), "after", ".detach()"),))

@@ -31,6 +31,7 @@ from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.imports import Imports
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.linking.same_conditions import taken_later
 from gradlint.project.linking.scope import decorated_by
 
 _OFF = NO_GRAD | INFERENCE
@@ -78,7 +79,7 @@ class Leaks:
         if not apply(self._states.effect_after(function), GRAD) & _OFF:
             return None
         call = self._blamed(function)
-        if call is None or self._is_restored(function):
+        if call is None or self._is_put_back(function, call) or self._is_restored(function):
             return None
         if function.is_module_body:
             surprised = self._surprised(function)
@@ -129,6 +130,12 @@ class Leaks:
         return isinstance(target, FunctionNode) and self._only_sets(target)
 
     # Whom it concerns
+
+    def _is_put_back(self, function: FunctionNode, switch: Call) -> bool:
+        """Whether what is done further down on the same condition switches grad on again."""
+        later = (statement for block in taken_later(function.facts.body, switch.at) for statement in block)
+        calls = (call for statement in later for call in _for_effect(function, statement))
+        return any(self._states.is_restore(function, call) or self._sets_on(function, call) for call in calls)
 
     def _is_restored(self, function: FunctionNode) -> bool:
         """Whether a decorator, the other half of a pair, or whoever sets the mode next puts it back."""

@@ -122,6 +122,8 @@ class Walker:
                 walk.state = dict.fromkeys(self._names, frozenset({"fresh"}))
             case "anything":
                 walk.state = dict.fromkeys(self._names, frozenset({"unknown"}))
+            case "fill":
+                walk.state = {name: _filled(grads) for name, grads in walk.state.items()}
             case "zero":
                 self._zero(act, walk)
             case "step":
@@ -178,6 +180,11 @@ class Walker:
         before = self._moments.get(key)
         grads = walk.state[name] | (before.grads if before is not None else frozenset())
         self._moments[key] = Moment(act, name, grads, walk.zeroed.get(name), walk.stepped.get(name))
+
+
+def _filled(grads: frozenset[Grad]) -> frozenset[Grad]:
+    """``p.grad.copy_(of_another)``: they may be that optimizer's which was zeroed, without setting them to None."""
+    return (grads - {"none"}) | {"unknown"} if "none" in grads else grads
 
 
 def _joined(walks: list[_Walk]) -> _Walk:

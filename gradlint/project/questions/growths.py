@@ -246,6 +246,8 @@ class Growths:
 
     def _runs_frozen(self, function: FunctionNode, event: CallEvent) -> bool:
         """Whether a module that every caller has frozen runs on what needs no gradient: nothing is recorded."""
+        if self._given.runs_frozen(function, event):
+            return True
         if event.callee.kind != "module" or any(argument.value.requires_grad for argument in event.arguments):
             return False
         return self._given.is_frozen(function, event.callee) or self._given.comes_frozen(function, event)

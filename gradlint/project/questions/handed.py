@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 
 from gradlint.model.code import Constant, Display, Expression, Name, Subscript, dotted
+from gradlint.model.record import replace
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.linking.scope import unconverted
-from gradlint.project.running.flow import CallEvent
+from gradlint.project.running.flow import CallEvent, is_bound, matched
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import UNKNOWN, Value
 
@@ -27,6 +28,7 @@ class Handed:
         if name is None or depth > _LONGEST_WAY_UP:
             return []
         found: list[Value] = []
+        function = _whose(function, name)
         for edge in self._calls.callers.get(function, ()):
             given = self._argument(edge, name)
             deeper = self.values(edge.caller, given, depth + 1) if given.training is None else []
@@ -37,6 +39,42 @@ class Handed:
         """Whether every caller hands a module over frozen."""
         found = self.values(function, module)
         return bool(found) and all(value.frozen is True for value in found)
+
+    def runs_frozen(self, function: FunctionNode, event: CallEvent, depth: int = 0) -> bool:
+        """Whether all modules that functions of the project run are handed to them frozen: ``energy(x, net)``."""
+        if not event.targets or depth > _LONGEST_WAY_UP or any(a.value.requires_grad for a in event.arguments):
+            return False
+        return all(self._runs_frozen(function, event, callee, depth) for callee in event.targets)
+
+    def _runs_frozen(self, function: FunctionNode, event: CallEvent, callee: FunctionNode, depth: int) -> bool:
+        inside = [each for each in self._flows.flow(callee).calls.values() if each.forward]
+        return bool(inside) and all(
+            self._is_given_frozen(function, event, callee, each) or self.runs_frozen(callee, each, depth + 1)
+            for each in inside
+        )
+
+    def _is_given_frozen(
+        self, function: FunctionNode, event: CallEvent, callee: FunctionNode, inside: CallEvent
+    ) -> bool:
+        """Whether what a function runs is a frozen module: a call hands it over, or it is a variable around both."""
+        if inside.callee.kind != "module" or any(argument.value.requires_grad for argument in inside.arguments):
+            return False
+        name = inside.callee.parameter
+        if name is None:
+            seen = self._seen_around(callee, inside.name, inside.callee)
+            return seen.frozen is True or self.is_frozen(callee, seen)
+        arguments = (
+            replace(each, value=self._seen_around(function, dotted(each.expression), each.value))
+            for each in event.arguments
+        )
+        given = matched(arguments, callee, bound=is_bound(event, callee)).get(name, UNKNOWN)
+        return given.frozen is True or self.is_frozen(function, given)
+
+    def _seen_around(self, function: FunctionNode, name: str | None, value: Value) -> Value:
+        """What a nested function sees of a variable of the one around it, which was still running then."""
+        if name is None or "." in name or name in function.facts.local or value.parameter is not None:
+            return value
+        return self._flows.outer(function, name) or value
 
     def comes_frozen(self, function: FunctionNode, event: CallEvent) -> bool:
         """Whether all callers hand over a dict that has a frozen module there, or make the object with one.
@@ -111,3 +149,13 @@ class Handed:
         else:
             return False
         return bool(found) and not any(map(self._flows.hands_back, found))
+
+
+def _whose(function: FunctionNode, parameter: str) -> FunctionNode:
+    """The function that has a parameter: itself, or the one around it, whose variable it sees."""
+    scope: FunctionNode | None = function
+    while scope is not None:
+        if any(each.name == parameter for each in scope.facts.parameters):
+            return scope
+        scope = scope.parent
+    return function

@@ -59,6 +59,8 @@ class Objections:
             return True
         if self._cues.is_frozen(function, module) or self._handed.comes_frozen(function, event):
             return True
+        if self._handed.runs_frozen(function, event):
+            return True
         if self._derives(function, event, module):
             return True
         if self._is_walked_by_owner(function, event):

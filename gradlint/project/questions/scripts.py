@@ -10,7 +10,7 @@ from typing import Literal
 from gradlint.model.record import replace
 from gradlint.project.linking.nodes import FunctionNode
 
-ActKind = Literal["backward", "step", "zero", "clip", "read", "anything"]
+ActKind = Literal["backward", "step", "zero", "clip", "read", "fill", "anything"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,9 @@ class Act:
     """Something is done to gradients.
 
     ``path`` names the optimizer or module it is done with, None if that is computed; for ``backward`` what it is
-    called on. ``at`` is the place in the function whose script it is, ``inside`` the callee and the place there when
-    it is done by a function of the project. ``options`` are the keyword arguments that are literals.
+    called on. A ``fill`` puts something into gradients by hand, of whatever optimizer. ``at`` is the place in the
+    function whose script it is, ``inside`` the callee and the place there when it is done by a function of the
+    project. ``options`` are the keyword arguments that are literals.
     """
 
     kind: ActKind

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Set
 from gradlint.model.code import (
     Assign,
     Attribute,
+    Augment,
     Block,
     Call,
     Comprehension,
@@ -61,6 +62,7 @@ _DEEPEST = 4  # calls of calls of calls
 _LONGEST = 300  # of what a call does; more is not followed
 _STEPPING = frozenset({"step", "optimizer_step"})
 _WORDS = BACKWARD_METHODS | _STEPPING | {"zero_grad"}
+_FILLING = frozenset({"add_", "copy_", "fill_", "set_", "sub_"})
 _CLIPS = frozenset({"clip_grad_norm_", "clip_grad_norm", "clip_grad_value_"})
 _CLIPPING = _CLIPS | {"clip_grad", "clip_grad_", "clip_grad_value", "clip_gradient", "clip_gradients"}
 _MINDING = BACKWARD_METHODS | _CLIPPING | {"zero_grad", "grad"}
@@ -155,6 +157,8 @@ class _Writer:
         match statement:
             case Assign(targets=targets):
                 yield from self._cleared(targets, statement)
+            case Augment(target=target, operator="+" | "-") if _is_grad(target):
+                yield Act("fill", target.at, None)
             case If(then=then, otherwise=otherwise):
                 yield from branched(self.block(then), self.block(otherwise))
             case For(iterable=iterable, otherwise=otherwise):
@@ -236,6 +240,8 @@ class _Writer:
         if method == "zero_grad" or (_is_grad(owner) and (method == "zero_" or _fills_with_zero(method, first))):
             whose = owner if owner is not None else first
             return Act("zero", call.at, named(whose) if whose is not None and not _is_grad(owner) else None)
+        if _is_grad(owner) and method in _FILLING:
+            return Act("fill", call.at, None)
         if method in _CLIPPING:
             return Act("clip", call.at, _module_of(first) or (named(owner) if first is None and owner else None))
         if method in ("step", "optimizer_step"):

@@ -4,7 +4,7 @@ The sum, or the container, gets an origin of its own, the place where something 
 finds its own origin in what it adds to is made once more, and has kept what it added the last time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Literal
 
 from gradlint.model.code import (
@@ -46,7 +46,7 @@ class Growth:
     """Something is added, again and again, to what a dotted name holds.
 
     ``added`` is what is added, ``names`` what its expression calls it, and where. ``outlives`` tells that the
-    function's variables do not hold it: it grows with every call.
+    function's variables do not hold it: it grows with every call. ``nameless``: what has no name has a graph, too.
     """
 
     at: int
@@ -55,6 +55,12 @@ class Growth:
     added: Value
     names: tuple[tuple[str, int], ...]
     outlives: bool
+    nameless: bool = False
+
+    @property
+    def alone(self) -> tuple[str, int] | None:
+        """What is added, where it is but one thing that has a name: ``loss`` of ``total += loss * len(batch)``."""
+        return self.summands[0] if len(self.summands) == 1 and not self.nameless else None
 
     @property
     def summands(self) -> list[tuple[str, int]]:
@@ -92,8 +98,10 @@ def grown(
         return frozenset({own})  # ``for layer in model: x = layer(x); kept.append(x)``: one graph, of all layers
     feeds = how == "sum" and own in added.origins and not whole  # ``x = x + layer(x)``: as the layers of a network do
     if (own in held.origins and not feeds) or not (local or is_begun_anew(run.function, path, at)):
-        names = tuple((name, place) for name, place in _names_in(expression, added) if not _is_number(run, name))
-        run.flow.growths[at] = Growth(at, how, path, added, names, not local)
+        operands = [*_operands_in(expression, added)]
+        names = tuple((name, place) for name, place in _named(operands) if not _is_number(run, name))
+        nameless = any(isinstance(each, Call) and _gives_graph(run, each) for each in operands)
+        run.flow.growths[at] = Growth(at, how, path, added, names, not local, nameless)
     if not local:
         run.flow.used((own,), "stored", at, path)
     return frozenset({own})
@@ -119,6 +127,12 @@ def _is_number(run: "Memory", name: str) -> bool:
     """Whether a name is known to hold no tensor: how many there are, that a mean is weighted with."""
     held = run.env.get(name)
     return held is not None and held.kind in ("number", "none")
+
+
+def _gives_graph(run: "Memory", call: Call) -> bool:
+    """Whether what a call gives may have a graph: not that of ``len(batch)``."""
+    event = run.flow.calls.get(call.at)
+    return event is not None and _may_have_graph(run, event.result)
 
 
 def _is_begun_around(function: FunctionNode, path: str, at: int) -> bool:
@@ -250,29 +264,39 @@ def is_sum(statement: Augment) -> bool:
     return statement.operator in _ARITHMETIC
 
 
-def _names_in(expression: Expression, added: Value) -> Iterator[tuple[str, int]]:
-    """The names of what is added; of ``Transition(*args)``, which makes a tuple, those that go into it."""
-    if isinstance(expression, Call) and added.kind == "container":
-        for argument in expression.arguments:
-            yield from _names(argument.value)
-    else:
-        yield from _names(expression)
-
-
 def _names(expression: Expression) -> Iterator[tuple[str, int]]:
     """The names that arithmetic is done with."""
+    return _named(_operands(expression))
+
+
+def _named(operands: Iterable[Expression]) -> Iterator[tuple[str, int]]:
+    for each in operands:
+        if (name := dotted(each) or spelt_item(each)) is not None:
+            yield name, each.at
+
+
+def _operands_in(expression: Expression, added: Value) -> Iterator[Expression]:
+    """What is added consists of; of ``Transition(*args)``, which makes a tuple, what goes into it."""
+    if isinstance(expression, Call) and added.kind == "container":
+        for argument in expression.arguments:
+            yield from _operands(argument.value)
+    else:
+        yield from _operands(expression)
+
+
+def _operands(expression: Expression) -> Iterator[Expression]:
+    """What arithmetic is done with, or what a display is made of."""
     match expression:
         case Operation(operands=operands):
             for operand in operands:
-                yield from _names(operand)
+                yield from _operands(operand)
         case Conditional(then=yes, otherwise=no):
-            yield from _names(yes)
-            yield from _names(no)
+            yield from _operands(yes)
+            yield from _operands(no)
         case Display(items=items, kind="tuple" | "list" | "dict"):
             for item in items:
-                yield from _names(item)
+                yield from _operands(item)
         case Comprehension(element=element, kind="dict"):
-            yield from _names(element)
+            yield from _operands(element)
         case _:
-            if (name := dotted(expression) or spelt_item(expression)) is not None:
-                yield name, expression.at
+            yield expression
