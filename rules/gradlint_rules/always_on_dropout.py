@@ -216,6 +216,37 @@ class Layer(Base):
 # shows: (out == 0).any()
 ```
 
+### though who calls the model asks for settings of the training
+```python
+import torch
+from torch import nn
+
+class Messages(nn.Module):
+    def __init__(self, dropout):
+        super().__init__()
+        self.dropout = dropout
+        self.layer = nn.Linear(8, 3)
+
+    def forward(self, features):
+        features = {key: self.layer(value) for key, value in features.items()}
+        if self.dropout > 0:
+            features = {key: nn.functional.dropout(value, p=self.dropout) for key, value in features.items()}  # GL602
+        return features
+
+def main(config, batch, start=0):
+    if start >= config.training.epochs:
+        return None
+    torch.manual_seed(0)
+    model = Messages(config.training.dropout).eval()
+    with torch.no_grad():
+        return model(batch)
+
+# run: from types import SimpleNamespace
+# run: settings = [SimpleNamespace(training=SimpleNamespace(epochs=2, dropout=share)) for share in (0.0, 0.5)]
+# run: whole, dropped = [main(each, {0: hidden})[0] for each in settings]
+# shows: (dropped.eq(whole * 2) | dropped.eq(0)).all() and not dropped.equal(whole)
+```
+
 ## Silent
 
 ### told when to drop

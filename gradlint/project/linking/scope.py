@@ -170,7 +170,10 @@ def asked_before(function: FunctionNode, at: int, word: str) -> bool:
 
 
 def _mentions(expression: Expression, word: str) -> bool:
-    return any(getattr(part, "name", getattr(part, "id", None)) == word for part in within(expression))
+    """Whether it asks for what has this name: not for ``config.training.epochs``, which is something else of it."""
+    parts = [*within(expression)]
+    owners = {part.value.at for part in parts if isinstance(part, Attribute)}
+    return any(getattr(part, "name", getattr(part, "id", None)) == word for part in parts if part.at not in owners)
 
 
 def outcomes(expression: Expression) -> Iterator[Expression]:
