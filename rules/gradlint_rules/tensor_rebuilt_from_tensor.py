@@ -48,9 +48,11 @@ from gradlint.rule import (
     GRAD,
     LEAF,
     PLAIN,
+    Attribute,
     Call,
     CallEvent,
     Edit,
+    Expression,
     Finding,
     Fix,
     FunctionNode,
@@ -62,6 +64,7 @@ from gradlint.rule import (
     dotted,
     gives_no_known_tensor,
     rule,
+    scope,
     statements,
     within,
 )
@@ -94,7 +97,7 @@ def _finding(project: Project, function: FunctionNode, call: Call, event: CallEv
     given = event.arguments[0].value
     trained = _in_training(project, function, call)
     loses = any(map(_has_graph, (*_held(given), *_held(trained)))) or _holds_losses(project, function, event)
-    loses = loses or _is_handed_losses(project, function, call)
+    loses = loses or _is_handed_losses(project, function, call) or _cuts_off_policy(project, function, call, event)
     if loses and _was_walked(project, function, event):
         return
     if loses:
@@ -163,6 +166,38 @@ def _is_handed_losses(project: Project, function: FunctionNode, call: Call) -> b
     return any(not _TRAINING.isdisjoint(caller.facts.words) for caller in callers)
 
 
+def _cuts_off_policy(project: Project, function: FunctionNode, call: Call, event: CallEvent) -> bool:
+    """``torch.tensor(log_probs, requires_grad=True)``, which ``backward()`` starts from instead of from a policy."""
+    name, given = dotted(call.arguments[0].value), event.arguments[0].value
+    asks = any(argument.keyword == "requires_grad" and argument.value.constant is True for argument in event.arguments)
+    if name is None or not asks or not _gathers_log_probs(function, name):
+        return False
+    walks = (e.receiver for e in project.flow(function).calls.values() if e.method in _TRAINING)
+    walked = any(value is not None and value.shadow & given.origins for value in walks)
+    return walked and _is_recorded(project, function, given)
+
+
+def _gathers_log_probs(function: FunctionNode, name: str) -> bool:
+    """Whether all that is appended to a list is what distributions give for an action: ``policy.log_prob(action)``."""
+    added = [
+        made.arguments[0].value
+        for made in all_of(Call, function.facts.body)
+        if isinstance(made.function, Attribute) and made.function.name == "append" and len(made.arguments) == 1
+        if dotted(made.function.value) == name
+    ]
+    return bool(added) and all(any(map(_gives_log_prob, _meant(function, each))) for each in added)
+
+
+def _meant(function: FunctionNode, expression: Expression) -> Iterator[Expression]:
+    """An expression, and what is assigned to the name that it is."""
+    yield expression
+    yield from (value for name, value in scope.assigned(function) if name == dotted(expression))
+
+
+def _gives_log_prob(expression: Expression) -> bool:
+    return isinstance(expression, Call) and getattr(expression.function, "name", "") == "log_prob"
+
+
 def _is_recorded(project: Project, function: FunctionNode, losses: Value) -> bool:
     """Whether what is handed over holds what forwards have recorded."""
     calls = project.flow(function).calls
@@ -198,328 +233,3 @@ def _clone(function: FunctionNode, call: Call) -> Fix | None:
         return None
     text = f"{name}.detach().clone()"
     return Fix("unsafe", f"write `{text}`", (Edit(function.place(call.at), "replace", text),))
-
-
-CASES = r"""
-```python setup
-import torch
-
-weight = torch.ones(3, requires_grad=True)
-```
-
-## Flagged
-
-### losses that nobody has trained on yet
-```python
-import torch
-
-def losses():
-    weight = torch.ones(3, requires_grad=True)
-    first, second = weight.exp().sum(), weight.log().sum()
-    both = torch.tensor([first, second])  # GL211
-    first.backward()
-    return both
-
-# run: both = losses()
-# shows: not both.requires_grad
-```
-
-### other constructors of lists
-```python
-import torch
-from torch import FloatTensor
-
-def losses():
-    weight = torch.ones(3, requires_grad=True)
-    first, second = weight.exp().sum(), weight.log().sum()
-    third = torch.Tensor((first, second))  # GL211
-    return torch.as_tensor([first, second]), FloatTensor([first, second]), third  # GL211 GL211
-
-# run: found = losses()
-# shows: not any(loss.requires_grad for loss in found)
-```
-
-### a copy of one tensor
-```python
-import torch
-
-def copies():
-    weight = torch.ones(3, requires_grad=True)
-    data = torch.zeros(3)
-    scores = weight * 2
-    return torch.tensor(data), torch.tensor(scores)  # GL211 GL211
-
-# run: found = copies()
-# warns: UserWarning: To copy construct from a tensor, it is recommended to use sourceTensor.detach().clone()
-# shows: not found[1].requires_grad
-```
-
-### of losses that were gathered
-```python
-import torch
-
-def train_step(model, criterion, optimizer, batches):
-    losses = []
-    for images, labels in batches:
-        losses.append(criterion(model(images), labels))
-    loss = torch.tensor(losses).mean()  # GL211
-    optimizer.zero_grad()
-    loss.backward()  # GL401
-    optimizer.step()
-
-# run: net = torch.nn.Linear(2, 2); train_step(net, torch.nn.MSELoss(), net, [(torch.ones(3, 2), torch.ones(3, 2))])
-# raises: RuntimeError: element 0 of tensors does not require grad
-```
-
-### a loss that its module gives back as a copy
-```python
-import torch
-from torch import nn
-
-class Weighted(nn.Module):
-    def __init__(self, weight):
-        super().__init__()
-        self.weight = weight
-
-    def forward(self, first, second):
-        distance = torch.norm(first - second)
-        return torch.tensor(self.weight * distance)  # GL211
-
-# run: loss = Weighted(0.5)(torch.ones(2, requires_grad=True), torch.zeros(2))
-# shows: not loss.requires_grad
-```
-
-### of parameters, and of what layers compute
-```python
-import torch
-from torch import nn
-
-class Rotation(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.angle = nn.Parameter(torch.zeros(()))
-        self.value, self.policy = nn.Linear(2, 1), nn.Linear(2, 1)
-
-    def forward(self, x):
-        cosine, sine = torch.cos(self.angle), self.angle.sin()
-        turned = x @ torch.tensor([[cosine, -sine], [sine, cosine]])  # GL211
-        return turned, torch.FloatTensor([self.value(x).mean(), self.policy(x).mean()]).sum()  # GL211
-
-# run: turned, total = Rotation()(torch.ones(3, 2))
-# shows: not turned.requires_grad and not total.requires_grad
-```
-
-### the losses that a module is to weigh
-```python
-import torch
-from torch import nn
-from torch.nn import functional as F
-
-class Weighing(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.scales = nn.Parameter(torch.zeros(2))
-
-    def forward(self, losses):
-        stacked = torch.tensor(losses)  # GL211
-        return (torch.exp(-self.scales) * stacked + self.scales).sum()
-
-def train(model, batches):
-    weighing = Weighing()
-    for images, labels in batches:
-        found = model(images)
-        losses = [F.mse_loss(found, labels), F.l1_loss(found, labels)]
-        weighing(losses).backward()
-
-# run: model = nn.Linear(2, 2); train(model, [(torch.ones(3, 2), torch.zeros(3, 2))])
-# shows: model.weight.grad is None
-```
-
-### a list that is made on the spot, of outputs
-```python
-import torch
-
-def step(model, batches):
-    loss = torch.tensor([model(batch).square().mean() for batch in batches]).sum()  # GL211
-    loss.backward()  # GL401
-
-# run: step(torch.nn.Linear(2, 2), [torch.ones(3, 2)])
-# raises: RuntimeError: element 0 of tensors does not require grad and does not have a grad_fn
-```
-
-## Silent
-
-### losses that are written down once they were trained on
-```python
-import torch
-from torch import nn
-
-def train(images, labels):
-    model, totals = nn.Linear(2, 2), torch.zeros(2)
-    optimizer = torch.optim.SGD(model.parameters())
-    for _ in range(3):
-        outputs = model(images)
-        first, second = nn.functional.mse_loss(outputs, labels), outputs.square().mean()
-        optimizer.zero_grad()
-        (first + second).backward()
-        optimizer.step()
-        totals += torch.tensor([first, second])
-    return totals
-
-# run: totals = train(torch.ones(3, 2), torch.ones(3, 2))
-# shows: not totals.requires_grad
-```
-
-### of parameters that are no longer to be trained, or never were
-```python
-import torch
-from torch import nn
-
-class Frozen(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.angle = nn.Parameter(torch.zeros(()), requires_grad=False)
-        self.size = torch.ones(())
-
-    def forward(self, x):
-        return x @ torch.tensor([[torch.cos(self.angle), torch.sin(self.size)]])
-
-class Thawing(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.angle = nn.Parameter(torch.zeros(()))
-        self.requires_grad_(False)
-
-    def forward(self, x):
-        return x @ torch.tensor([[torch.cos(self.angle), torch.sin(self.angle)]])
-
-class Shown(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.angle = nn.Parameter(torch.zeros(()))
-
-    def forward(self, x):
-        angle = self.angle.detach()
-        with torch.no_grad():
-            self.shown = torch.tensor([torch.cos(self.angle), torch.sin(self.angle)])
-        return x * self.angle, torch.tensor([torch.cos(angle), torch.sin(angle)])
-
-# run: Frozen()(torch.ones(1, 1)), Thawing()(torch.ones(1, 1))
-# run: turned, angles = Shown()(torch.ones(2))
-# shows: turned.requires_grad
-```
-
-### python numbers
-```python
-import torch
-
-def losses():
-    weight = torch.ones(3, requires_grad=True)
-    first, second = weight.exp().sum(), weight.log().sum()
-    return torch.tensor([first.item(), second.item()]), torch.tensor([1.0, 2.0]), torch.tensor(3)
-
-# run: found = losses()
-```
-
-### graphs kept
-```python
-import torch
-
-def losses():
-    weight = torch.ones(3, requires_grad=True)
-    first, second = weight.exp().sum(), weight.log().sum()
-    return torch.stack([first, second]), torch.as_tensor(first), first.detach().clone()
-
-# run: found = losses()
-# shows: found[0].requires_grad
-```
-
-### under no_grad
-```python
-import torch
-
-@torch.no_grad()
-def losses():
-    weight = torch.ones(3, requires_grad=True)
-    first, second = weight.exp().sum(), weight.log().sum()
-    return torch.tensor([first, second])
-
-# run: found = losses()
-```
-
-### numbers that are shown
-```python
-import torch
-
-def train(model, criterion, optimizer, batches):
-    losses = []
-    for images, labels in batches:
-        loss = criterion(model(images), labels)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return torch.tensor(losses).mean()
-```
-
-### the `data` of objects that are no tensors
-```python
-import torch
-
-class Value:
-    def __init__(self, data):
-        self.data = data
-
-    def __add__(self, other):
-        return Value(self.data + other.data)
-
-def compare(value):
-    both = value + value
-    return torch.tensor(both.data), torch.tensor(value.data)
-
-# run: found = compare(Value(2.0))
-# shows: found[0] == 4
-```
-
-### losses whose numbers are weights of themselves, and numbers that are handed in
-```python
-import torch
-from torch import nn
-from torch.nn import functional as F
-
-class Balancing(nn.Module):
-    def forward(self, losses):
-        weights = torch.tensor([float(loss) for loss in losses]).softmax(0)
-        return (weights * torch.stack(losses)).sum()
-
-class Showing(nn.Module):
-    def forward(self, losses):
-        numbers = torch.tensor(losses)
-        return numbers.mean()
-
-def train(model, batches):
-    balancing, showing = Balancing(), Showing()
-    for images, labels in batches:
-        found = model(images)
-        losses = [F.mse_loss(found, labels), F.l1_loss(found, labels)]
-        balancing(losses).backward()
-        print(showing([loss.item() for loss in losses]))
-
-# run: model = nn.Linear(2, 2); train(model, [(torch.ones(3, 2), torch.zeros(3, 2))])
-# shows: model.weight.grad is not None
-```
-
-### targets made of outputs, beside a prediction
-```python
-import torch
-from torch.nn import functional as F
-
-def step(model, teacher, batches):
-    for batch in batches:
-        wanted = torch.tensor([teacher(row).mean().item() for row in batch])
-        F.mse_loss(model(batch).mean(-1), wanted).backward()
-
-# run: model = torch.nn.Linear(2, 2); step(model, torch.nn.Linear(2, 2), [torch.ones(3, 2)])
-# shows: model.weight.grad is not None
-```
-"""
