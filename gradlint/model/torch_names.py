@@ -52,58 +52,6 @@ MODULE_CLASSES = re.compile(
 )
 LIGHTNING_ROOTS = ("pytorch_lightning", "lightning", "lightning.pytorch", "lightning_fabric")
 
-# Methods that the framework calls under no_grad or inference_mode: base class name, or its package -> method names.
-# Lightning: ``loops/evaluation_loop.py`` and ``prediction_loop.py`` (decorated with ``_no_grad_context``).
-# Transformers: ``Trainer.prediction_step`` guards itself, ``evaluation_loop`` calls what overrides it likewise.
-# MMEngine: ``runner/loops.py`` (``ValLoop.run_iter`` and ``TestLoop.run_iter`` are under ``torch.no_grad``); before it
-# ``mmdet/apis`` and ``mmseg/apis`` (``single_gpu_test`` and ``inference_*`` run the model under ``torch.no_grad``).
-EVALUATION_HOOKS = frozenset(
-    f"{prefix}{stage}_{suffix}"
-    for stage in ("validation", "val", "test", "predict")
-    for prefix, suffix in (
-        ("", "step"), ("", "step_end"), ("", "epoch_end"), ("on_", "epoch_start"), ("on_", "epoch_end"),
-        ("on_", "batch_start"), ("on_", "batch_end"), ("on_", "start"), ("on_", "end"), ("on_", "model_eval"),
-    )
-)  # fmt: skip
-_OPENMMLAB = frozenset(
-    (
-        "simple_test aug_test forward_test simple_test_bboxes simple_test_mask simple_test_rpn simple_test_pts "
-        "simple_test_img aug_test_bboxes aug_test_pts aug_test_img inference whole_inference slide_inference predict"
-    ).split()
-)
-_OPENMMLAB_BASES = (
-    "BaseSegmentor BaseDetector Base3DDetector BaseRecognizer BaseClassifier EncoderDecoder SingleStageDetector "
-    "TwoStageDetector BaseDecodeHead BaseDenseHead"
-).split()
-GUARDED_HOOKS: dict[str, frozenset[str]] = {
-    **dict.fromkeys(_OPENMMLAB_BASES, _OPENMMLAB),
-    # Whatever derives from a class of these packages is one of their detectors, heads or classifiers.
-    **dict.fromkeys("mmdet mmdet3d mmseg mmcls mmpretrain mmpose mmaction mmocr mmrotate".split(), _OPENMMLAB),
-    "LightningModule": EVALUATION_HOOKS,
-    "Callback": EVALUATION_HOOKS,
-    # transformers' ``generate`` (decorated with no_grad) calls these by name.
-    "GenerationMixin": frozenset(
-        "_sample _beam_search _assisted_decoding _contrastive_search _group_beam_search _greedy_search".split()
-    ),
-    "BaseModel": frozenset({"val_step", "test_step"}),
-    # fairseq's ``Trainer.valid_step`` calls the task's under no_grad.
-    "FairseqTask": frozenset({"valid_step"}),
-    "BasePredictionWriter": frozenset({"write_on_batch_end", "write_on_epoch_end"}),
-}
-
-# ``torch.autograd.Function``: C++ runs these with grad mode off; ``backward`` with it on where ``create_graph`` asks it
-# to. ``jvp`` runs as it is called.
-UNRECORDED_METHODS = frozenset({"forward", "setup_context", "backward", "vjp"})
-AUTOGRAD_FUNCTIONS = frozenset({"Function", "InplaceFunction"})
-
-# Methods on whose result the framework runs ``backward()``: base class name -> method names.
-# Lightning: ``loops/optimization/automatic.py``; transformers: ``Trainer.training_step``, which calls ``compute_loss``.
-WALKED_HOOKS: dict[str, frozenset[str]] = {
-    "LightningModule": frozenset({"training_step"}),
-    "Trainer": frozenset({"compute_loss"}),
-    "Seq2SeqTrainer": frozenset({"compute_loss"}),
-}
-
 # Methods of objects outside the project that guard their own body.
 # transformers ``GenerationMixin.generate`` is ``@torch.no_grad()``; diffusers' pipelines' ``__call__`` too;
 # sentence_transformers' ``encode`` is ``@torch.inference_mode()``.

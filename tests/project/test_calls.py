@@ -596,6 +596,52 @@ def test_torch_runs_the_methods_of_an_autograd_function_with_grad_mode_off(entri
     assert found["Own.jvp"] == names(GRAD)
 
 
+@pytest.mark.parametrize(
+    ("base", "method"),
+    [
+        ("pytorch_lightning.LightningModule", "validation_step"),
+        ("speechbrain.Brain", "evaluate_batch"),
+        ("transformers.Pipeline", "_forward"),
+        ("ultralytics.models.yolo.detect.DetectionValidator", "update_metrics"),
+        ("ultralytics.engine.predictor.BasePredictor", "postprocess"),
+        ("detectron2.evaluation.COCOEvaluator", "process"),
+        ("recbole.model.abstract_recommender.SequentialRecommender", "full_sort_predict"),
+        ("catalyst.dl.Runner", "predict_batch"),
+        ("composer.models.ComposerModel", "eval_forward"),
+        ("stable_baselines3.common.policies.BasePolicy", "_predict"),
+        ("mmengine.hooks.Hook", "after_val_iter"),
+        ("fastai.callback.core.Callback", "after_validate"),
+    ],
+)
+def test_a_framework_calls_its_hooks_with_grad_mode_off(entries: Entries, base: str, method: str) -> None:
+    package = base.rpartition(".")[0]
+    text = f"import {package}\nclass Own({base}):\n    def {method}(self, x): ...\n    def other(self): ...\n"
+    found = entries(text)
+    assert (found[f"Own.{method}"], found["Own.other"]) == (names(NO_GRAD), names(GRAD))
+
+
+@pytest.mark.parametrize(
+    ("base", "states"),
+    [
+        ("toolkit.ModelPT", GRAD | NO_GRAD),
+        ("unknown.Base", GRAD | NO_GRAD),
+        ("torch.nn.Module", GRAD),
+        ("abc.ABC", GRAD),
+        ("object", GRAD),
+    ],
+)
+def test_a_method_called_like_a_hook_may_be_one_of_an_unknown_framework_s(
+    entries: Entries, base: str, states: int
+) -> None:
+    text = f"import abc, torch, toolkit\nclass Own({base}):\n    def validation_step(self, x): ...\n"
+    assert entries(text)["Own.validation_step"] == names(states)
+
+
+def test_a_method_called_like_a_hook_is_entered_as_the_project_calls_it(entries: Entries) -> None:
+    text = "import toolkit\nclass Own(toolkit.Base):\n    def validation_step(self, x): ...\nOwn().validation_step(1)\n"
+    assert entries(text)["Own.validation_step"] == names(GRAD)
+
+
 def test_a_class_called_function_is_none_of_torch_s(entries: Entries) -> None:
     text = "class Function: ...\nclass Own(Function):\n    def forward(self, x): ...\n"
     assert entries(text)["Own.forward"] == names(GRAD)

@@ -4,7 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Set
 
 from gradlint.model.facts import CallFact
-from gradlint.model.torch_names import AUTOGRAD_FUNCTIONS, GUARDED_HOOKS, UNRECORDED_METHODS
+from gradlint.model.framework_hooks import EVALUATION_HOOKS, guarded_by, is_of_framework, may_be_guarded
 from gradlint.project.grad_states.edges import Edge, Edges
 from gradlint.project.grad_states.effects import DISABLE, GRAD, IDENTITY, NO_GRAD, Effect, States, apply, then
 from gradlint.project.grad_states.state import GradStates
@@ -12,7 +12,7 @@ from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.callables import EVERYBODYS, MOST_CANDIDATES
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo, Table
-from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.linking.nodes import External, FunctionNode
 
 _DOING = frozenset({"apply", "call", "fit", "run", "start", "transform"})  # everybody's, but also a module's own
 _ANEW: Effect = (GRAD, GRAD, GRAD, GRAD)  # in another thread or process, whatever it was called in
@@ -106,6 +106,8 @@ class CallGraph(Edges):
         states = apply(self._states.effect_after(function.module.body), GRAD)
         if function.owner is not None and function.facts.name in self._guarded_names:
             states |= NO_GRAD  # one of so many, but perhaps this one
+        if self._may_be_hook(function):
+            states |= NO_GRAD
         constructor = self._constructor(function)
         if constructor is None or constructor is function:
             return states
@@ -174,26 +176,20 @@ class CallGraph(Edges):
         return self._hooked.of(function)
 
     def _find_hook_states(self, function: FunctionNode) -> States:
-        cls = function.owner
-        if cls is None:
+        cls, name = function.owner, function.facts.name
+        if cls is None or not may_be_guarded(name):
             return 0
-        for ancestor in self._linker.ancestors(cls):
-            if function.facts.name in _guarded_by(ancestor.name):
-                return NO_GRAD
-        return 0
+        return NO_GRAD if any(name in guarded_by(base.name) for base in self._linker.ancestors(cls)) else 0
+
+    def _may_be_hook(self, function: FunctionNode) -> bool:
+        """Whether a method is called like one that frameworks call under a guard, on objects of a class of theirs."""
+        if function.owner is None or function.facts.name not in EVALUATION_HOOKS:
+            return False
+        bases = self._linker.ancestors(function.owner)
+        return any(isinstance(base, External) and is_of_framework(base.name) for base in bases)
 
 
 def _is_of_argument(function: FunctionNode, call: CallFact) -> bool:
     """Whether a method is called on what the function is given, its own object aside."""
     given = {parameter.name for parameter in function.facts.parameters}
     return call.callee.removesuffix(f".{call.method}") in given - {"self", "cls"}
-
-
-def _guarded_by(base: str) -> Set[str]:
-    """The methods of a class that the framework it comes from calls under a guard."""
-    package, last = base.partition(".")[0], base.rpartition(".")[2]
-    if last in AUTOGRAD_FUNCTIONS and package in ("torch", "?"):
-        return UNRECORDED_METHODS
-    if "Lightning" in last:
-        return GUARDED_HOOKS["LightningModule"]
-    return GUARDED_HOOKS.get(last) or GUARDED_HOOKS.get(package, frozenset())

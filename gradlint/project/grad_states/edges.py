@@ -107,7 +107,11 @@ class Edges:
         possible: dict[FunctionNode, list[Edge]] = defaultdict(list)
         for edge in self.all:
             (certain if edge.certain else possible)[edge.callee].append(edge)
-        return {**possible, **certain}
+        for callee, edges in possible.items():
+            # One that calls itself, or its override, was called by somebody else first.
+            if all(edge.caller.facts.name == callee.facts.name for edge in certain.get(callee, ())):
+                certain[callee].extend(edges)
+        return certain
 
     def _find_words_of_training(self) -> dict[str, bool]:
         """All words of functions that call ``backward``, each with whether it is called on something computed there."""

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from gradlint.model.code import Display, Expression
+from gradlint.model.framework_hooks import WALKED_HOOKS
 from gradlint.model.inference_names import (
     NEUTRAL_IMPORT,
     OTHER_FRAMEWORKS,
@@ -10,7 +11,6 @@ from gradlint.model.inference_names import (
     TORCH_PACKAGES,
     TORCH_WORDS,
 )
-from gradlint.model.torch_names import WALKED_HOOKS
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import External, FunctionNode, ModuleNode

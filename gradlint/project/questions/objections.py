@@ -3,8 +3,8 @@
 import re
 
 from gradlint.model.code import Call, dotted
+from gradlint.model.framework_hooks import EVALUATION_HOOKS
 from gradlint.model.torch_calls import BACKWARD_METHODS, MODEL_NAME, TRAINING_WORDS
-from gradlint.model.torch_names import EVALUATION_HOOKS
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.linking.scope import enclosing_withs

@@ -131,8 +131,17 @@ def _targets(it: Invocation) -> tuple[FunctionNode, ...]:
         it.targets = it.run.flows.calls.callables.methods(it.callee.target, "__call__")
     elif it.callee.kind in ("unknown", "self"):
         it.targets = tuple(it.run.flows.calls.callees.get(it.run.function, {}).get(it.at, ()))
-        it.targets = tuple(t for t in it.targets if it.name and t.facts.name in (it.method, "__call__", "forward"))
+        named = (it.method, "__call__", "forward")
+        it.targets = tuple(t for t in it.targets if it.name and t.facts.name in named and _takes(t, it.node))
     return it.targets
+
+
+def _takes(function: FunctionNode, call: Call) -> bool:
+    """Whether a function has parameters for the keywords of a call: ``loss(estimate=...)`` is no ``forward(signal)``."""
+    if any(parameter.kind == "kwargs" for parameter in function.facts.parameters):
+        return True
+    given = {argument.keyword for argument in call.arguments if argument.keyword is not None}
+    return given <= {parameter.name for parameter in function.facts.parameters}
 
 
 def _is_inverse(it: Invocation) -> bool:
