@@ -54,6 +54,7 @@ from gradlint.rule import (
     External,
     Finding,
     Fix,
+    Flow,
     FunctionNode,
     Note,
     Project,
@@ -86,11 +87,13 @@ def data_bypass(project: Project) -> Iterator[Finding]:
         moved = {at for at, name in called.items() if name in _ADDING} | {*_added(function)}
         packs = not function.facts.words.isdisjoint(_PACKING)
         known = set() if packs else {at for at, name in called.items() if name in _READING | _WRITING}
+        views = {*_of_views(project.flow(function), function)}
         for event in project.flow(function).attributes.values():
             if event.name != "data" or event.at in silent:
                 continue
             owner = event.owner
-            if event.at in changed - moved and (_is_computed(event) or _is_saved(project, function, event)):
+            computed = _is_computed(event) and event.at not in views
+            if event.at in changed - moved and (computed or _is_saved(project, function, event)):
                 yield _wrong(function, event)
             elif owner.is_tensor or owner.kind == "parameters" or (event.at in known and not _is_no_tensor(event)):
                 yield _advice(function, event, changed=event.at in changed or event.stored is not None)
@@ -129,6 +132,18 @@ def _called(function: FunctionNode) -> Iterator[tuple[int, str]]:
         match expression:
             case Call(function=Attribute(value=Attribute(at=at, name="data"), name=name)):
                 yield at, name
+            case _:
+                pass
+
+
+def _of_views(flow: Flow, function: FunctionNode) -> Iterator[int]:
+    """The places of ``.data`` of a part of a module's own tensor: ``layer.bias[n:].data.fill_(1)`` changes the leaf."""
+    for expression in all_expressions(function.facts.body):
+        match expression:
+            case Attribute(at=at, name="data", value=Subscript(value=Attribute(at=inner))):
+                whole = flow.attributes.get((inner, False))
+                if function.facts.name == "__init__" or (whole is not None and whole.owner.kind == "module"):
+                    yield at
             case _:
                 pass
 
@@ -270,6 +285,27 @@ class Masked(Attention):
 # run: first = attention(x, mask, True); state = masked.load_state_dict(attention.state_dict())
 # run: first[:, 0].sum().backward(); masked(x, mask, False)[:, 0].sum().backward()
 # shows: torch.allclose(attention.layer.weight.grad, masked.layer.weight.grad, atol=1e-6)
+```
+
+### a part of weights that are begun, as advice
+```python
+import torch
+from torch import nn
+
+class Highway(nn.Module):
+    def __init__(self, size):
+        super().__init__()
+        self.layer = nn.Linear(size, 2 * size)
+        self.scale = nn.Parameter(torch.zeros(2))
+        self.layer.bias[size:].data.fill_(1)  # GL409
+        self.scale[1:].data.fill_(2)  # GL409
+
+    def forward(self, x):
+        return self.layer(x)
+
+# run: highway = Highway(3)
+# run: highway(torch.ones(1, 3)).sum().backward()
+# shows: highway.layer.bias.tolist()[3:] == [1.0] * 3 and highway.layer.bias.grad.tolist() == [1.0] * 6
 ```
 
 ### something is added to it, as advice

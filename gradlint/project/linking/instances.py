@@ -99,6 +99,8 @@ class Instances:
                 return None
             value = inner
         name = dotted(value)
+        if name == "cls" and class_handed(scope) is not None:
+            return None  # ``make = cls`` is the class itself
         return self.class_of(scope, name) if name is not None else None
 
     def _made_by(self, scope: FunctionNode, name: str, call: Call) -> ClassNode | None:
