@@ -22,7 +22,12 @@ from gradlint.project.running.values import Origin, Value
 _SIZE = re.compile(r"^(d|dim|n|num|size)_")  # ``d_model``
 _TRANSFORM = re.compile(r"(^|_)i?(stft|fft|rfft|dct|fbank|mfcc|melspec\w*|spectrogram|resampl\w*)(_|$)")  # of signals
 _SHOWN = frozenset("shape size print dtype device f-string format len dim ndim type ==".split())
-_COMPARED = _SHOWN | frozenset("allclose assert_close equal isclose isnan isfinite isinf all any <= >= < >".split())
+_COMPARED = _SHOWN | frozenset(
+    (
+        "allclose isclose equal array_equal assert_close assert_allclose assert_equal assert_array_equal "
+        "assert_almost_equal assert_array_almost_equal isnan isfinite isinf all any <= >= < >"
+    ).split()
+)
 _IN_EARNEST = TRAINING_WORDS | {"load", "load_state_dict"}
 _STORAGE = re.compile(r"(buffer|storage|dataset|replay(_?memory)?)\d*$|(^|[._])rb(_\w+)?$", re.I)
 _WALKING = BACKWARD_METHODS | {"zero_grad"}  # not ``fit``: a classifier of features, by which others are judged
