@@ -647,6 +647,23 @@ def test_a_class_called_function_is_none_of_torch_s(entries: Entries) -> None:
     assert entries(text)["Own.forward"] == names(GRAD)
 
 
+@pytest.mark.parametrize("own", ["self.recognize(x[0])", "self.part(x)", "x"])
+def test_who_calls_itself_was_called_by_somebody_else_first(entries: Entries, own: str) -> None:
+    text = f"""
+        import torch
+        class Net(torch.nn.Module):
+            def recognize(self, x): return {own}
+            def part(self, x): return x
+        class Deep(Net):
+            def recognize(self, x): return super().recognize(x)
+        def run(name, x):
+            with torch.no_grad():
+                net = load(name)
+                return net.recognize(x)
+        """
+    assert entries(text)["Net.recognize"] == names(NO_GRAD)
+
+
 def test_a_script_enters_its_main(entries: Entries) -> None:
     text = "import torch\ndef main(): ...\nif __name__ == '__main__':\n    with torch.no_grad():\n        main()\n"
     assert entries(text)["main"] == names(NO_GRAD)

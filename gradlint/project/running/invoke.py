@@ -137,7 +137,7 @@ def _targets(it: Invocation) -> tuple[FunctionNode, ...]:
 
 
 def _takes(function: FunctionNode, call: Call) -> bool:
-    """Whether a function has parameters for the keywords of a call: ``loss(estimate=...)`` is no ``forward(signal)``."""
+    """Whether a function has parameters for a call's keywords: ``loss(estimate=...)`` is no ``forward(signal)``."""
     if any(parameter.kind == "kwargs" for parameter in function.facts.parameters):
         return True
     given = {argument.keyword for argument in call.arguments if argument.keyword is not None}

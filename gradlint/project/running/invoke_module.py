@@ -57,6 +57,8 @@ _PLAIN_LOSS = re.compile(
 )
 _NO_MODEL = re.compile(r"(tokenizer|processor|vocab(ulary)?)\d*$", re.I)  # they encode and decode as models do
 _IS_CLASS = re.compile(r"\w(_class|_cls|Class|Cls)$")  # not BERT's ``self.cls``
+# What models of ``torch.hub`` offer to users, who hand them texts and files: it guards itself, as far as is known.
+_FOR_USERS = frozenset({"score", "translate", "sample", "transcribe", "predict", "synthesize", "synthesise", "infer"})
 _LISTING = frozenset({"children", "modules", "named_children", "named_modules", "values", "items"})
 _ADDING = frozenset("add_module append extend insert register_module".split())  # to a container
 _HOLDING = re.compile(r"Embedding|AdaptiveLogSoftmax|LinearCrossEntropy")  # small, but with parameters
@@ -92,9 +94,15 @@ def on_module(it: Invocation) -> Value:
         it.run.mark_frozen(it.receiver_path, True)
     if it.method in GUARDED_METHODS or not FORWARD_METHODS.search(it.method) or not it.arguments or guards_itself(it):
         return plain(it.given)
+    if _is_of_hub(module) and it.method in _FOR_USERS:
+        return plain(it.given)
     if is_attached(it.run.flows.linker, it.run.flows.bindings, it.method):
         return plain(it.given)
     return forward(it, module)
+
+
+def _is_of_hub(module: Value) -> bool:
+    return isinstance(module.target, External) and module.target.name == "torch.hub.load"
 
 
 def _add_to(it: Invocation, module: Value) -> None:
