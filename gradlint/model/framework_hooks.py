@@ -25,7 +25,7 @@ _OPENMMLAB = frozenset(
 )
 _OPENMMLAB_BASES = (
     "BaseSegmentor BaseDetector Base3DDetector BaseRecognizer BaseClassifier EncoderDecoder SingleStageDetector "
-    "TwoStageDetector BaseDecodeHead BaseDenseHead"
+    "TwoStageDetector BaseDecodeHead BaseDenseHead BaseRoIHead BaseMaskHead BaseHead"
 ).split()
 # fastai 2.8: ``Learner._do_epoch_validate``; composer 0.32: ``Trainer._eval_loop`` and ``predict``.
 _CALLBACKS = frozenset(

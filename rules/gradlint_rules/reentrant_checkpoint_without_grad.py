@@ -97,13 +97,14 @@ _SETTINGS = frozenset({"use_reentrant", "preserve_rng_state", "context_fn", "det
 
 @rule("GL412", severity="warning", since="0.1.0")
 def reentrant_checkpoint_without_grad(project: Project) -> Iterator[Finding]:
-    """Find reentrant checkpoints all of whose tensors are known to require no grad."""
+    """Find reentrant checkpoints all of whose tensors are known to require no grad, and that nobody asked."""
     for function in project.functions():
         for call, name in project.modes.calls(function, _CHECKPOINT):
             event = project.flow(function).calls.get(call.at)
             if (
                 event is not None
                 and _is_reentrant(call)
+                and not scope.asked_before(function, call.at, "requires_grad")
                 and _gets_no_grad(project, function, call, _inputs(event, name))
             ):
                 yield _finding(function, call)
@@ -505,5 +506,27 @@ def train(prepare, first, head, data, loader):
 
 # run: train(nn.Linear(8, 8), block, head, [(images.clone(), labels)], [(images.clone(), labels)])
 # shows: block.weight.grad is not None
+```
+
+### behind the question whether its input requires grad
+```python
+import torch
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+class Block(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(3, 3)
+
+    def forward(self, x):
+        if x.requires_grad:
+            return checkpoint(self.layer, x, use_reentrant=True)
+        return self.layer(x)
+
+block = Block()
+for images in torch.randn(2, 4, 3):
+    block(images).sum().backward()
+# shows: block.layer.weight.grad is not None
 ```
 """

@@ -610,6 +610,7 @@ def test_torch_runs_the_methods_of_an_autograd_function_with_grad_mode_off(entri
         ("composer.models.ComposerModel", "eval_forward"),
         ("stable_baselines3.common.policies.BasePolicy", "_predict"),
         ("mmengine.hooks.Hook", "after_val_iter"),
+        ("toolkit.BaseRoIHead", "predict"),
         ("fastai.callback.core.Callback", "after_validate"),
     ],
 )

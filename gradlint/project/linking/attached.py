@@ -1,9 +1,9 @@
 """Functions that a project puts on the objects of others: ``model.encode = lambda text: ...``."""
 
-from gradlint.model.code import Lambda, dotted
+from gradlint.model.code import Assign, Lambda, dotted
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.link import Linker
-from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.linking.nodes import ClassNode, FunctionNode
 
 
 def is_attached(linker: Linker, bindings: Bindings, name: str) -> bool:
@@ -14,4 +14,14 @@ def is_attached(linker: Linker, bindings: Bindings, name: str) -> bool:
         for path, values in bindings.assigned(where).items()
         if path.endswith(f".{name}") and not path.startswith("self.")
         for value in values
+    )
+
+
+def is_assigned(linker: Linker, cls: ClassNode, name: str) -> bool:
+    """Whether the body of a class, or of one that it derives from, assigns a method: ``decode = decode_function``."""
+    return any(
+        isinstance(statement, Assign) and name in map(dotted, statement.targets)
+        for ancestor in linker.ancestors(cls)
+        if isinstance(ancestor, ClassNode)
+        for statement in ancestor.facts.body
     )

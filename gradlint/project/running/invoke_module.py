@@ -19,7 +19,7 @@ from gradlint.model.torch_calls import (
 from gradlint.model.torch_names import GUARDED_METHODS
 from gradlint.model.torch_tensors import UNCLEAR_MODULES
 from gradlint.project.grad_states.effects import GRAD
-from gradlint.project.linking.attached import is_attached
+from gradlint.project.linking.attached import is_assigned, is_attached
 from gradlint.project.linking.callables import EVERYBODYS, is_property
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running import recording, tensors
@@ -98,6 +98,8 @@ def on_module(it: Invocation) -> Value:
         return plain(it.given)
     if is_attached(it.run.flows.linker, it.run.flows.bindings, it.method):
         return plain(it.given)
+    if isinstance(module.target, ClassNode) and is_assigned(it.run.flows.linker, module.target, it.method):
+        return plain(it.given)  # nobody has looked what that does
     return forward(it, module)
 
 
@@ -337,7 +339,9 @@ def _with_distributions(it: Invocation, result: Value) -> Value:
 
 def _packed_alike(it: Invocation, result: Value) -> Value:
     """What a recurrent module gives for a packed sequence: another one, and its last states."""
-    if it.targets or not any(is_packed(argument.value) for argument in it.arguments):
+    if not any(is_packed(argument.value) for argument in it.arguments):
+        return result
+    if it.targets and (result.kind != "unknown" or result.items is not None):
         return result
     part = tensors.part_of(result)
     return replace(result, items=(Value(origins=part.origins, target=External(PACKED), memory=part.memory), part))
