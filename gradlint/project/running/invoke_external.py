@@ -48,11 +48,14 @@ _DIMENSION = re.compile(r"(^|[._])(n?dims?|axis|axes|index|idx|rank)$", re.I)
 _OF_VECTORS = re.compile(r"^torch\.nn\.(\w+\.)*Embedding(Bag)?\.from_pretrained$")  # frozen, unless told otherwise
 _NUMBERS = frozenset({"builtins.float", "builtins.int", "builtins.bool"})
 _SETTINGS = frozenset("device dtype generator layout pin_memory requires_grad".split())  # of what is made
+_BOTH_PYTHONS = ("six.moves.", "future.builtins.", "past.builtins.")  # builtins for code that ran on Python 2 as well
 _ALGEBRA = frozenset({"torch.linalg", "torch.fft", "torch.special"})
 
 
 def on_external(it: Invocation, name: str) -> Value:
     """A call of something outside the project, by its full name."""
+    if name.startswith(_BOTH_PYTHONS):
+        name = f"builtins.{last_part(name)}"
     if GRADIENT_FUNCTIONS.search(name):
         if "clip_grad" not in name:
             it.run.note_gradient(it.at)
