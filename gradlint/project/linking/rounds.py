@@ -2,8 +2,21 @@
 
 from collections.abc import Iterator
 
-from gradlint.model.code import Block, Call, Expression, For, If, While, With
-from gradlint.model.traverse import expressions, names_in, statements, within
+from gradlint.model.code import (
+    Assign,
+    Attribute,
+    Block,
+    Call,
+    Constant,
+    Display,
+    Expression,
+    For,
+    If,
+    While,
+    With,
+    dotted,
+)
+from gradlint.model.traverse import all_expressions, expressions, names_in, statements, within
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.linking.scope import places_of
 
@@ -61,6 +74,29 @@ def never_both(function: FunctionNode, first: int, second: int) -> bool:
             if (first in then and second in otherwise) or (second in then and first in otherwise):
                 return True
     return False
+
+
+def is_begun_by_step(function: FunctionNode, name: str, at: int) -> bool:
+    """Whether a name begins again whenever the loop around a place steps: it holds what one step is made of."""
+    loop = innermost_loop(function, at)
+    for statement in statements(function.facts.body):
+        if isinstance(statement, If) and loop is not None and statement.at in loop:
+            within_it = [each for each in statements(statement.then) if isinstance(each, Assign)]
+            begun = any(_is_nothing(each.value) and name in map(dotted, each.targets) for each in within_it)
+            if begun and any(_is_step(each) for each in all_expressions(statement.then)):
+                return True
+    return False
+
+
+def _is_nothing(value: Expression) -> bool:
+    """``0``, ``0.0``, ``None``, ``[]``."""
+    return isinstance(value, Constant) or (isinstance(value, Display) and not value.items)
+
+
+def _is_step(expression: Expression) -> bool:
+    if not isinstance(expression, Call) or not isinstance(expression.function, Attribute):
+        return False
+    return expression.function.name in ("step", "optimizer_step")
 
 
 def loop_names(function: FunctionNode, at: int) -> frozenset[str]:

@@ -114,6 +114,8 @@ class Growths:
             found = self._judged(flow, growth.at, growth.added, names, summed, replayed=replayed)
             if found is None or is_of_one_graph(flow, growth):
                 continue
+            if found.walked and rounds.is_begun_by_step(function, growth.path, growth.at):
+                continue  # what it keeps is freed, but for the nodes of the few graphs that a step is made of
             if not self._wanted(function, growth, walked=found.walked, replayed=replayed):
                 yield Kept(growth.at, growth, function, *found)
             elif found.made_at is not None and self._is_beside_walked(flow, growth):
