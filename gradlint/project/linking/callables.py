@@ -136,6 +136,16 @@ class Callables:
                 yield method
                 return
 
+    def behind_property(self, function: FunctionNode, name: str) -> str:
+        """What a property stands for: ``self._optimizer`` for ``self.optimizer``; of all else the name itself."""
+        cls, (root, _, attribute) = owner_class(function), name.partition(".")
+        method = self._linker.find_method(cls, attribute) if cls is not None and root == "self" else None
+        if method is None or not is_property(method):
+            return name
+        given = {dotted(value) for value in returned(method)}
+        meant = given.pop() if len(given) == 1 else None
+        return meant if meant is not None and meant.startswith("self.") else name
+
     def methods(self, cls: ClassNode, name: str) -> tuple[FunctionNode, ...]:
         """What ``instance.name()`` may run: the class's method and what its subclasses put in its place."""
         return self._methods.of((cls, name))

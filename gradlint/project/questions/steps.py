@@ -78,6 +78,7 @@ class Steps:
 
     def __init__(self, calls: CallGraph, flows: Flows) -> None:
         self._flows = flows
+        self.callables = calls.callables
         self._scripts: Memo[tuple[FunctionNode, int], Script] = Memo(
             flows.linker.dependencies, lambda key: self._written(key[0]), ()
         )
@@ -239,7 +240,7 @@ class _Writer:
             return Act("backward", call.at, named(owner) if owner is not None else None)
         if method == "zero_grad" or (_is_grad(owner) and (method == "zero_" or _fills_with_zero(method, first))):
             whose = owner if owner is not None else first
-            return Act("zero", call.at, named(whose) if whose is not None and not _is_grad(owner) else None)
+            return Act("zero", call.at, self._path(whose) if whose is not None and not _is_grad(owner) else None)
         if _is_grad(owner) and method in _FILLING:
             return Act("fill", call.at, None)
         if method in _CLIPPING:
@@ -247,8 +248,12 @@ class _Writer:
         if method in ("step", "optimizer_step"):
             for candidate in (first, owner):
                 if candidate is not None and self._is_optimizer(candidate, event, candidate is owner):
-                    return Act("step", call.at, named(candidate))
+                    return Act("step", call.at, self._path(candidate))
         return None
+
+    def _path(self, expression: Expression) -> str | None:
+        name = named(expression)
+        return name and self._steps.callables.behind_property(self._flow.function, name)
 
     def _is_optimizer(self, expression: Expression, event: CallEvent | None, is_receiver: bool) -> bool:
         if is_receiver and event is not None and event.receiver is not None and event.receiver.kind == "optimizer":
