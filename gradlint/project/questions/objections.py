@@ -20,6 +20,7 @@ from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Origin, Value
 
 _SIZE = re.compile(r"^(d|dim|n|num|size)_")  # ``d_model``
+_SIZE_ALONE = re.compile(r"(_|\b)(dims?|sizes?|channels)$")
 _TRANSFORM = re.compile(r"(^|_)i?(stft|fft|rfft|dct|fbank|mfcc|melspec\w*|spectrogram|resampl\w*)(_|$)")  # of signals
 _SHOWN = frozenset("shape size print dtype device f-string format len dim ndim type ==".split())
 _COMPARED = _SHOWN | frozenset(
@@ -55,6 +56,8 @@ class Objections:
             return True  # a part of a framework: what calls this one holds the guard
         if _is_of_storage(function, event) or _TRANSFORM.search(event.method):
             return True
+        if module.target is None and _is_given_sizes(event):
+            return True  # a class, that makes a model of that size
         if self._is_asked_for(function, event.at):
             return True
         if destiny.trained or destiny.meets_numpy or self._meets_numpy(function, event, module):
@@ -217,6 +220,12 @@ def _is_given_delta(event: CallEvent) -> bool:
     """Whether ``backward`` is handed what is named otherwise than a loss."""
     names = [dotted(argument.expression) for argument in event.arguments]
     return len(names) == 1 and names[0] is not None and "loss" not in names[0].lower()
+
+
+def _is_given_sizes(event: CallEvent) -> bool:
+    """``agent(net_dim, env.state_dim, env.action_dim, gpu_id=0)``: no forward is given sizes alone."""
+    names = [dotted(argument.expression) or "" for argument in event.arguments if argument.keyword is None]
+    return len(names) > 1 and all(map(_SIZE_ALONE.search, names))
 
 
 def _feeds_hooks(function: FunctionNode) -> bool:
