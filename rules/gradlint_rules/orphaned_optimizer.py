@@ -387,6 +387,28 @@ class Trainer:
 # shows: same and too and trainer.model.weight.equal(before)
 ```
 
+### replaced in one branch of a loop, and stepped in the other
+```python
+import torch
+from torch import nn
+
+def train(batches):
+    net = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    for number, images in enumerate(batches):
+        if number == 0:
+            net = nn.Linear(2, 1)  # GL215
+            before = net.weight.tolist()
+        else:
+            optimizer.zero_grad()
+            net(images).sum().backward()
+            optimizer.step()
+    return before == net.weight.tolist()
+
+# run: unchanged = train([torch.ones(3, 2)] * 2)
+# shows: unchanged
+```
+
 ## Silent
 
 ### made in the last round, in one of several cases, or with an optimizer
@@ -595,5 +617,25 @@ def main(phase, batches):
 
 # run: main("train", [torch.ones(3, 2)])
 # run: main("test", [])
+```
+
+### made anew where nothing is trained any more
+```python
+import torch
+from torch import nn
+
+def train(images, fresh):
+    net = nn.Linear(2, 1)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    before = net.weight.tolist()
+    if fresh:
+        net = nn.Linear(2, 1)
+    else:
+        net(images).sum().backward()
+        optimizer.step()
+    assert fresh or before != net.weight.tolist()
+    return net
+
+# run: train(torch.ones(3, 2), False)
 ```
 """

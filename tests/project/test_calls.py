@@ -643,6 +643,11 @@ def test_a_method_called_like_a_hook_is_entered_as_the_project_calls_it(entries:
     assert entries(text)["Own.validation_step"] == names(GRAD)
 
 
+def test_a_function_class_out_of_nobody_knows_where_is_taken_for_torch_s(entries: Entries) -> None:
+    text = "from torch.autograd import *\nclass Own(Function):\n    def forward(ctx, x): ...\n"
+    assert entries(text)["Own.forward"] == names(NO_GRAD)
+
+
 def test_a_class_called_function_is_none_of_torch_s(entries: Entries) -> None:
     text = "class Function: ...\nclass Own(Function):\n    def forward(self, x): ...\n"
     assert entries(text)["Own.forward"] == names(GRAD)
@@ -721,6 +726,25 @@ def test_a_decorated_callee_calls_what_it_is_handed_under_its_own_guard(entries:
 def test_what_runs_later_calls_what_it_is_handed_in_the_mode_of_then(entries: Entries, lazy: str) -> None:
     text = HANDED.replace("def {measure}(f, x):\n        return", lazy)
     assert entries(text)["score"] == names(GRAD | NO_GRAD)
+
+
+def test_a_guard_on_the_way_of_what_is_handed_on_counts(entries: Entries) -> None:
+    text = """
+        import torch
+
+        def inner(g, x):
+            return g(x)
+
+        def outer(f, x):
+            with torch.no_grad():
+                return inner(f, x)
+
+        def score(x): ...
+
+        def main(x):
+            outer(score, x)
+        """
+    assert entries(text)["score"] == "no_grad"
 
 
 def test_a_parameter_handed_on_is_followed(entries: Entries) -> None:
