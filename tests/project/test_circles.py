@@ -84,7 +84,8 @@ def test_ten_things_that_stand_for_each_other_are_asked_once_each(text: str) -> 
 # What a name, an attribute or a function may be given that is made of itself, and what may be done with it then.
 MADE_OF_ITSELF = (
     "{a}", "{a} or x", "{a} if x else y", "x if {a} else y", "-{a}", "{a} + [x]", "f'{{{a}}}'", "(z := {a})",
-    "[{a}, y]", "({a}, y)", "{{'k': {a}}}", "{{'k': {a}, 'new': model(x)}}", "[*{a}]", "{{**{a}}}", "dict(k={a})", "dict(zip(x, {a}))",
+    "[{a}, y]", "({a}, y)", "{{'k': {a}}}", "{{'k': {a}, 'new': model(x)}}", "[*{a}]", "{{**{a}}}",
+    "dict(k={a})", "dict(zip(x, {a}))",
     "[e for e in {a} if e]", "(e for e in {a})", "{{e.name: e for e in {a}}}", "[e for e in [g for g in {a}]]",
     "{a}[0]", "{a}['k']", "{a}[x]", "{a}[1:]", "{a}.get('k')", "next(iter({a}))", "list(map({a}, x))", "zip({a}, {a})",
     "{a}()", "{a}.part", "{a}.part(x)", "{a}.eval()", "lambda *z: {a}(*z)", "functools.partial({a}, x)", "type({a})(x)",

@@ -45,10 +45,7 @@ def computed(
     lost = None
     if tensor == PLAIN:
         lost = (inherited(values) if needed is False else None) or lost_here(at, run)
-    cut = together(value.origins for value in values if value.tensor == PLAIN)
-    if cut:  # what it was computed from has no part in the graph of the result
-        origins -= cut - together(value.origins for value in values if value.tensor != PLAIN)
-    shadow = joined(cut, together(value.shadow for value in values))
+    shadow = together(value.shadow for value in values)
     return replace(made("tensor", tensor, at, run, origins=origins, lost=lost), shadow=shadow)
 
 
