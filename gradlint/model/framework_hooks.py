@@ -1,13 +1,13 @@
 """Methods that frameworks call on objects of a project's classes, and the grad mode in which they do.
 
-Each line of a table has been read in the source of the release that it names.
+What names a release has been read in its source.
 """
 
 import re
 import sys
 from collections.abc import Set
 
-# Lightning 2.5: ``loops/evaluation_loop.py`` and ``prediction_loop.py`` are decorated with ``_no_grad_context``.
+# Lightning 2.4: ``loops/evaluation_loop.py`` and ``prediction_loop.py`` are decorated with ``_no_grad_context``.
 EVALUATION_HOOKS = frozenset(
     f"{prefix}{stage}_{suffix}"
     for stage in ("validation", "val", "test", "predict")
@@ -54,24 +54,24 @@ _GUARDED: dict[str, frozenset[str]] = {
     "Hook": frozenset({"before_val_iter", "after_val_iter", "before_test_iter", "after_test_iter"}),
     # fairseq 0.12: ``Trainer.valid_step``.
     "FairseqTask": frozenset({"valid_step"}),
-    # speechbrain 1.0: ``Brain._fit_valid`` and ``Brain.evaluate``.
+    # speechbrain 1.1: ``Brain._fit_valid`` and ``Brain.evaluate``.
     "Brain": frozenset({"evaluate_batch"}),
     # composer 0.32: ``Trainer._eval_loop``.
     **dict.fromkeys(("ComposerModel", "HuggingFaceModel"), frozenset({"eval_forward", "update_metric"})),
-    # stable-baselines3 2.7: ``BasePolicy.predict``.
+    # stable-baselines3 2.9: ``BasePolicy.predict``.
     **dict.fromkeys(("BasePolicy", "ActorCriticPolicy", "ActorCriticCnnPolicy"), frozenset({"_predict"})),
     # d3rlpy 2.8: ``QLearningAlgoBase.predict``, ``predict_value`` and ``sample_action``.
     "QLearningAlgoImplBase": frozenset({"inner_predict_best_action", "inner_predict_value", "inner_sample_action"}),
 }
 _GUARDED_LIKE: tuple[tuple[re.Pattern[str], frozenset[str]], ...] = (
     (re.compile(r"Lightning\w*$"), EVALUATION_HOOKS),
-    # ultralytics 8.3: ``BaseValidator.__call__`` and ``BasePredictor.stream_inference`` are in inference mode.
+    # ultralytics 8.4: ``BaseValidator.__call__`` and ``BasePredictor.stream_inference`` are in inference mode.
     (
         re.compile(r"^ultralytics\.(\w+\.)*\w*Validator$"),
         frozenset("preprocess postprocess init_metrics update_metrics finalize_metrics get_stats eval_json".split()),
     ),
     (re.compile(r"^ultralytics\.(\w+\.)*\w*Predictor$"), frozenset("preprocess inference postprocess".split())),
-    # detectron2: ``inference_on_dataset``, which calls ``evaluate`` outside.
+    # detectron2 of June 2026: ``inference_on_dataset``, which calls ``evaluate`` outside.
     (re.compile(r"^detectron2\.(\w+\.)*\w*Evaluator$"), frozenset({"process"})),
     # catalyst 22.4: ``Runner.predict_loader``.
     (re.compile(r"^catalyst\.(\w+\.)*\w*Runner$"), frozenset({"predict_batch"})),
