@@ -184,7 +184,8 @@ class Walker:
 
 def _filled(grads: frozenset[Grad]) -> frozenset[Grad]:
     """``p.grad.copy_(of_another)``: they may be that optimizer's which was zeroed, without setting them to None."""
-    return (grads - {"none"}) | {"unknown"} if "none" in grads else grads
+    unknown: frozenset[Grad] = frozenset({"unknown"})
+    return unknown.union(each for each in grads if each != "none") if "none" in grads else grads
 
 
 def _joined(walks: list[_Walk]) -> _Walk:
