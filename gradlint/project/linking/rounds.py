@@ -78,11 +78,11 @@ def never_both(function: FunctionNode, first: int, second: int) -> bool:
 
 def is_begun_by_step(function: FunctionNode, name: str, at: int) -> bool:
     """Whether a name begins again whenever the loop around a place steps: it holds what one step is made of."""
-    loop = innermost_loop(function, at)
+    loop = innermost_loop(function, at) or frozenset()
     for statement in statements(function.facts.body):
-        if isinstance(statement, If) and loop is not None and statement.at in loop:
-            within_it = [each for each in statements(statement.then) if isinstance(each, Assign)]
-            begun = any(_is_nothing(each.value) and name in map(dotted, each.targets) for each in within_it)
+        if isinstance(statement, If) and statement.at in loop and at not in places_of(statement.then):
+            own = [each for each in statement.then if isinstance(each, Assign)]
+            begun = any(_is_nothing(each.value) and name in map(dotted, each.targets) for each in own)
             if begun and any(_is_step(each) for each in all_expressions(statement.then)):
                 return True
     return False
