@@ -6,6 +6,7 @@ import pytest
 
 from gradlint.model.extract import extract
 from gradlint.project import Names, Project
+from gradlint.project.grad_states.effects import GRAD, NO_GRAD
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.values import NO_CONSTANT
 from gradlint.project.snapshot import restored, take
@@ -159,3 +160,23 @@ def test_another_process_knows_an_outline_with_all_that_it_holds() -> None:
     assert env["loss"].constant is NO_CONSTANT
     assert env["m"].born == before["m"].born
     assert (env["m"].born or 0) < 0  # no epoch of whoever calls it
+
+
+def test_the_guard_of_who_hands_a_function_over_is_heard_of() -> None:
+    text = "import torch\nfrom measure import measure\nfrom score import score\n\ndef run(x):\n{}"
+    files = {
+        "measure.py": "def measure(f, x):\n    return f(x)\n",
+        "score.py": "def score(x):\n    return x\n",
+        "main.py": text.format("    return measure(score, x)\n"),
+    }
+    project = linked(files)
+    score = function(project, "score")
+
+    def states() -> list[int]:
+        return [project.calls.states_of_edge(edge) for edge in project.calls.callers.get(score, ())]
+
+    found, bits = project.linker.dependencies.noted(states, 0)
+    assert found == [GRAD]
+    changed = edited(project, "main.py", text.format("    with torch.no_grad():\n        return measure(score, x)\n"))
+    assert changed & bits
+    assert states() == [NO_GRAD]
