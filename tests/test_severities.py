@@ -24,14 +24,12 @@ def test_severity(code: str, line: str, severity: str) -> None:
     assert [found.severity for found in outcome.diagnostics] == [severity]
 
 
-@pytest.mark.parametrize(
-    ("value", "severity"), [("nn.Parameter(torch.ones(2))", "advice"), ("torch.ones(2)", "advice")]
-)
-def test_a_part_of_what_a_constructor_begins_is_changed_for_all(value: str, severity: str) -> None:
+@pytest.mark.parametrize("value", ["nn.Parameter(torch.ones(2))", "torch.ones(2)"])
+def test_a_part_of_what_a_constructor_begins_is_changed_for_all(value: str) -> None:
     text = (
         f"{HEAD}class Net(nn.Module):\n    def __init__(self):\n        super().__init__()\n"
         f"        self.scale = {value}\n        self.scale[1:].data.fill_(1)\n"
     )
     policy = engine.Policy(advised=frozenset({"GL409"}))
     outcome = engine.run([Source("a.py", text)], [BY_CODE["GL409"]], policy=policy)
-    assert [found.severity for found in outcome.diagnostics] == [severity]
+    assert [found.severity for found in outcome.diagnostics] == ["advice"]

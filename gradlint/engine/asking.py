@@ -169,16 +169,19 @@ def _answer(rule: Rule, project: Project, texts: Mapping[str, Source]) -> _Answe
 
 def _findings(rule: Rule, project: Project, texts: Mapping[str, Source]) -> tuple[Finding, ...]:
     """All findings of one rule, or RuleError: half of what it says of a module is worth nothing."""
-    failed = f"rule {rule.code} ({rule.name}) failed"
-    if rule.by_module:
-        failed += "".join(f" on {module.path}" for module in project.modules)
     try:
         findings = tuple(rule.check(project))
     except Exception as error:
-        raise RuleError(f"{failed}: {spelt(error)}") from error
+        raise RuleError(f"{_failed(rule, project)}: {spelt(error)}") from error
     for place in _unknown_places(findings, texts):
-        raise RuleError(f"{failed}: it names an unknown file, {place}")
+        raise RuleError(f"{_failed(rule, project)}: it names an unknown file, {place}")
     return findings
+
+
+def _failed(rule: Rule, project: Project) -> str:
+    """That a rule broke, and on which module if it was asked about one."""
+    on = "".join(f" on {module.path}" for module in project.modules) if rule.by_module else ""
+    return f"rule {rule.code} ({rule.name}) failed{on}"
 
 
 def _unknown_places(findings: Iterable[Finding], texts: Mapping[str, Source]) -> Iterator[str]:

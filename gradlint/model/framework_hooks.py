@@ -40,7 +40,6 @@ _GUARDED: dict[str, frozenset[str]] = {
     **dict.fromkeys(_OPENMMLAB_BASES, _OPENMMLAB),
     # Whatever derives from a class of these packages is one of their detectors, heads or classifiers.
     **dict.fromkeys("mmdet mmdet3d mmseg mmcls mmpretrain mmpose mmaction mmocr mmrotate".split(), _OPENMMLAB),
-    "LightningModule": EVALUATION_HOOKS,
     "Callback": EVALUATION_HOOKS | _CALLBACKS,
     "BasePredictionWriter": frozenset({"write_on_batch_end", "write_on_epoch_end"}),
     # transformers 4.57: ``generate`` is decorated with ``no_grad``; ``Pipeline.forward`` enters it.
