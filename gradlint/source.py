@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 # str.splitlines would also split at form feeds and other separators, which Python does not count as lines.
 LINE_END = re.compile(r"\r\n|\n|\r")
+_OF_FUTURE = frozenset({"future_annotations", "future_fstrings", "future_typing"})  # packages of these names
 
 
 class SourceError(Exception):
@@ -113,14 +114,22 @@ def decode(path: str, data: bytes) -> Source:
 def _encoding(path: str, data: bytes) -> str:
     """What the BOM or the coding line says; whether it is true, decoding will show."""
     try:
-        return tokenize.detect_encoding(io.BytesIO(data).readline)[0]
+        encoding = tokenize.detect_encoding(io.BytesIO(data).readline)[0]
+        return "utf-8" if _is_of_future(encoding) else encoding
     except SyntaxError as error:
+        if _is_of_future(error.msg.removeprefix("unknown encoding: ")):
+            return "utf-8"
         if error.msg.startswith("invalid or missing"):  # one of the first two lines is not UTF-8
             return "utf-8"
         if error.msg.startswith("encoding problem"):
             message = "the byte order mark says UTF-8, the coding line something else"
             raise SourceError(path, message) from error
         raise SourceError(path, error.msg) from error
+
+
+def _is_of_future(encoding: str) -> bool:
+    """Whether a coding line asks a package to translate newer syntax for an older Python: it is UTF-8 to ours."""
+    return encoding.lower().replace("-", "_") in _OF_FUTURE
 
 
 def read(path: str, shown_as: str | None = None) -> Source:

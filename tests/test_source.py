@@ -22,6 +22,8 @@ from gradlint.source import Notebook, Source, SourceError, decode, read
             "cp1252",
             False,
         ),
+        (b"# coding: future_fstrings\nf'\xc3\xa9'", "# coding: future_fstrings\nf'é'", "utf-8", False),
+        (b"# -*- coding: Future-Typing -*-\n", "# -*- coding: Future-Typing -*-\n", "utf-8", False),
         (b"\n\n# coding: latin-1\n", "\n\n# coding: latin-1\n", "utf-8", False),
         (b"", "", "utf-8", False),
         (b"x = 1\r\n\x0cy = 2\r", "x = 1\r\n\x0cy = 2\r", "utf-8", False),
