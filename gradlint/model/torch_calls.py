@@ -209,7 +209,7 @@ MODEL_NAME = re.compile(
     r"|log)_|.*(cls|class|Class)$)"
     r"(_*([a-z]\w*_)?(model|net|network|encoder|decoder|generator|discriminator|backbone|critic|actor|policy|classifier|unet|vae|gan|agent"
     r"|bert|gpt|resnet\d*|vgg\d*|student|teacher|module_|embedder|transformer|vocoder|lm|dqn|q_?net|gen|disc|feature_extractor|inception"
-    r"|autoencoder|enc|dec|rnn|lstm|gru|cnn|mlp|dit|siren|nerf|q_?network|denoiser|reward_model|head|tacotron2?|waveglow|hifigan|facenet|seq2seq)"
+    r"|autoencoder|enc|dec|rnn|lstm|gru|cnn|mlp|dit|siren|nerf|q_?network|denoiser|denoise_fn|reward_model|head|tacotron2?|waveglow|hifigan|facenet|seq2seq)"
     r"(_?[A-Za-z0-9]{1,2}|_ema|_eval|_targ(et)?|_\d+)?"
     r"|G|D|netG\w*|netD\w*|netE\w*|net_\w{1,2}|G_\w{1,3}|D_\w{1,3}|q1|q2|qf\d?|[a-z]\w*(Model|Net|Network|Encoder|Decoder)"
     r"|(?!\w*(image|model|shape|word|concept|inter|ether)net|(get|set|load|save|make|build|init|create|train|test|eval|run|add"

@@ -14,6 +14,8 @@ from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, Ta
 from gradlint.project.linking.returns import returned
 
 _COPYING = frozenset({"copy.copy", "copy.deepcopy"})
+_SEQUENCES = frozenset("list List tuple Tuple set Set Sequence MutableSequence Iterable Iterator Collection".split())
+_MAPPINGS = frozenset("dict Dict Mapping MutableMapping OrderedDict defaultdict DefaultDict".split())
 
 
 class Instances:
@@ -81,6 +83,24 @@ class Instances:
         named = self._annotated(function, name)
         return named if isinstance(named, External) else None
 
+    def annotated_as_one_of(self, function: FunctionNode, name: str) -> tuple[Target | None, ...]:
+        """What each alternative of a parameter's annotation names: ``nn.Module | DistributedDataParallel``."""
+        said = function.annotated(name)
+        return tuple(self._named_by(said[0], part) for part in _named_in(said[1])) if said is not None else ()
+
+    def annotated_elements(self, function: FunctionNode, name: str) -> tuple[Target | None, bool]:
+        """What a parameter's annotation says each element is, and whether it is under a key: ``dict[str, Net]``."""
+        said = function.annotated(name)
+        held = list(_named_in(said[1])) if said is not None else []
+        if said is None or len(held) != 1 or not isinstance(held[0], Subscript):
+            return None, False
+        kind, index = _last(held[0].value), held[0].index
+        items = index.items if isinstance(index, Display) else (index,)
+        if kind in _MAPPINGS and len(items) == 2:
+            return self._named_by(said[0], items[1]), True
+        element = items[0] if kind in _SEQUENCES and len({_spelt(item) for item in items} - {str(...)}) == 1 else None
+        return (self._named_by(said[0], element), False) if element is not None else (None, False)
+
     def _annotated(self, function: FunctionNode, name: str) -> Target | None:
         said = None if "." in name else function.annotated(name)  # only parameters are asked for
         return self._named_by(*said) if said is not None else None
@@ -132,7 +152,7 @@ class Instances:
 
     def _named_by(self, scope: FunctionNode, annotation: Expression) -> Target | None:
         """The class that an annotation names, alone or with None."""
-        names = {name for part in _alternatives(annotation) if (name := _spelt(part)) != "None"}
+        names = {_spelt(part) for part in _named_in(annotation)}
         return self._linker.resolve(scope.parent or scope, names.pop() or "") if len(names) == 1 else None
 
 
@@ -155,10 +175,19 @@ def _alternatives(annotation: Expression) -> Iterator[Expression]:
         case Operation(operator="|", operands=operands):
             for operand in operands:
                 yield from _alternatives(operand)
-        case Subscript(value=value, index=index) if (dotted(value) or "").rpartition(".")[2] in ("Optional", "Union"):
+        case Subscript(value=value, index=index) if _last(value) in ("Optional", "Union"):
             yield from index.items if isinstance(index, Display) else (index,)
         case _:
             yield annotation
+
+
+def _named_in(annotation: Expression) -> Iterator[Expression]:
+    """The alternatives of an annotation but for None."""
+    return (part for part in _alternatives(annotation) if _spelt(part) != "None")
+
+
+def _last(annotation: Expression) -> str:
+    return (dotted(annotation) or "").rpartition(".")[2]
 
 
 def _spelt(annotation: Expression) -> str | None:

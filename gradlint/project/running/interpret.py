@@ -28,17 +28,16 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.record import replace
-from gradlint.model.torch_calls import PACKED
-from gradlint.model.torch_names import MODULE_BASES
 from gradlint.project.running import assignments, evaluate
 from gradlint.project.running.conditions import decided
-from gradlint.project.running.flow import TRAINABLE, Flow
+from gradlint.project.running.flow import Flow
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.growth import counters
 from gradlint.project.running.idioms import detached_items, ends_in_evaluation_mode, evaluated_inside, evaluated_items
 from gradlint.project.running.memory import Env, Memory, Point, meet_envs
 from gradlint.project.running.sets import NOTHING
-from gradlint.project.running.values import NO_CONSTANT, UNKNOWN, Origin, Value, elsewhere, meet, plain
+from gradlint.project.running.signature import taken
+from gradlint.project.running.values import UNKNOWN, Value, elsewhere, meet, plain
 
 _MOST_ROUNDS = 3  # of a loop; what then still changes is given up
 _DEEPEST_LOOP = 6  # loops in loops: further in all is given up, for each level takes several times as long
@@ -62,29 +61,7 @@ class Run(Memory):
         self._exits: list[Env] = []
         self._jumps: list[_Jumps] = []
         for index, parameter in enumerate(self.function.facts.parameters):
-            self.env[parameter.name] = self._parameter(index, parameter.name)
-
-    def _parameter(self, index: int, name: str) -> Value:
-        if index == 0 and name == "self" and self.function.owner is not None:
-            frozen = False if TRAINABLE in self.flow.known else None
-            return Value("self", parameter="self", target=self.function.owner, frozen=frozen)
-        origins = frozenset({Origin(self.function, -index - 1)})
-        calls = self.flows.calls
-        owner = self.function.owner
-        if index == 0 and name == "cls" and owner is not None:
-            return Value("callable", target=owner)
-        if name != "self" and (cls := calls.instances.class_of(self.function, name)) is not None:
-            if calls.modules.is_module_class(cls):
-                frozen = None if calls.modules.may_have_parameters(cls) else True
-                return Value("module", target=cls, certainty="known", parameter=name, frozen=frozen)
-            return Value(origins=origins, target=cls, parameter=name)
-        outside = calls.instances.annotated_outside(self.function, name)
-        if outside is not None and calls.modules.is_outside_module_class(outside):
-            target = None if outside.name in MODULE_BASES else outside
-            return Value("module", target=target, certainty="used", parameter=name)
-        if outside is not None and outside.name == PACKED:
-            return Value(origins=origins, target=outside, parameter=name)
-        return Value(origins=origins, parameter=name, constant=self.flow.known.get(name, NO_CONSTANT))
+            self.env[parameter.name] = taken(self.function, index, parameter.name, flows, flow)
 
     def bind(self, target: Expression, value: Value) -> None:
         """Give a target a value."""

@@ -243,7 +243,7 @@ def _looks_like_model(it: Invocation) -> bool:
         return True
     if bool(MODEL_NAME.search(last)) or name in models or last in models:
         return True
-    return _stands_for_model(it, name) or _is_copied_part(it, name)
+    return _stands_for_model(it, name) or _is_copied_part(it, name) or _is_one_of_models(it, name)
 
 
 def _is_annotated_as_function(it: Invocation, name: str) -> bool:
@@ -287,6 +287,17 @@ def _stands_for_model(it: Invocation, name: str) -> bool:
     """Whether a variable is but another name of a model: ``f = model``."""
     names = {dotted(value) for value in it.run.flows.bindings.assigned(it.run.function).get(name, ())}
     return bool(names) and all(other is not None and MODEL_NAME.search(last_part(other)) for other in names)
+
+
+def _is_one_of_models(it: Invocation, name: str) -> bool:
+    """Whether a variable is what a loop takes out of ``models``, ``self.nets.values()``, and of nothing else."""
+    listed = it.run.flows.calls.instances.gone_over(it.run.function, name)
+    return bool(listed) and all(_are_models(last_part(dotted(each) or "")) for each in listed)
+
+
+def _are_models(name: str) -> bool:
+    one = _OF_MANY.sub("", name)
+    return one != name and MODEL_NAME.search(one) is not None and not _CODING.search(one)
 
 
 def _is_copied_part(it: Invocation, name: str) -> bool:
