@@ -36,6 +36,12 @@ _DETACHED = frozenset({"detach", "detach_", "data"})
 _ON_TENSORS = DETACHING_METHODS | READING_METHODS | READING_ATTRIBUTES | _DETACHED
 _SIZES = frozenset({"shape", "size", "ndim", "dim", "numel", "stride"})
 _WARMING_UP = re.compile(r"(^|_)(warm_?up|dry_?run)(_|$)", re.I)
+_MEASURING = re.compile(  # ``calibrate``, ``update_bn``, ``recompute_running_stats``: modules and hooks see the data
+    r"(^|_)calibrat\w*(_|$)"
+    r"|(^|_)((re)?comput\w*|(re)?estimat\w*|updat\w*|reset\w*|refresh\w*|overwrite|collect\w*|precise)_(\w+_)?"
+    r"(bn|batch_?norms?|stat(istic)?s)(_|$)",
+    re.I,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +103,7 @@ class Cues:
                 "evaluation mode is set here; it does not turn recording off",
                 where.place(node),
             )
-        elif training is True and (trains or not destiny.only_read):
+        elif training is True and (trains or not (destiny.only_read or destiny.dropped)):
             yield Cue(-2)
         loaded = isinstance(module.target, External)  # by ``torch.load``
         if module.certainty == "named" and module.parameter is None and "." not in event.name and not loaded:
@@ -210,6 +216,9 @@ class Cues:
                 "nothing is done with the part of the result that carries the graph",
                 function.place(event.at),
             )
+            return
+        if destiny.dropped and event.in_loop and not trains and _MEASURING.search(function.facts.name):
+            yield Cue(3, "it runs for statistics alone: nothing is done with its result", function.place(event.at))
             return
         only_looked_at = destiny.only_read and not values  # what its values are for, we have not seen
         if destiny.unknown or destiny.stored or only_looked_at or (destiny.only_read and trains):
