@@ -72,3 +72,12 @@ def test_a_function_hands_a_graph_back_where_it_runs_a_module_for_its_caller(
 ) -> None:
     project, run = function(build, f"{PLAIN}def run(net: Net, x):\n    {body}\n", "run")
     assert project.flows.hands_back(run) is expected
+
+
+def test_many_guarded_forwards_say_nothing_about_another_one(build: Build) -> None:
+    guarded = "    def forward(self, x):\n        with torch.no_grad():\n            return self.fc(x)\n"
+    text = guarded + "".join(f"class Net{i}(Net):\n{guarded}" for i in range(13))
+    project, evaluate = function(
+        build, text + "def evaluate(model, x):\n    model.eval()\n    return model.forward(x).argmax()\n", "evaluate"
+    )
+    assert [call.name for call in project.flow(evaluate).calls.values() if call.forward] == ["model.forward"]

@@ -5,14 +5,19 @@ from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 
+_OF_MOCK = ".return_value."
+
 
 def is_attached(linker: Linker, bindings: Bindings, name: str) -> bool:
-    """Whether some function of the project puts another one of its own on an object, under this name."""
+    """Whether some function of the project puts another one of its own on an object, under this name.
+
+    What a test puts on a mock, ``Net.return_value.forward = fake``, stands for the object in that test alone.
+    """
     return any(
         isinstance(value, Lambda) or isinstance(linker.resolve(where, dotted(value) or "?"), FunctionNode)
         for where in linker.mentions.of(name)
         for path, values in bindings.assigned(where).items()
-        if path.endswith(f".{name}") and not path.startswith("self.")
+        if path.endswith(f".{name}") and not path.startswith("self.") and _OF_MOCK not in path
         for value in values
     )
 

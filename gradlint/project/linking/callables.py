@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from gradlint.model.code import dotted
+from gradlint.model.code import Call, dotted
 from gradlint.project.linking.bindings import Bindings, class_handed, owner_class
 from gradlint.project.linking.choices import Choice, chosen_by_attribute, chosen_by_name
 from gradlint.project.linking.copies import nearest_copies
@@ -223,3 +223,11 @@ def _definitions(module: ModuleNode) -> dict[tuple[str, int | None], list[Functi
 def is_property(method: FunctionNode) -> bool:
     """Whether a method is asked for like an attribute: ``@property``, ``@cached_property``."""
     return any((dotted(decorator) or "").endswith("property") for decorator in decorated_by(method))
+
+
+def takes_keywords(function: FunctionNode, call: Call) -> bool:
+    """Whether a function has parameters for a call's keywords: ``loss(estimate=...)`` is no ``forward(signal)``."""
+    if any(parameter.kind == "kwargs" for parameter in function.facts.parameters):
+        return True
+    given = {argument.keyword for argument in call.arguments if argument.keyword is not None}
+    return given <= {parameter.name for parameter in function.facts.parameters}

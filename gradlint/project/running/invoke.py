@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from gradlint.model.code import Call
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import BACKWARD_METHODS, LOADING_METHODS, SCALER
+from gradlint.project.linking.callables import takes_keywords
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.linking.unseen_parts import choices_of
 from gradlint.project.running import tensors
@@ -132,16 +133,8 @@ def _targets(it: Invocation) -> tuple[FunctionNode, ...]:
     elif it.callee.kind in ("unknown", "self"):
         it.targets = tuple(it.run.flows.calls.callees.get(it.run.function, {}).get(it.at, ()))
         named = (it.method, "__call__", "forward")
-        it.targets = tuple(t for t in it.targets if it.name and t.facts.name in named and _takes(t, it.node))
+        it.targets = tuple(t for t in it.targets if it.name and t.facts.name in named and takes_keywords(t, it.node))
     return it.targets
-
-
-def _takes(function: FunctionNode, call: Call) -> bool:
-    """Whether a function has parameters for a call's keywords: ``loss(estimate=...)`` is no ``forward(signal)``."""
-    if any(parameter.kind == "kwargs" for parameter in function.facts.parameters):
-        return True
-    given = {argument.keyword for argument in call.arguments if argument.keyword is not None}
-    return given <= {parameter.name for parameter in function.facts.parameters}
 
 
 def _is_inverse(it: Invocation) -> bool:

@@ -20,7 +20,7 @@ from gradlint.model.torch_names import GUARDED_METHODS
 from gradlint.model.torch_tensors import UNCLEAR_MODULES
 from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking.attached import is_assigned, is_attached
-from gradlint.project.linking.callables import EVERYBODYS, is_property
+from gradlint.project.linking.callables import EVERYBODYS, is_property, takes_keywords
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running import recording, tensors
 from gradlint.project.running.feeding import note_fed_back
@@ -167,15 +167,20 @@ def named_alike(it: Invocation) -> tuple[FunctionNode, ...]:
     if all(isinstance(argument.expression, Constant) for argument in it.arguments):  # ``text.encode("utf-8")``
         return ()
     named = it.run.flows.linker.methods_named.get(it.method, ())
-    named = [each for each in named if not each.facts.is_stub and not is_property(each)]
+    named = [
+        each for each in named if not each.facts.is_stub and not is_property(each) and takes_keywords(each, it.node)
+    ]
     return tuple(named) if len(named) <= _MOST_CANDIDATES else ()
 
 
 def guards_itself(it: Invocation) -> bool:
     """Whether the project's many methods of this name switch recording off, or give no graph, but for a few.
 
-    Those that run no module, such as ``sample`` of a storage, say nothing about the others.
+    Those that run no module, such as ``sample`` of a storage, say nothing about the others. Nor do other modules'
+    ``forward`` about this one's: ``net.forward(x)`` is ``net(x)``.
     """
+    if it.method in EVERYBODYS:
+        return False
     named = it.run.flows.linker.methods_named.get(it.method, ())
     if not _MOST_CANDIDATES < len(named) <= _TOO_MANY:
         return False  # they are followed, or everybody has one
