@@ -36,7 +36,7 @@ from gradlint.model.torch_calls import BACKWARD_METHODS, GRADIENT_NAMES, TRAININ
 from gradlint.model.traverse import expressions, named, parts
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.memos import Memo
-from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.linking.nodes import External, FunctionNode
 from gradlint.project.questions.besides import Besides
 from gradlint.project.questions.each import done_to_each, gone_through, zeroed_parameters
 from gradlint.project.questions.leaving import may_zero
@@ -70,6 +70,8 @@ _OPTIMIZER = re.compile(
     r"(^|[._])(\w*_)?(optim\w*|opt|opts|optimi[sz]er\w*)(_?\w{1,3})?(\[.*\])?$|optim(izer)?s?(\[.*\])?$", re.I
 )
 _NO_OPTIMIZER = re.compile(r"sched|lr_|_lr$|env|option|prof", re.I)
+# What gives derivatives and leaves every ``.grad`` as it is, whatever name it is imported by.
+_DERIVING = re.compile(r"^torch\.(autograd\.(grad$|functional\.)|func\.)")
 _PIPELINE = re.compile(r"(^|[._])(pipe\w*_)?schedule\.step$", re.I)
 
 
@@ -301,6 +303,9 @@ class _Writer:
         return scripts[0] if len(event.targets) == 1 else (Branch(tuple(scripts)),)
 
     def _unknown(self, call: Call, event: CallEvent | None) -> Iterator[Act]:
+        called = event.callee.target if event is not None else None
+        if isinstance(called, External) and _DERIVING.search(called.name):
+            return
         name = event.name if event is not None else dotted(call.function) or "?"
         chosen = call.at in self._steps.chosen(self._flow.function)
         handed = any(_OPTIMIZER.search(named(a.value) or "") for a in call.arguments)
