@@ -114,3 +114,23 @@ def test_what_takes_pictures_is_no_module_of_torch_whatever_its_name(
     project = build({"demo.py": text})
     calls = project.flow(function(project, "show")).calls.values()
     assert [event.forward for event in calls if event.name == "model"] == [is_forward]
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "is_forward"),
+    [
+        ("raise NotImplementedError", ["return self.net(x)"], True),
+        ("raise NotImplementedError", ["return self.net(x)", "return self.net(x) + 1"], True),
+        ("raise NotImplementedError", ["return self.net(x)", "return len(x)"], False),
+    ],
+)
+def test_a_stub_is_no_forward_but_where_all_that_override_it_are(
+    build: Callable[[Mapping[str, str]], Project], own: str, others: list[str], is_forward: bool
+) -> None:
+    text = f"import torch\nclass Base:\n    def run(self, x):\n        return self.step(x)\n    def step(self, x): {own}\n"
+    for number, other in enumerate(others):
+        text += f"class C{number}(Base):\n    def __init__(self): self.net = torch.nn.Linear(2, 1)\n"
+        text += f"    def step(self, x): {other}\n"
+    project = build({"base.py": text})
+    calls = project.flow(function(project, "run")).calls.values()
+    assert [event.forward for event in calls] == [is_forward]

@@ -66,7 +66,7 @@ def test_what_a_function_of_another_file_does_is_done_by_its_caller_under_the_ca
 def test_what_half_the_project_overrides_may_do_anything_if_it_acts_at_all(
     build: Build, does: str, expected: list[str]
 ) -> None:
-    methods = "".join(f"class C{n}(Base):\n    def update(self):\n        {does}\n" for n in range(12))
+    methods = "".join(f"class C{n}(Base):\n    def update(self):\n        {does}\n" for n in range(13))
     helper = f"class Base:\n    def update(self):\n        pass\n{methods}"
     text = "from helper import Base\ndef run(of: Base):\n    of.update()\n"
     project, _ = body(build, text, helper=helper)

@@ -127,7 +127,8 @@ def _targets(it: Invocation) -> tuple[FunctionNode, ...]:
         overriding: list[FunctionNode] = []
         if it.receiver is not None and target.owner is not None:
             overriding = it.run.flows.calls.callees.get(it.run.function, {}).get(it.at, [])
-        it.targets = tuple(dict.fromkeys([target, *(t for t in overriding if t.facts.name == target.facts.name)]))
+        found = dict.fromkeys([target, *(t for t in overriding if t.facts.name == target.facts.name)])
+        it.targets = tuple(t for t in found if not t.facts.is_stub) or tuple(found)  # a stub is there to be overridden
     elif it.callee.kind == "unknown" and isinstance(it.callee.target, ClassNode):
         it.targets = it.run.flows.calls.callables.methods(it.callee.target, "__call__")
     elif it.callee.kind in ("unknown", "self"):

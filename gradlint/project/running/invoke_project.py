@@ -59,6 +59,9 @@ def _one_of_many(it: Invocation, targets: tuple[FunctionNode, ...]) -> Value:
 def _run_modules(it: Invocation, targets: tuple[FunctionNode, ...]) -> bool:
     """Whether what the code names runs a module, or all that overrides it: one of many is no evidence."""
     runs = (hands_back(it, target, it.receiver) for target in targets)
+    is_module = it.receiver is not None and it.receiver.kind == "module"
+    if isinstance(it.callee.target, FunctionNode) and it.callee.target not in targets and not is_module:
+        return all(runs)  # the code names a stub
     return next(runs) or (len(targets) > 1 and all(runs))
 
 
