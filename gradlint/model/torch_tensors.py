@@ -39,6 +39,7 @@ FILLING = frozenset(
 )
 # What changes the elements of its tensor.
 IN_PLACE = FILLING | {f"{name}_" for name in COMPUTING}
+ADDING_IN_PLACE = frozenset({"add_", "sub_"})
 # A view of the first operand, with its graph. Under no_grad a view of what requires grad requires grad too, as a leaf.
 VIEWING = frozenset(
     "as_strided broadcast_to diagonal expand expand_as mH mT H T movedim moveaxis narrow permute select squeeze "

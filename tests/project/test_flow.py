@@ -127,7 +127,8 @@ def test_what_takes_pictures_is_no_module_of_torch_whatever_its_name(
 def test_a_stub_is_no_forward_but_where_all_that_override_it_are(
     build: Callable[[Mapping[str, str]], Project], own: str, others: list[str], is_forward: bool
 ) -> None:
-    text = f"import torch\nclass Base:\n    def run(self, x):\n        return self.step(x)\n    def step(self, x): {own}\n"
+    text = "import torch\nclass Base:\n    def run(self, x):\n        return self.step(x)\n"
+    text += f"    def step(self, x): {own}\n"
     for number, other in enumerate(others):
         text += f"class C{number}(Base):\n    def __init__(self): self.net = torch.nn.Linear(2, 1)\n"
         text += f"    def step(self, x): {other}\n"

@@ -3,13 +3,12 @@
 import re
 from collections.abc import Iterator, Set
 
-from gradlint.model.code import Assign, Call, Expression, dotted
+from gradlint.model.code import Assign, Call, Display, Evaluate, Expression, dotted
 from gradlint.model.torch_calls import BACKWARD_METHODS
 from gradlint.model.traverse import statements
 from gradlint.project.linking import rounds, scope
-from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.questions.keeping import assigned_to, has_items_replaced, is_detached_before, is_rebound
-from gradlint.project.running.flow import Flow
+from gradlint.project.running.flow import Flow, is_bound, matched
 from gradlint.project.running.growth import Growth
 from gradlint.project.running.spelt import parts
 from gradlint.project.running.values import COMPUTED, Origin, Value
@@ -49,17 +48,35 @@ def loop_of(flow: Flow, at: int, added: Value, path: str | None) -> frozenset[in
     return inmost if begun & loop else loop
 
 
-def loses_graph(
-    function: FunctionNode, at: int, loop: frozenset[int] | None, names: set[str], held: list[Expression]
-) -> bool:
+def loses_graph(flow: Flow, at: int, loop: frozenset[int] | None, names: set[str], held: list[Expression]) -> bool:
     """Whether names stand for what may have no graph at a place: detached, replaced or bound anew, they or holders."""
+    function = flow.function
     owners = {part for name in names for part in (name.partition("[")[0], name.rpartition(".")[0])} - {""}
     concerned = names | owners | set(filter(None, map(dotted, held)))
     if any(has_items_replaced(function, name) for name in concerned) or is_detached_before(
         function, loop, concerned, at
     ):
         return True  # on one way at least, or in part
+    holders = {name.partition("[")[0] for name in names if "[" in name} | set(filter(None, map(dotted, held)))
+    if holders and _is_replaced_by_others(flow, holders):
+        return True
     return any(is_rebound(function, loop, name, at) for name in concerned)
+
+
+def _is_replaced_by_others(flow: Flow, names: Set[str]) -> bool:
+    """Whether what is handed a dict by one of some names may put others in the place of its items: ``read(losses)``."""
+    parameters = {parameter.name for parameter in flow.function.facts.parameters}
+    alone = {each.value.at for each in statements(flow.function.facts.body) if isinstance(each, Evaluate)}
+    for event in flow.calls.values():
+        given = [argument for argument in event.arguments if dotted(argument.expression) in names]
+        if given and event.opaque and event.name in parameters and event.at in alone:
+            return True  # nobody knows what that does
+        for callee in event.targets if given else ():
+            passed = matched(event.arguments, callee, bound=is_bound(event, callee))
+            values = [argument.value for argument in given]
+            if any(value in values and has_items_replaced(callee, name) for name, value in passed.items()):
+                return True
+    return False
 
 
 def shows_graph(flow: Flow, added: Value, forwards: list[Origin]) -> bool:
@@ -75,6 +92,37 @@ def holds_computed(flow: Flow, added: Value, held: list[Expression]) -> bool:
     """Whether a part of what is added has a graph: a tuple or a dict that a call gives, or each item of one."""
     own = parts(flow, added) if added.items or added.kind == "container" else ()
     return any(part.tensor == COMPUTED for part in (*own, *items_of(flow, added, held)))
+
+
+def is_given_computed(flow: Flow, added: Value, names: Set[str]) -> bool:
+    """Whether what a name holds was given with a graph by the one call that it is bound to: ``loss, rate = step(x)``.
+
+    What is called in between may change it in place, for all that is known, and leaves it its graph.
+    """
+    return any(
+        len(given := [*_given_to(flow, name)]) == 1
+        and given[0] is not None
+        and given[0].tensor == COMPUTED
+        and not given[0].origins.isdisjoint(added.origins)
+        for name in names
+    )
+
+
+def _given_to(flow: Flow, name: str) -> Iterator[Value | None]:
+    """What a name is bound to by calls; None for whatever else it is bound to."""
+    for bound, value in scope.assigned(flow.function):
+        if bound == name and not isinstance(value, Call):
+            yield None
+    for statement in statements(flow.function.facts.body):
+        if isinstance(statement, Assign) and isinstance(statement.value, Call):
+            event = flow.calls.get(statement.value.at)
+            for target in statement.targets:
+                items = target.items if isinstance(target, Display) else ()
+                if dotted(target) == name:
+                    yield event.result if event is not None else None
+                for number in (n for n, item in enumerate(items) if dotted(item) == name):
+                    results = event.result.items if event is not None else None
+                    yield results[number] if results is not None and len(results) == len(items) else None
 
 
 def items_of(flow: Flow, added: Value, held: list[Expression]) -> Iterator[Value]:

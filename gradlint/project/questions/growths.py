@@ -1,7 +1,7 @@
 """What keeps graphs from round to round, with the evidence that there are graphs and that nobody wants them."""
 
 import re
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -25,6 +25,7 @@ from gradlint.project.questions.added import (
     holds_computed,
     is_computed_loss,
     is_derived_again,
+    is_given_computed,
     is_of_one_graph,
     items_of,
     loop_of,
@@ -37,17 +38,16 @@ from gradlint.project.questions.handed import Handed
 from gradlint.project.questions.handing_out import HandingOut
 from gradlint.project.questions.items import are_walked, holders, is_of_walked_sum
 from gradlint.project.questions.keeping import (
-    CONVERTING,
-    adds_to_what_outlives,
     collects,
     is_emptied,
     is_replayed,
     walked_names,
 )
+from gradlint.project.questions.putting import Put, Putting
 from gradlint.project.questions.reaching import Reaching
 from gradlint.project.questions.walked_outside import UNNAMED, walked_by_callers
 from gradlint.project.running.conditions import Passed
-from gradlint.project.running.flow import MOST_TARGETS, CallEvent, Flow, is_bound, matched
+from gradlint.project.running.flow import MOST_TARGETS, CallEvent, Flow
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.growth import Growth
 from gradlint.project.running.values import COMPUTED, Origin, Value
@@ -95,6 +95,7 @@ class Growths:
         self._destinies = destinies
         self._forwards = forwards
         self._given = Handed(calls, flows)
+        self._putting = Putting(calls, flows, self._given)
         self._passed = Passed(flows, flows.bindings)
         self._handing_out = HandingOut(calls, flows, self._passed)
         self._training = Reaching("training", flows.linker, calls, _says_training)
@@ -143,7 +144,7 @@ class Growths:
         if not added.tensor & COMPUTED or is_derived_again(flow, added, walked=walked):
             return None
         held = [each for name in names for each in holders(flow.function, name, at, path)]
-        if loses_graph(flow.function, at, loop, names, held):
+        if loses_graph(flow, at, loop, names, held):
             return None
         forwards = [o for o in added.origins if (loop is None or o.at in loop) and self._is_forward(flow, o)]
         recorded = [o for o in forwards if self._calls.states_at(flow.function, o.at) & GRAD]
@@ -157,7 +158,7 @@ class Growths:
             return _Judged(True, made_at)
         if forwards and names & walked_by_callers(self._calls, flow.function):
             return _Judged(True, made_at)
-        computed = added.tensor == COMPUTED
+        computed = added.tensor == COMPUTED or is_given_computed(flow, added, names)
         if (computed or holds_computed(flow, added, held)) and any(
             self._handing_out.computed(flow, o) for o in added.origins
         ):
@@ -302,24 +303,19 @@ class Growths:
 
     def _handed(self, flow: Flow, event: CallEvent) -> Iterator[Kept]:
         """``meter.update(loss)``: what the method of the project does with it."""
-        for callee in event.targets if len(event.targets) <= MOST_TARGETS else ():
-            if self._flows.is_running(callee) or not callee.facts.words.isdisjoint(CONVERTING):
-                continue
-            if not adds_to_what_outlives(callee):
-                continue
-            found = (kept for growth in tuple(self._flows.flow(callee).growths.values()) if growth.outlives
-                     for kept in self._handed_to(flow, event, callee, growth))  # fmt: skip
-            yield from islice(found, 1)
+        found = (kept for put, values in self._putting.by(flow, event)
+                 for kept in self._handed_to(flow, event, put, values))  # fmt: skip
+        yield from islice(found, 1)
 
-    def _handed_to(self, flow: Flow, event: CallEvent, callee: FunctionNode, growth: Growth) -> Iterator[Kept]:
-        passed = matched(event.arguments, callee, bound=is_bound(event, callee))
+    def _handed_to(self, flow: Flow, event: CallEvent, put: Put, values: Iterable[Value]) -> Iterator[Kept]:
+        inside, growth, _ = put
         if growth.how == "sum" and not self._calls.states_at(flow.function, event.at) & GRAD:
             return
-        replayed = growth.how == "container" and is_replayed(callee, growth.path)
-        for value in _handed_for(_parameters(callee, growth), event, callee, passed):
+        replayed = growth.how == "container" and is_replayed(inside, growth.path)
+        for value in values:
             found = self._judged(flow, event.at, value, set(event.names_of(value)), replayed=replayed)
-            if found is not None and not self._wanted(callee, growth, walked=found.walked, replayed=replayed):
-                yield Kept(event.at, growth, callee, *found)
+            if found is not None and not self._wanted(inside, growth, walked=found.walked, replayed=replayed):
+                yield Kept(event.at, growth, inside, *found)
 
 
 def _is_given_by(added: Value, origin: Origin) -> bool:
@@ -341,26 +337,3 @@ def _derives(word: str) -> bool:
 @cache
 def _takes_loss(word: str) -> bool:
     return TAKES_LOSS.search(word) is not None
-
-
-def _handed_for(
-    names: set[str], event: CallEvent, callee: FunctionNode, passed: Mapping[str, Value]
-) -> Iterator[Value]:
-    """What a call hands over for some parameters; each of those that ``*args`` collects."""
-    facts = callee.facts.parameters
-    collecting = {parameter.name for parameter in facts if parameter.kind == "args"}
-    yield from (passed[name] for name in sorted(names & passed.keys() - collecting))
-    if names & collecting:
-        first = sum(parameter.kind == "positional" for parameter in facts) - is_bound(event, callee)
-        plain = [argument for argument in event.arguments if argument.keyword is None]
-        yield from (argument.value for argument in plain[first:])
-
-
-def _parameters(callee: FunctionNode, growth: Growth) -> set[str]:
-    """The parameters of a function that it adds, or adds the items of one by one."""
-    names = {name for name, _ in growth.names}
-    if not names or not names <= rounds.loop_names(callee, growth.at):
-        return names
-    parameters = callee.facts.parameters
-    numbers = (-origin.at - 1 for origin in growth.added.origins if origin.at < 0 and origin.function is callee)
-    return {parameters[number].name for number in numbers}

@@ -18,13 +18,14 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.torch_calls import BACKWARD_METHODS, CONTAINER_METHODS
+from gradlint.model.torch_tensors import ADDING_IN_PLACE
 from gradlint.model.traverse import all_of, statements, within
 from gradlint.project.linking import rounds, scope
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.growth import adds_to, joined_to, spelt_item
 
 CONVERTING = frozenset({"item", "detach", "data", "tolist", "numpy", "no_grad", "inference_mode", "detach_"})
-_COLLECTING = CONTAINER_METHODS - {"update", "setdefault"} | {"for"}  # comprehensions
+_COLLECTING = CONTAINER_METHODS - {"update", "setdefault"} | {"for"} | ADDING_IN_PLACE  # and comprehensions
 _DRAWING = frozenset({"sample", "choice", "choices", "randint", "randrange"})
 _EMPTY = frozenset({"dict", "OrderedDict", "defaultdict"})
 
@@ -219,7 +220,7 @@ def _draws_from(call: Call, path: str) -> bool:
 
 def adds_to_what_outlives(function: FunctionNode) -> bool:
     """Whether a function spells that it adds to something other than its own variables."""
-    if not function.facts.words.isdisjoint(CONTAINER_METHODS):
+    if not function.facts.words.isdisjoint(CONTAINER_METHODS | ADDING_IN_PLACE):
         return True
     for statement in statements(function.facts.body):
         targets = statement.targets if isinstance(statement, Assign) else ()

@@ -252,11 +252,14 @@ def _summand(run: "Run", path: str, expression: Expression) -> Value | None:
         return None
     if isinstance(expression, Operation):
         found = [known for each in expression.operands if (known := _summand(run, path, each)) is not None]
-        first = next((known for known in found if known.origins), None)
+        graphs = [known for known in found if known.origins]
+        first = next((known for known in graphs if known.is_tensor), next(iter(graphs), None))
         return replace(first, origins=together(known.origins for known in found)) if first is not None else None
     event = run.flow.calls.get(expression.at)
     if event is not None:
         return event.result
+    if growth.spelt_item(expression) is not None:
+        return evaluate.value_of(expression, run)
     name = dotted(expression) or ""
     return run.env.get(name) if name != path else None
 

@@ -19,6 +19,7 @@ from gradlint.model.torch_calls import (
     VALUES_AND_INDICES,
 )
 from gradlint.model.torch_tensors import (
+    ADDING_IN_PLACE,
     COMPUTING,
     CONVERTING,
     IN_PLACE,
@@ -44,6 +45,7 @@ from gradlint.project.running.values import (
     PLAIN,
     UNKNOWN,
     Loss,
+    Origin,
     Value,
     is_distribution,
     is_pickled,
@@ -112,6 +114,11 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
         return _collected(it, owner)
     if owner.is_tensor:
         return of_tensor(it, owner)
+    if owner.kind == "unknown" and (own := _grown(it, owner)):
+        path = _changed_path(it.node)
+        if path in it.run.env:
+            it.run.env[path] = replace(it.run.env[path], origins=joined(it.run.env[path].origins, it.given | own))
+        return None
     if (is_loaded(owner) or is_pickled(owner)) and method in SELF_RETURNING_MODULE_METHODS:
         return owner
     return None
@@ -219,8 +226,33 @@ def _in_place(it: Invocation, owner: Value) -> Value:
     if it.method in IN_PLACE:
         it.run.note_change(it.at, it.method, it.receiver_path, owner)
     after = tensors.changed(owner, [argument.value for argument in it.arguments], it.at, it.run)
+    if own := _grown(it, owner):
+        after = replace(after, origins=after.origins | own)
     it.run.change(it.receiver_path, owner, after)
     return after
+
+
+def _grown(it: Invocation, owner: Value) -> frozenset[Origin]:
+    """What is added in place to what goes on from round to round, as ``+=`` adds it."""
+    path = _changed_path(it.node) if it.method in ADDING_IN_PLACE and it.arguments else None
+    if path is None:
+        return NOTHING
+    added = it.arguments[0]
+    return growth.grown(it.run, "sum", path, owner, added.value, added.expression, it.at)
+
+
+def _changed_path(call: Call) -> str | None:
+    """The dotted name of what methods change in place, one after the other: ``total.mul_(0.9).add_(loss)``.
+
+    Of an item it is that of what holds it: ``totals["loss"].add_(loss)``.
+    """
+    match call.function:
+        case Attribute(value=Call(function=Attribute(name=name)) as inner) if name in IN_PLACE:
+            return _changed_path(inner)
+        case Attribute(value=owner):
+            return dotted(owner.value if isinstance(owner, Subscript) else owner)
+        case _:
+            return None
 
 
 def _to_integers(it: Invocation) -> bool:

@@ -7,12 +7,10 @@ from gradlint.model.code import Constant
 from gradlint.model.inference_names import TEST_FOLDER
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import (
-    DRAWING,
     FORWARD_METHODS,
     LOSS_LIKE,
     METRIC_LIKE,
     MODULE_METHODS,
-    PACKED,
     SELF_RETURNING_MODULE_METHODS,
     TRIVIAL_MODULES,
 )
@@ -25,6 +23,7 @@ from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running import recording, tensors
 from gradlint.project.running.feeding import note_fed_back
 from gradlint.project.running.flow import MOST_TARGETS, SideEffects
+from gradlint.project.running.forward_parts import in_parts
 from gradlint.project.running.handing_back import returns_under_guard
 from gradlint.project.running.invocation import Invocation
 from gradlint.project.running.invoke_project import hands_back, on_project
@@ -43,8 +42,6 @@ from gradlint.project.running.values import (
     Value,
     comes_from,
     elsewhere,
-    is_distribution,
-    is_packed,
     plain,
 )
 from gradlint.project.running.without_tensors import without_tensors
@@ -293,8 +290,7 @@ def forward(it: Invocation, module: Value) -> Value:
     if isinstance(module.target, ClassNode):
         it.forward = any(hands_back(it, t, module) for t in it.targets) if it.targets else True
     note_fed_back(it)
-    result = _with_distributions(it, result_of_forward(it, it.fresh(it.given)))
-    result = _in_parts(it, _packed_alike(it, result))
+    result = in_parts(it, result_of_forward(it, it.fresh(it.given)))
     if result.tensor & COMPUTED and recording.has_graph(it, module):
         return replace(result, kind="tensor", tensor=COMPUTED)
     return result
@@ -314,42 +310,6 @@ def _gives_tensor(it: Invocation) -> bool:
         return False
     found = [it.run.flows.outline(target).returns for target in it.targets]
     return bool(found) and all(r is not None and r.kind == "tensor" and bool(r.tensor & COMPUTED) for r in found)
-
-
-def _in_parts(it: Invocation, result: Value) -> Value:
-    """``logits, value = net(x)``: where the project's own forward shows that they are computed tensors, they are."""
-    if not it.run.follows or len(it.targets) != 1 or result.items is not None:
-        return result
-    returned = it.run.flows.outline(it.targets[0]).returns
-    items = returned.items if returned is not None and returned.items is not None else ()
-    if not items or not all(item.is_tensor and item.tensor & COMPUTED for item in items):
-        return result
-    part = replace(tensors.part_of(result), kind="tensor", tensor=COMPUTED | PLAIN)
-    return replace(result, items=(part,) * len(items))
-
-
-def _with_distributions(it: Invocation, result: Value) -> Value:
-    """The distributions that a module of the project gives, also beside something else: draws of them have no graph."""
-    if len(it.targets) != 1 or DRAWING.isdisjoint(it.run.function.facts.words):
-        return result
-    returned = it.run.flows.outline(it.targets[0]).returns
-    if returned is None or not any(map(is_distribution, (returned, *(returned.items or ())))):
-        return result
-    if returned.items is None:
-        return replace(result, target=returned.target)
-    part = tensors.part_of(result)
-    items = (replace(part, target=item.target) if is_distribution(item) else part for item in returned.items)
-    return replace(result, items=tuple(items))
-
-
-def _packed_alike(it: Invocation, result: Value) -> Value:
-    """What a recurrent module gives for a packed sequence: another one, and its last states."""
-    if not any(is_packed(argument.value) for argument in it.arguments):
-        return result
-    if it.targets and (result.kind != "unknown" or result.items is not None):
-        return result
-    part = tensors.part_of(result)
-    return replace(result, items=(Value(origins=part.origins, target=External(PACKED), memory=part.memory), part))
 
 
 def _loss(it: Invocation, name: str) -> Value:

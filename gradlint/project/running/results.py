@@ -6,7 +6,7 @@ from gradlint.project.running import tensors
 from gradlint.project.running.flow import Flow
 from gradlint.project.running.invocation import Invocation
 from gradlint.project.running.sets import ALONE, NOTHING, joined, together
-from gradlint.project.running.spelt import given_back
+from gradlint.project.running.spelt import Entries, given_back, item_place
 from gradlint.project.running.values import (
     LEAF,
     NEVER,
@@ -44,8 +44,8 @@ def returned(it: Invocation, flow: Flow, passed: dict[str, Value], into: frozens
     items = None
     if result.items is not None:
         items = tuple(
-            UNKNOWN if _is_left_out(flow, item, passed) else _returned_item(it, item, passed, into)
-            for item in result.items
+            UNKNOWN if _is_left_out(flow, item, passed) else _numbered_item(it, flow, number, passed, into)
+            for number, item in enumerate(result.items)
         )
     if not result.origins and (result.tensor == PLAIN or (result.kind != "unknown" and not into)):
         memory = ALONE[it.at]
@@ -53,8 +53,8 @@ def returned(it: Invocation, flow: Flow, passed: dict[str, Value], into: frozens
         found = replace(result, parameter=None, items=items, read_at=None, made_at=it.at, memory=memory, shadow=shadow)
         return _under_guard(it, found)
     fresh = replace(it.fresh(into), items=items)
-    if entries := given_back(flow):
-        it.run.flow.dicts[it.at] = tuple((key, _entry(it, value, passed, into)) for key, value in entries)
+    if entries := given_back(flow, result):
+        it.run.flow.dicts[it.at] = _entries(it, entries, passed, into)
         return replace(fresh, kind="container")
     if is_distribution(result):
         return replace(fresh, target=result.target)
@@ -125,10 +125,25 @@ def _as_it_is(it: Invocation, result: Value, passed: dict[str, Value]) -> Value:
     return replace(result, origins=NOTHING, parameter=None, of=owner)
 
 
+def _entries(it: Invocation, entries: Entries, passed: dict[str, Value], into: frozenset[Origin]) -> Entries:
+    return tuple((key, _entry(it, value, passed, into)) for key, value in entries)
+
+
 def _entry(it: Invocation, value: Value, passed: dict[str, Value], into: frozenset[Origin]) -> Value:
     """What is under a key of a dict that is given back: a dict in it was not made where the caller gets the whole."""
     found = _returned_item(it, value, passed, into)
     return replace(found, made_at=None) if found.kind == "container" else found
+
+
+def _numbered_item(it: Invocation, flow: Flow, number: int, passed: dict[str, Value], into: frozenset[Origin]) -> Value:
+    """One of several things that are given back; of a dict among them the caller knows what is under its keys."""
+    item = flow.returns.items[number] if flow.returns is not None and flow.returns.items is not None else UNKNOWN
+    found = _returned_item(it, item, passed, into)
+    if found.kind != "container" or found.items is not None or not (entries := given_back(flow, item)):
+        return found
+    place = item_place(it.at, number)
+    it.run.flow.dicts[place] = _entries(it, entries, passed, into)
+    return replace(found, made_at=place)
 
 
 def _returned_item(it: Invocation, item: Value, passed: dict[str, Value], into: frozenset[Origin]) -> Value:
