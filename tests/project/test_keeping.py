@@ -300,7 +300,8 @@ def mean(value):
         (f"{WALKED}gather(loss)", "", [("gathered", True)]),
         ("loss = torch.zeros(1)\nengine.backward(loss)\nmeter.update(loss)", "", []),
         (f"{WALKED}total += loss", "shown.show(total)", [("total", True)]),
-        (f"{WALKED}found.append(loss)", "shown.show(found)", []),  # who has it may train on it
+        (f"{WALKED}found.append(loss)", "shown.show(found)", [("found", True)]),  # nobody walks that graph again
+        ("found.append(net(x).sum())", "shown.show(found)", []),  # who has it may train on it
         (f"{WALKED}found.append(loss)", "while found:\n    print(found.pop())", []),
     ],
 )

@@ -32,6 +32,7 @@ from gradlint.project.questions.added import (
     loses_graph,
     shows_graph,
 )
+from gradlint.project.questions.cut_off import is_always_cut_off
 from gradlint.project.questions.destiny import Destinies, becomes_array
 from gradlint.project.questions.forwards import Forwards
 from gradlint.project.questions.handed import Handed
@@ -105,19 +106,20 @@ class Growths:
         if not self._frameworks.is_torch(function.module):
             return
         trains = not function.facts.words.isdisjoint(BACKWARD_METHODS) or self._is_walked_by_framework(function)
-        if not trains and not self._may_keep(function):
+        if not trains and not self._may_keep(function) and not self._fills_for_nothing(function):
             return
         flow = self._flows.flow(function)
         for growth in flow.growths.values():
             names = {name for name, _ in growth.summands}
             summed = growth.path if growth.how == "sum" and not growth.outlives else None
             replayed = growth.how == "container" and is_replayed(function, growth.path)
-            found = self._judged(flow, growth.at, growth.added, names, summed, replayed=replayed)
+            cut_off = growth.how == "container" and self._is_cut_off(growth.path)
+            found = self._judged(flow, growth.at, growth.added, names, summed, replayed=replayed, cut_off=cut_off)
             if found is None or is_of_one_graph(flow, growth):
                 continue
             if found.walked and rounds.is_begun_by_step(function, growth.path, growth.at):
                 continue  # what it keeps is freed, but for the nodes of the few graphs that a step is made of
-            if not self._wanted(function, growth, walked=found.walked, replayed=replayed):
+            if cut_off or not self._wanted(function, growth, walked=found.walked, replayed=replayed):
                 yield Kept(growth.at, growth, function, *found)
             elif found.made_at is not None and self._is_beside_walked(flow, growth):
                 yield Kept(growth.at, growth, function, *found._replace(walked=True))
@@ -133,11 +135,12 @@ class Growths:
         path: str | None = None,
         *,
         replayed: bool = False,
+        cut_off: bool = False,
     ) -> _Judged | None:
         """Whether ``backward()`` runs on what is added, and which forward made it; None if it may have no graph.
 
         ``path`` is the variable of the function that it is summed up in, if it is; ``replayed`` tells that it goes
-        into a memory that is drawn from.
+        into a memory that is drawn from, ``cut_off`` into one of which all that is read is detached.
         """
         loop = loop_of(flow, at, added, path)
         walked = names & walked_names(flow.function, loop)
@@ -176,7 +179,8 @@ class Growths:
             return None
         if trained or self._goes_to_framework(flow, forwards):
             return _Judged(True, made_at)
-        if not replayed and self._only_in_training(flow.function) and not self._evaluates(flow, forwards):
+        may_stay = not replayed and not cut_off and self._only_in_training(flow.function)
+        if may_stay and not self._evaluates(flow, forwards):
             return None
         if any(becomes_array(use.detail) for origin in forwards for use in flow.uses.get(origin, ())):
             return None  # it has no graph
@@ -204,6 +208,15 @@ class Growths:
         if not (collects(function) or calls_training) or not (self._training.of(function) or self._records(function)):
             return False
         return calls_training or self._forwards.may_run(function)
+
+    def _fills_for_nothing(self, function: FunctionNode) -> bool:
+        """Whether it fills an attribute of which all that is read is cut off; told without running it."""
+        filled = (call.callee for call in function.facts.calls if call.method in ("append", "extend"))
+        return any(self._is_cut_off(name.rpartition(".")[0]) for name in filled) and self._records(function)
+
+    def _is_cut_off(self, path: str) -> bool:
+        owner, _, name = path.rpartition(".")
+        return bool(owner) and is_always_cut_off(self._flows.linker.mentions, name)
 
     def _records(self, function: FunctionNode) -> bool:
         """Whether some call of a function records a graph, whoever calls the function."""
@@ -256,7 +269,9 @@ class Growths:
         return self._given.is_frozen(function, event.callee) or self._given.comes_frozen(function, event)
 
     def _wanted(self, function: FunctionNode, growth: Growth, *, walked: bool, replayed: bool) -> bool:
-        if growth.how == "container" and (is_emptied(function, growth.path) or self._is_handed_on(function, growth)):
+        if growth.how == "container" and is_emptied(function, growth.path):
+            return True
+        if growth.how == "container" and self._is_handed_on(function, growth) and not _is_walked(function, growth):
             return True
         if replayed:
             return False
@@ -316,6 +331,13 @@ class Growths:
             found = self._judged(flow, event.at, value, set(event.names_of(value)), replayed=replayed)
             if found is not None and not self._wanted(inside, growth, walked=found.walked, replayed=replayed):
                 yield Kept(event.at, growth, inside, *found)
+
+
+def _is_walked(function: FunctionNode, growth: Growth) -> bool:
+    """Whether ``backward()`` runs on what is added itself, or on a part of it: nobody walks that graph again."""
+    walked = walked_names(function, rounds.innermost_loop(function, growth.at))
+    added = {name for name, _ in growth.summands}
+    return any(each in added or re.split(r"[.\[]", each)[0] in added for each in walked)
 
 
 def _is_given_by(added: Value, origin: Origin) -> bool:

@@ -57,6 +57,7 @@ _TENSORS_ONLY = frozenset("clone detach view reshape unsqueeze squeeze repeat ex
 _MAKING_TENSORS = frozenset({"as_tensor", "from_numpy"})  # whoever has them: ``backend.torch.as_tensor(x)``
 _CONTAINERS = frozenset({"deque", "defaultdict", "OrderedDict", "list", "Queue", "SimpleQueue", "Counter"})
 _TRAINER = re.compile(r"([a-z]T|(^|[._])[tT])rainer$")  # of other libraries: their ``train()`` trains
+_OF_DRAWS = frozenset({"log_prob", "entropy"})  # of a distribution: tensors, with its graph
 _OF_BOTH = frozenset({"zero_grad", "state_dict", "load_state_dict"})  # of modules and of optimizers
 
 
@@ -98,7 +99,7 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
     if method in ("values", "items") and (instance := instances.held_in(owner)) is not None:
         named = Value("container", items=(NUMBER, instance))
         return Value("container", items=(instance if method == "values" else named,))
-    if is_distribution(owner):
+    if is_distribution(owner) or _is_used_as_distribution(it, owner):
         return _of_distribution(it, owner)
     if method in READING_METHODS or _to_integers(it):
         return _read(it, owner)
@@ -124,11 +125,20 @@ def on_value(it: Invocation, owner: Value) -> Value | None:
     return None
 
 
+def _is_used_as_distribution(it: Invocation, owner: Value) -> bool:
+    """Whether a function asks something unknown that a model has made for the probability of what is drawn of it."""
+    path = it.receiver_path
+    if owner.kind != "unknown" or not owner.origins or path is None or it.method not in DRAWING | _OF_DRAWS:
+        return False
+    return any(call.callee == f"{path}.log_prob" for call in it.run.function.facts.calls)
+
+
 def _of_distribution(it: Invocation, owner: Value) -> Value:
     if it.method == "expand":
         return owner
     if it.method not in DRAWING:
-        return plain(it.carried)
+        result = plain(it.carried)
+        return replace(result, kind="tensor", made_at=it.at) if it.method in _OF_DRAWS and it.carried else result
     it.read(it.method)
     return tensors.index(it.method, owner.traces, it.at, it.run)
 
