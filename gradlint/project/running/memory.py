@@ -186,7 +186,7 @@ class Memory:
             return False
         returned = self.flows.outline(event.targets[0]).returns
         parts = returned.items if returned is not None and returned.items is not None else ()
-        shared = frozenset.intersection(*(part.origins for part in parts)) if len(parts) > 1 else frozenset()
+        shared = frozenset.intersection(*(part.with_graph for part in parts)) if len(parts) > 1 else frozenset()
         inner = self.flows.flow(event.targets[0]).calls if shared else {}
         made = (inner.get(origin.at) for origin in shared if origin.function is event.targets[0])
         return any(call is not None and call.forward and call.result.is_tensor for call in made)
@@ -196,7 +196,7 @@ class Memory:
         forwards = {origin for origin in origins if self._is_whole_forward(origin)}
         own = Origin(self.function, at)
         for name, value in self.env.items() if forwards else ():
-            if value.is_tensor and value.origins & forwards and value.tensor & COMPUTED and own not in value.origins:
+            if value.is_tensor and value.with_graph & forwards and value.tensor & COMPUTED and own not in value.origins:
                 self.env[name] = replace(value, origins=value.origins | {own})
 
     def prove(self, walked: Value | None) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gradlint.model.record import replace
 from gradlint.project.running.sets import ALONE, NOTHING, joined, together
-from gradlint.project.running.values import ANY, COMPUTED, LEAF, PLAIN, Kind, Loss, Origin, Value, meet, plain
+from gradlint.project.running.values import ANY, COMPUTED, LEAF, PLAIN, Kind, Loss, Origin, Value, bare_in, meet, plain
 
 if TYPE_CHECKING:
     from gradlint.project.running.memory import Memory
@@ -46,7 +46,14 @@ def computed(
     if tensor == PLAIN:
         lost = (inherited(values) if needed is False else None) or lost_here(at, run)
     shadow = together(value.shadow for value in values)
-    return replace(made("tensor", tensor, at, run, origins=origins, lost=lost), shadow=shadow)
+    found = replace(made("tensor", tensor, at, run, origins=origins, lost=lost), shadow=shadow)
+    without = any(value.bare or (value.tensor == PLAIN and value.origins) for value in values)
+    return replace(found, bare=_bare(values)) if without else found
+
+
+def _bare(values: tuple[Value, ...]) -> frozenset[Origin]:
+    """The origins that none of several operands brings a graph of: ``reward + gamma * q`` computed under a guard."""
+    return bare_in(replace(value, bare=value.origins) if value.tensor == PLAIN else value for value in values)
 
 
 def made(

@@ -1,5 +1,6 @@
 """What a name holds, as far as code shows it. What is unknown stays unknown."""
 
+from collections.abc import Iterable
 from dataclasses import field, fields
 from typing import Literal, NamedTuple
 
@@ -7,7 +8,7 @@ from gradlint.finding import Place
 from gradlint.model.record import dataclass, replace
 from gradlint.model.torch_calls import DISTRIBUTION, PACKED
 from gradlint.project.linking.nodes import External, FunctionNode, Target
-from gradlint.project.running.sets import ALONE, NOTHING, joined
+from gradlint.project.running.sets import ALONE, NOTHING, joined, together
 
 Kind = Literal[
     "unknown",
@@ -57,7 +58,8 @@ class Value:
     Tensors: ``tensor`` is the set of what it may be to autograd, if it is a tensor; ``retained`` the epoch (see
     :class:`.interpret.Run`) in which ``retain_grad()`` was called, ``born`` the one in which it was
     made, ``read_at`` the read of ``.grad`` it came from. ``origins`` are the calls and parameters whose graph it
-    carries, ``shadow`` those it was detached from; ``lost`` says how a graph was cut off it; ``default_float`` tells
+    carries, ``shadow`` those it was detached from, ``bare`` those origins that gave it numbers alone, computed under
+    a guard; ``lost`` says how a graph was cut off it; ``default_float`` tells
     that its elements are floats of the default precision. ``memory`` names, by the places where they were made, the
     tensors it may be or be a view of: they share their flags; ``own_memory`` tells that it is no view.
     Modules: ``training`` and the place ``mode_at`` where that was set, ``frozen``, ``certainty``, ``target`` (its
@@ -68,6 +70,7 @@ class Value:
     kind: Kind = "unknown"
     origins: frozenset[Origin] = NOTHING
     shadow: frozenset[Origin] = NOTHING
+    bare: frozenset[Origin] = NOTHING
     tensor: int = ANY
     retained: int = NEVER
     born: int | None = field(default=None, compare=False)
@@ -96,6 +99,11 @@ class Value:
     def traces(self) -> frozenset[Origin]:
         """The origins of what went into it, whether it still carries their graph or not."""
         return joined(self.origins, self.shadow)
+
+    @property
+    def with_graph(self) -> frozenset[Origin]:
+        """The origins whose graph may be a part of its own."""
+        return self.origins - self.bare if self.bare else self.origins
 
     @property
     def leaf(self) -> bool | None:
@@ -144,12 +152,19 @@ def meet(left: Value, right: Value) -> Value:
         kind=kind,
         origins=joined(left.origins, right.origins),
         shadow=joined(left.shadow, right.shadow),
+        bare=bare_in((left, right)) if left.bare or right.bare else NOTHING,
         memory=joined(left.memory, right.memory),
         tensor=_tensor(left) | _tensor(right) or ANY,
         retained=left.retained if left.retained == right.retained else PERHAPS,
         constant=left.constant if left.constant is right.constant else NO_CONSTANT,
         **merged,
     )
+
+
+def bare_in(values: Iterable[Value]) -> frozenset[Origin]:
+    """The origins that no value of several brings a graph of."""
+    values = tuple(values)
+    return together(value.bare for value in values) - together(value.with_graph for value in values)
 
 
 def _modules_met(left: Value, right: Value) -> tuple[Value, ...] | None:
@@ -214,5 +229,5 @@ def elsewhere(value: Value) -> Value:
     return replace(value, tensor=ANY, born=None, read_at=None, lost=None, items=items)
 
 
-_SPECIAL = ("kind", "origins", "shadow", "memory", "tensor", "retained", "constant")
+_SPECIAL = ("kind", "origins", "shadow", "bare", "memory", "tensor", "retained", "constant")
 _AGREED = [f.name for f in fields(Value) if f.name not in _SPECIAL]
