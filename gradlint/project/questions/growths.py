@@ -277,7 +277,8 @@ class Growths:
             return False
         if growth.outlives and growth.how == "sum" and growth.path in walked_names(function, None):
             return True
-        if growth.outlives and (walked or self._is_of_target(growth)):
+        kept = walked and any(walk.keeps_graph for walk in self._flows.flow(function).walks)  # for another walk
+        if growth.outlives and ((walked and not kept) or self._is_of_target(growth)):
             return False  # nobody walks these graphs again, or nobody should
         destiny = self._destinies.of(function, growth.at)
         if destiny.trained:

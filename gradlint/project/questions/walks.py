@@ -21,7 +21,6 @@ from gradlint.project.running.values import COMPUTED, Origin, Value
 
 _SAVING = frozenset("exp sqrt sigmoid tanh softmax pow square matmul mm norm prod sin cos log".split())
 _RESETTING = re.compile(r"(^|[._])(reset|detach|repackage|clear|zero|truncate|release|init)[^.]*$")
-_KEEPING = frozenset({"retain_graph", "retain_variables", "create_graph"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Walks:
     def _comes_in(self, flow: Flow, event: CallEvent, at: int) -> bool:
         if _is_carried(flow, event, at) or self._is_kept(flow, at):
             return True
-        return not _keeps(event) and self._is_hoisted(flow, event, at)  # one graph, kept on purpose, does not grow
+        return not event.keeps_graph and self._is_hoisted(flow, event, at)  # one graph, kept on purpose, does not grow
 
     def _is_hoisted(self, flow: Flow, event: CallEvent, at: int) -> bool:
         """Whether a place before the loop recorded a graph, once, that ``backward()`` walks in every round."""
@@ -98,25 +97,26 @@ class Walks:
         if function.facts.words.isdisjoint(BACKWARD_METHODS) and not self._hands_over(function):
             return
         flow = self._flows.flow(function)
+        named = {value.at for _, value in scope.assigned(function)}  # torch's ``backward()`` gives nothing back
         for event in flow.calls.values():
-            if not _walks(event):
+            if not _walks(event) or (event.at in named and not event.targets):
                 continue
             met = [event.receiver, *(argument.value for argument in event.arguments)]
-            origins = {o for value in met if value is not None and value.tensor & COMPUTED for o in value.origins}
+            origins = {o for value in met if value is not None and value.tensor & COMPUTED for o in value.with_graph}
             places = sorted(origin.at for origin in origins if origin.function is function)
             if self._is_one_of_several(function, event):
                 continue
             firsts = (flow.calls[at] for at in places if at in flow.calls and at != event.at)
             first = next(filter(_walks, firsts), None)
             carried = next((at for at in places if self._comes_in(flow, event, at)), None)
-            hoisted = None if first is not None or _keeps(event) else self._surely_hoisted(flow, event)
+            hoisted = None if first is not None or event.keeps_graph else self._surely_hoisted(flow, event)
             if first is not None:
-                yield SecondWalk(event, first, first.at, _keeps(first))
+                yield SecondWalk(event, first, first.at, first.keeps_graph)
             elif hoisted is not None:
                 yield SecondWalk(event, None, hoisted, False, sure=True)
             elif carried is not None:
                 sure = self._is_surely_fed(flow, carried) or self._is_handed_surely_fed(flow, carried)
-                yield SecondWalk(event, None, carried, _keeps(event), sure)
+                yield SecondWalk(event, None, carried, event.keeps_graph, sure)
 
     def _is_surely_fed(self, flow: Flow, at: int) -> bool:
         """Whether a module that is known to go on from its state is given that of the round before, with its graph."""
@@ -182,7 +182,7 @@ class Walks:
                     if event is None or event.receiver is None or event.receiver.tensor != COMPUTED:
                         continue
                     first = seen.setdefault(name, event)
-                    if first is not event and not _keeps(first) and self._has_saved(flow.function, name):
+                    if first is not event and not first.keeps_graph and self._has_saved(flow.function, name):
                         yield SecondWalk(event, first, first.at, False)
                 if isinstance(statement, Assign):
                     for name, _ in (pair for target in statement.targets for pair in pairs(target, target)):
@@ -286,8 +286,3 @@ def _begins_anew(function: FunctionNode, path: str, loop: frozenset[int]) -> boo
 def _has_forward(flow: Flow, value: Value) -> bool:
     events = (flow.calls.get(origin.at) for origin in value.origins if origin.function is flow.function)
     return any(event is not None and event.forward for event in events)
-
-
-def _keeps(event: CallEvent) -> bool:
-    wanted = (a.value.constant is not False for a in event.arguments if a.keyword in _KEEPING)
-    return any(wanted) or any(argument.stars for argument in event.arguments)

@@ -30,6 +30,9 @@ class Passed:
     expression: Expression
 
 
+_KEEPING = frozenset({"retain_graph", "retain_variables", "create_graph"})
+
+
 @frozen(frozen=True, slots=True)
 class CallEvent:
     """A call as it was met. ``forward`` tells that it runs a module; ``in_loop`` that it stands in a loop.
@@ -54,6 +57,12 @@ class CallEvent:
     def method(self) -> str:
         """The last part of what is called."""
         return self.name.rpartition(".")[2]
+
+    @property
+    def keeps_graph(self) -> bool:
+        """Whether ``backward()`` is, or may be, told to leave the graph as it is: ``retain_graph=True``."""
+        told = (a.value.constant is not False for a in self.arguments if a.keyword in _KEEPING)
+        return any(told) or any(argument.stars for argument in self.arguments)
 
     def names_of(self, value: Value) -> list[str]:
         """The dotted names under which a value is handed over."""
