@@ -1,10 +1,7 @@
 """The abstract run over calls of modules and of their methods."""
 
 import re
-from itertools import islice
 
-from gradlint.model.code import Constant
-from gradlint.model.inference_names import TEST_FOLDER
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import (
     FORWARD_METHODS,
@@ -16,19 +13,17 @@ from gradlint.model.torch_calls import (
 )
 from gradlint.model.torch_names import GUARDED_METHODS
 from gradlint.model.torch_tensors import UNCLEAR_MODULES
-from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking.attached import is_assigned, is_attached
-from gradlint.project.linking.callables import EVERYBODYS, is_property, takes_keywords
-from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
+from gradlint.project.linking.nodes import ClassNode, External
 from gradlint.project.running import recording, tensors
+from gradlint.project.running.alike import MOST_CANDIDATES, guards_itself, named_alike, perhaps
 from gradlint.project.running.feeding import note_fed_back
 from gradlint.project.running.flow import MOST_TARGETS, SideEffects
 from gradlint.project.running.forward_parts import in_parts
-from gradlint.project.running.handing_back import returns_under_guard
 from gradlint.project.running.invocation import Invocation
 from gradlint.project.running.invoke_project import hands_back, on_project
 from gradlint.project.running.labels import is_cut_off
-from gradlint.project.running.sets import ALONE, joined
+from gradlint.project.running.sets import ALONE
 from gradlint.project.running.values import (
     ANY,
     COMPUTED,
@@ -46,13 +41,9 @@ from gradlint.project.running.values import (
 )
 from gradlint.project.running.without_tensors import without_tensors
 
-_MOST_CANDIDATES = 12
-_TOO_MANY = 100
-_FEW = 0.25
 _PLAIN_LOSS = re.compile(
     r"(^|[._])(criterion|loss_?(fn|func|function|f)|(ce|bce|mse|l1|nll|cross_entropy)(_?loss)?|criteria|crit)$", re.I
 )
-_NO_MODEL = re.compile(r"(tokenizer|processor|vocab(ulary)?)\d*$", re.I)  # they encode and decode as models do
 _IS_CLASS = re.compile(r"\w(_class|_cls|Class|Cls)$")  # not BERT's ``self.cls``
 # What models of ``torch.hub`` offer to users, who hand them texts and files: it guards itself, as far as is known.
 _FOR_USERS = frozenset({"score", "translate", "sample", "transcribe", "predict", "synthesize", "synthesise", "infer"})
@@ -123,7 +114,7 @@ def part_of_any(it: Invocation, whole: Value) -> Value | None:
         return None
     makers = [f for f in flows.linker.mentions.of(it.method) if f.facts.name == "__init__" and f.owner is not None]
     classes = [f.owner for f in makers if f.owner is not None and flows.bindings.attribute(f.owner, it.method)]
-    if not 0 < len(classes) <= _MOST_CANDIDATES or not all(map(flows.calls.modules.is_module_class, classes)):
+    if not 0 < len(classes) <= MOST_CANDIDATES or not all(map(flows.calls.modules.is_module_class, classes)):
         return None
     held = [flows.attribute(cls, it.method) or UNKNOWN for cls in classes]
     if not all(_has_parameters(it, value) for value in held):
@@ -153,62 +144,6 @@ def _is_dict(module: Value) -> bool:
 def is_loaded(module: Value) -> bool:
     """Whether something came out of a file: it may be of any class of the project."""
     return comes_from(module, "torch.jit.load", "torch.load")
-
-
-def named_alike(it: Invocation) -> tuple[FunctionNode, ...]:
-    """The methods that an object of unknown class may have: the project's of this name, if there are a few."""
-    if it.method in EVERYBODYS or it.method.startswith("__"):
-        return ()
-    if it.receiver_path is not None and _NO_MODEL.search(it.receiver_path):
-        return ()
-    if all(isinstance(argument.expression, Constant) for argument in it.arguments):  # ``text.encode("utf-8")``
-        return ()
-    named = it.run.flows.linker.methods_named.get(it.method, ())
-    named = [
-        each for each in named if not each.facts.is_stub and not is_property(each) and takes_keywords(each, it.node)
-    ]
-    return tuple(named) if len(named) <= _MOST_CANDIDATES else ()
-
-
-def guards_itself(it: Invocation) -> bool:
-    """Whether the project's many methods of this name switch recording off, or give no graph, but for a few.
-
-    Those that run no module, such as ``sample`` of a storage, say nothing about the others. Nor do other modules'
-    ``forward`` about this one's: ``net.forward(x)`` is ``net(x)``.
-    """
-    if it.method in EVERYBODYS:
-        return False
-    named = it.run.flows.linker.methods_named.get(it.method, ())
-    if not _MOST_CANDIDATES < len(named) <= _TOO_MANY:
-        return False  # they are followed, or everybody has one
-    own = [method for method in named if not method.facts.is_stub and not _is_double(it, method)]
-    guarded = [method for method in own if _is_guarded(it, method)]
-    others = [method for method in own if method not in guarded and _runs_module(it, method)]
-    unguarded = (method for method in others if it.run.flows.hands_back(method))
-    few = int(_FEW * (len(guarded) + len(others)))
-    return next(islice(unguarded, few, None), None) is None
-
-
-def _runs_module(it: Invocation, method: FunctionNode) -> bool:
-    return any(event.forward for event in it.run.flows.flow(method).calls.values())
-
-
-def _is_guarded(it: Invocation, method: FunctionNode) -> bool:
-    calls = it.run.flows.calls
-    return not calls.own_states(method, -1) & GRAD or returns_under_guard(calls, method)
-
-
-def _is_double(it: Invocation, method: FunctionNode) -> bool:
-    """Whether a method stands in for another in tests, and the code that is run does not belong to them."""
-    return TEST_FOLDER.search(method.module.path) is not None and not TEST_FOLDER.search(it.run.function.module.path)
-
-
-def perhaps(it: Invocation, result: Value) -> Value:
-    """The result of what only has the right name: if it is something else, what went in may come out."""
-    if result.kind not in ("unknown", "tensor", "container"):
-        return result
-    items = None if result.items is None else tuple(perhaps(it, item) for item in result.items)
-    return replace(result, origins=joined(result.origins, it.carried), items=items)
 
 
 def module_method(it: Invocation, module: Value) -> Value:

@@ -22,16 +22,9 @@ from gradlint.model.traverse import all_of, names_in, parts, within
 from gradlint.project.linking import rounds, scope
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running import tensors
+from gradlint.project.running.alike import guards_itself, named_alike, perhaps
 from gradlint.project.running.invocation import Invocation, last_part
-from gradlint.project.running.invoke_module import (
-    forward,
-    guards_itself,
-    loss_of,
-    named_alike,
-    part_of_any,
-    perhaps,
-    result_of_forward,
-)
+from gradlint.project.running.invoke_module import forward, loss_of, part_of_any, result_of_forward
 from gradlint.project.running.invoke_project import on_project
 from gradlint.project.running.values import NO_CONSTANT, PLAIN, Loss, Value, comes_from, plain
 

@@ -1,0 +1,83 @@
+"""The project's methods of one name, any of which an object of unknown class may have."""
+
+import re
+from itertools import islice
+
+from gradlint.model.code import Constant, Expression, Name
+from gradlint.model.inference_names import TEST_FOLDER
+from gradlint.model.record import replace
+from gradlint.project.grad_states.effects import GRAD
+from gradlint.project.linking.callables import EVERYBODYS, is_property, takes_keywords
+from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.running.handing_back import returns_under_guard
+from gradlint.project.running.invocation import Invocation
+from gradlint.project.running.sets import joined
+from gradlint.project.running.values import Value
+
+MOST_CANDIDATES = 12
+_TOO_MANY = 100
+_FEW = 0.25
+_NO_MODEL = re.compile(r"(tokenizer|processor|vocab(ulary)?)\d*$", re.I)  # they encode and decode as models do
+
+
+def named_alike(it: Invocation) -> tuple[FunctionNode, ...]:
+    """The methods that an object of unknown class may have: the project's of this name, if there are a few."""
+    if it.method in EVERYBODYS or it.method.startswith("__"):
+        return ()
+    if it.receiver_path is not None and _NO_MODEL.search(it.receiver_path):
+        return ()
+    if all(_is_spelt_out(it, argument.expression) for argument in it.arguments):  # ``text.encode("utf-8")``
+        return ()
+    named = it.run.flows.linker.methods_named.get(it.method, ())
+    named = [each for each in named if not each.facts.is_stub and not is_property(each)]
+    named = [each for each in named if takes_keywords(each, it.node)]
+    return tuple(named) if len(named) <= MOST_CANDIDATES else ()
+
+
+def _is_spelt_out(it: Invocation, given: Expression) -> bool:
+    """Whether an argument is a constant, or a parameter that is a text by default: ``encoding="utf-8"``."""
+    if not isinstance(given, Name):
+        return isinstance(given, Constant)
+    defaults = (each.default for each in it.run.function.facts.parameters if each.name == given.id)
+    return any(isinstance(default, Constant) and isinstance(default.value, str) for default in defaults)
+
+
+def guards_itself(it: Invocation) -> bool:
+    """Whether the project's many methods of this name switch recording off, or give no graph, but for a few.
+
+    Those that run no module, such as ``sample`` of a storage, say nothing about the others. Nor do other modules'
+    ``forward`` about this one's: ``net.forward(x)`` is ``net(x)``.
+    """
+    if it.method in EVERYBODYS:
+        return False
+    named = it.run.flows.linker.methods_named.get(it.method, ())
+    if not MOST_CANDIDATES < len(named) <= _TOO_MANY:
+        return False  # they are followed, or everybody has one
+    own = [method for method in named if not method.facts.is_stub and not _is_double(it, method)]
+    guarded = [method for method in own if _is_guarded(it, method)]
+    others = [method for method in own if method not in guarded and _runs_module(it, method)]
+    unguarded = (method for method in others if it.run.flows.hands_back(method))
+    few = int(_FEW * (len(guarded) + len(others)))
+    return next(islice(unguarded, few, None), None) is None
+
+
+def _runs_module(it: Invocation, method: FunctionNode) -> bool:
+    return any(event.forward for event in it.run.flows.flow(method).calls.values())
+
+
+def _is_guarded(it: Invocation, method: FunctionNode) -> bool:
+    calls = it.run.flows.calls
+    return not calls.own_states(method, -1) & GRAD or returns_under_guard(calls, method)
+
+
+def _is_double(it: Invocation, method: FunctionNode) -> bool:
+    """Whether a method stands in for another in tests, and the code that is run does not belong to them."""
+    return TEST_FOLDER.search(method.module.path) is not None and not TEST_FOLDER.search(it.run.function.module.path)
+
+
+def perhaps(it: Invocation, result: Value) -> Value:
+    """The result of what only has the right name: if it is something else, what went in may come out."""
+    if result.kind not in ("unknown", "tensor", "container"):
+        return result
+    items = None if result.items is None else tuple(perhaps(it, item) for item in result.items)
+    return replace(result, origins=joined(result.origins, it.carried), items=items)
