@@ -90,6 +90,8 @@ GRADIENT_FUNCTIONS = re.compile(
     r"|learn2learn(?!\.(vision|data|text|gym)\.))\."
 )
 GRADIENT_NAMES = re.compile(r"^(grad|jacobian|hessian|vjp|jvp|autograd_grad)$")
+# Modules that take derivatives of others, by their names.
+ATTACKER = re.compile(r"(^|[._])(attack\w*|adversar\w*|explain\w*|saliency|attribut\w*|grad_?cam)$", re.I)
 # Calls of unknown origin that train: by their name, or when they are given a loss.
 TRAINING_NAMES = re.compile(r"^(?!save_for)(\w*_)?(backward|backprop\w*|backpropagate)(_|$)")
 TAKES_LOSS = re.compile(r"(^|_)(step|minimi[sz]e|optimi[sz]e\w*|update\w*|train\w*|learn|apply_gradients|descend)(_|$)")

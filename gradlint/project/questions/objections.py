@@ -31,6 +31,7 @@ _COMPARED = _SHOWN | frozenset(
 )
 _IN_EARNEST = TRAINING_WORDS | {"load", "load_state_dict"}
 _STORAGE = re.compile(r"(buffer|storage|dataset|replay(_?memory)?)\d*$|(^|[._])rb(_\w+)?$", re.I)
+_ADAPTING = re.compile(r"(^|[._])(learner|clone|maml|meta_?\w*|model)\.adapt$", re.I)
 _WALKING = BACKWARD_METHODS | {"zero_grad"}  # not ``fit``: a classifier of features, by which others are judged
 _ENABLING = External("torch.enable_grad")
 _SMOKE = re.compile(r"^_*(test|main|demo|debug|check|smoke|example)(_|$)|_test$|^test[A-Z0-9]")
@@ -132,7 +133,8 @@ class Objections:
         )
 
     def _finds_training(self, function: FunctionNode) -> bool:
-        return any(not _WALKING.isdisjoint(each.facts.words) for each in self._calls.below([function]))
+        below = self._calls.below([function])
+        return any(not _WALKING.isdisjoint(each.facts.words) or _adapts(each) for each in below)
 
     def _is_smoke_test(self, function: FunctionNode, at: int, module: Value, destiny: Destiny) -> bool:
         """A fresh model run once to see that it runs: only its output's shape is looked at, nothing is evaluated."""
@@ -226,6 +228,12 @@ def _is_given_sizes(event: CallEvent) -> bool:
     """``agent(net_dim, env.state_dim, env.action_dim, gpu_id=0)``: no forward is given sizes alone."""
     names = [dotted(argument.expression) or "" for argument in event.arguments if argument.keyword is None]
     return len(names) > 1 and all(map(_SIZE_ALONE.search, names))
+
+
+def _adapts(function: FunctionNode) -> bool:
+    """``learner.adapt(loss)`` of learn2learn: an inner loop, which takes derivatives."""
+    calls = function.facts.calls if "adapt" in function.facts.words else ()
+    return any(_ADAPTING.search(call.callee) for call in calls)
 
 
 def _feeds_hooks(function: FunctionNode) -> bool:

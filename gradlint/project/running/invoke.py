@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from gradlint.model.code import Call
 from gradlint.model.record import replace
-from gradlint.model.torch_calls import BACKWARD_METHODS, LOADING_METHODS, SCALER
+from gradlint.model.torch_calls import ATTACKER, BACKWARD_METHODS, LOADING_METHODS, SCALER
 from gradlint.project.linking.callables import takes_keywords
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.linking.unseen_parts import choices_of
@@ -84,7 +84,8 @@ def _result(it: Invocation) -> Value:
     if it.callee.kind == "callable" and isinstance(target, ClassNode):
         return _instance(it, target)
     if it.callee.kind == "module":
-        return forward(it, it.callee)
+        derives = it.callee.target is None and ATTACKER.search(it.name)  # ``for attack in attacks: attack(x)``
+        return on_unknown(it) if derives else forward(it, it.callee)
     if (cls := _loaded(it)) is not None:
         return Value("module", target=cls, certainty="known", born=it.run.epoch, memory=it.memory)
     if it.receiver is not None and (result := on_value(it, it.receiver)) is not None:

@@ -1,5 +1,7 @@
 """What the parameters of a function hold where it begins, as far as its signature and its class tell."""
 
+import re
+
 from gradlint.model.torch_calls import PACKED
 from gradlint.model.torch_names import MODULE_BASES
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, Target
@@ -7,6 +9,7 @@ from gradlint.project.running.flow import TRAINABLE, Flow
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import NO_CONSTANT, Origin, Value
 
+_CLASS_NAME = re.compile(r"[A-Z][a-z]+([A-Z][a-z]*|\d)*$")
 _DICT_OF_MODULES = External("torch.nn.ModuleDict")
 
 
@@ -18,8 +21,14 @@ def taken(function: FunctionNode, index: int, name: str, flows: Flows, flow: Flo
     if index == 0 and name == "cls" and owner is not None:
         return Value("callable", target=owner)
     if name != "self" and (said := _annotated(function, index, name, flows)) is not None:
-        return said
+        return Value("callable", parameter=name) if said.kind == "module" and _is_class(function, name) else said
     return Value(origins=_given(function, index), parameter=name, constant=flow.known.get(name, NO_CONSTANT))
+
+
+def _is_class(function: FunctionNode, name: str) -> bool:
+    """``def evaluate(Model: nn.Module): model = Model(envs)``: the class, whatever the annotation says."""
+    spelt = _CLASS_NAME.match(name) is not None
+    return spelt and not any(call.callee.startswith(f"{name}.") for call in function.facts.calls)
 
 
 def _given(function: FunctionNode, index: int) -> frozenset[Origin]:
