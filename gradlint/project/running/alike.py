@@ -28,10 +28,17 @@ def named_alike(it: Invocation) -> tuple[FunctionNode, ...]:
         return ()
     if all(_is_spelt_out(it, argument.expression) for argument in it.arguments):  # ``text.encode("utf-8")``
         return ()
-    named = it.run.flows.linker.methods_named.get(it.method, ())
+    named = _of_its_classes(it) or it.run.flows.linker.methods_named.get(it.method, [])
     named = [each for each in named if not each.facts.is_stub and not is_property(each)]
     named = [each for each in named if takes_keywords(each, it.node)]
     return tuple(named) if len(named) <= MOST_CANDIDATES else ()
+
+
+def _of_its_classes(it: Invocation) -> list[FunctionNode]:
+    """The methods of the classes that branches choose one of: ``self.policy = Small() if fast else Large()``."""
+    calls = it.run.flows.calls
+    classes = calls.instances.classes_of(it.run.function, it.receiver_path) if it.receiver_path is not None else ()
+    return list(dict.fromkeys(found for cls in classes for found in calls.callables.methods(cls, it.method)))
 
 
 def _is_spelt_out(it: Invocation, given: Expression) -> bool:
@@ -50,7 +57,7 @@ def guards_itself(it: Invocation) -> bool:
     """
     if it.method in EVERYBODYS:
         return False
-    named = it.run.flows.linker.methods_named.get(it.method, ())
+    named = it.run.flows.linker.methods_named.get(it.method, [])
     if not MOST_CANDIDATES < len(named) <= _TOO_MANY:
         return False  # they are followed, or everybody has one
     own = [method for method in named if not method.facts.is_stub and not _is_double(it, method)]
@@ -59,6 +66,11 @@ def guards_itself(it: Invocation) -> bool:
     unguarded = (method for method in others if it.run.flows.hands_back(method))
     few = int(_FEW * (len(guarded) + len(others)))
     return next(islice(unguarded, few, None), None) is None
+
+
+def runs_unguarded(it: Invocation, method: FunctionNode) -> bool:
+    """Whether a method runs a module and guards nothing; of what it gives it may have read numbers alone."""
+    return it.run.flows.hands_back(method) or (_runs_module(it, method) and not _is_guarded(it, method))
 
 
 def _runs_module(it: Invocation, method: FunctionNode) -> bool:

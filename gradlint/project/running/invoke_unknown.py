@@ -22,7 +22,7 @@ from gradlint.model.traverse import all_of, names_in, parts, within
 from gradlint.project.linking import rounds, scope
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running import tensors
-from gradlint.project.running.alike import guards_itself, named_alike, perhaps
+from gradlint.project.running.alike import guards_itself, named_alike, perhaps, runs_unguarded
 from gradlint.project.running.invocation import Invocation, last_part
 from gradlint.project.running.invoke_module import forward, loss_of, part_of_any, result_of_forward
 from gradlint.project.running.invoke_project import on_project
@@ -70,7 +70,7 @@ def on_unknown(it: Invocation) -> Value:
         it.targets = targets
         result = perhaps(it, on_project(it, targets))
         # Only the name connects them: unless all of them run a module unguarded, nothing is known.
-        it.forward = it.forward and all(map(it.run.flows.hands_back, targets))
+        it.forward = it.forward and all(runs_unguarded(it, target) for target in targets)
         return result
     if it.callee.kind != "callable" and _looks_like_model(it):
         it.callee = replace(it.callee, kind="module", certainty="named")
