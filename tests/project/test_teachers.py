@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
-from gradlint import registry
+from gradlint import engine, registry
 from gradlint.project import Project
+from gradlint.source import Source
 
 Build = Callable[[Mapping[str, str]], Project]
 AGENT = """\
@@ -46,3 +47,13 @@ def test_what_a_trained_network_gave_needs_the_graph_of_the_teacher(
     found = [f for f in rule.check(build({"code.py": AGENT.format(statement=statement)})) if "critic" in f.message]
     assert [finding.help for finding in found] == [FREEZE if is_frozen else "run it under `torch.no_grad()`"]
     assert [finding.fix is None for finding in found] == [is_frozen]
+
+
+def test_the_note_of_a_target_points_at_the_detach_that_detaches() -> None:
+    lines = ("values = self.critic_target(states)", "values.detach()", "values = (values * 2).detach()")
+    text = AGENT.format(statement="\n        ".join(lines))
+    text = text.replace("-self.critic_target(actions)", "(self.critic(self.actor(states)) - values)")
+    (rule,) = (each for each in registry.load() if each.code == "GL106")
+    (found,) = engine.run([Source("code.py", text)], [rule]).diagnostics
+    told = [text.splitlines()[note.span.line - 1].strip() for note in found.notes]
+    assert told == [lines[2]]

@@ -208,6 +208,11 @@ def tried(function: FunctionNode) -> frozenset[int]:
     return frozenset(place for probe in found if len(probe.body) <= _LONGEST_PROBE for place in places_of(probe.body))
 
 
+def standing_alone(function: FunctionNode) -> set[int]:
+    """The places of the expressions that are statements: nobody so much as names what they give."""
+    return {each.value.at for each in statements(function.facts.body) if isinstance(each, Evaluate)}
+
+
 def call_at(function: FunctionNode, at: int) -> Call | None:
     """The call at a place of a function's scope."""
     found = (e for e in evaluated(function) if e.at == at and isinstance(e, Call))

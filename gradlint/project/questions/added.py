@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Set
 
-from gradlint.model.code import Assign, Call, Display, Evaluate, Expression, dotted
+from gradlint.model.code import Assign, Call, Display, Expression, dotted
 from gradlint.model.torch_calls import BACKWARD_METHODS
 from gradlint.model.traverse import statements
 from gradlint.project.linking import rounds, scope
@@ -66,7 +66,7 @@ def loses_graph(flow: Flow, at: int, loop: frozenset[int] | None, names: set[str
 def _is_replaced_by_others(flow: Flow, names: Set[str]) -> bool:
     """Whether what is handed a dict by one of some names may put others in the place of its items: ``read(losses)``."""
     parameters = {parameter.name for parameter in flow.function.facts.parameters}
-    alone = {each.value.at for each in statements(flow.function.facts.body) if isinstance(each, Evaluate)}
+    alone = scope.standing_alone(flow.function)
     for event in flow.calls.values():
         given = [argument for argument in event.arguments if dotted(argument.expression) in names]
         if given and event.opaque and event.name in parameters and event.at in alone:

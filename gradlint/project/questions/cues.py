@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from gradlint.finding import Place
-from gradlint.model.code import Call, Constant, Evaluate, Expression, For, Subscript, dotted
+from gradlint.model.code import Call, Constant, Expression, For, Subscript, dotted
 from gradlint.model.inference_names import (
     EVALUATION_DATA,
     GRADIENT_FILE,
@@ -210,7 +210,8 @@ class Cues:
             where, how = values[-1]
             yield Cue(3, f"{_taken(how)} ({_how(how)})", where)
             return
-        unpacked = destiny.dropped and event.result.items is not None and not _is_statement(function, event.at)
+        in_parts = destiny.dropped and event.result.items is not None
+        unpacked = in_parts and event.at not in scope.standing_alone(function)  # not run for what it leaves behind
         if unpacked and not any(map(is_packed, event.result.items or ())):
             yield Cue(
                 3,
@@ -313,11 +314,6 @@ def _is_in_loop_that_trains(function: FunctionNode, event: CallEvent, module: Va
     if loop is None or (module.mode_at is not None and module.mode_at[0] is function and module.mode_at[1] in loop):
         return False
     return _trains_in(function, loop)
-
-
-def _is_statement(function: FunctionNode, at: int) -> bool:
-    """Whether a call is there for what it leaves behind: nobody so much as names its result."""
-    return any(isinstance(each, Evaluate) and each.value.at == at for each in statements(function.facts.body))
 
 
 def _trains_in(function: FunctionNode, loop: Collection[int]) -> bool:

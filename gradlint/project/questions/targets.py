@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from gradlint.model.torch_calls import FLAGS
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD
+from gradlint.project.linking import scope
 from gradlint.project.linking.frameworks import is_walked_by_framework
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.questions.flagging import LISTING, TEACHER, Flagging, is_toggled
@@ -50,6 +51,7 @@ class Targets:
         if not trained and not any(TEACHER.search(call.callee) for call in function.facts.calls):
             return
         others = {forward.event.at for forward in self._inference.wasteful_forwards(function)}
+        alone = scope.standing_alone(function)
         for event in flow.calls.values():
             if not event.forward or event.at in others or self._calls.states_at(function, event.at) != GRAD:
                 continue
@@ -58,7 +60,8 @@ class Targets:
             if not trained and not TEACHER.search(event.name):
                 continue  # what is trained may come out of a storage; then the name must tell
             uses = flow.uses.get(Origin(function, event.at), set())
-            cut = sorted(use for use in uses if use.detail in _CUTTING)
+            lost = {use for use in uses if use.detail == "detach" and use.at in alone}  # it changes nothing
+            cut = sorted(use for use in uses - lost if use.detail in _CUTTING)
             only = all(use.kind == "read" or use.detail == IN_VAIN for use in uses)
             if not (cut and only) or self._flagging.is_frozen(function, event) or is_toggled(function, event.at):
                 continue
