@@ -32,6 +32,7 @@ from gradlint.project.linking.nodes import FunctionNode
 _ENTERING = frozenset({"enter_context", "enter_async_context"})
 _RAISING = re.compile(r"(^|[._])(raises|suppress|assertRaises\w*)$")
 _UNCHANGING = SELF_RETURNING - {"apply", "requires_grad_"}
+_OTHER_FRAMEWORKS = frozenset("chainer tensorflow keras jax flax paddle mxnet mindspore".split())
 _LONGEST_PROBE = 3  # a try of more statements is no question whether something exists
 
 
@@ -233,8 +234,18 @@ def unconverted(value: Expression) -> Expression:
 
 def imports_torch(function: FunctionNode) -> bool:
     """Whether the function's module imports something of torch."""
+    return "torch" in _packages(function)
+
+
+def is_of_another_framework(function: FunctionNode) -> bool:
+    """Whether the function's module works with another framework than torch, which has modules and grad modes, too."""
+    packages = _packages(function)
+    return "torch" not in packages and not packages.isdisjoint(_OTHER_FRAMEWORKS)
+
+
+def _packages(function: FunctionNode) -> set[str]:
     bodies = (function.module.body, function)
-    return any(found.module.partition(".")[0] == "torch" for body in bodies for found in body.facts.imports)
+    return {found.module.partition(".")[0] for body in bodies for found in body.facts.imports}
 
 
 def assigned(function: FunctionNode) -> Iterator[tuple[str, Expression]]:

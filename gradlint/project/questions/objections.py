@@ -7,7 +7,7 @@ from gradlint.model.framework_hooks import EVALUATION_HOOKS
 from gradlint.model.torch_calls import BACKWARD_METHODS, MODEL_NAME, TRAINING_WORDS
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
-from gradlint.project.linking.scope import enclosing_withs
+from gradlint.project.linking.scope import enclosing_withs, is_of_another_framework
 from gradlint.project.linking.views import FEW, View
 from gradlint.project.questions.cues import Cues
 from gradlint.project.questions.deriving import Deriving
@@ -55,6 +55,8 @@ class Objections:
         """Whether there is one to a forward, of which it is known what becomes of its result."""
         if _hands_on_hook(function, event):
             return True  # a part of a framework: what calls this one holds the guard
+        if module.target is None and is_of_another_framework(function):
+            return True
         if _is_of_storage(function, event) or _TRANSFORM.search(event.method):
             return True
         if module.target is None and _is_given_sizes(event):

@@ -69,8 +69,11 @@ def guards_itself(it: Invocation) -> bool:
 
 
 def runs_unguarded(it: Invocation, method: FunctionNode) -> bool:
-    """Whether a method runs a module and guards nothing; of what it gives it may have read numbers alone."""
-    return it.run.flows.hands_back(method) or (_runs_module(it, method) and not _is_guarded(it, method))
+    """Whether a method runs a module and guards nothing; a module's own may give numbers that it has read."""
+    if it.run.flows.hands_back(method):
+        return True
+    own = it.run.flows.calls.modules.has_method(method)
+    return own and _runs_module(it, method) and not _is_guarded(it, method)
 
 
 def _runs_module(it: Invocation, method: FunctionNode) -> bool:
