@@ -1,5 +1,6 @@
 """Bytes become text as Python would read them, or an error with its place."""
 
+import codecs
 import pickle
 import sys
 from pathlib import Path
@@ -31,6 +32,19 @@ from gradlint.source import Notebook, Source, SourceError, decode, read
 )
 def test_decoded_as_python_would(data: bytes, text: str, encoding: str, bom: bool) -> None:
     assert decode("a.py", data) == Source("a.py", text, encoding, bom)
+
+
+def test_a_coding_line_for_an_old_python_is_utf_8_also_where_its_package_is_installed() -> None:
+    ascii_codec = codecs.lookup("ascii")
+
+    def known(name: str) -> codecs.CodecInfo | None:
+        return ascii_codec if "fstrings" in name else None
+
+    codecs.register(known)
+    try:
+        assert decode("a.py", b"# coding: future_fstrings\nf'\xc3\xa9'").text.endswith("f'é'")
+    finally:
+        codecs.unregister(known)
 
 
 @pytest.mark.parametrize(
