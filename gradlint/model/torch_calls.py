@@ -96,6 +96,7 @@ ATTACKER = re.compile(r"(^|[._])(attack\w*|adversar\w*|explain\w*|saliency|attri
 TRAINING_NAMES = re.compile(r"^(?!save_for)(\w*_)?(backward|backprop\w*|backpropagate)(_|$)")
 TAKES_LOSS = re.compile(r"(^|_)(step|minimi[sz]e|optimi[sz]e\w*|update\w*|train\w*|learn|apply_gradients|descend)(_|$)")
 BACKWARD_METHODS = frozenset({"backward", "manual_backward", "backward_step"})
+STEPPING_METHODS = frozenset({"step", "optimizer_step"})
 LOADING_METHODS = frozenset({"from_pretrained", "load_from_checkpoint"})  # give an instance of what they are called on
 TRAINING_WORDS = BACKWARD_METHODS | {"fit", "zero_grad"}  # code that says them trains something
 

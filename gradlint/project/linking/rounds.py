@@ -16,7 +16,8 @@ from gradlint.model.code import (
     With,
     dotted,
 )
-from gradlint.model.traverse import all_expressions, expressions, names_in, statements, within
+from gradlint.model.torch_calls import STEPPING_METHODS
+from gradlint.model.traverse import all_of, expressions, names_in, statements, within
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.linking.scope import places_of
 
@@ -83,7 +84,7 @@ def is_begun_by_step(function: FunctionNode, name: str, at: int) -> bool:
         if isinstance(statement, If) and statement.at in loop and at not in places_of(statement.then):
             own = [each for each in statement.then if isinstance(each, Assign)]
             begun = any(_is_nothing(each.value) and name in map(dotted, each.targets) for each in own)
-            if begun and any(_is_step(each) for each in all_expressions(statement.then)):
+            if begun and any(map(_is_step, all_of(Call, statement.then))):
                 return True
     return False
 
@@ -93,10 +94,8 @@ def _is_nothing(value: Expression) -> bool:
     return isinstance(value, Constant) or (isinstance(value, Display) and not value.items)
 
 
-def _is_step(expression: Expression) -> bool:
-    if not isinstance(expression, Call) or not isinstance(expression.function, Attribute):
-        return False
-    return expression.function.name in ("step", "optimizer_step")
+def _is_step(call: Call) -> bool:
+    return isinstance(call.function, Attribute) and call.function.name in STEPPING_METHODS
 
 
 def loop_names(function: FunctionNode, at: int) -> frozenset[str]:

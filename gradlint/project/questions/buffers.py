@@ -194,7 +194,7 @@ class Buffers:
         if function.facts.name in _FORWARDS or value.kind not in ("tensor", "unknown") or not value.tensor & COMPUTED:
             return False
         inputs = [origin for origin in value.origins if _is_input(function, origin)]
-        names = [function.facts.parameters[-origin.at - 1].name for origin in inputs]
+        names = [name for origin in inputs if (name := origin.parameter_of(function)) is not None]
         given = [each for name in names for each in self._flows.handed_over(function, name)]
         return any(self._graph(self._flows.flow(caller), each) for caller, each in given)
 
@@ -204,9 +204,8 @@ class Buffers:
 
 def _is_input(function: FunctionNode, origin: Origin) -> bool:
     """Whether something comes in by a parameter that is no bundle of settings: ``args.momentum`` is a number."""
-    if origin.function is not function or origin.at >= 0:
-        return False
-    return SETTINGS_NAME.search(function.facts.parameters[-origin.at - 1].name) is None
+    name = origin.parameter_of(function)
+    return name is not None and SETTINGS_NAME.search(name) is None
 
 
 def _registered(method: FunctionNode) -> Iterator[str]:

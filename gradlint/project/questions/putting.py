@@ -103,9 +103,9 @@ def _handed_on(function: FunctionNode, event: CallEvent, value: Value) -> Iterat
         if name == value.parameter:
             yield name
         elif name in rounds.loop_names(function, event.at):
-            own = [origin for origin in value.origins if origin.function is function and origin.at < 0]
-            if len(own) == len(value.origins):
-                yield from (function.facts.parameters[-origin.at - 1].name for origin in own)
+            own = [origin.parameter_of(function) for origin in value.origins]
+            if None not in own:
+                yield from filter(None, own)
 
 
 def _handed_for(
@@ -130,6 +130,4 @@ def _parameters(callee: FunctionNode, growth: Growth) -> set[str]:
     names = {name for name, _ in growth.names}
     if not names or not names <= rounds.loop_names(callee, growth.at):
         return names
-    parameters = callee.facts.parameters
-    numbers = (-origin.at - 1 for origin in growth.added.origins if origin.at < 0 and origin.function is callee)
-    return {parameters[number].name for number in numbers}
+    return {found for origin in growth.added.origins if (found := origin.parameter_of(callee)) is not None}

@@ -32,7 +32,7 @@ from gradlint.model.code import (
     is_none,
 )
 from gradlint.model.record import replace
-from gradlint.model.torch_calls import BACKWARD_METHODS, GRADIENT_NAMES, TRAINING_NAMES
+from gradlint.model.torch_calls import BACKWARD_METHODS, GRADIENT_NAMES, STEPPING_METHODS, TRAINING_NAMES
 from gradlint.model.traverse import expressions, named, parts
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.memos import Memo
@@ -60,8 +60,7 @@ from gradlint.project.running.flows import Flows
 
 _DEEPEST = 4  # calls of calls of calls
 _LONGEST = 300  # of what a call does; more is not followed
-_STEPPING = frozenset({"step", "optimizer_step"})
-_WORDS = BACKWARD_METHODS | _STEPPING | {"zero_grad"}
+_WORDS = BACKWARD_METHODS | STEPPING_METHODS | {"zero_grad"}
 _FILLING = frozenset({"add_", "copy_", "fill_", "set_", "sub_"})
 _CLIPS = frozenset({"clip_grad_norm_", "clip_grad_norm", "clip_grad_value_"})
 _CLIPPING = _CLIPS | {"clip_grad", "clip_grad_", "clip_grad_value", "clip_gradient", "clip_gradients"}
@@ -85,7 +84,7 @@ class Steps:
             flows.linker.dependencies, lambda key: self._written(key[0]), ()
         )
         self._acting = Reaching("acting", flows.linker, calls, _may_act)
-        self._stepping = Reaching("stepping", flows.linker, calls, lambda words: not _STEPPING.isdisjoint(words))
+        self._stepping = Reaching("stepping", flows.linker, calls, lambda words: not STEPPING_METHODS.isdisjoint(words))
         self._reading = Reaching("reading", flows.linker, calls, lambda words: "grad" in words)
         self._minding = Reaching("minding", flows.linker, calls, lambda words: not _MINDING.isdisjoint(words))
         self._besides = Besides(flows.linker, calls, lambda function: not _WORDS.isdisjoint(function.facts.words))
@@ -247,7 +246,7 @@ class _Writer:
             return Act("fill", call.at, None)
         if method in _CLIPPING:
             return Act("clip", call.at, _module_of(first) or (named(owner) if first is None and owner else None))
-        if method in ("step", "optimizer_step"):
+        if method in STEPPING_METHODS:
             for candidate in (first, owner):
                 if candidate is not None and self._is_optimizer(candidate, event, candidate is owner):
                     return Act("step", call.at, self._path(candidate))

@@ -63,15 +63,9 @@ def returned(it: Invocation, flow: Flow, passed: dict[str, Value], into: frozens
 
 def _left_behind(flow: Flow, result: Value, passed: dict[str, Value]) -> frozenset[Origin]:
     """What a result was cut off from, where a parameter was: what that is given."""
-    names = {origin: _parameter(flow, origin) for origin in result.shadow}
+    names = {origin: origin.parameter_of(flow.function) for origin in result.shadow}
     others = frozenset(origin for origin, name in names.items() if name is None)
     return joined(others, together(passed[name].traces for name in names.values() if name in passed))
-
-
-def _parameter(flow: Flow, origin: Origin) -> str | None:
-    """The parameter of a function that an origin is, if it is one."""
-    own = origin.function is flow.function and origin.at < 0
-    return flow.function.facts.parameters[-origin.at - 1].name if own else None
 
 
 def _called_on(it: Invocation, result: Value) -> ClassNode | None:
@@ -112,7 +106,7 @@ def _with_flags(it: Invocation, fresh: Value, result: Value) -> Value:
 
 def _is_left_out(flow: Flow, item: Value, passed: dict[str, Value]) -> bool:
     """Whether a part of a result only has a graph if it comes from a parameter that the call leaves out."""
-    names = [_parameter(flow, origin) for origin in item.origins]
+    names = [origin.parameter_of(flow.function) for origin in item.origins]
     return bool(names) and all(name is not None and name not in passed for name in names)
 
 

@@ -43,6 +43,11 @@ class Origin(NamedTuple):
     function: FunctionNode
     at: int
 
+    def parameter_of(self, function: FunctionNode) -> str | None:
+        """The parameter of a function that it is, if it is one."""
+        own = self.function is function and self.at < 0
+        return function.facts.parameters[-self.at - 1].name if own else None
+
 
 class Loss(NamedTuple):
     """How and where a graph was lost: ``no_grad``, ``detach``, ``item``, a comparison, a factory ..."""
