@@ -191,11 +191,11 @@ CLASSES = {
         ("Heads.chooses", True),  # an attribute holds it
         ("Heads.make", False),  # it makes one
         ("Heads.loaded", True),
-        ("Heads.nested.one", True),
+        ("Heads.nested.one", False),  # ``cls`` is what it is given, and nothing treats that as a module
         ("Heads.predict", True),
         ("score", False),  # nobody knows whose ``scorer`` it is
         ("score_here", True),
-        ("Tokens.ask", True),  # ``cls`` is what it is given
+        ("Tokens.ask", False),
         ("Words.split", False),
     ],
 )

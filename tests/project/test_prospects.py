@@ -47,14 +47,28 @@ def test_everyday_code_has_no_prospect(body: str) -> None:
     assert not any(map(project.prospects.may_forward, project.functions()))
 
 
+PROJECT = """
+def other(x): return net(x)
+class A:
+    def __init__(self, f, net): self.f, self.g = f, net
+    def m(self, text, sep):
+        {body}
+"""
+
+
+def has_prospect(body: str) -> bool:
+    project = Project([extract(Source("a.py", PROJECT.format(body=body)))])
+    return any(f.name == "A.m" and project.prospects.may_forward(f) for f in project.functions())
+
+
 @pytest.mark.parametrize(
     "body",
-    ["return model(text)", "return self.f(text)", "return self.layers[0](text)", "return text(sep)", "other(text)"],
+    ["return model(text)", "return self.g(text)", "return self.nets[0](text)", "text.eval(); text(sep)", "other(text)"],
 )
 def test_what_may_be_a_module_is_a_prospect(body: str) -> None:
-    text = (
-        "def other(x): return net(x)\n"
-        f"class A:\n    def __init__(self, f): self.f = f\n    def m(self, text, sep):\n        {body}\n"
-    )
-    project = Project([extract(Source("a.py", text))])
-    assert any(f.name == "A.m" and project.prospects.may_forward(f) for f in project.functions())
+    assert has_prospect(body)
+
+
+@pytest.mark.parametrize("body", ["return self.f(text)", "return self.layers[0](text)", "return text(sep)"])
+def test_what_nobody_treats_as_a_module_is_none(body: str) -> None:
+    assert not has_prospect(body)

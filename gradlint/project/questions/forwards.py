@@ -47,4 +47,5 @@ class Forwards:
             return False
         if not self._prospects.calls_like_a_module(function) and not self._runs_through_others(function):
             return False
-        return self._flows.hands_back(function)
+        # A module's own method counts whatever it gives: numbers that it has read, perhaps.
+        return self._calls.modules.has_method(function) or self._flows.hands_back(function)

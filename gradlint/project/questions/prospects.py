@@ -1,5 +1,6 @@
 """Which functions may run a module at all: told by names alone, so that all others need not be run to find out."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
@@ -7,6 +8,7 @@ from gradlint.model.code import (
     Assign,
     Attribute,
     Block,
+    Call,
     Constant,
     Display,
     Expression,
@@ -18,18 +20,20 @@ from gradlint.model.code import (
 from gradlint.model.facts import CallFact
 from gradlint.model.torch_calls import FORWARD_METHODS, MODEL_NAME, MODEL_ONLY_METHODS
 from gradlint.model.torch_tensors import HARMLESS_METHODS, TENSOR_METHODS
-from gradlint.model.traverse import statements
+from gradlint.model.traverse import all_of, statements
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.bindings import Bindings, class_handed, owner_class
 from gradlint.project.linking.callables import EVERYBODYS, is_property
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo, Table
 from gradlint.project.linking.nodes import FunctionNode, ModuleNode
+from gradlint.project.questions.holding import Holding, is_treated_as_module
 
 _MOST_CANDIDATES = 12
 _ALWAYS = frozenset({"", "forward", "__call__"})
 _EVERYDAY = HARMLESS_METHODS | TENSOR_METHODS  # of objects that are no modules, nor have any under such names
-_NAMED = (MODEL_NAME, FORWARD_METHODS, MODEL_ONLY_METHODS)
+_VARIABLES = (MODEL_NAME, re.compile("target|online"))  # of a function, of its object
+_METHODS = (MODEL_NAME, FORWARD_METHODS, MODEL_ONLY_METHODS)
 _Callees = Mapping[FunctionNode, dict[int, list[FunctionNode]]] | Table[FunctionNode, dict[int, list[FunctionNode]]]
 _Methods = Mapping[str, list[FunctionNode]] | Table[str, list[FunctionNode]]
 
@@ -42,6 +46,7 @@ class Prospects:
         self._bindings = bindings
         self._calls = calls
         self._models = frozenset(name.rpartition(".")[2] for name in models)
+        self._holding = Holding(linker, bindings, calls)
         dependencies = linker.dependencies
         self._held_in: Memo[ModuleNode, frozenset[str]] = Memo(dependencies, _held_in, frozenset(), "held")
         self._held: Table[str, bool] = Table(dependencies, "held", self._find_held, lambda _: ())
@@ -101,21 +106,50 @@ class Prospects:
         name, path, owner = call.method, call.callee.rpartition(".")[0], call.callee.partition(".")[0]
         if owner == "super()":  # else what it calls, if it is in the project, is among the callees
             return name in _ALWAYS and self._is_of_modules(function)
+        if not name:
+            return self._is_computed_module(function, call)
         if name in _ALWAYS or name in self._models:
             return True
-        if path != "self" and name in _EVERYDAY:  # ``clone = copy.deepcopy(net)``, then ``clone(x)``
-            return call.callee == name and name in self._bindings.assigned(function)
+        if path != "self" and name in _EVERYDAY:
+            return self._is_module_all_the_same(function, call)
         if path == "self" and self._is_own_method(function, name):
             return False  # it is among the callees, too
-        if call.callee:
-            if call.callee == "cls" and class_handed(function) is not None:
-                return False  # it makes one
-            assigned = self._bindings.assigned(function)
-            if not self._is_assigned(function, owner) and self._linker.resolve(function, call.callee) is not None:
-                return False
-            if call.callee == name or call.callee in assigned:
-                return True  # a variable
-        return name in self._held or any(pattern.search(name) is not None for pattern in _NAMED)
+        is_variable = bool(call.callee) and path in ("", "self")
+        sounds = any(pattern.search(name) is not None for pattern in (_VARIABLES if is_variable else _METHODS))
+        return self._is_named_module(function, call, sounds=sounds) if call.callee else sounds or name in self._held
+
+    def _is_module_all_the_same(self, function: FunctionNode, call: CallFact) -> bool:
+        """``clone = copy.deepcopy(net)``, then ``clone(x)``; ``vae.encode(x)``."""
+        path, _, name = call.callee.rpartition(".")
+        if not path:
+            return name in self._bindings.assigned(function)
+        of_model = MODEL_NAME.search(path.rpartition(".")[2]) and FORWARD_METHODS.search(name)
+        return of_model is not None and self._holding.may_hold_module(function, path)
+
+    def _is_named_module(self, function: FunctionNode, call: CallFact, *, sounds: bool) -> bool:
+        path, _, name = call.callee.rpartition(".")
+        owner = call.callee.partition(".")[0]
+        if call.callee == "cls" and class_handed(function) is not None:
+            return False  # it makes one
+        if not self._is_assigned(function, owner) and self._linker.resolve(function, call.callee) is not None:
+            return False
+        if sounds or is_treated_as_module(function, call.callee):
+            return True
+        if path in ("", "self") or call.callee in self._bindings.assigned(function):
+            return self._holding.may_hold_module(function, call.callee)
+        return name in self._held and self._may_have_parts(function, path)
+
+    def _may_have_parts(self, function: FunctionNode, path: str) -> bool:
+        """Whether what a method is called on may be a module, or an object of the project's that holds one."""
+        if MODEL_NAME.search(path.rpartition(".")[2]) is not None:
+            return True
+        return self._calls.instances.class_of(function, path) is not None or self._holding.may_hold_module(
+            function, path
+        )
+
+    def _is_computed_module(self, function: FunctionNode, call: CallFact) -> bool:
+        nodes = (node for node in all_of(Call, function.facts.body) if node.at == call.at)
+        return any(self._holding.may_give_module(function, node.function) for node in nodes)
 
     def _is_assigned(self, function: FunctionNode, name: str) -> bool:
         """Whether a name is a variable of a function or of its file: ``import model``, then ``model = model.Net()``."""
