@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from gradlint.model.code import Call, dotted
+from gradlint.model.torch_calls import CLASS_NAMED
 from gradlint.project.linking.bindings import Bindings, class_handed, owner_class
 from gradlint.project.linking.choices import Choice, chosen_by_attribute, chosen_by_name
 from gradlint.project.linking.copies import nearest_copies
@@ -97,9 +98,11 @@ class Callables:
                 yield from ((callee, False) for callee in nearest_copies(function.module, candidates))
 
     def _class_meant(self, function: FunctionNode, name: str) -> ClassNode | None:
-        """The class that ``cls`` is in a class method, or a variable that it is assigned to."""
+        """The class that ``cls`` is in a class method, or a variable that it is assigned to; ``net_class: Net``."""
         if name == "cls":
             return class_handed(function)
+        if CLASS_NAMED.search(name) and "." not in name and function.annotated(name) is not None:
+            return self._instances.class_of(function, name)
         aliases = (where for where, value in self._bindings.values(function, name) if dotted(value) == "cls")
         return next(filter(None, map(class_handed, aliases)), None)
 
@@ -136,11 +139,19 @@ class Callables:
                 yield method
                 return
 
-    def behind_property(self, function: FunctionNode, name: str) -> str:
-        """What a property stands for: ``self._optimizer`` for ``self.optimizer``; of all else the name itself."""
+    def is_property(self, function: FunctionNode, name: str) -> bool:
+        """Whether a name is that of a property of the object that a method is called on."""
+        return self._property(function, name) is not None
+
+    def _property(self, function: FunctionNode, name: str) -> FunctionNode | None:
         cls, (root, _, attribute) = owner_class(function), name.partition(".")
         method = self._linker.find_method(cls, attribute) if cls is not None and root == "self" else None
-        if method is None or not is_property(method):
+        return method if method is not None and is_property(method) else None
+
+    def behind_property(self, function: FunctionNode, name: str) -> str:
+        """What a property stands for: ``self._optimizer`` for ``self.optimizer``; of all else the name itself."""
+        method = self._property(function, name)
+        if method is None:
             return name
         given = {dotted(value) for value in returned(method)}
         meant = given.pop() if len(given) == 1 else None

@@ -4,6 +4,7 @@ import re
 
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import (
+    CLASS_NAMED,
     FORWARD_METHODS,
     LOSS_LIKE,
     METRIC_LIKE,
@@ -44,7 +45,6 @@ from gradlint.project.running.without_tensors import without_tensors
 _PLAIN_LOSS = re.compile(
     r"(^|[._])(criterion|loss_?(fn|func|function|f)|(ce|bce|mse|l1|nll|cross_entropy)(_?loss)?|criteria|crit)$", re.I
 )
-_IS_CLASS = re.compile(r"\w(_class|_cls|Class|Cls)$")  # not BERT's ``self.cls``
 # What models of ``torch.hub`` offer to users, who hand them texts and files: it guards itself, as far as is known.
 _FOR_USERS = frozenset({"score", "translate", "sample", "transcribe", "predict", "synthesize", "synthesise", "infer"})
 _LISTING = frozenset({"children", "modules", "named_children", "named_modules", "values", "items"})
@@ -215,7 +215,7 @@ def forward(it: Invocation, module: Value) -> Value:
     bare = isinstance(module.target, ClassNode) and not it.run.flows.calls.modules.has_parameters(module.target)
     if bare or module.frozen:  # on plain input it records nothing
         return _computed_alone(it) if bare and it.targets else plain(it.given)
-    if _IS_CLASS.search(it.name) and module.certainty != "known":
+    if CLASS_NAMED.search(it.name) and module.certainty != "known":
         return UNKNOWN  # ``model_class(size)``, whatever a signature says
     if (other := without_tensors(it, module)) is not None:
         return other

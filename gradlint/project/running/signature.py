@@ -2,7 +2,7 @@
 
 import re
 
-from gradlint.model.torch_calls import PACKED
+from gradlint.model.torch_calls import CLASS_NAMED, PACKED
 from gradlint.model.torch_names import MODULE_BASES
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, Target
 from gradlint.project.running.flow import TRAINABLE, Flow
@@ -27,7 +27,7 @@ def taken(function: FunctionNode, index: int, name: str, flows: Flows, flow: Flo
 
 def _is_class(function: FunctionNode, name: str) -> bool:
     """``def evaluate(Model: nn.Module): model = Model(envs)``: the class, whatever the annotation says."""
-    spelt = _CLASS_NAME.match(name) is not None
+    spelt = _CLASS_NAME.match(name) is not None or CLASS_NAMED.search(name) is not None
     return spelt and not any(call.callee.startswith(f"{name}.") for call in function.facts.calls)
 
 
