@@ -142,7 +142,10 @@ def _replaced_by_helper(project: Project, function: FunctionNode) -> Iterator[Fi
     """``net.head = nn.Linear(...)`` in a function that is handed the net and its optimizer, and steps with that."""
     names = {parameter.name for parameter in function.facts.parameters}
     given = [(path, value) for path, value in _given(function) if re.split(r"[.\[]", path)[0] in names - {path}]
+    given = [(path, value) for path, value in given if isinstance(value, Call)]
     if not given or "add_param_group" in function.facts.words or "param_groups" in function.facts.words:
+        return
+    if not project.order.steps.handed.may_step(function):
         return
     steps = [act for act in acts_of(project.order.steps.script(function)) if act.kind == "step" and act.path in names]
     modules = project.order.modules(function, {act.path for act in steps if act.path})

@@ -6,8 +6,8 @@ import pytest
 
 from gradlint.project import Project
 from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.questions.handed_optimizers import is_optimizer_name
 from gradlint.project.questions.scripts import acts
-from gradlint.project.questions.steps import is_optimizer_name
 
 Build = Callable[[Mapping[str, str]], Project]
 
@@ -124,6 +124,25 @@ def test_a_clip_is_about_the_optimizer_of_its_model(build: Build) -> None:
 )
 def test_optimizers_are_known_by_name(name: str, expected: bool) -> None:
     assert is_optimizer_name(name) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("def f(optimizer): pass", True),
+        ("def f(sgd): sgd.step()", True),
+        ("def f(scaler, sgd): scaler.step(sgd)", True),
+        ("def f(sgd): go(1, sgd)\ndef go(n, solver): solver.step()", True),
+        ("def f(sgd): go(sgd)\ndef go(solver): return solver.name", False),
+        ("class A:\n    def f(self, x): self.sgd.step()", False),
+        ("def f(env, x): sgd.step()", False),
+        ("def f(): optimizer.step()", False),
+    ],
+)
+def test_who_may_step_with_what_it_is_handed(build: Build, text: str, expected: bool) -> None:
+    project = build({"main.py": text})
+    (function,) = [f for f in project.functions() if f.facts.name == "f"]
+    assert project.order.steps.handed.may_step(function) is expected
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from gradlint.model.traverse import parts
 from gradlint.project.linking import rounds, scope
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.questions.gradient_states import Grad, Moment, Walker
+from gradlint.project.questions.handed_optimizers import is_optimizer_name
 from gradlint.project.questions.owners import Owners
 from gradlint.project.questions.scripts import Act, Branch, Script, acts
-from gradlint.project.questions.steps import Steps, is_optimizer_name
+from gradlint.project.questions.steps import Steps
 from gradlint.project.running.flow import CallEvent
 from gradlint.project.running.flows import Flows
 

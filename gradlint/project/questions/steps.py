@@ -39,6 +39,13 @@ from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import External, FunctionNode
 from gradlint.project.questions.besides import Besides
 from gradlint.project.questions.each import done_to_each, gone_through, zeroed_parameters
+from gradlint.project.questions.handed_optimizers import (
+    HandedOptimizers,
+    called_name,
+    is_optimizer_name,
+    sounds_like_optimizer,
+    stepped_with,
+)
 from gradlint.project.questions.leaving import may_zero
 from gradlint.project.questions.reaching import Reaching
 from gradlint.project.questions.scripts import (
@@ -65,10 +72,6 @@ _FILLING = frozenset({"add_", "copy_", "fill_", "set_", "sub_"})
 _CLIPS = frozenset({"clip_grad_norm_", "clip_grad_norm", "clip_grad_value_"})
 _CLIPPING = _CLIPS | {"clip_grad", "clip_grad_", "clip_grad_value", "clip_gradient", "clip_gradients"}
 _MINDING = BACKWARD_METHODS | _CLIPPING | {"zero_grad", "grad"}
-_OPTIMIZER = re.compile(
-    r"(^|[._])(\w*_)?(optim\w*|opt|opts|optimi[sz]er\w*)(_?\w{1,3})?(\[.*\])?$|optim(izer)?s?(\[.*\])?$", re.I
-)
-_NO_OPTIMIZER = re.compile(r"sched|lr_|_lr$|env|option|prof", re.I)
 # What gives derivatives and leaves every ``.grad`` as it is, whatever name it is imported by.
 _DERIVING = re.compile(r"^torch\.(autograd\.(grad$|functional\.)|func\.)")
 _PIPELINE = re.compile(r"(^|[._])(pipe\w*_)?schedule\.step$", re.I)
@@ -89,6 +92,7 @@ class Steps:
         self._minding = Reaching("minding", flows.linker, calls, lambda words: not _MINDING.isdisjoint(words))
         self._besides = Besides(flows.linker, calls, lambda function: not _WORDS.isdisjoint(function.facts.words))
         self._writing: list[FunctionNode] = []
+        self.handed = HandedOptimizers(calls, flows, self.acts)
 
     def acts(self, function: FunctionNode) -> bool:
         """Whether a function may do something to gradients; costs next to nothing."""
@@ -114,13 +118,6 @@ class Steps:
     def chosen(self, function: FunctionNode) -> frozenset[int]:
         """The calls of a function that may do anything: what they call is chosen by name when the program runs."""
         return self._besides.chosen(function)
-
-    def is_handed_optimizers(self, function: FunctionNode, parameter: str) -> bool:
-        """Whether all that callers hand over for a parameter, whatever its name, is an optimizer of torch's."""
-        if all(each.name != parameter for each in function.facts.parameters):
-            return False
-        handed = [value for _, value in self._flows.handed_over(function, parameter)]
-        return bool(handed) and all(value.kind == "optimizer" for value in handed)
 
     def script(self, function: FunctionNode) -> Script:
         """What a function does, in order; nothing while its own script is being written, or far down."""
@@ -233,8 +230,7 @@ class _Writer:
             yield from self._unknown(call, event)
 
     def _own_act(self, call: Call, event: CallEvent | None) -> Act | None:
-        function = call.function
-        method = function.name if isinstance(function, Attribute) else getattr(function, "id", "")
+        method, function = called_name(call), call.function
         owner = function.value if isinstance(function, Attribute) else None
         first = next((a.value for a in call.arguments if a.keyword is None and not a.stars), None)
         if method in BACKWARD_METHODS:
@@ -247,8 +243,8 @@ class _Writer:
         if method in _CLIPPING:
             return Act("clip", call.at, _module_of(first) or (named(owner) if first is None and owner else None))
         if method in STEPPING_METHODS:
-            for candidate in (first, owner):
-                if candidate is not None and self._is_optimizer(candidate, event, candidate is owner):
+            for candidate in stepped_with(call):
+                if self._is_optimizer(candidate, event, candidate is owner):
                     return Act("step", call.at, self._path(candidate))
         return None
 
@@ -262,7 +258,7 @@ class _Writer:
         name = named(expression) or ""
         if is_optimizer_name(name) or name in self._each or name in _stepping_and_zeroing(self._flow.function):
             return True
-        return is_receiver and self._steps.is_handed_optimizers(self._flow.function, name)
+        return is_receiver and self._steps.handed.is_handed(self._flow.function, name)
 
     def _closures(self, act: Act, event: CallEvent) -> Iterator["Act | Branch | Repeat | Leave"]:
         """``optimizer.step(closure)`` runs the closure first; given anything else, it is no optimizer of torch's.
@@ -307,7 +303,7 @@ class _Writer:
             return
         name = event.name if event is not None else dotted(call.function) or "?"
         chosen = call.at in self._steps.chosen(self._flow.function)
-        handed = any(_OPTIMIZER.search(named(a.value) or "") for a in call.arguments)
+        handed = any(sounds_like_optimizer(named(a.value) or "") for a in call.arguments)
         runs = event is not None and _runs_pipeline(event)
         if chosen or runs or may_zero(name, handed=handed):
             yield Act("anything", call.at, None)
@@ -351,11 +347,6 @@ def _walks_by_name(event: CallEvent) -> bool:
 def _runs_pipeline(event: CallEvent) -> bool:
     """``schedule.step(images)``: forwards and backwards of a batch; a learning rate's schedule is given none."""
     return bool(event.arguments) and _PIPELINE.search(event.name) is not None
-
-
-def is_optimizer_name(name: str) -> bool:
-    """Whether a name is one that optimizers have, and schedulers have not."""
-    return _OPTIMIZER.search(name) is not None and _NO_OPTIMIZER.search(name) is None
 
 
 def _stepping_and_zeroing(function: FunctionNode) -> set[str]:

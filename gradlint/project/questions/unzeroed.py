@@ -8,10 +8,10 @@ from gradlint.model.traverse import all_expressions, names_in, statements
 from gradlint.project.linking import changes, rebinding, rounds, scope
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, Target
 from gradlint.project.questions.each import EACH
+from gradlint.project.questions.handed_optimizers import is_optimizer_name
 from gradlint.project.questions.optimizers import are_one
 from gradlint.project.questions.order import Order
 from gradlint.project.questions.scripts import Act, Repeat, acts, besides, repeats
-from gradlint.project.questions.steps import is_optimizer_name
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Value
 
@@ -141,7 +141,7 @@ class Unzeroed:
         if value.kind != "unknown":
             return False
         if not OPTIMIZER_NAME.search(step.path or ""):
-            return self._steps.is_handed_optimizers(function, step.path or "")
+            return self._steps.handed.is_handed(function, step.path or "")
         handed = (each for _, each in self._flows.handed_over(function, step.path or ""))
         return all(each.target is None or _is_like_torchs(each.target) for each in (value, *handed))
 
