@@ -28,6 +28,7 @@ from gradlint.model.traverse import all_of, parts, statements
 
 _DECIDING = frozenset({"not", "in", "not in", "is", "is not"})
 _FUNCTIONS = frozenset("len int float bool str repr format range isinstance hasattr ord hash id type".split())
+_GATHERING = frozenset("list tuple set sorted".split())
 _LIBRARIES = frozenset("math os time json re sys np numpy random string datetime".split())
 _METHODS = frozenset("item tolist numpy size dim numel nelement element_size strip split join lower upper".split())
 _FACTS = frozenset("shape ndim dtype device itemsize nbytes layout requires_grad is_leaf".split())
@@ -87,6 +88,8 @@ def _is_of_parameters(function: Function, expression: Expression, known: frozens
             return all(_is_of_parameters(function, part, known) for part in (then, otherwise))
         case Subscript(value=value):
             return _is_of_parameters(function, value, known)
+        case Call(function=Name(id=name), arguments=arguments) if name in _GATHERING:
+            return all(_is_of_parameters(function, argument.value, known) for argument in arguments)
         case _:
             return gives_no_tensor(expression)
 

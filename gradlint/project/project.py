@@ -125,7 +125,9 @@ class Project:
         self.teachers = Teachers(self.calls, self.flows)
         self.defaults = Defaults(self.linker.dependencies, self.calls, self.bindings)
         self.layers = Layers(self.linker, self.bindings, self.defaults)
-        self.training_mode = TrainingMode(self.calls, self.flows, self.destinies, self.inference, self.layers, imports)
+        self.training_mode = TrainingMode(
+            self.calls, self.flows, self.destinies, self.inference, self.layers, imports, self.forwards
+        )
 
     def about(self, modules: Sequence[ModuleNode]) -> "Project":
         """The same project, of which only some modules are gone through; the others are known as before.

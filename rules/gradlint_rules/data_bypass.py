@@ -60,6 +60,8 @@ from gradlint.rule import (
     Project,
     Subscript,
     all_expressions,
+    all_of,
+    dotted,
     rule,
     scope,
     statements,
@@ -79,7 +81,7 @@ _READING = frozenset("cpu numpy item tolist clone size dim max min sum mean view
 def data_bypass(project: Project) -> Iterator[Finding]:
     """Find `.data` of tensors: changed where the tensor is computed, and, as advice, all others."""
     for function in project.functions():
-        if "data" not in function.facts.words:
+        if not _reads_data(function):
             continue
         silent = scope.expected_to_fail(function)
         called = dict(_called(function))
@@ -97,6 +99,14 @@ def data_bypass(project: Project) -> Iterator[Finding]:
                 yield _wrong(function, event)
             elif owner.is_tensor or owner.kind == "parameters" or (event.at in known and not _is_no_tensor(event)):
                 yield _advice(function, event, changed=event.at in changed or event.stored is not None)
+
+
+def _reads_data(function: FunctionNode) -> bool:
+    """Whether ``.data`` is taken of anything but the object that a method is called on, which is no tensor."""
+    if "data" not in function.facts.words:
+        return False
+    own = {"self"} if function.owner is not None else set[str | None]()
+    return any(read.name == "data" and dotted(read.value) not in own for read in all_of(Attribute, function.facts.body))
 
 
 def _is_computed(event: AttributeEvent) -> bool:

@@ -67,6 +67,7 @@ from gradlint.rule import (
     changes,
     dotted,
     expressions,
+    gives_no_known_tensor,
     parameter_loops,
     rewrites,
     rule,
@@ -82,7 +83,9 @@ _MAKING = frozenset({"Parameter", "parameters", "requires_grad", "requires_grad_
 def in_place_on_leaf(project: Project) -> Iterator[Finding]:
     """Find changes in place of tensors that are proved to be leaves, where recording is on."""
     for function in project.functions():
-        if not _may_make_leaf(function) or not changes.may_change_in_place(function):
+        if not _may_make_leaf(function) or not _may_change_leaf(function):
+            continue
+        if not project.calls.records_somewhere(function):
             continue
         silent = scope.expected_to_fail(function) | scope.tried(function)
         updates, looped = changes.gradient_updates(function), frozenset(parameter_loops.looped_parameters(function))
@@ -108,6 +111,11 @@ def _may_make_leaf(function: FunctionNode) -> bool:
         return False
     calls = all_of(Call, function.facts.body)
     return any(argument.keyword == "requires_grad" for call in calls for argument in call.arguments)
+
+
+def _may_change_leaf(function: FunctionNode) -> bool:
+    """Whether a function changes in place what is not seen to be no leaf: a count, a list, what it is handed."""
+    return any(not gives_no_known_tensor(function.facts, changed) for changed in changes.changed_in_place(function))
 
 
 def _is_class_name(word: str) -> bool:

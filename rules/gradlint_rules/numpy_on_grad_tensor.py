@@ -50,6 +50,7 @@ from gradlint.rule import (
     Call,
     CallEvent,
     Edit,
+    Expression,
     Finding,
     Fix,
     FunctionNode,
@@ -72,7 +73,7 @@ _OF_NUMPY = frozenset({"numpy.asarray", "numpy.array"})
 def numpy_on_grad_tensor(project: Project) -> Iterator[Finding]:
     """Find conversions to NumPy of tensors that are proved to require grad, where recording is on."""
     for function in project.functions():
-        if not _may_convert(function):
+        if not _may_convert(function) or not project.calls.records_somewhere(function):
             continue
         silent = scope.expected_to_fail(function) | scope.tried(function)
         for event in project.flow(function).calls.values():
@@ -84,15 +85,26 @@ def numpy_on_grad_tensor(project: Project) -> Iterator[Finding]:
 
 
 def _may_convert(function: FunctionNode) -> bool:
-    """Whether a function spells a conversion of what may be a tensor."""
+    """Whether a function spells a conversion of what may be a tensor with a graph."""
     if function.facts.words.isdisjoint(_CONVERTING):
         return False
     for call in all_of(Call, function.facts.body):
         if isinstance(call.function, Attribute | Name):
             name = call.function.name if isinstance(call.function, Attribute) else call.function.id
             given = call.arguments[0].value if call.arguments else getattr(call.function, "value", None)
-            if name in _CONVERTING and given is not None and not gives_no_known_tensor(function.facts, given):
+            if name not in _CONVERTING or given is None or _is_detached(given):
+                continue
+            if not gives_no_known_tensor(function.facts, given):
                 return True
+    return False
+
+
+def _is_detached(given: Expression) -> bool:
+    """``loss.detach().cpu()``."""
+    while isinstance(given, Call) and isinstance(given.function, Attribute):
+        if given.function.name == "detach":
+            return True
+        given = given.function.value
     return False
 
 

@@ -73,6 +73,8 @@ def scalar_from_grad_tensor(project: Project) -> Iterator[Finding]:
     for module in project.modules:
         names = _converting_names(module.body)
         for function in module.functions:
+            if not project.calls.records_somewhere(function):
+                continue
             yield from _filled_in(project, function)
             if _may_convert(function, names):
                 yield from _converted(project, function)

@@ -57,6 +57,7 @@ from gradlint.rule import (
     Fix,
     FunctionNode,
     Name,
+    Operation,
     Project,
     Return,
     Value,
@@ -81,6 +82,9 @@ def tensor_rebuilt_from_tensor(project: Project) -> Iterator[Finding]:
     """Find tensors that are made of tensors; advice where no graph is lost."""
     for function in project.functions():
         for call, name in project.modes.calls(function, _OF_LISTS):
+            copies = name in _COPYING and len(call.arguments) == 1
+            if not (copies or project.calls.records_somewhere(function)):
+                continue  # no graph is lost
             if call.arguments and _may_hold_tensors(project, function, call):
                 event = project.flow(function).calls.get(call.at)
                 if event is not None:
@@ -89,8 +93,18 @@ def tensor_rebuilt_from_tensor(project: Project) -> Iterator[Finding]:
 
 def _may_hold_tensors(project: Project, function: FunctionNode, call: Call) -> bool:
     """Whether it is worth running a function to see what its tensor is made of."""
-    known = gives_no_known_tensor(function.facts, call.arguments[0].value)
+    known = _is_no_known_tensor(project, function, call.arguments[0].value)
     return not known or _is_handed_losses(project, function, call)
+
+
+def _is_no_known_tensor(project: Project, function: FunctionNode, expression: Expression) -> bool:
+    """Whether it is computed of what is no tensor, as far as a flow may tell: of a property it tells nothing."""
+    if isinstance(expression, Operation):
+        return all(_is_no_known_tensor(project, function, operand) for operand in expression.operands)
+    name = dotted(expression) or ""
+    if name.startswith("self.") and project.calls.callables.is_property(function, name):
+        return True
+    return gives_no_known_tensor(function.facts, expression)
 
 
 def _finding(project: Project, function: FunctionNode, call: Call, event: CallEvent, name: str) -> Iterator[Finding]:

@@ -81,6 +81,7 @@ def is_known(text: str) -> bool:
         "z = {}\nz['a'] = x\nreturn z",
         "z = [x]\nz.reverse()\nreturn z",
         "x.requires_grad_()\nreturn x.shape",
+        "z = list(x + y)\nreturn sorted(z)",
     ],
 )
 def test_of_what_callers_hand_in_nothing_is_known(text: str) -> None:

@@ -200,6 +200,18 @@ def test_a_constructor_is_called_by_its_classs_name(callers: Callers) -> None:
     assert callers(text, nets="class A:\n    def __init__(self): ...\n") == {"A.__init__": ["run"]}
 
 
+@pytest.mark.parametrize("name", ["net_class", "net_cls", "NetClass"])
+def test_a_parameter_called_like_a_class_makes_one_whatever_its_annotation_says(callers: Callers, name: str) -> None:
+    text = f"""
+        class Net:
+            def __init__(self, size): ...
+            def __call__(self, x): ...
+        def make({name}: Net, size):
+            return {name}(size)
+        """
+    assert callers(text) == {"Net.__init__": ["make"]}
+
+
 def test_an_instance_that_is_called_runs_call_and_forward(callers: Callers) -> None:
     text = """
         from torch import nn
@@ -461,6 +473,23 @@ def test_a_decorator_overrides_what_callers_hold(entries: Entries) -> None:
     found = entries(text)
     assert (found["loud"], found["inner"]) == (names(GRAD), names(GRAD))
     assert (found["quiet"], found["innermost"]) == (names(NO_GRAD), names(NO_GRAD))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("def f(): pass", True),
+        ("@torch.no_grad()\ndef f(): pass", False),
+        ("@torch.no_grad()\ndef f():\n    with torch.enable_grad():\n        g()", True),
+        ("def f(): pass\nwith torch.no_grad():\n    f()", False),
+        ("def f(): pass\nf()\nwith torch.no_grad():\n    f()", False),  # it depends on who calls
+        ("def f():\n    with torch.no_grad():\n        pass", True),
+    ],
+)
+def test_a_function_records_somewhere_if_it_does_so_whoever_calls(build: Build, text: str, expected: bool) -> None:
+    project = build({"main.py": f"import torch\n{text}\n"})
+    (function,) = [f for f in project.functions() if f.facts.name == "f"]
+    assert project.calls.records_somewhere(function) is expected
 
 
 def test_recursion_keeps_the_state_it_was_entered_in(entries: Entries) -> None:

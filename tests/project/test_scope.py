@@ -149,3 +149,18 @@ def call_of(name: str, function: FunctionNode) -> int:
 def test_changes_in_place_are_told_by_how_they_are_spelt(text: str, expected: bool) -> None:
     (module,) = Project([extract(Source("main.py", text))]).modules
     assert changes.may_change_in_place(module.functions[-1]) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("x.y.add_(z)", ["x.y"]),
+        ("x += y", ["x"]),
+        ("x.y[0] = z[1] = 2", ["x.y", "z"]),
+        ("torch.add(x, y, out=z)", ["z"]),
+        ("F.relu(x, inplace=True)", ["x"]),
+    ],
+)
+def test_what_is_changed_in_place(text: str, expected: list[str]) -> None:
+    (module,) = Project([extract(Source("main.py", text))]).modules
+    assert [dotted(changed) for changed in changes.changed_in_place(module.functions[-1])] == expected

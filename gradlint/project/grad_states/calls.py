@@ -157,6 +157,11 @@ class CallGraph(Edges):
         """The states a node of the function may run in."""
         return apply(self._states.effect_at(function, at), self.entry(function))
 
+    def records_somewhere(self, function: FunctionNode) -> bool:
+        """Whether some place of a function runs with recording on, whoever calls it."""
+        entry = self.entry(function)
+        return entry == GRAD or any(apply(effect, entry) == GRAD for effect in self._states.effects(function))
+
     def effect_at(self, function: FunctionNode, at: int) -> Effect:
         """What the function's own guards and decorators do at a node."""
         return then(self._decorators.of(function), self._states.effect_at(function, at))

@@ -3,8 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from gradlint.model.code import Assign, Attribute, Augment, Call, Expression, Name, Statement, Subscript, dotted
-from gradlint.model.facts import CallFact
+from gradlint.model.code import Assign, Attribute, Augment, Call, Expression, Name, Subscript, dotted
 from gradlint.model.torch_tensors import IN_PLACE
 from gradlint.model.traverse import all_of, statements, within
 from gradlint.project.linking.nodes import FunctionNode
@@ -15,37 +14,37 @@ _UPDATES = frozenset({"sub_", "add_", "addcmul_", "addcdiv_", "lerp_", "copy_", 
 
 def may_change_in_place(function: FunctionNode) -> bool:
     """Whether a function spells any change in place: ``x += y``, ``x[i] = y``, ``x.add_(y)`` or ``out=x``."""
-    called = () if IN_PLACE.isdisjoint(function.facts.words) else function.facts.calls
-    if any(_calls_in_place(call) and not _initializes(function, call) for call in called):
-        return True
-    if any(_changes(statement) for statement in statements(function.facts.body)):
-        return True
-    calls = all_of(Call, function.facts.body)
-    return any(argument.keyword in ("out", "inplace") for call in calls for argument in call.arguments)
+    return any(True for _ in changed_in_place(function))
 
 
-def _calls_in_place(call: CallFact) -> bool:
-    """``x.add_(y)``, and ``f(x).add_(y)``."""
-    return call.method in IN_PLACE and call.callee != call.method
+def changed_in_place(function: FunctionNode) -> Iterator[Expression]:
+    """What a function spells changes in place of, whether these are tensors or not."""
+    for statement in statements(function.facts.body):
+        match statement:
+            case Augment(target=target):
+                yield target
+            case Assign(targets=targets):
+                yield from (target.value for target in targets if isinstance(target, Subscript))
+            case _:
+                pass
+    for call in all_of(Call, function.facts.body):
+        match call.function:
+            case Attribute(value=owner, name=name) if name in IN_PLACE and not _initializes(function, owner):
+                yield owner
+            case _:
+                pass
+        yield from (argument.value for argument in call.arguments if argument.keyword == "out")
+        if any(argument.keyword == "inplace" for argument in call.arguments):
+            yield call.arguments[0].value
 
 
-def _initializes(function: FunctionNode, call: CallFact) -> bool:
+def _initializes(function: FunctionNode, owner: Expression) -> bool:
     """``nn.init.normal_(x)`` is a function, which records nothing."""
-    owner = call.callee.rpartition(".")[0]
-    if owner != "init":
-        return owner in ("nn.init", "torch.nn.init")
+    name = dotted(owner)
+    if name != "init":
+        return name in ("nn.init", "torch.nn.init")
     where = function if "init" in function.facts.local else function.module.body
     return any(found.binding == "init" for found in where.facts.imports)
-
-
-def _changes(statement: Statement) -> bool:
-    match statement:
-        case Augment():
-            return True
-        case Assign(targets=targets):
-            return any(isinstance(target, Subscript) for target in targets)
-        case _:
-            return False
 
 
 def gradient_updates(function: FunctionNode, *, by_data: bool = False) -> frozenset[int]:

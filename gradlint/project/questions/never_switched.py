@@ -34,7 +34,7 @@ class NeverSwitched:
 
     def set_by_object(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
         """Another method puts an attribute into training mode: nobody ever switches that back, or nobody until here."""
-        attribute = _own_attribute(event.name)
+        attribute = own_attribute(event.name)
         if function.owner is None or attribute is None or not self._evaluations.measures_itself(function, event):
             return None
         if not self._switches.above(function) and not self._switches.ever_evaluated(function.owner, attribute):
@@ -57,7 +57,7 @@ class NeverSwitched:
 
     def _made_by_constructor(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
         """An attribute that the constructor makes and loads, and that nothing in the project ever switches."""
-        attribute, cls = _own_attribute(event.name), function.owner
+        attribute, cls = own_attribute(event.name), function.owner
         if cls is None or attribute is None or not self._evaluations.evaluates(function, event.at):
             return None
         constructor, at = self._construction(cls, attribute) or (None, 0)
@@ -73,7 +73,7 @@ class NeverSwitched:
 
     def _trained_by_object(self, function: FunctionNode, event: CallEvent, module: Value) -> Misset | None:
         """An attribute that the constructor makes, that the object trains, and that nobody ever switches."""
-        attribute, cls = _own_attribute(event.name), function.owner
+        attribute, cls = own_attribute(event.name), function.owner
         if cls is None or attribute is None or not self._evaluations.measures(function, event):
             return None
         if all(TRAINING_WORDS.isdisjoint(method.facts.words) for method in self._switches.family(cls)):
@@ -176,7 +176,7 @@ class NeverSwitched:
         return "loaded" if pretrained or "load_state_dict" in file.body.facts.words else None
 
 
-def _own_attribute(name: str) -> str | None:
+def own_attribute(name: str) -> str | None:
     """``x``, if what is called is ``self.x`` or ``self.x.forward``."""
     found = _ATTRIBUTE.fullmatch(name)
     return found[1] if found is not None else None

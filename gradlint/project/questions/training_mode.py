@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from gradlint.model.code import Call
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import INFERENCE, NO_GRAD
 from gradlint.project.linking.bindings import owner_class
@@ -11,9 +12,10 @@ from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.questions.destiny import Destinies
 from gradlint.project.questions.evaluations import Evaluations, Misset
+from gradlint.project.questions.forwards import Forwards
 from gradlint.project.questions.inference import Inference
 from gradlint.project.questions.layers import Layers
-from gradlint.project.questions.never_switched import NeverSwitched
+from gradlint.project.questions.never_switched import NeverSwitched, own_attribute
 from gradlint.project.questions.pretrained import imports_models
 from gradlint.project.questions.reaching import Reaching
 from gradlint.project.questions.reasons import Reasons
@@ -23,6 +25,7 @@ from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Value
 
 _OFF = NO_GRAD | INFERENCE
+_MODES = frozenset({"eval", "train"})
 # Training mode is what such code is about, or no result of it is looked at.
 _MEANT = re.compile(
     r"(^|_|[a-z])(bn|batch_?norm|mc|monte|dropout|calibrat\w*|stat|stats|statistics|uncertain\w*|bayes\w*|ensemble"
@@ -43,7 +46,9 @@ class TrainingMode:
         inference: Inference,
         layers: Layers,
         imports: Imports,
+        forwards: Forwards,
     ) -> None:
+        self._forwards = forwards
         self._calls = calls
         self._flows = flows
         self._destinies = destinies
@@ -66,6 +71,8 @@ class TrainingMode:
         if not self._may_be_misset(function) or not self._may_evaluate(function):
             return
         if not any(self._is_off(function, call.at) for call in function.facts.calls):
+            return
+        if not self._forwards.may_run(function) and not says_eval(function):
             return
         for event in self._flows.flow(function).calls.values():
             module = module_of(event)
@@ -91,7 +98,7 @@ class TrainingMode:
             return True
         if "load_state_dict" in function.module.body.facts.words:
             return True
-        if function.owner is not None and self._spoken.of(function.owner):
+        if function.owner is not None and self._may_hold_misset(function, function.owner):
             return True
         if self._calls_loader(function):
             return True
@@ -100,6 +107,15 @@ class TrainingMode:
             self._training.of(caller) or self._holds_trained(caller) or "load_state_dict" in caller.facts.words
             for caller in callers
         )
+
+    def _may_hold_misset(self, function: FunctionNode, cls: ClassNode) -> bool:
+        """Whether the object of a method may have put into a mode, or made and loaded or trained, what that calls."""
+        spoken = self._spoken.of(cls)
+        if not spoken.isdisjoint(_MODES):
+            return True
+        attributes = {own_attribute(call.callee) for call in function.facts.calls} if spoken else set[str | None]()
+        made = (self._flows.bindings.attribute(cls, name) for name in attributes if name is not None)
+        return any(len(values) == 1 and isinstance(values[0][1], Call) for values in made)
 
     def _holds_trained(self, function: FunctionNode) -> bool:
         """Whether a method of a function's object, or its file, puts modules into training mode."""
