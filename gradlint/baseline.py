@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gradlint.diagnostic import ConfigError, Diagnostic
+from gradlint.model.record import answer
 from gradlint.source import Source
 
 NAME = ".gradlint-baseline.json"
@@ -29,7 +30,7 @@ class Key:
     line: str
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Baseline:
     """How many findings of each key are accepted, and the file that says so."""
 

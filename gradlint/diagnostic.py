@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from gradlint.finding import Applicability, Severity, Span
+from gradlint.model.record import answer
 
 RULES_URL = "https://github.com/gradlint/gradlint/blob/main/rules/README.md"
 
@@ -13,7 +14,7 @@ class ConfigError(Exception):
     """Settings, flags or selectors that make no sense: the run cannot start."""
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class LocatedNote:
     """A note with its lines."""
 
@@ -28,7 +29,7 @@ class LocatedNote:
         return in_cell(self.path, self.cell)
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class LocatedEdit:
     """The text that replaces a span; an empty span inserts."""
 
@@ -38,7 +39,7 @@ class LocatedEdit:
     cell: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class LocatedFix:
     """A fix with its lines."""
 
@@ -50,7 +51,7 @@ class LocatedFix:
 Verdict = Literal["confirmed", "refuted", "not-reached", "source-changed"]
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Measured:
     """What a run says of a finding.
 
@@ -66,7 +67,7 @@ class Measured:
     exact: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Diagnostic:
     """One reported fault. ``fingerprint`` stays the same when lines move.
 
@@ -130,7 +131,7 @@ class Failure:
         return Span(self.line, self.column, self.line, self.column)
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Outcome:
     """All that a run found, in report order. ``mended``: findings that are gone because fixes were applied.
 

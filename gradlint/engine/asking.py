@@ -11,6 +11,7 @@ from gradlint.engine.placing import places
 from gradlint.engine.preparing import prepare
 from gradlint.engine.workers import Team
 from gradlint.finding import Finding
+from gradlint.model.record import answer
 from gradlint.project import Project, snapshot
 from gradlint.project.linking.nodes import ModuleNode
 from gradlint.rule import Rule, RuleError
@@ -22,7 +23,7 @@ _TASKS = 8  # for each process: so many that all end at about the same time, so 
 _Answer = tuple[Finding, ...] | Failure  # a tuple: most are empty, and there is but one that is
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Answers:
     """What the rules said, which of them came through, and how the others broke."""
 
@@ -31,7 +32,7 @@ class Answers:
     failures: Sequence[Failure]
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Said:
     """What a rule said about a module, and what that depends on."""
 
@@ -60,7 +61,7 @@ class Known:
                 self.of_modules[path] = {code: each for code, each in said.items() if not each.bits & changed}
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class _Heard:
     """What came of one task: what was said of its modules or of the project.
 

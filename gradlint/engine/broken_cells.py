@@ -1,16 +1,16 @@
 """Notebooks with cells that cannot be parsed: the others are read all the same, as IPython runs them all the same."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from gradlint.diagnostic import Failure
 from gradlint.engine.reading import Memory, read
 from gradlint.model.facts import ModuleFacts
+from gradlint.model.record import answer
 from gradlint.notebook import cells, without
 from gradlint.source import Source
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Readable:
     """What can be read of a run's sources: texts by path, facts in the order of those, and why there is no more."""
 

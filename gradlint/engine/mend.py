@@ -16,6 +16,7 @@ from gradlint.engine.reading import Memory
 from gradlint.engine.run import NO_MEMORY, NO_NAMES, NO_POLICY, Progress, run, unseen
 from gradlint.finding import Applicability
 from gradlint.fix import Offer, chosen, edited, offers
+from gradlint.model.record import answer
 from gradlint.project import Names
 from gradlint.rule import Rule
 from gradlint.source import Source
@@ -24,7 +25,7 @@ _SAFE: tuple[Applicability, ...] = ("safe",)
 _Check = Callable[[Mapping[str, Source]], Outcome]
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Mending:
     """What fixes have come to: the sources after them, the outcome of checking those, and which were made."""
 

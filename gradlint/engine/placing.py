@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from gradlint.diagnostic import Diagnostic, Failure, LocatedEdit, LocatedFix, LocatedNote
 from gradlint.finding import Finding, Fix, Place, Severity, Side, Span
+from gradlint.model.record import answer
 from gradlint.rule import Rule
 from gradlint.source import Source, SourceError
 
@@ -14,7 +15,7 @@ _FILE_START = Span(1, 1, 1, 1)
 _KEYWORD = re.compile(r",\s*\w+\s*=\s*$")
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Placed:
     """Diagnostics, and the files whose findings could not be placed exactly.
 

@@ -1,9 +1,10 @@
 """What a project has decided about findings."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gradlint.finding import Severity
+from gradlint.model.record import answer
 from gradlint.rule import Rule
 
 
@@ -11,7 +12,7 @@ def _nothing(path: str) -> frozenset[str]:
     return frozenset()
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Policy:
     """Decisions that come from the configuration.
 

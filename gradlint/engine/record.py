@@ -5,20 +5,20 @@ of then are linked, what was known of them is known again, and what has changed 
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from gradlint.engine.asking import Known, Said
 from gradlint.engine.placing import Located
 from gradlint.engine.reading import Memory
 from gradlint.model.facts import ModuleFacts
+from gradlint.model.record import answer
 from gradlint.project import Names, Project
 from gradlint.project.snapshot import Numbers, SnapshotError, restored, take
 from gradlint.rule import Rule
 from gradlint.source import Source
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Record:
     """A project, what rules said of it, and where the places of that are, by path."""
 

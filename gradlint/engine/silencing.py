@@ -2,16 +2,17 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from gradlint import suppress
 from gradlint.diagnostic import Diagnostic
 from gradlint.engine.policy import Policy
+from gradlint.model.record import answer
 from gradlint.rule import Rule
 from gradlint.source import Source
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Silenced:
     """What is left of a run's findings, how many are gone, and complaints about comments.
 

@@ -16,11 +16,11 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from gradlint.engine.shares import Shares, shares
+from gradlint.model.record import answer
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -47,7 +47,7 @@ def end_all() -> None:
             os.kill(process, signal.SIGKILL)
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Wire(Generic[Answer]):
     """How an answer goes from one process to another: as what ``send`` makes of it and ``receive`` turns back."""
 
@@ -62,7 +62,7 @@ def _as_it_is(answer: Any) -> Any:
 AS_IT_IS: Wire[Any] = Wire(_as_it_is, _as_it_is)
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class _Member:
     """A process that was forked, as the leader knows it."""
 

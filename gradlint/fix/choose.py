@@ -1,15 +1,15 @@
 """Which of many fixes can be applied together."""
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
 
 from gradlint.diagnostic import Diagnostic, LocatedEdit, LocatedFix
 from gradlint.finding import Applicability
+from gradlint.model.record import answer
 
 _Key = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Offer:
     """A fix, and the finding it mends."""
 

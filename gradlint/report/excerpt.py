@@ -6,10 +6,10 @@ that a caret stands under what it marks.
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 from gradlint.finding import Severity, Span
+from gradlint.model.record import answer
 from gradlint.report.style import Style, printable
 from gradlint.source import Source
 
@@ -18,7 +18,7 @@ WIDEST = 120  # columns of one source line; what is further away from the mark i
 MOST_LINES = 4  # of one mark
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Mark:
     """A span to point at; a note's has no severity but says something."""
 
@@ -45,7 +45,7 @@ def excerpt(source: Source, marks: Sequence[Mark], margin: int, style: Style) ->
     yield _gutter("", margin, "|", style)
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class _Piece:
     """The part of a mark that is on one line; the label stands at the mark's last piece."""
 

@@ -1,16 +1,17 @@
 """What a format is given, and what several of them say in the same words."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from gradlint.diagnostic import Outcome
 from gradlint.finding import Applicability
+from gradlint.model.record import answer
 from gradlint.report.style import PLAIN, Style
 from gradlint.rule import Rule
 from gradlint.source import Source
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Page:
     """An outcome to be shown.
 

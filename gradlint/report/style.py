@@ -1,8 +1,7 @@
 """Colours, and text made safe to show in a terminal."""
 
-from dataclasses import dataclass
-
 from gradlint.finding import Severity
+from gradlint.model.record import answer
 
 _RESET = "\x1b[0m"
 _SEVERITY = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "advice": "\x1b[1;36m"}
@@ -10,7 +9,7 @@ _SEVERITY = {"error": "\x1b[1;31m", "warning": "\x1b[1;33m", "advice": "\x1b[1;3
 _CONTROLS = {code: 0x2400 + code for code in range(32)} | {0x7F: 0x2421} | dict.fromkeys(range(0x80, 0xA0), 0xFFFD)
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Style:
     """How to emphasise; without ``color`` not at all."""
 

@@ -1,11 +1,11 @@
 """What comments do to findings: which are silenced, and which comments silence nothing."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from gradlint.diagnostic import Diagnostic, LocatedEdit, LocatedFix, did_you_mean
 from gradlint.finding import Span
 from gradlint.model.facts import MODULE_NAME
+from gradlint.model.record import answer
 from gradlint.rule import Rule
 from gradlint.source import Source
 from gradlint.suppress.comments import Mention, Suppression, may_concern, suppressions
@@ -17,7 +17,7 @@ _OWN = frozenset((unused_suppression.code, unknown_suppressed_code.code))
 _OUR_PREFIX = "GL"
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Scope:
     """Which rules a comment may be judged by.
 
@@ -31,7 +31,7 @@ class Scope:
     complete: bool
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Suppressed:
     """What is left of a file's findings, how many were silenced, and what is wrong with the comments.
 
@@ -44,7 +44,7 @@ class Suppressed:
     spoken: bool
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class _Use:
     """A comment that silenced a finding, and the code it did so by (None where it names none)."""
 

@@ -7,10 +7,10 @@ import io
 import re
 import tokenize
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Literal
 
 from gradlint.finding import Span
+from gradlint.model.record import answer
 from gradlint.source import Source
 
 Kind = Literal["ignore", "ignore-file", "noqa"]
@@ -43,7 +43,7 @@ _MEANT = (
 _OUTSIDE = frozenset((tokenize.NL, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER))
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Mention:
     """One code named in a comment, and where."""
 
@@ -51,7 +51,7 @@ class Mention:
     span: Span
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Suppression:
     """One directive. ``codes`` empty means all rules; with a ``fault`` it cannot be read and does nothing.
 
@@ -70,7 +70,7 @@ class Suppression:
         return self.kind == "ignore-file" or self.first_line <= line <= self.last_line
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class _Comment:
     """A comment's text and place, and the lines of the statement it stands in or behind."""
 

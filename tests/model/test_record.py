@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from gradlint.model.record import replace
+from gradlint.model.record import answer, replace
 from gradlint.project.linking.nodes import External
 from gradlint.project.questions.scripts import Act
 from gradlint.project.running.values import NUMBER, PLAIN, Value
@@ -45,3 +45,37 @@ def test_a_field_that_does_not_exist_is_refused() -> None:
 def test_values_are_compared_and_hashed_by_what_counts() -> None:
     assert Value("tensor", born=1) == Value("tensor", born=2) != Value("tensor", tensor=PLAIN)
     assert len({Value("tensor", born=1), Value("tensor", born=2), NUMBER}) == 2
+
+
+@answer
+class Found:
+    """An answer as questions give them."""
+
+    name: str
+    places: tuple[int, ...] = ()
+    cost: float = dataclasses.field(default=0.0, compare=False)
+    source: str = dataclasses.field(default="", repr=False)
+
+
+@dataclasses.dataclass(frozen=True)
+class Standard:
+    """The same, declared by the standard library."""
+
+    name: str
+    places: tuple[int, ...] = ()
+    cost: float = dataclasses.field(default=0.0, compare=False)
+    source: str = dataclasses.field(default="", repr=False)
+
+
+MADE: list[tuple[Any, ...]] = [("a",), ("a", (1,)), ("a", (1,), 2.0), ("a", (1,), 3.0, "text"), ("b", (1,))]
+
+
+def test_answers_are_compared_hashed_and_shown_as_the_standard_library_s() -> None:
+    answers, standard = [Found(*each) for each in MADE], [Standard(*each) for each in MADE]
+    for one, other in zip(answers, standard, strict=True):
+        assert [one == each for each in answers] == [other == each for each in standard]
+        assert repr(one) == repr(other).replace("Standard", "Found")
+    assert len(set(answers)) == len(set(standard)) == 4
+    of_another_kind: object = standard[0]
+    assert answers[0] != of_another_kind
+    assert dataclasses.replace(answers[0], name="c") == Found("c")

@@ -66,6 +66,7 @@ def test_what_is_no_module(build: Build, code: str) -> None:
         "def ask(make, x):\n    f = make(4)\n    return f(x)",
         "def ask(fs, x):\n    for f in fs: x = f(x)\n    return x",
         "def ask(fs, x): return [f(x) for f in fs]",
+        "def model(x): return x\ndef ask(fs, x): return [model(x) for model in fs]",
         "def ask(pair, x):\n    f, g = pair\n    return f(x)",
         "def ask(x): return net(x)",
         "def ask(x):\n    f = lambda y: Net()(y)\n    return f(x)",

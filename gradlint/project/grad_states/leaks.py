@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from gradlint.finding import Place
 from gradlint.model.code import (
@@ -19,6 +18,7 @@ from gradlint.model.code import (
     While,
     dotted,
 )
+from gradlint.model.record import answer
 from gradlint.model.torch_calls import BACKWARD_METHODS, TRAINING_WORDS
 from gradlint.model.traverse import all_expressions, all_of, blocks, expressions, statements, within
 from gradlint.project.grad_states.calls import CallGraph
@@ -43,7 +43,7 @@ _COMMAND = re.compile(r"(^|\.)(command|main|callback|task|entrypoint|local_entry
 _SETTERS = re.compile(r"^(__enter__|eval|train|print|info|debug|warning|is_grad_enabled|is_inference_mode_enabled)$")
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Leak:
     """A call that switches grad off for longer than its function runs.
 

@@ -12,9 +12,9 @@ forget. Questions share bits, which costs work and never a result.
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from gradlint.model.record import answer
 from gradlint.project.linking.nodes import ClassNode, FunctionNode, ModuleNode
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ Found = TypeVar("Found")
 ByName = Mapping[str, Mapping[Any, tuple[Any, int]]]
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Change:
     """Modules that are gone and that have come, those of one path in the place of one another.
 
@@ -50,7 +50,7 @@ class Change:
         return bits
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class News:
     """What has been worked out: results with what they depend on, by the name of the memo, and those of views.
 
@@ -62,7 +62,7 @@ class News:
     views: ByName
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Results:
     """What has been worked out of a project, for another process to go on with.
 

@@ -3,9 +3,9 @@
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from gradlint.model.facts import ModuleFacts
+from gradlint.model.record import answer
 from gradlint.project.linking.dependencies import Change, Dependencies
 from gradlint.project.linking.nodes import ClassNode, FunctionNode, ModuleNode
 
@@ -19,7 +19,7 @@ _SPARE = 64  # files that may come before all is linked anew
 _Ranked = tuple[int, ModuleNode]  # how well a module's import root fits, and the module
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Numbering:
     """Which bit stands for which file, by path, those that are gone included; ``most`` is how many there may be.
 

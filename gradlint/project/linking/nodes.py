@@ -7,6 +7,7 @@ from gradlint.finding import Place
 from gradlint.model.code import Evaluate, Expression, dotted
 from gradlint.model.facts import MODULE_BODY, Class, Function, ModuleFacts
 from gradlint.model.inference_names import TEST_CASE, TEST_FILE, TEST_FOLDER, TEST_FUNCTION
+from gradlint.model.record import answer
 from gradlint.model.traverse import statements
 
 
@@ -155,7 +156,7 @@ class ClassNode:
         return f"<{self.module.path}:class {self.name}>"
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class External:
     """Something outside the project, by its full dotted name."""
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from gradlint.model.code import (
     Assign,
@@ -14,6 +13,7 @@ from gradlint.model.code import (
     Name,
     dotted,
 )
+from gradlint.model.record import answer
 from gradlint.model.torch_calls import CONTAINER_METHODS, SETTINGS_NAME
 from gradlint.model.traverse import all_of, statements, within
 from gradlint.project.grad_states.calls import CallGraph
@@ -34,7 +34,7 @@ _CUTTING = frozenset({"data", "detach", "detach_", "no_grad", "item"})
 _FORWARDS = frozenset({"forward", "inverse", "_call", "_inverse"})  # transforms run both ways
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Update:
     """A buffer is given a new value that has a graph. ``made_at`` is a forward in the function that recorded it."""
 

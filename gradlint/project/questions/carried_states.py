@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from gradlint.model.code import Assign, Attribute, Call, Constant, Expression, If, Operation, Subscript, dotted
 from gradlint.model.facts import CallFact
+from gradlint.model.record import answer
 from gradlint.model.torch_calls import BACKWARD_METHODS
 from gradlint.model.traverse import all_of, statements, within
 from gradlint.project.grad_states.calls import CallGraph
@@ -22,7 +22,7 @@ from gradlint.project.running.values import COMPUTED, UNKNOWN, Value
 _ENVIRONMENT = re.compile(r"(^|[._])envs?\.\w+$")
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class CarriedState:
     """An attribute is given what a module made of it at ``made_at``."""
 

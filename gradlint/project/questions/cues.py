@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 
 from gradlint.finding import Place
 from gradlint.model.code import Call, Constant, Expression, For, Subscript, dotted
@@ -15,6 +14,7 @@ from gradlint.model.inference_names import (
     SERVICE_DECORATOR,
     TRAINING_FUNCTION,
 )
+from gradlint.model.record import answer
 from gradlint.model.torch_calls import DETACHING_METHODS, LOOKING, READING_ATTRIBUTES, READING_METHODS, TRAINING_WORDS
 from gradlint.model.traverse import statements
 from gradlint.project.grad_states.calls import CallGraph
@@ -44,7 +44,7 @@ _MEASURING = re.compile(  # ``calibrate``, ``update_bn``, ``recompute_running_st
 )
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Cue:
     """One piece of evidence.
 

@@ -1,10 +1,9 @@
 """What becomes of a result in the end, followed through every caller it is returned to."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from gradlint.finding import Place
-from gradlint.model.record import replace
+from gradlint.model.record import answer, replace
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.effects import GRAD
@@ -18,7 +17,7 @@ from gradlint.project.running.values import Origin
 _GUARDED = " under a guard"
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Destiny:
     """``trained``: some path reaches ``backward()`` or a derivative. ``unknown``: it goes where we cannot follow.
 
@@ -176,7 +175,7 @@ class Destinies:
         return tuple(followed), len(followed) < len(edges) or not edges
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class _Step:
     """One origin: what is done with it where it is, and the calls in callers that hand it on."""
 

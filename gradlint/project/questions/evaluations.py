@@ -1,11 +1,11 @@
 """Which forwards evaluate what a module has learnt, and whether the mode of that module matters to them."""
 
 import re
-from dataclasses import dataclass
 
 from gradlint.finding import Place
 from gradlint.model.code import For, dotted
 from gradlint.model.inference_names import EVALUATION_DATA
+from gradlint.model.record import answer
 from gradlint.model.torch_calls import TRAINING_WORDS
 from gradlint.model.torch_tensors import LABELS
 from gradlint.project.linking import rounds
@@ -22,7 +22,7 @@ _LOADERS = re.compile(r"from_pretrained|(^|\.)load(_\w+)?$")
 _MEASURING = re.compile(r"(^|_)(eval\w*|valid\w*|val|test\w*|predict\w*|infer\w*|accuracy|metrics?|scores?)(_|$)")
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Misset:
     """A forward in training mode.
 

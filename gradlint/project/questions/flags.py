@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
@@ -17,6 +16,7 @@ from gradlint.model.code import (
     Name,
     dotted,
 )
+from gradlint.model.record import answer
 from gradlint.model.spelling import distance
 from gradlint.model.torch_calls import FACTORIES, PARAMETER_LISTS, WRAPPED_TENSORS
 from gradlint.model.traverse import all_expressions, all_of, statements
@@ -41,7 +41,7 @@ _METHODS = frozenset({"new_tensor", "new_zeros", "new_ones", "new_full", "new_em
 _TAKING = FACTORIES | WRAPPED_TENSORS
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Misspelling:
     """A use of a name that should be ``requires_grad`` or ``requires_grad_``.
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gradlint.model.record import answer
 from gradlint.project.questions.each import EACH
 from gradlint.project.questions.scripts import Act, Branch, Leave, Repeat, Script
 
@@ -14,7 +15,7 @@ Grad = Literal["none", "fresh", "stale", "earlier", "unknown"]
 _MOST_ROUNDS = 4
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Moment:
     """An act, and what the gradients of the optimizer it concerns may hold just before.
 

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterable, Iterator, Set
-from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 from typing import NamedTuple
 
 from gradlint.model.code import dotted
 from gradlint.model.inference_names import TEST_FILE
+from gradlint.model.record import answer
 from gradlint.model.torch_calls import (
     BACKWARD_METHODS,
     GRADIENT_NAMES,
@@ -57,7 +57,7 @@ _TARGET = re.compile(r"(^|[._])target(_(net|network|model|critic|actor|policy|q)
 _ENGINES = re.compile(r"^(jac\w*|grad_and_value|linearize|functorch|captum|torchattacks|foolbox|higher|learn2learn)$")
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Kept:
     """A growth that keeps graphs. ``walked``: ``backward()`` runs on what is added, and leaves little of it.
 

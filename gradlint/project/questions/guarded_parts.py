@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from gradlint.finding import Place
 from gradlint.model.code import (
@@ -18,6 +17,7 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.facts import CallFact
+from gradlint.model.record import answer
 from gradlint.model.traverse import all_of, statements, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD, UNSURE
@@ -38,7 +38,7 @@ _SWITCHING = frozenset({"train", "eval", "to", "cuda", "cpu", "half", "float", "
 _DEEPEST = 3  # modules in modules
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class GuardedPart:
     """A call of a part, by its name, under a guard, and where an optimizer is made for all of the module."""
 

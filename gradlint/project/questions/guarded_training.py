@@ -1,9 +1,9 @@
 """Modules that an optimizer is to train, and that only ever run where nothing is recorded."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 from gradlint.model.code import Attribute, Call, Expression, dotted
+from gradlint.model.record import answer
 from gradlint.model.torch_calls import OPTIMIZERS
 from gradlint.model.traverse import all_of, within
 from gradlint.project.grad_states.calls import CallGraph
@@ -27,7 +27,7 @@ _OF_ALL = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class GuardedModule:
     """A module whose parameters ``optimizer`` steps with, and a forward of it under a guard.
 

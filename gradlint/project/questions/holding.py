@@ -70,6 +70,10 @@ class Holding:
         """Whether what a function calls, and does not name, may be a module: ``blocks[0](x)``, ``make(dim)(x)``."""
         return self._value_may(function, called, set())
 
+    def is_bound_apart(self, function: FunctionNode, name: str) -> bool:
+        """Whether a loop or a comprehension of a function gives something to a name, or it comes out of a tuple."""
+        return name in self._bound_apart.of(function)
+
     def _may_hold(self, function: FunctionNode, path: str, seen: _Names) -> bool:
         if (function, path) in seen:
             return False  # it is asked already; each name on the way is asked once, for they may all name one another

@@ -5,11 +5,10 @@ on, or whose function works on gradients, is never inference, whatever its name.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from gradlint.model.code import Expression, With, dotted
 from gradlint.model.inference_names import TRAINING_FUNCTION
-from gradlint.model.record import replace
+from gradlint.model.record import answer, replace
 from gradlint.model.torch_calls import BACKWARD_METHODS, DRAWING, TRAINING_WORDS
 from gradlint.model.traverse import within
 from gradlint.project.grad_states.calls import CallGraph
@@ -34,7 +33,7 @@ from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Value
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Forward:
     """A forward that is inference and records a graph.
 

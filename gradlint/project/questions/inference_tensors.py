@@ -1,12 +1,11 @@
 """Tensors made under ``inference_mode()``, and what is done with them outside of it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import permutations
 from typing import Literal
 
 from gradlint.model.code import Attribute, Call, Expression, Name, Operation, Subscript, dotted
-from gradlint.model.record import replace
+from gradlint.model.record import answer, replace
 from gradlint.model.torch_calls import LOSS_LIKE
 from gradlint.model.traverse import all_of, within
 from gradlint.project.grad_states.calls import CallGraph
@@ -25,7 +24,7 @@ _WORDS = frozenset({"backward", "manual_backward", "requires_grad_", "requires_g
 _SAVING = frozenset({"*", "/", "@"})
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Misuse:
     """An inference tensor is used where it cannot be: ``how`` it raises, and where it was made."""
 

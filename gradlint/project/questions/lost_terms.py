@@ -1,9 +1,9 @@
 """Terms of what ``backward()`` walks that have no graph, though they are computed from what is trained."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from gradlint.model.code import Attribute, Call, Constant, Expression, Name, Operation, dotted
+from gradlint.model.record import answer
 from gradlint.model.torch_calls import BACKWARD_METHODS
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD, UNSURE, apply
@@ -17,7 +17,7 @@ from gradlint.project.running.values import Origin
 _RECORDING = GRAD | UNSURE
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class LostTerm:
     """A call that gives a term of a loss; ``guard`` is the decorated function that it runs."""
 

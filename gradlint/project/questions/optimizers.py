@@ -1,9 +1,9 @@
 """Where optimizers are made, and of which parameters."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from gradlint.model.code import Display, Expression, dotted
+from gradlint.model.record import answer
 from gradlint.model.torch_calls import OPTIMIZERS
 from gradlint.project.linking import scope
 from gradlint.project.linking.bindings import Bindings, owner_class
@@ -16,7 +16,7 @@ OPTIMIZER_CLASSES = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Optimizer:
     """An optimizer that a call makes: ``path`` is the name it gets, ``parameters`` what it is given to change."""
 

@@ -6,10 +6,10 @@ leaves out what trains.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from gradlint.finding import Place
 from gradlint.model.code import Attribute, Call, Constant, Display, Expression, For, Name, Operation, dotted
+from gradlint.model.record import answer
 from gradlint.model.traverse import all_expressions, statements, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.edges import Edge
@@ -32,7 +32,7 @@ TRAINS = re.compile(r"(^|_)(train|training|learn|learning|update|backprop)$", re
 _EVALUATES = re.compile(r"(^|_)(val|valid|validate|validation|eval|evaluate|evaluation|test|testing|inference)$", re.I)
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Phase:
     """What names hold while a function evaluates.
 
@@ -48,7 +48,7 @@ class Phase:
     trains: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class _Round:
     """What a loop over phases gives a name, round after round; nothing if that is not seen."""
 

@@ -153,6 +153,8 @@ class Prospects:
 
     def _is_assigned(self, function: FunctionNode, name: str) -> bool:
         """Whether a name is a variable of a function or of its file: ``import model``, then ``model = model.Net()``."""
+        if self._holding.is_bound_apart(function, name):
+            return True
         return any(name in self._bindings.assigned(scope) for scope in (function, function.module.body))
 
     def _is_of_modules(self, function: FunctionNode) -> bool:

@@ -4,16 +4,15 @@ Acts follow one another, branch, and repeat.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
-from gradlint.model.record import replace
+from gradlint.model.record import answer, replace
 from gradlint.project.linking.nodes import FunctionNode
 
 ActKind = Literal["backward", "step", "zero", "clip", "read", "fill", "anything"]
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Act:
     """Something is done to gradients.
 
@@ -35,14 +34,14 @@ class Act:
         return dict(self.options).get(name)
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Branch:
     """One of these is done."""
 
     ways: tuple["Script", ...]
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Repeat:
     """This is done again and again; ``own`` tells that the loop stands in the function itself."""
 
@@ -51,7 +50,7 @@ class Repeat:
     own: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Leave:
     """The script ends here (``return``, ``raise``), or the loop (``break``), or the round (``continue``)."""
 

@@ -1,8 +1,8 @@
 """Forwards in training steps whose graph is built and thrown away."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from gradlint.model.record import answer
 from gradlint.model.torch_calls import FLAGS
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD
@@ -21,7 +21,7 @@ _TRAINING = frozenset({"backward", "manual_backward", "training_step"})
 _DEEPEST = 4  # callers of callers
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Detached:
     """A forward that records a graph, and the place where its result is detached."""
 

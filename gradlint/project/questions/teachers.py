@@ -1,9 +1,9 @@
 """Teachers that ``backward()`` walks: their parameters get gradients that nobody uses."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from gradlint.model.code import Attribute, Call, Constant, Expression, dotted
+from gradlint.model.record import answer
 from gradlint.model.torch_calls import FLAGS, OPTIMIZER_NAME, OPTIMIZERS
 from gradlint.model.traverse import all_of, within
 from gradlint.project.grad_states.calls import CallGraph
@@ -20,7 +20,7 @@ from gradlint.project.running.values import Origin, Value
 _DEEPEST = 4  # callers of callers
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class Followed:
     """A forward of a teacher that ``backward()`` walks; ``feeds_trained`` tells that it is walked for what goes in."""
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from gradlint.finding import Place
 from gradlint.model.code import (
@@ -17,6 +16,7 @@ from gradlint.model.code import (
     Subscript,
     dotted,
 )
+from gradlint.model.record import answer
 from gradlint.model.traverse import statements
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking import scope
@@ -33,7 +33,7 @@ _FACTOR = re.compile(r"la?mb?d|lam$|weight|coeff?|alpha|beta|gamma|scale|factor|
 _DEEPEST = 4  # functions, and names that are given names
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class FlatTerm:
     """A term at ``at`` of what ``backward()`` starts from. ``derived`` is the ``autograd.grad`` that it comes from."""
 

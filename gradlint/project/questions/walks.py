@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from gradlint.model.code import Assign, Attribute, Augment, Call, Evaluate, Expression, Name, Operation, dotted
+from gradlint.model.record import answer
 from gradlint.model.torch_calls import BACKWARD_METHODS
 from gradlint.model.traverse import blocks, expressions, pairs, statements, within
 from gradlint.project.grad_states.effects import GRAD
@@ -23,7 +23,7 @@ _SAVING = frozenset("exp sqrt sigmoid tanh softmax pow square matmul mm norm pro
 _RESETTING = re.compile(r"(^|[._])(reset|detach|repackage|clear|zero|truncate|release|init)[^.]*$")
 
 
-@dataclass(frozen=True, slots=True)
+@answer
 class SecondWalk:
     """A ``backward()`` that meets part of a graph which another one, or itself in an earlier round, has walked.
 
