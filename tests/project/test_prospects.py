@@ -63,12 +63,24 @@ def has_prospect(body: str) -> bool:
 
 @pytest.mark.parametrize(
     "body",
-    ["return model(text)", "return self.g(text)", "return self.nets[0](text)", "text.eval(); text(sep)", "other(text)"],
+    [
+        "return model(text)",
+        "return self.g(text)",
+        "return self.nets[0](text)",
+        "text.eval(); text(sep)",
+        "text.part.eval(); text.part(sep)",
+        "vae = load(sep); return vae.encode(text)",
+        "return self.f(sep).predict(text)",
+        "other(text)",
+    ],
 )
 def test_what_may_be_a_module_is_a_prospect(body: str) -> None:
     assert has_prospect(body)
 
 
-@pytest.mark.parametrize("body", ["return self.f(text)", "return self.layers[0](text)", "return text(sep)"])
+@pytest.mark.parametrize(
+    "body",
+    ["return self.f(text)", "return self.layers[0](text)", "return text(sep)", "return text.part(sep)"],
+)
 def test_what_nobody_treats_as_a_module_is_none(body: str) -> None:
     assert not has_prospect(body)

@@ -34,6 +34,7 @@ _STORAGE = re.compile(r"(buffer|storage|dataset|replay(_?memory)?)\d*$|(^|[._])r
 _ADAPTING = re.compile(r"(^|[._])(learner|clone|maml|meta_?\w*|model)\.adapt$", re.I)
 _WALKING = BACKWARD_METHODS | {"zero_grad"}  # not ``fit``: a classifier of features, by which others are judged
 _ENABLING = External("torch.enable_grad")
+_OF_ARRAYS = frozenset({"torch.tensor", "torch.Tensor", "torch.FloatTensor"})
 _SMOKE = re.compile(r"^_*(test|main|demo|debug|check|smoke|example)(_|$)|_test$|^test[A-Z0-9]")
 
 
@@ -189,14 +190,14 @@ class Objections:
         return all(each.callee.parameter not in (None, "self") for each in inside)
 
     def _meets_numpy(self, function: FunctionNode, event: CallEvent, module: Value) -> bool:
-        """Whether a function of numpy, or ``torch.tensor``, is given the result of what may be a model of another kind.
+        """Whether numpy, or what makes a tensor of data, is given the result of what may be a model of another kind.
 
         Whoever runs such code has a guard that we do not see, or no graph.
         """
         unseen = event.callee.kind != "module" and not event.targets  # a method of who knows what class
         uses = self._flows.flow(function).uses.get(Origin(function, event.at), ())
         return (unseen or module.certainty == "named") and any(
-            becomes_array(use.detail) or use.detail == "torch.tensor" for use in uses
+            becomes_array(use.detail) or use.detail in _OF_ARRAYS for use in uses
         )
 
 
