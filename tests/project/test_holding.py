@@ -45,6 +45,10 @@ def may_run_one(build: Build, code: str) -> bool:
         "class A:\n    def ask(self, x): return self.resize(x)",
         "class A:\n    def __init__(self): self.table = Table()\n    def ask(self, x): return self.table(x)",
         "def around(act):\n    def ask(x): return act(x)\n    return ask",
+        "def pairs(n):\n    def two(x): return tuple([x] * n)\n    return two\n"
+        "pair = pairs(2)\ndef ask(x): return pair(x)",
+        "def half(x): return len(x) / 2\ndef ask(x):\n    f = half\n    return f(x)",
+        "def ask(x, names):\n    x.sizes[len(names)] = 1\n    return len(x)",
     ],
 )
 def test_what_is_no_module(build: Build, code: str) -> None:
@@ -69,6 +73,9 @@ def test_what_is_no_module(build: Build, code: str) -> None:
         "def model(x): return x\ndef ask(fs, x): return [model(x) for model in fs]",
         "def ask(pair, x):\n    f, g = pair\n    return f(x)",
         "def ask(x): return net(x)",
+        "def make(n): return Net()\nf = make(2)\ndef ask(x): return f(x)",
+        "def run(x): return net(x)\ndef make(n): return run\nf = make(2)\ndef ask(x): return f(x)",
+        "def ask(x):\n    for name, *fs in x: fs(x)\n    return x",
         "def ask(x):\n    f = lambda y: Net()(y)\n    return f(x)",
         "def ask(x):\n    f = {'a': Net()}\n    return f['a'](x)",
         "f = Net()\ndef ask(x): return f(x)",

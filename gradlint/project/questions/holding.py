@@ -25,12 +25,13 @@ from gradlint.model.code import (
 from gradlint.model.plain import gives_no_tensor
 from gradlint.model.torch_calls import MODEL_NAME, MODULE_FACTORIES, MODULE_METHODS, MODULE_TUPLE_FACTORIES
 from gradlint.model.torch_names import MODULE_WRAPPERS
-from gradlint.model.traverse import all_of, names_in, pairs, statements
+from gradlint.model.traverse import all_of, pairs, statements
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.bindings import Bindings, owner_class
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, Target
+from gradlint.project.linking.returns import returned
 
 _ALTERNATIVES = frozenset({"and", "or"})
 _COMPARISONS = frozenset({"not", "in", "not in", "is", "is not", "==", "!=", "<", "<=", ">", ">="})
@@ -159,8 +160,13 @@ class Holding:
             return True
         target = self._linker.resolve(scope, path)
         if target is not None and path.partition(".")[0] not in self._bindings.assigned(scope):
-            return isinstance(target, FunctionNode)  # which may run one
+            return isinstance(target, FunctionNode) and self._may_run_one(target)
         return self._may_hold(scope, path, seen)
+
+    def _may_run_one(self, function: FunctionNode) -> bool:
+        """Whether a function calls anything of the project, or what nobody knows."""
+        called = (self._linker.resolve(function, call.callee) for call in function.facts.calls)
+        return not all(isinstance(target, External) for target in called)
 
     def _item_may(self, scope: FunctionNode, table: Expression, seen: _Names) -> bool:
         """``Conv[Conv.CONV, 2]`` is a class, or what an object of a class looks up."""
@@ -183,6 +189,8 @@ class Holding:
                 return self._value_may(scope, call.arguments[0].value, seen)
             case External(name=name):
                 return _may_make_module(name)
+            case FunctionNode() as maker if not maker.facts.is_generator and not maker.facts.decorators:
+                return any(self._value_may(maker, value, seen) for value in returned(maker))
             case _:
                 return not gives_no_tensor(call)
 
@@ -229,15 +237,26 @@ def _bound_apart(function: FunctionNode) -> Iterator[str]:
     for statement in statements(function.facts.body):
         match statement:
             case For(target=target):
-                yield from names_in(target)
+                yield from _names_given(target)
             case With(items=items):
-                yield from (name for item in items if item.target is not None for name in names_in(item.target))
+                yield from (name for item in items if item.target is not None for name in _names_given(item.target))
             case Assign(targets=targets, value=value):
                 for target in targets:
-                    yield from names_in(target) - {name for name, _ in pairs(target, value)}
+                    yield from {*_names_given(target)} - {name for name, _ in pairs(target, value)}
             case _:
                 pass
     for comprehension in all_of(Comprehension, function.facts.body):
-        yield from (name for loop in comprehension.loops for name in names_in(loop.target))
+        yield from (name for loop in comprehension.loops for name in _names_given(loop.target))
     for walrus in all_of(NamedAssignment, function.facts.body):
-        yield from names_in(walrus.target)
+        yield from _names_given(walrus.target)
+
+
+def _names_given(target: Expression) -> Iterator[str]:
+    """``first`` and ``rest`` of ``first, *rest``; none of ``x[i]``, ``x.y``."""
+    match target:
+        case Name(id=name):
+            yield name
+        case Display(items=items) | Operation(operands=items):
+            yield from (name for item in items for name in _names_given(item))
+        case _:
+            pass
