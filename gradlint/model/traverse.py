@@ -177,6 +177,15 @@ def all_of(kind: type[Kind], block: Block) -> tuple[Kind, ...]:
     return cast("tuple[Kind, ...]", _kinds.of(block).get(cast("Any", kind), ()))
 
 
+def call_in(block: Block, at: int) -> Call | None:
+    """The call at a place of a block, functions' bodies not included."""
+    return _calls.of(block).get(at)
+
+
+def _calls_of(block: Block) -> dict[int, Call]:
+    return {call.at: call for call in all_of(Call, block)}
+
+
 def _kinds_of(block: Block) -> dict[type[Expression], tuple[Expression, ...]]:
     found: dict[type[Expression], list[Expression]] = defaultdict(list)
     for expression in _expressions.of(block):
@@ -219,6 +228,7 @@ class _Remembered(Generic[Found]):
 
 _statements: _Remembered[tuple[Statement, ...]] = _Remembered(_statements_of)
 _expressions: _Remembered[tuple[Expression, ...]] = _Remembered(_expressions_of)
+_calls: _Remembered[dict[int, Call]] = _Remembered(_calls_of)
 _kinds: _Remembered[dict[type[Expression], tuple[Expression, ...]]] = _Remembered(_kinds_of)
 
 

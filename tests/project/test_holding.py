@@ -47,6 +47,7 @@ def may_run_one(build: Build, code: str) -> bool:
         "def around(act):\n    def ask(x): return act(x)\n    return ask",
         "def pairs(n):\n    def two(x): return tuple([x] * n)\n    return two\n"
         "pair = pairs(2)\ndef ask(x): return pair(x)",
+        "def one(n): return other(n)\ndef other(n): return one(n) if n else 3\nf = one(2)\ndef ask(x): return f(x)",
         "def half(x): return len(x) / 2\ndef ask(x):\n    f = half\n    return f(x)",
         "def ask(x, names):\n    x.sizes[len(names)] = 1\n    return len(x)",
     ],

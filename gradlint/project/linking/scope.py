@@ -26,7 +26,7 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.torch_names import SELF_RETURNING
-from gradlint.model.traverse import all_expressions, all_of, pairs, statements, within
+from gradlint.model.traverse import all_expressions, all_of, call_in, pairs, statements, within
 from gradlint.project.linking.nodes import FunctionNode
 
 _ENTERING = frozenset({"enter_context", "enter_async_context"})
@@ -222,7 +222,7 @@ def call_at(function: FunctionNode, at: int) -> Call | None:
 
 def own_call_at(function: FunctionNode, at: int) -> Call | None:
     """The call at a place of a function's own body, the decorators and defaults of what it defines left out."""
-    return next((call for call in all_of(Call, function.facts.body) if call.at == at), None)
+    return call_in(function.facts.body, at)
 
 
 def unconverted(value: Expression) -> Expression:

@@ -44,6 +44,7 @@ _WRAPPED = frozenset({"module", "_orig_mod"})  # what DataParallel and torch.com
 _OF_MANY = re.compile(r"(s|_dict)$")
 
 _Names = set[tuple[FunctionNode, str]]
+_RESULT = "()"  # the name of what a function gives
 
 
 class Holding:
@@ -190,9 +191,15 @@ class Holding:
             case External(name=name):
                 return _may_make_module(name)
             case FunctionNode() as maker if not maker.facts.is_generator and not maker.facts.decorators:
-                return any(self._value_may(maker, value, seen) for value in returned(maker))
+                return self._made_may(maker, seen)
             case _:
                 return not gives_no_tensor(call)
+
+    def _made_may(self, maker: FunctionNode, seen: _Names) -> bool:
+        if (maker, _RESULT) in seen:
+            return False
+        seen.add((maker, _RESULT))
+        return any(self._value_may(maker, value, seen) for value in returned(maker))
 
     def _named(self, scope: FunctionNode, expression: Expression) -> Target | None:
         path = dotted(expression)

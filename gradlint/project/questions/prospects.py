@@ -8,7 +8,6 @@ from gradlint.model.code import (
     Assign,
     Attribute,
     Block,
-    Call,
     Constant,
     Display,
     Expression,
@@ -20,8 +19,9 @@ from gradlint.model.code import (
 from gradlint.model.facts import CallFact
 from gradlint.model.torch_calls import FORWARD_METHODS, MODEL_NAME, MODEL_ONLY_METHODS
 from gradlint.model.torch_tensors import HARMLESS_METHODS, TENSOR_METHODS
-from gradlint.model.traverse import all_of, statements
+from gradlint.model.traverse import statements
 from gradlint.project.grad_states.calls import CallGraph
+from gradlint.project.linking import scope
 from gradlint.project.linking.bindings import Bindings, class_handed, owner_class
 from gradlint.project.linking.callables import EVERYBODYS, is_property
 from gradlint.project.linking.link import Linker
@@ -29,7 +29,7 @@ from gradlint.project.linking.memos import Memo, Table
 from gradlint.project.linking.nodes import FunctionNode, ModuleNode
 from gradlint.project.questions.holding import Holding, is_treated_as_module
 
-_MOST_CANDIDATES = 12
+_MOST_CANDIDATES = 50  # those that do not take a call's keywords do not count where it is run
 _ALWAYS = frozenset({"", "forward", "__call__"})
 _EVERYDAY = HARMLESS_METHODS | TENSOR_METHODS  # of objects that are no modules, nor have any under such names
 _VARIABLES = (MODEL_NAME, re.compile("target|online"))  # of a function, of its object
@@ -116,13 +116,16 @@ class Prospects:
             return False  # it is among the callees, too
         is_variable = bool(call.callee) and path in ("", "self")
         sounds = any(pattern.search(name) is not None for pattern in (_VARIABLES if is_variable else _METHODS))
-        return self._is_named_module(function, call, sounds=sounds) if call.callee else sounds or name in self._held
+        if call.callee:
+            return self._is_named_module(function, call, sounds=sounds)
+        return sounds or name in self._held or self._is_method_of_computed(function, call)
 
     def _is_module_all_the_same(self, function: FunctionNode, call: CallFact) -> bool:
         """``clone = copy.deepcopy(net)``, then ``clone(x)``; ``vae.encode(x)``."""
         path, _, name = call.callee.rpartition(".")
         if not path:
-            return name in self._bindings.assigned(function)
+            assigned = name in self._bindings.assigned(function) or self._holding.is_bound_apart(function, name)
+            return assigned and self._holding.may_hold_module(function, name)
         of_model = MODEL_NAME.search(path.rpartition(".")[2]) and FORWARD_METHODS.search(name)
         return of_model is not None and self._holding.may_hold_module(function, path)
 
@@ -148,14 +151,21 @@ class Prospects:
         )
 
     def _is_computed_module(self, function: FunctionNode, call: CallFact) -> bool:
-        nodes = (node for node in all_of(Call, function.facts.body) if node.at == call.at)
-        return any(self._holding.may_give_module(function, node.function) for node in nodes)
+        """``make(dim)(x)``, ``layers[0](x)``."""
+        node = scope.own_call_at(function, call.at)
+        return node is None or self._holding.may_give_module(function, node.function)
+
+    def _is_method_of_computed(self, function: FunctionNode, call: CallFact) -> bool:
+        """``self.models[i].posterior(x)``."""
+        node = scope.own_call_at(function, call.at)
+        owner = node.function.value if node is not None and isinstance(node.function, Attribute) else None
+        return owner is None or self._holding.may_give_module(function, owner)
 
     def _is_assigned(self, function: FunctionNode, name: str) -> bool:
         """Whether a name is a variable of a function or of its file: ``import model``, then ``model = model.Net()``."""
         if self._holding.is_bound_apart(function, name):
             return True
-        return any(name in self._bindings.assigned(scope) for scope in (function, function.module.body))
+        return any(name in self._bindings.assigned(each) for each in (function, function.module.body))
 
     def _is_of_modules(self, function: FunctionNode) -> bool:
         cls = owner_class(function)
