@@ -20,6 +20,7 @@ from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking import rounds
 from gradlint.project.linking.frameworks import Frameworks, given_to_framework, is_walked_by_framework
+from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.questions.added import (
     holds_computed,
@@ -100,6 +101,9 @@ class Growths:
         self._passed = Passed(flows, flows.bindings)
         self._handing_out = HandingOut(calls, flows, self._passed)
         self._training = Reaching("training", flows.linker, calls, _says_training)
+        self._always_cut_off: Memo[str, bool] = Memo(
+            flows.linker.dependencies, lambda name: is_always_cut_off(flows.linker.mentions, name), meanwhile=False
+        )
 
     def kept(self, function: FunctionNode) -> Iterator[Kept]:
         """The growths in a function, and in what it hands its tensors to, that keep graphs for nothing."""
@@ -216,7 +220,7 @@ class Growths:
 
     def _is_cut_off(self, path: str) -> bool:
         owner, _, name = path.rpartition(".")
-        return bool(owner) and is_always_cut_off(self._flows.linker.mentions, name)
+        return bool(owner) and self._always_cut_off.of(name)
 
     def _records(self, function: FunctionNode) -> bool:
         """Whether some call of a function records a graph, whoever calls the function."""

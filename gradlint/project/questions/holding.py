@@ -16,7 +16,6 @@ from gradlint.model.code import (
     Formatted,
     Lambda,
     Name,
-    NamedAssignment,
     Operation,
     Subscript,
     With,
@@ -252,10 +251,9 @@ def _bound_apart(function: FunctionNode) -> Iterator[str]:
                     yield from {*_names_given(target)} - {name for name, _ in pairs(target, value)}
             case _:
                 pass
-    for comprehension in all_of(Comprehension, function.facts.body):
-        yield from (name for loop in comprehension.loops for name in _names_given(loop.target))
-    for walrus in all_of(NamedAssignment, function.facts.body):
-        yield from _names_given(walrus.target)
+    if "for" in function.facts.words:
+        for comprehension in all_of(Comprehension, function.facts.body):
+            yield from (name for loop in comprehension.loops for name in _names_given(loop.target))
 
 
 def _names_given(target: Expression) -> Iterator[str]:
