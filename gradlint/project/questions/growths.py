@@ -214,7 +214,12 @@ class Growths:
         return calls_training or self._forwards.may_run(function)
 
     def _fills_for_nothing(self, function: FunctionNode) -> bool:
-        """Whether it fills an attribute of which all that is read is cut off; told without running it."""
+        """Whether it fills an attribute of which all that is read is cut off; told without running it.
+
+        What a constructor fills it fills once, with the layers of a network as a rule.
+        """
+        if function.facts.name == "__init__":
+            return False
         filled = (call.callee for call in function.facts.calls if call.method in ("append", "extend"))
         return any(self._is_cut_off(name.rpartition(".")[0]) for name in filled) and self._records(function)
 
