@@ -48,7 +48,17 @@ from gradlint.model.code import (
 )
 from gradlint.model.plain import gives_no_known_tensor, gives_no_tensor
 from gradlint.model.torch_tensors import LABELS, RESULT_SAVING, TENSOR_METHODS
-from gradlint.model.traverse import all_expressions, all_of, blocks, expressions, names_in, parts, statements, within
+from gradlint.model.traverse import (
+    all_expressions,
+    all_of,
+    blocks,
+    called_name,
+    expressions,
+    names_in,
+    parts,
+    statements,
+    within,
+)
 from gradlint.project import Forward, FunctionNode, Project
 from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.effects import GRAD, INFERENCE, NO_GRAD
@@ -251,6 +261,7 @@ __all__ = [
     "all_expressions",
     "all_of",
     "blocks",
+    "called_name",
     "changes",
     "dotted",
     "expressions",

@@ -24,7 +24,7 @@ from gradlint.model.code import (
 )
 from gradlint.model.facts import Function
 from gradlint.model.torch_calls import CONTAINER_METHODS
-from gradlint.model.traverse import all_of, parts, statements
+from gradlint.model.traverse import all_of, bound_by, parts, statements
 
 _DECIDING = frozenset({"not", "in", "not in", "is", "is not"})
 _FUNCTIONS = frozenset("len int float bool str repr format range isinstance hasattr ord hash id type".split())
@@ -108,7 +108,7 @@ def _holds_parameters(function: Function, name: str, known: frozenset[str]) -> b
 def _bound(function: Function, name: str) -> Iterator[Expression | None]:
     """What a variable is given in a function; None for what is taken out of something else, by a loop perhaps."""
     loops = (loop for each in all_of(Comprehension, function.body) for loop in each.loops)
-    yield from (None for loop in loops if _takes_apart(loop.target, name))
+    yield from (None for loop in loops if name in bound_by(loop.target))
     yield from (walrus.value for walrus in all_of(NamedAssignment, function.body) if dotted(walrus.target) == name)
     for statement in statements(function.body):
         match statement:
@@ -116,22 +116,13 @@ def _bound(function: Function, name: str) -> Iterator[Expression | None]:
                 for target in targets:
                     if name in (dotted(target), isinstance(target, Subscript) and dotted(target.value)):
                         yield value
-                    elif _takes_apart(target, name):
+                    elif name in bound_by(target):
                         yield None
             case Augment(target=Name(id=bound), value=value) if bound == name:
                 yield value
-            case For(target=target) if _takes_apart(target, name):
+            case For(target=target) if name in bound_by(target):
                 yield None
-            case With(items=items) if any(
-                item.target is not None and _takes_apart(item.target, name) for item in items
-            ):
+            case With(items=items) if any(item.target is not None and name in bound_by(item.target) for item in items):
                 yield None
             case _:
                 pass
-
-
-def _takes_apart(target: Expression, name: str) -> bool:
-    """Whether a target binds a name, by itself or among others; ``x[i]`` and ``x.y`` bind none."""
-    if isinstance(target, Display | Operation):
-        return any(_takes_apart(part, name) for part in parts(target))
-    return isinstance(target, Name) and target.id == name

@@ -1,8 +1,8 @@
 """How facts, values and answers are declared: as frozen dataclasses with slots, less what freezing costs.
 
 There are millions of facts and values, and a frozen dataclass takes three times as long to make, because each field
-goes through ``object.__setattr__``. So it is the type checkers that keep them frozen. Of answers there are few, but a
-hundred kinds, whose declaration would take a third of the time until the first file is read.
+goes through ``object.__setattr__``. So it is the type checkers that keep them frozen. Of answers there are few, but
+dozens of kinds, and to declare each with methods of its own takes longer than to import what it is for.
 """
 
 import dataclasses
@@ -67,8 +67,8 @@ def _shown(self: Any) -> str:
     return f"{type(self).__qualname__}({', '.join(shown)})"
 
 
-def _compared(answer: Any) -> tuple[Any, ...]:
-    return tuple(getattr(answer, each.name) for each in dataclasses.fields(answer) if each.compare)
+def _compared(made: Any) -> tuple[Any, ...]:
+    return tuple(getattr(made, each.name) for each in dataclasses.fields(made) if each.compare)
 
 
 def _reader(kind: type[Any]) -> Callable[[Any], tuple[Any, ...]]:

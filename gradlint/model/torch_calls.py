@@ -218,6 +218,8 @@ MODEL_NAME = re.compile(
     r"|(?!\w*(image|model|shape|word|concept|inter|ether)net|(get|set|load|save|make|build|init|create|train|test|eval|run|add"
     r"|reset|copy|freeze|update|show|plot|print|use|new|parse|sub)net)[a-z]+net)$"
 )
+OF_MANY = re.compile(r"(s|_dict)$")  # ``models[i](x)``, ``net_dict[name](x)``
+CALLED_NETWORKS = frozenset({"target", "online"})  # if they are called where something is trained
 # What holds a class that makes an object, whatever a signature says it holds; not BERT's ``self.cls``.
 CLASS_NAMED = re.compile(r"\w(_class|_cls|Class|Cls)$")
 # What constructors are called with, and forwards are not.

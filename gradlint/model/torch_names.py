@@ -70,6 +70,7 @@ MODULE_WRAPPERS = frozenset(
         "data_parallel prepare prepare_model unwrap_model script"
     ).split()
 )
+WRAPPED = frozenset({"module", "_orig_mod"})  # under which DataParallel and torch.compile have it
 SELF_RETURNING = frozenset(
     (
         "to cuda cpu eval train half float double bfloat16 xpu npu requires_grad_ to_empty share_memory apply type mps "

@@ -123,6 +123,23 @@ def names_in(expression: Expression) -> set[str]:
     return {part.id for part in within(expression) if isinstance(part, Name)}
 
 
+def called_name(call: Call) -> str:
+    """The last part of what a call names: ``step`` of ``optimizer.step()``; empty for what is computed."""
+    function = call.function
+    return function.name if isinstance(function, Attribute) else getattr(function, "id", "")
+
+
+def bound_by(target: Expression) -> Iterator[str]:
+    """The names that a target binds: ``first`` and ``rest`` of ``first, *rest``; none of ``x[i]``, ``x.y``."""
+    match target:
+        case Name(id=name):
+            yield name
+        case Display(items=items) | Operation(operands=items):
+            yield from (name for item in items for name in bound_by(item))
+        case _:
+            pass
+
+
 def pairs(target: Expression, value: Expression) -> Iterator[tuple[str, Expression]]:
     """The dotted names that an assignment binds, each with what it gets: ``actor, critic = Actor(), Critic()``."""
     if isinstance(target, Name | Attribute) and (name := dotted(target)):

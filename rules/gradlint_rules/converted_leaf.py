@@ -60,6 +60,7 @@ from gradlint.rule import (
     FunctionNode,
     Project,
     Severity,
+    called_name,
     dotted,
     parameter_names,
     rule,
@@ -106,7 +107,7 @@ def _conversions(value: Expression) -> list[str]:
 def _changes_nothing(value: Expression, methods: list[str]) -> bool:
     """``torch.rand(3, requires_grad=True).float()``: what is of that type already comes back as it is."""
     made = value.function.value if isinstance(value, Call) and isinstance(value.function, Attribute) else None
-    if isinstance(made, Call) and _name(made) == _PARAMETER and made.arguments:
+    if isinstance(made, Call) and called_name(made) == _PARAMETER and made.arguments:
         made = made.arguments[0].value
     if methods != ["float"] or not isinstance(made, Call):
         return False
@@ -143,7 +144,7 @@ def _assigned(function: FunctionNode, name: str) -> Iterator[Expression]:
 def _is_put_somewhere(part: Expression) -> bool:
     if not isinstance(part, Call):
         return False
-    return _name(part) in ("to", "cuda") or any(argument.keyword == "device" for argument in part.arguments)
+    return called_name(part) in ("to", "cuda") or any(argument.keyword == "device" for argument in part.arguments)
 
 
 def _is_of_module(project: Project, function: FunctionNode, path: str) -> bool:
@@ -160,15 +161,10 @@ def _names_type(call: Expression) -> bool:
 
 def _is_leaf(made: Call) -> bool:
     flags = [a.value for a in made.arguments if a.keyword == "requires_grad"]
-    if _name(made) == _PARAMETER and not flags:
+    if called_name(made) == _PARAMETER and not flags:
         return bool(made.arguments)
     wanted = any(isinstance(flag, Constant) and flag.value is True for flag in flags)
-    return wanted and _name(made) in _MAKING | {_PARAMETER}
-
-
-def _name(call: Call) -> str:
-    """The last part of what a call calls."""
-    return call.function.name if isinstance(call.function, Attribute) else getattr(call.function, "id", "")
+    return wanted and called_name(made) in _MAKING | {_PARAMETER}
 
 
 def _read(project: Project, function: FunctionNode) -> Iterator[str]:
@@ -197,7 +193,7 @@ def _finding(function: FunctionNode, path: str, value: Expression, methods: list
 
 
 def _last_step(value: Expression) -> str:
-    parameter = any(isinstance(part, Call) and _name(part) == _PARAMETER for part in within(value))
+    parameter = any(isinstance(part, Call) and called_name(part) == _PARAMETER for part in within(value))
     return "make a parameter of the result" if parameter else "call `.requires_grad_()` on the result"
 
 

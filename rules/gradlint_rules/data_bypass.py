@@ -105,8 +105,8 @@ def _reads_data(function: FunctionNode) -> bool:
     """Whether ``.data`` is taken of anything but the object that a method is called on, which is no tensor."""
     if "data" not in function.facts.words:
         return False
-    own = {"self"} if function.owner is not None else set[str | None]()
-    return any(read.name == "data" and dotted(read.value) not in own for read in all_of(Attribute, function.facts.body))
+    read = (dotted(each.value) for each in all_of(Attribute, function.facts.body) if each.name == "data")
+    return any(function.owner is None or owner != "self" for owner in read)
 
 
 def _is_computed(event: AttributeEvent) -> bool:

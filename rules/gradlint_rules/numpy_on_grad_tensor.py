@@ -60,6 +60,7 @@ from gradlint.rule import (
     Subscript,
     Value,
     all_of,
+    called_name,
     gives_no_known_tensor,
     rule,
     scope,
@@ -89,13 +90,11 @@ def _may_convert(function: FunctionNode) -> bool:
     if function.facts.words.isdisjoint(_CONVERTING):
         return False
     for call in all_of(Call, function.facts.body):
-        if isinstance(call.function, Attribute | Name):
-            name = call.function.name if isinstance(call.function, Attribute) else call.function.id
-            given = call.arguments[0].value if call.arguments else getattr(call.function, "value", None)
-            if name not in _CONVERTING or given is None or _is_detached(given):
-                continue
-            if not gives_no_known_tensor(function.facts, given):
-                return True
+        given = call.arguments[0].value if call.arguments else getattr(call.function, "value", None)
+        if called_name(call) not in _CONVERTING or given is None or _is_detached(given):
+            continue
+        if not gives_no_known_tensor(function.facts, given):
+            return True
     return False
 
 

@@ -141,8 +141,8 @@ def _replaced_by_method(project: Project, function: FunctionNode) -> Iterator[Fi
 def _replaced_by_helper(project: Project, function: FunctionNode) -> Iterator[Finding]:
     """``net.head = nn.Linear(...)`` in a function that is handed the net and its optimizer, and steps with that."""
     names = {parameter.name for parameter in function.facts.parameters}
-    given = [(path, value) for path, value in _given(function) if re.split(r"[.\[]", path)[0] in names - {path}]
-    given = [(path, value) for path, value in given if isinstance(value, Call)]
+    called = [(path, value) for path, value in _given(function) if isinstance(value, Call)]
+    given = [(path, value) for path, value in called if re.split(r"[.\[]", path)[0] in names - {path}]
     if not given or "add_param_group" in function.facts.words or "param_groups" in function.facts.words:
         return
     if not project.order.steps.handed.may_step(function):

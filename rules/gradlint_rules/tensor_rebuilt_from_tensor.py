@@ -102,7 +102,7 @@ def _is_no_known_tensor(project: Project, function: FunctionNode, expression: Ex
     if isinstance(expression, Operation):
         return all(_is_no_known_tensor(project, function, operand) for operand in expression.operands)
     name = dotted(expression) or ""
-    if name.startswith("self.") and project.calls.callables.is_property(function, name):
+    if name.startswith("self.") and project.calls.callables.names_property(function, name):
         return True
     return gives_no_known_tensor(function.facts, expression)
 

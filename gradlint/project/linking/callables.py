@@ -139,7 +139,7 @@ class Callables:
                 yield method
                 return
 
-    def is_property(self, function: FunctionNode, name: str) -> bool:
+    def names_property(self, function: FunctionNode, name: str) -> bool:
         """Whether a name is that of a property of the object that a method is called on."""
         return self._property(function, name) is not None
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from gradlint.model.code import Attribute, Call, Expression
 from gradlint.model.torch_calls import STEPPING_METHODS
-from gradlint.model.traverse import all_of, named
+from gradlint.model.traverse import all_of, called_name, named
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.flows import Flows
@@ -58,14 +58,14 @@ def sounds_like_optimizer(name: str) -> bool:
     return _OPTIMIZER.search(name) is not None
 
 
-def called_name(call: Call) -> str:
-    """The last part of what a call names."""
-    function = call.function
-    return function.name if isinstance(function, Attribute) else getattr(function, "id", "")
-
-
 def stepped_with(call: Call) -> Iterator[Expression]:
     """What may be the optimizer of a step, the likelier first: ``scaler.step(optimizer)``, ``optimizer.step()``."""
-    yield from [a.value for a in call.arguments if a.keyword is None and not a.stars][:1]
+    if (first := first_given(call)) is not None:
+        yield first
     if isinstance(call.function, Attribute):
         yield call.function.value
+
+
+def first_given(call: Call) -> Expression | None:
+    """The first argument that has no name."""
+    return next((a.value for a in call.arguments if a.keyword is None and not a.stars), None)

@@ -22,9 +22,9 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.plain import gives_no_tensor
-from gradlint.model.torch_calls import MODEL_NAME, MODULE_FACTORIES, MODULE_METHODS, MODULE_TUPLE_FACTORIES
-from gradlint.model.torch_names import MODULE_WRAPPERS
-from gradlint.model.traverse import all_of, pairs, statements
+from gradlint.model.torch_calls import MODEL_NAME, MODULE_FACTORIES, MODULE_METHODS, MODULE_TUPLE_FACTORIES, OF_MANY
+from gradlint.model.torch_names import MODULE_WRAPPERS, WRAPPED
+from gradlint.model.traverse import all_of, bound_by, pairs, statements
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.bindings import Bindings, owner_class
 from gradlint.project.linking.link import Linker
@@ -39,8 +39,6 @@ _SWITCHING = frozenset({"eval", "train", "requires_grad", "requires_grad_"})
 _PASSING_ON = re.compile(
     r"^(torch|copy|itertools|tqdm)\.|^builtins\.(list|iter|reversed|next|map|filter|zip|enumerate|sum|max|min)$"
 )
-_WRAPPED = frozenset({"module", "_orig_mod"})  # what DataParallel and torch.compile wrap, or the object itself
-_OF_MANY = re.compile(r"(s|_dict)$")
 
 _Names = set[tuple[FunctionNode, str]]
 _RESULT = "()"  # the name of what a function gives
@@ -97,7 +95,7 @@ class Holding:
 
     def _attribute_may(self, function: FunctionNode, path: str, seen: _Names) -> bool:
         cls, name = owner_class(function), path.removeprefix("self.")
-        if cls is None or "." in name or name in _WRAPPED or self._linker.find_method(cls, name) is not None:
+        if cls is None or "." in name or name in WRAPPED or self._linker.find_method(cls, name) is not None:
             return True
         if self._bindings.unpacking(cls, name):
             return True
@@ -178,7 +176,7 @@ class Holding:
         values = [value for _, value in self._bindings.values(scope, path)]
         if any(isinstance(value, Display | Comprehension | Subscript) for value in values):
             return True
-        of_models = MODEL_NAME.search(_OF_MANY.sub("", path.rpartition(".")[2])) is not None
+        of_models = MODEL_NAME.search(OF_MANY.sub("", path.rpartition(".")[2])) is not None
         return of_models or self._may_hold(scope, path, seen)
 
     def _result_may(self, scope: FunctionNode, call: Call, seen: _Names) -> bool:
@@ -243,25 +241,14 @@ def _bound_apart(function: FunctionNode) -> Iterator[str]:
     for statement in statements(function.facts.body):
         match statement:
             case For(target=target):
-                yield from _names_given(target)
+                yield from bound_by(target)
             case With(items=items):
-                yield from (name for item in items if item.target is not None for name in _names_given(item.target))
+                yield from (name for item in items if item.target is not None for name in bound_by(item.target))
             case Assign(targets=targets, value=value):
                 for target in targets:
-                    yield from {*_names_given(target)} - {name for name, _ in pairs(target, value)}
+                    yield from {*bound_by(target)} - {name for name, _ in pairs(target, value)}
             case _:
                 pass
     if "for" in function.facts.words:
         for comprehension in all_of(Comprehension, function.facts.body):
-            yield from (name for loop in comprehension.loops for name in _names_given(loop.target))
-
-
-def _names_given(target: Expression) -> Iterator[str]:
-    """``first`` and ``rest`` of ``first, *rest``; none of ``x[i]``, ``x.y``."""
-    match target:
-        case Name(id=name):
-            yield name
-        case Display(items=items) | Operation(operands=items):
-            yield from (name for item in items for name in _names_given(item))
-        case _:
-            pass
+            yield from (name for loop in comprehension.loops for name in bound_by(loop.target))

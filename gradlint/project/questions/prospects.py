@@ -1,6 +1,5 @@
 """Which functions may run a module at all: told by names alone, so that all others need not be run to find out."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 
@@ -17,7 +16,7 @@ from gradlint.model.code import (
     With,
 )
 from gradlint.model.facts import CallFact
-from gradlint.model.torch_calls import FORWARD_METHODS, MODEL_NAME, MODEL_ONLY_METHODS
+from gradlint.model.torch_calls import CALLED_NETWORKS, FORWARD_METHODS, MODEL_NAME, MODEL_ONLY_METHODS
 from gradlint.model.torch_tensors import HARMLESS_METHODS, TENSOR_METHODS
 from gradlint.model.traverse import statements
 from gradlint.project.grad_states.calls import CallGraph
@@ -32,7 +31,6 @@ from gradlint.project.questions.holding import Holding, is_treated_as_module
 _MOST_CANDIDATES = 50  # those that do not take a call's keywords do not count where it is run
 _ALWAYS = frozenset({"", "forward", "__call__"})
 _EVERYDAY = HARMLESS_METHODS | TENSOR_METHODS  # of objects that are no modules, nor have any under such names
-_VARIABLES = (MODEL_NAME, re.compile("target|online"))  # of a function, of its object
 _METHODS = (MODEL_NAME, FORWARD_METHODS, MODEL_ONLY_METHODS)
 _Callees = Mapping[FunctionNode, dict[int, list[FunctionNode]]] | Table[FunctionNode, dict[int, list[FunctionNode]]]
 _Methods = Mapping[str, list[FunctionNode]] | Table[str, list[FunctionNode]]
@@ -114,11 +112,9 @@ class Prospects:
             return self._is_module_all_the_same(function, call)
         if path == "self" and self._is_own_method(function, name):
             return False  # it is among the callees, too
-        is_variable = bool(call.callee) and path in ("", "self")
-        sounds = any(pattern.search(name) is not None for pattern in (_VARIABLES if is_variable else _METHODS))
         if call.callee:
-            return self._is_named_module(function, call, sounds=sounds)
-        return sounds or name in self._held or self._is_method_of_computed(function, call)
+            return self._is_named_module(function, call)
+        return _is_method_of_models(name) or name in self._held or self._is_method_of_computed(function, call)
 
     def _is_module_all_the_same(self, function: FunctionNode, call: CallFact) -> bool:
         """``clone = copy.deepcopy(net)``, then ``clone(x)``; ``vae.encode(x)``."""
@@ -129,16 +125,20 @@ class Prospects:
         of_model = MODEL_NAME.search(path.rpartition(".")[2]) and FORWARD_METHODS.search(name)
         return of_model is not None and self._holding.may_hold_module(function, path)
 
-    def _is_named_module(self, function: FunctionNode, call: CallFact, *, sounds: bool) -> bool:
+    def _is_named_module(self, function: FunctionNode, call: CallFact) -> bool:
+        """``net(x)`` of a variable, ``self.net(x)``, ``agent.act(x)``."""
         path, _, name = call.callee.rpartition(".")
         owner = call.callee.partition(".")[0]
         if call.callee == "cls" and class_handed(function) is not None:
             return False  # it makes one
         if not self._is_assigned(function, owner) and self._linker.resolve(function, call.callee) is not None:
             return False
-        if sounds or is_treated_as_module(function, call.callee):
+        is_variable = path in ("", "self")  # of a function, of its object
+        if _is_called_like_model(name) if is_variable else _is_method_of_models(name):
             return True
-        if path in ("", "self") or call.callee in self._bindings.assigned(function):
+        if is_treated_as_module(function, call.callee):
+            return True
+        if is_variable or call.callee in self._bindings.assigned(function):
             return self._holding.may_hold_module(function, call.callee)
         return name in self._held and self._may_have_parts(function, path)
 
@@ -146,9 +146,8 @@ class Prospects:
         """Whether what a method is called on may be a module, or an object of the project's that holds one."""
         if MODEL_NAME.search(path.rpartition(".")[2]) is not None:
             return True
-        return self._calls.instances.class_of(function, path) is not None or self._holding.may_hold_module(
-            function, path
-        )
+        is_instance = self._calls.instances.class_of(function, path) is not None
+        return is_instance or self._holding.may_hold_module(function, path)
 
     def _is_computed_module(self, function: FunctionNode, call: CallFact) -> bool:
         """``make(dim)(x)``, ``layers[0](x)``."""
@@ -186,6 +185,14 @@ class Prospects:
         """The names under which objects, classes and modules hold values."""
         found = frozenset().union(*map(self.held_in, self._linker.modules))
         return dict.fromkeys(found, True)
+
+
+def _is_called_like_model(name: str) -> bool:
+    return MODEL_NAME.search(name) is not None or name in CALLED_NETWORKS
+
+
+def _is_method_of_models(name: str) -> bool:
+    return any(pattern.search(name) is not None for pattern in _METHODS)
 
 
 def _held_in(module: ModuleNode) -> frozenset[str]:

@@ -33,7 +33,7 @@ from gradlint.model.code import (
 )
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import BACKWARD_METHODS, GRADIENT_NAMES, STEPPING_METHODS, TRAINING_NAMES
-from gradlint.model.traverse import expressions, named, parts
+from gradlint.model.traverse import called_name, expressions, named, parts
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import External, FunctionNode
@@ -41,7 +41,7 @@ from gradlint.project.questions.besides import Besides
 from gradlint.project.questions.each import done_to_each, gone_through, zeroed_parameters
 from gradlint.project.questions.handed_optimizers import (
     HandedOptimizers,
-    called_name,
+    first_given,
     is_optimizer_name,
     sounds_like_optimizer,
     stepped_with,
@@ -232,7 +232,7 @@ class _Writer:
     def _own_act(self, call: Call, event: CallEvent | None) -> Act | None:
         method, function = called_name(call), call.function
         owner = function.value if isinstance(function, Attribute) else None
-        first = next((a.value for a in call.arguments if a.keyword is None and not a.stars), None)
+        first = first_given(call)
         if method in BACKWARD_METHODS:
             return Act("backward", call.at, named(owner) if owner is not None else None)
         if method == "zero_grad" or (_is_grad(owner) and (method == "zero_" or _fills_with_zero(method, first))):

@@ -113,7 +113,9 @@ class TrainingMode:
         spoken = self._spoken.of(cls)
         if not spoken.isdisjoint(_MODES):
             return True
-        attributes = {own_attribute(call.callee) for call in function.facts.calls} if spoken else set[str | None]()
+        if not spoken:
+            return False
+        attributes = {own_attribute(call.callee) for call in function.facts.calls}
         made = (self._flows.bindings.attribute(cls, name) for name in attributes if name is not None)
         return any(len(values) == 1 and isinstance(values[0][1], Call) for values in made)
 

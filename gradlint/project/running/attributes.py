@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from gradlint.model.code import Attribute, dotted
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import MODEL_NAME, READING_ATTRIBUTES
+from gradlint.model.torch_names import WRAPPED
 from gradlint.model.torch_tensors import VIEWING
 from gradlint.model.traverse import named
 from gradlint.project.linking.callables import is_property
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from gradlint.project.running.interpret import Run
 
 _FIELDS = ("values", "indices")  # of what ``max(dim)``, ``sort()`` and ``topk(k)`` give
-_SAME_AS_OWNER = frozenset({"module", "_orig_mod"})  # what DataParallel and torch.compile wrap
 
 
 def attribute_of(node: Attribute, owner: Value, run: "Run") -> Value:
@@ -105,7 +105,7 @@ def _of_instance(name: str, cls: ClassNode, owner: Value, run: "Run") -> Value:
 
 
 def _of_module(name: str, owner: Value, run: "Run") -> Value:
-    if name in _SAME_AS_OWNER:
+    if name in WRAPPED:
         return owner
     if name in ("weight", "bias", "data"):
         return _parameter(name, owner)

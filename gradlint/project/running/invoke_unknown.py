@@ -7,10 +7,12 @@ from gradlint.model.inference_names import TORCH_PACKAGES
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import (
     BACKWARD_METHODS,
+    CALLED_NETWORKS,
     GRADIENT_NAMES,
     LOSS_LIKE,
     MODEL_NAME,
     MODEL_ONLY_METHODS,
+    OF_MANY,
     READING_NAMES,
     SELF_RETURNING_MODULE_METHODS,
     SETTINGS_NAME,
@@ -31,10 +33,8 @@ from gradlint.project.running.values import NO_CONSTANT, PLAIN, Loss, Value, com
 _LIKE = frozenset(
     "to type_as expand_as view_as reshape_as expand repeat view reshape unsqueeze permute transpose narrow".split()
 )
-_CALLED = frozenset({"target", "online"})  # networks, if they are called where something is trained
 _OF_TENSORS = COMPUTING - {"add", "clone", "log", "put", "where"}  # what other objects have as well
 _MAKING_RECORDS = frozenset({"collections.namedtuple", "typing.NamedTuple", "dataclasses.make_dataclass"})
-_OF_MANY = re.compile(r"(s|_dict)$")  # ``models[i](x)``, ``net_dict[name](x)``
 _CODING = re.compile(r"(encoder|decoder|transformer)s?$|_fn$")  # of data as well
 _TRANSFORMS = re.compile(r"(^|[._])transforms$")  # of images
 _SCHEDULER = re.compile(r"(^|[._])(?!p(ipe)?p?_)(\w*_)?(lr_?)?(sched|scheduler|plateau)(_?\w{1,2})?$", re.I)
@@ -226,13 +226,13 @@ def _looks_like_model(it: Invocation) -> bool:
     if last == "head" and not _is_part_of_model(name):
         return False  # ``requests.head(url)``, of a list, of a table
     if function is not it.node.function:
-        last = _OF_MANY.sub("", last)
+        last = OF_MANY.sub("", last)
     if _constructs(it, function) or _prepares_data(it, last) or _works_on_models(it, name):
         return False
     if _CODING.search(last) and _is_annotated_as_function(it, name):
         return False
     models = it.run.flows.models
-    if last in _CALLED and _trains(it.run.function):
+    if last in CALLED_NETWORKS and _trains(it.run.function):
         return True
     if bool(MODEL_NAME.search(last)) or name in models or last in models:
         return True
@@ -289,7 +289,7 @@ def _is_one_of_models(it: Invocation, name: str) -> bool:
 
 
 def _are_models(name: str) -> bool:
-    one = _OF_MANY.sub("", name)
+    one = OF_MANY.sub("", name)
     return one != name and MODEL_NAME.search(one) is not None and not _CODING.search(one)
 
 
