@@ -36,16 +36,20 @@ def _is_fed_back(it: Invocation, value: Value) -> bool:
 
 def _goes_through(it: Invocation, target: FunctionNode, fed: list[Value]) -> bool:
     """Whether what a function of the project gives goes on from the graph of what it is given: it cuts nothing off."""
-    if any(map(cuts_off, it.run.flows.calls.below((target,)))):
-        return False
     event = it.event
     passed = matched(it.arguments, target, bound=passes_object(event, target))
+    taking = [
+        (Origin(target, -index - 1), passed[parameter.name])
+        for index, parameter in enumerate(target.facts.parameters)
+        if any(passed.get(parameter.name) is value for value in fed)
+    ]
+    # Of hundreds of models that are perhaps called, most take nothing under the name that a state is passed by.
+    if not taking or any(map(cuts_off, it.run.flows.calls.below((target,)))):
+        return False
     outline = it.run.flows.outline(target)
-    for index, parameter in enumerate(target.facts.parameters):
-        own = Origin(target, -index - 1)
-        given_back = any(use.kind == "returned" for use in outline.uses.get(own, ()))
-        if given_back and any(passed.get(parameter.name) is value for value in fed):
-            return not _is_handed_back(_fed_part(it, event.names_of(passed[parameter.name]), outline.returns), own)
+    for own, state in taking:
+        if any(use.kind == "returned" for use in outline.uses.get(own, ())):
+            return not _is_handed_back(_fed_part(it, event.names_of(state), outline.returns), own)
     return False
 
 
