@@ -37,8 +37,13 @@ from collections.abc import Iterator
 from gradlint.rule import (
     COMPUTED,
     GRAD,
+    Assign,
+    Attribute,
+    Call,
     CallEvent,
     ClassNode,
+    Display,
+    Expression,
     External,
     Finding,
     FunctionNode,
@@ -46,10 +51,15 @@ from gradlint.rule import (
     Place,
     Project,
     Value,
+    all_of,
+    called_name,
     dotted,
+    gives_no_known_tensor,
     rounds,
     rule,
     scope,
+    statements,
+    within,
 )
 
 
@@ -57,7 +67,7 @@ from gradlint.rule import (
 def deepcopied_non_leaf(project: Project) -> Iterator[Finding]:
     """Find deep copies of tensors, or of lists of tensors, that are proved to be computed."""
     for function in project.functions():
-        if "deepcopy" not in function.facts.words:
+        if "deepcopy" not in function.facts.words or not _may_raise(project, function):
             continue
         silent = scope.expected_to_fail(function) | scope.tried(function)
         for event in project.flow(function).calls.values():
@@ -69,6 +79,36 @@ def deepcopied_non_leaf(project: Project) -> Iterator[Finding]:
                     yield _finding(function, event, value)
                 elif (stored := _storing(project, function, event)) is not None:
                     yield _module(function, event, *stored)
+
+
+def _may_raise(project: Project, function: FunctionNode) -> bool:
+    """Whether it is worth running a function: it walks a graph, or copies what may be a tensor of its own making."""
+    if "backward" in function.facts.words:
+        return True
+    copies = (call for call in all_of(Call, function.facts.body) if called_name(call) == "deepcopy" and call.arguments)
+    return any(_may_be_computed(project, function, call.arguments[0].value) for call in copies)
+
+
+def _may_be_computed(project: Project, function: FunctionNode, copied: Expression) -> bool:
+    """Whether a flow may tell that it is a computed tensor: of an attribute that nobody assigns it tells nothing."""
+    owner, bindings = function.owner, project.bindings
+    if owner is not None and isinstance(copied, Attribute) and dotted(copied.value) == "self":
+        name = copied.name
+        assigned = bindings.attribute(owner, name) or bindings.unpacking(owner, name)
+        return bool(assigned) or _comes_out_of_tuple(function, name)
+    return not gives_no_known_tensor(function.facts, copied)
+
+
+def _comes_out_of_tuple(function: FunctionNode, name: str) -> bool:
+    """``self.best, self.at = scores.max(0)``."""
+    taken_apart = (
+        target
+        for statement in statements(function.facts.body)
+        if isinstance(statement, Assign)
+        for target in statement.targets
+        if isinstance(target, Display)
+    )
+    return any(isinstance(part, Attribute) and part.name == name for target in taken_apart for part in within(target))
 
 
 def _computed(value: Value) -> Value | None:
@@ -125,6 +165,22 @@ def _finding(function: FunctionNode, event: CallEvent, value: Value) -> Finding:
 
 CASES = r"""
 ## Flagged
+
+### out of a tuple, into an attribute
+```python
+import copy
+
+import torch
+
+class Search:
+    def best(self):
+        weight = torch.ones(3, requires_grad=True)
+        self.score, self.at = (weight * 2).max(0)
+        return copy.deepcopy(self.score)  # GL212
+
+# run: Search().best()
+# raises: RuntimeError
+```
 
 ### in a list
 ```python

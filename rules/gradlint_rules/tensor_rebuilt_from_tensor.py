@@ -51,6 +51,7 @@ from gradlint.rule import (
     Attribute,
     Call,
     CallEvent,
+    Display,
     Edit,
     Expression,
     Finding,
@@ -82,7 +83,7 @@ def tensor_rebuilt_from_tensor(project: Project) -> Iterator[Finding]:
     """Find tensors that are made of tensors; advice where no graph is lost."""
     for function in project.functions():
         for call, name in project.modes.calls(function, _OF_LISTS):
-            copies = name in _COPYING and len(call.arguments) == 1
+            copies = name in _COPYING and len(call.arguments) == 1 and not isinstance(call.arguments[0].value, Display)
             if not (copies or project.calls.records_somewhere(function)):
                 continue  # no graph is lost
             if call.arguments and _may_hold_tensors(project, function, call):
