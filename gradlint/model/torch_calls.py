@@ -159,7 +159,9 @@ METRIC_LIKE = re.compile(r"(^|[._])(\w*metrics?(\[|$)|(\w*_)?(queue|memory_?bank
 
 # Constructors of modules outside the project.
 MODULE_FACTORIES = re.compile(
-    r"^(torch\.nn\.(?!functional|init|utils|Parameter$|parameter|modules\.module)\w.*|torch\.hub\.load|torch\.jit\.(load|script)|torch\.compile"
+    r"^(torch\.nn\.(?!functional|init|utils|attention|parameter|modules\.(module|utils))([a-z]\w*\.)*"
+    r"(?!(Uninitialized)?(Parameter|Buffer)$)_?[A-Z]\w*(\.from_\w+|\.convert_sync_batchnorm)?"
+    r"|torch\.hub\.load|torch\.jit\.(load|script)|torch\.compile"
     r"|torchvision\.models\.(?!.*[wW]eights)(\w+\.)*[a-z]\w*|timm\.(models\.)?create_model|segmentation_models_pytorch\.\w+"
     r"|transformers\.\w*(Model|For[A-Z]\w*|LMHeadModel|PreTrainedModel)\.from_(pretrained|config)"
     r"|transformers\.(?!DataCollator)\w*(Model|For[A-Z]\w*)|torch_geometric\.nn\.\w+|open_clip\.create_model|lpips\.LPIPS|monai\.networks\.nets\.\w+"

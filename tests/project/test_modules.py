@@ -1,12 +1,16 @@
 """Which classes are modules."""
 
-from collections.abc import Callable, Mapping
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 import torch
 from torch import nn
 
-from gradlint.model.torch_calls import PARAMETER_FREE
+from gradlint.model.torch_calls import MODULE_FACTORIES, PARAMETER_FREE
 from gradlint.model.torch_names import MODULE_CLASSES
 from gradlint.project import Project
 
@@ -26,6 +30,43 @@ def is_module(build: Build, text: str) -> bool:
 def test_the_classes_of_torch_nn_are_known_for_what_they_are(name: str) -> None:
     found = getattr(nn, name)
     assert (MODULE_CLASSES.search(f"torch.nn.{name}") is not None) == issubclass(found, nn.Module)
+
+
+def _defined_in_torch_nn() -> Iterator[tuple[str, object]]:
+    """All that the modules of ``torch.nn`` define, with full names; its kinds for quantizing cannot all be imported."""
+    for part in pkgutil.walk_packages(nn.__path__, "torch.nn."):
+        if not re.search(r"\.(qat|quantized|quantizable|intrinsic|backends|cpp)\b", part.name):
+            defined = vars(importlib.import_module(part.name)).items()
+            yield from ((f"{part.name}.{name}", found) for name, found in defined)
+
+
+def test_classes_of_torch_nn_make_modules_and_its_functions_do_not() -> None:
+    found = dict(_defined_in_torch_nn())
+    functions = [name for name, each in found.items() if inspect.isfunction(each) and each.__module__ != "typing"]
+    assert "torch.nn.modules.utils._ntuple" in functions
+    assert not [name for name in functions if MODULE_FACTORIES.search(name)]
+    layers = [name for name, each in found.items() if re.search(r"modules\.(?!module\.)", name) and _is_module(each)]
+    assert "torch.nn.modules.linear.Linear" in layers
+    assert all(MODULE_FACTORIES.search(name) for name in layers)
+
+
+def _is_module(found: object) -> bool:
+    return isinstance(found, type) and issubclass(found, nn.Module)
+
+
+@pytest.mark.parametrize(
+    ("call", "makes_one"),
+    [
+        ("Embedding.from_pretrained(torch.ones(2, 2))", True),
+        ("SyncBatchNorm.convert_sync_batchnorm(nn.Linear(2, 2))", True),
+        ("Transformer.generate_square_subsequent_mask(2)", False),
+        ("modules.utils._ntuple(2)", False),
+        ("Parameter(torch.ones(2))", False),
+    ],
+)
+def test_what_a_call_of_torch_nn_makes_is_known(call: str, makes_one: bool) -> None:
+    assert isinstance(eval(f"nn.{call}", {"nn": nn, "torch": torch}), nn.Module) == makes_one
+    assert (MODULE_FACTORIES.search(f"torch.nn.{call.partition('(')[0]}") is not None) == makes_one
 
 
 _BARE = "AlphaDropout() CELU() GLU() Hardswish() LogSigmoid() Mish() PixelUnshuffle(2) RReLU() Softsign() MSELoss()"
