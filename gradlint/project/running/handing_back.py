@@ -1,8 +1,10 @@
 """Whether a function hands back what a module gave it, or what it was given, graph and all."""
 
-from gradlint.model.code import Return
+from collections.abc import Iterator
+
+from gradlint.model.code import Assign, Augment, Call, Expression, For, Name, Operation, Return, With
 from gradlint.model.torch_calls import TRAINING_WORDS
-from gradlint.model.traverse import statements
+from gradlint.model.traverse import bound_by, statements
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD, apply
 from gradlint.project.linking.nodes import FunctionNode
@@ -63,11 +65,38 @@ def returns_under_guard(calls: CallGraph, function: FunctionNode, depth: int = 0
     callees = calls.callees.get(function, {})
     for value in returned:
         deeper = callees.get(value.at, ())
-        if not _records(calls, function, value.at):
+        if not _records(calls, function, value.at) or _is_variable_of_guard(calls, function, value):
             continue
         if not deeper or not all(returns_under_guard(calls, each, depth + 1) for each in deeper):
             return False
     return True
+
+
+def _is_variable_of_guard(calls: CallGraph, function: FunctionNode, value: Expression) -> bool:
+    """Whether a variable is only given what is computed under a guard: ``with no_grad(): x = net(x)``, ``return x``."""
+    if not isinstance(value, Name) or value.id in function.facts.shared:
+        return False
+    if any(parameter.name == value.id for parameter in function.facts.parameters):
+        return False
+    given = [*_given(function, value.id)]
+    computed = all(isinstance(each, Call | Operation) for each in given)
+    return bool(given) and computed and not any(_records(calls, function, each.at) for each in given)
+
+
+def _given(function: FunctionNode, name: str) -> Iterator[Expression]:
+    """What a variable is given, or taken out of."""
+    for statement in statements(function.facts.body):
+        match statement:
+            case Assign(targets=targets, value=value) if any(name in bound_by(target) for target in targets):
+                yield value
+            case Augment(target=Name(id=changed), value=value) if changed == name:
+                yield value
+            case For(target=target, iterable=value) if name in bound_by(target):
+                yield value
+            case With(items=items):
+                yield from (i.context for i in items if i.target is not None and name in bound_by(i.target))
+            case _:
+                pass
 
 
 def _records(calls: CallGraph, function: FunctionNode, at: int) -> bool:
