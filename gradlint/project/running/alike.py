@@ -6,10 +6,9 @@ from itertools import islice
 from gradlint.model.code import Constant, Expression, Name
 from gradlint.model.inference_names import TEST_FOLDER
 from gradlint.model.record import replace
-from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.linking.callables import EVERYBODYS, is_property, takes_keywords
 from gradlint.project.linking.nodes import FunctionNode
-from gradlint.project.running.handing_back import returns_under_guard
+from gradlint.project.running.handing_back import is_guarded
 from gradlint.project.running.invocation import Invocation
 from gradlint.project.running.sets import joined
 from gradlint.project.running.values import Value
@@ -61,7 +60,7 @@ def guards_itself(it: Invocation) -> bool:
     if not MOST_CANDIDATES < len(named) <= _TOO_MANY:
         return False  # they are followed, or everybody has one
     own = [method for method in named if not method.facts.is_stub and not _is_double(it, method)]
-    guarded = [method for method in own if _is_guarded(it, method)]
+    guarded = [method for method in own if is_guarded(it.run.flows.calls, method)]
     others = [method for method in own if method not in guarded and _runs_module(it, method)]
     unguarded = (method for method in others if it.run.flows.hands_back(method))
     few = int(_FEW * (len(guarded) + len(others)))
@@ -73,16 +72,11 @@ def runs_unguarded(it: Invocation, method: FunctionNode) -> bool:
     if it.run.flows.hands_back(method):
         return True
     own = it.run.flows.calls.modules.has_method(method)
-    return own and _runs_module(it, method) and not _is_guarded(it, method)
+    return own and _runs_module(it, method) and not is_guarded(it.run.flows.calls, method)
 
 
 def _runs_module(it: Invocation, method: FunctionNode) -> bool:
     return any(event.forward for event in it.run.flows.flow(method).calls.values())
-
-
-def _is_guarded(it: Invocation, method: FunctionNode) -> bool:
-    calls = it.run.flows.calls
-    return not calls.own_states(method, -1) & GRAD or returns_under_guard(calls, method)
 
 
 def _is_double(it: Invocation, method: FunctionNode) -> bool:

@@ -57,6 +57,11 @@ def _guards_all(calls: CallGraph, flow: Flow) -> bool:
     return not any(_records(calls, flow.function, e.at) for e in running)
 
 
+def is_guarded(calls: CallGraph, function: FunctionNode) -> bool:
+    """Whether a function switches recording off, or computes all that it returns under a guard."""
+    return not calls.own_states(function, -1) & GRAD or returns_under_guard(calls, function)
+
+
 def returns_under_guard(calls: CallGraph, function: FunctionNode, depth: int = 0) -> bool:
     """Whether all that a function returns is computed under a guard of its own, or by functions of which that is so."""
     returned = [s.value for s in statements(function.facts.body) if isinstance(s, Return) and s.value is not None]

@@ -8,6 +8,7 @@ from gradlint.model.torch_calls import (
     ALWAYS_BOTH,
     CONTAINER_METHODS,
     DETACHING_METHODS,
+    DISTRIBUTIONS,
     DRAWING,
     INTEGER_TYPES,
     MODEL_NAME,
@@ -34,6 +35,7 @@ from gradlint.model.torch_tensors import (
 )
 from gradlint.project.linking.nodes import ClassNode, External
 from gradlint.project.running import assignments, growth, instances, tensors
+from gradlint.project.running.handing_back import is_guarded
 from gradlint.project.running.invocation import Invocation
 from gradlint.project.running.invoke_external import made_of_data, values_and_indices
 from gradlint.project.running.invoke_module import is_loaded, module_method, training_after
@@ -130,7 +132,22 @@ def _is_used_as_distribution(it: Invocation, owner: Value) -> bool:
     path = it.receiver_path
     if owner.kind != "unknown" or not owner.origins or path is None or it.method not in DRAWING | _OF_DRAWS:
         return False
+    if it.method in DRAWING and _may_draw_with_graph(it):
+        return False
     return any(call.callee == f"{path}.log_prob" for call in it.run.function.facts.calls)
+
+
+def _may_draw_with_graph(it: Invocation) -> bool:
+    """Whether it is no method of torch's that draws: the project has a distribution with one of its own, unguarded."""
+    if any(argument.keyword not in (None, "sample_shape", "n") for argument in it.arguments):
+        return True
+    flows = it.run.flows
+    return any(
+        isinstance(base, External) and DISTRIBUTIONS.search(base.name) and not is_guarded(flows.calls, method)
+        for method in flows.linker.methods_named.get(it.method, ())
+        if method.owner is not None
+        for base in flows.linker.ancestors(method.owner)
+    )
 
 
 def _of_distribution(it: Invocation, owner: Value) -> Value:
