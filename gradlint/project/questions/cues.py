@@ -1,7 +1,7 @@
 """The single cues that speak for a forward being inference, or against it."""
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 
 from gradlint.finding import Place
 from gradlint.model.code import Call, Constant, Expression, For, Subscript, dotted
@@ -18,7 +18,6 @@ from gradlint.model.record import answer
 from gradlint.model.torch_calls import DETACHING_METHODS, LOOKING, READING_ATTRIBUTES, READING_METHODS, TRAINING_WORDS
 from gradlint.model.traverse import statements
 from gradlint.project.grad_states.calls import CallGraph
-from gradlint.project.grad_states.edges import Edge
 from gradlint.project.linking import rounds, scope
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
@@ -252,20 +251,13 @@ class Cues:
 
     def _caller_cues(self, function: FunctionNode, destiny: Destiny) -> Iterator[Cue]:
         callers = self._calls.callers.get(function, [])
-        alike = bool(callers) and all(self.is_inference_name(edge.caller) for edge in callers)
-        if alike and not self._is_handed_on_by_models(function, callers, destiny):
+        if callers and all(self.is_inference_name(edge.caller) for edge in callers):
             edge = callers[0]
             yield Cue(1, f"it is only called by code that does not train, such as `{edge.caller.name}`", edge.place)
         elif self._is_known_not_to_train(function, destiny):
             return  # whoever calls it: training loops roll out, and validate
         elif any(TRAINING_FUNCTION.search(edge.caller.facts.name) for edge in callers):
             yield Cue(-1)
-
-    def _is_handed_on_by_models(self, function: FunctionNode, callers: Sequence[Edge], destiny: Destiny) -> bool:
-        """Whether methods of models alone call another and nobody is seen to read what comes of it: a loss may be."""
-        if not destiny.returned or destiny.reads:
-            return False
-        return all(self._calls.modules.has_method(each) for each in (function, *(edge.caller for edge in callers)))
 
     def _is_known_not_to_train(self, function: FunctionNode, destiny: Destiny) -> bool:
         if self.is_inference_name(function):

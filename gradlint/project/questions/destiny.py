@@ -79,10 +79,11 @@ class Destinies:
                     reached[origin] = self._step(origin)
                     pending.append(reached[origin])
         steps = reached.values()
+        in_circles = all(step.direct.returned for step in steps)  # somebody whom we do not see takes it out of there
         return Destiny(
             trained=any(step.direct.trained for step in steps),
             stored=any(step.direct.stored for step in steps),
-            unknown=any(step.direct.unknown for step in steps),
+            unknown=in_circles or any(step.direct.unknown for step in steps),
             returned=reached[start].direct.returned,
             reads=tuple(dict.fromkeys(read for step in steps for read in step.direct.reads)),
         )
