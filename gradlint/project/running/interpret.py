@@ -192,7 +192,7 @@ class Run(Memory):
         element = evaluate.element_of(found, statement.iterable, self)
         self.bind(statement.target, element)
         # A module has parameters: a loop over them runs.
-        runs = element.kind == "parameters"
+        runs = _is_parameter(element)
         outer, self.over_parts = self.over_parts, found.kind == "module"
         jumps = self._loop(lambda: self.bind(statement.target, element), statement.body, runs=runs)
         self.over_parts = outer
@@ -302,6 +302,14 @@ class Run(Memory):
 
 def _given_up(point: Point) -> Point:
     return Point({name: elsewhere(value) for name, value in point.env.items()}, point.epoch)
+
+
+def _is_parameter(element: Value) -> bool:
+    """Whether a loop goes over parameters, perhaps over those of two modules side by side, or with their numbers."""
+    if element.kind != "container":
+        return element.kind == "parameters"
+    kinds = {item.kind for item in element.items or ()}
+    return "parameters" in kinds and kinds <= {"parameters", "number"}
 
 
 def run(flows: Flows, flow: Flow) -> None:
