@@ -37,6 +37,7 @@ from gradlint.project.questions.cut_off import is_always_cut_off
 from gradlint.project.questions.destiny import Destinies, becomes_array
 from gradlint.project.questions.forwards import Forwards
 from gradlint.project.questions.handed import Handed
+from gradlint.project.questions.handed_results import HandedResults
 from gradlint.project.questions.handing_out import HandingOut
 from gradlint.project.questions.items import are_walked, holders, is_of_walked_sum
 from gradlint.project.questions.keeping import (
@@ -97,6 +98,7 @@ class Growths:
         self._destinies = destinies
         self._forwards = forwards
         self._given = Handed(calls, flows)
+        self._results = HandedResults(calls, flows, self._given)
         self._putting = Putting(calls, flows, self._given)
         self._passed = Passed(flows, flows.bindings)
         self._handing_out = HandingOut(calls, flows, self._passed)
@@ -179,7 +181,7 @@ class Growths:
             return _Judged(True, made_at)
         if trained and any(shows_graph(flow, part, forwards) for part in items_of(flow, added, held)):
             return _Judged(True, made_at, in_part=not computed)
-        if not forwards or not shows_graph(flow, added, forwards):
+        if not forwards or not (shows_graph(flow, added, forwards) or self._results.show_graph(flow, names, forwards)):
             return None
         if trained or self._goes_to_framework(flow, forwards):
             return _Judged(True, made_at)

@@ -6,7 +6,7 @@ from gradlint.project.linking.nodes import External
 from gradlint.project.running import tensors
 from gradlint.project.running.invocation import Invocation
 from gradlint.project.running.spelt import given_back
-from gradlint.project.running.values import COMPUTED, PLAIN, Value, is_distribution, is_packed
+from gradlint.project.running.values import COMPUTED, NUMBER, PLAIN, Value, is_distribution, is_packed
 
 
 def in_parts(it: Invocation, result: Value) -> Value:
@@ -21,10 +21,16 @@ def _in_tuple(it: Invocation, result: Value) -> Value:
         return result
     returned = it.run.flows.outline(it.targets[0]).returns
     items = returned.items if returned is not None and returned.items is not None else ()
-    if not items or not all(item.is_tensor and item.tensor & COMPUTED for item in items):
+    if not any(map(_is_computed, items)):
         return result
-    part = replace(tensors.part_of(result), kind="tensor", tensor=COMPUTED | PLAIN)
-    return replace(result, items=(part,) * len(items))
+    part = tensors.part_of(result)
+    computed = replace(part, kind="tensor", tensor=COMPUTED | PLAIN)
+    parts = (computed if _is_computed(item) else NUMBER if item.kind == "number" else part for item in items)
+    return replace(result, items=tuple(parts))
+
+
+def _is_computed(item: Value) -> bool:
+    return item.is_tensor and bool(item.tensor & COMPUTED)
 
 
 def _under_keys(it: Invocation, result: Value) -> Value:
