@@ -147,6 +147,23 @@ def test_who_asked_for_a_word_hears_of_its_first_use_elsewhere() -> None:
     assert [f.module.path for f in mentions.of("seek")] == ["a.py"]
 
 
+def test_words_are_found_alike_one_by_one_and_all_at_once_and_anew_after_an_edit() -> None:
+    words = [f"word{number}" for number in range(20)]
+    text = "\n".join(f"def f{number}(): {word}(); {words[number - 1]}()" for number, word in enumerate(words))
+    project = linked([Source("a.py", text), Source("b.py", f"{words[0]}()\n{words[-1]}()")])
+    mentions = project.linker.mentions
+
+    def found(word: str) -> list[str]:
+        return [f"{function.module.path}:{function.name}" for function in mentions.of(word)]
+
+    assert found(words[0]) == ["a.py:f0", "a.py:f1", "b.py:<module>"]  # looked for alone
+    assert [found(word) for word in words[1:-1]] == [[f"a.py:f{n}", f"a.py:f{n + 1}"] for n in range(1, 19)]
+    assert found(words[-1]) == ["a.py:f0", "a.py:f19", "b.py:<module>"]  # out of all words
+    project.update([project.modules[0].facts, extract(Source("b.py", "other()"))])
+    assert not any(found(f"none{number}") for number in range(10))
+    assert [found(word) for word in (words[-1], "other")] == [["a.py:f0", "a.py:f19"], ["b.py:<module>"]]
+
+
 def test_who_looks_through_a_view_hears_only_of_another_answer() -> None:
     project = linked([Source("a.py", "x = 1"), Source("b.py", "y = 1")])
     a, b = project.modules
