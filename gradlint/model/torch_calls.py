@@ -211,7 +211,7 @@ MODEL_NAME = re.compile(
     r"|define|construct|select|find|download|resume|restore|reset|copy|clone|freeze|add|compare|count|print|test|eval|validate|run|push"
     r"|provide|fetch|instantiate|initiali[sz]e|retrieve|obtain|assemble|choose|pick|read|open|describe|inspect"
     r"|apply|configure|pull|delete|remove|list|is|has|quantize|trace|script|optimize|merge|split|check|use|new|num|fit|from|to|on|plot"
-    r"|log)_|.*(cls|class|Class)$)"
+    r"|log)(_|[A-Z])|.*(cls|class|Class)$)"
     r"(_*([a-z]\w*_)?(model|net|network|encoder|decoder|generator|discriminator|backbone|critic|actor|policy|classifier|unet|vae|gan|agent"
     r"|bert|gpt|resnet\d*|vgg\d*|student|teacher|module_|embedder|transformer|vocoder|lm|dqn|q_?net|gen|disc|feature_extractor|inception"
     r"|autoencoder|enc|dec|rnn|lstm|gru|cnn|mlp|dit|siren|nerf|q_?network|denoiser|denoise_fn|reward_model|head|tacotron2?|waveglow|hifigan|facenet|seq2seq)"

@@ -20,7 +20,7 @@ _NO_TENSORS = frozenset({"number", "array", "none", "callable", "optimizer"})
 def requires_grad(value: Value) -> bool | None:
     """Whether an operand makes a recorded operation part of a graph; None if that is not known."""
     if value.kind in _NO_TENSORS:
-        return False
+        return None if value.certainty == "named" else False  # it is taken for an array, and may be a tensor
     if value.kind in ("tensor", "unknown", "parameters"):
         return value.requires_grad
     if value.kind == "container" and value.items is not None:

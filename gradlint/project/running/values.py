@@ -68,8 +68,8 @@ class Value:
     that its elements are floats of the default precision. ``memory`` names, by the places where they were made, the
     tensors it may be or be a view of: they share their flags; ``own_memory`` tells that it is no view.
     Modules: ``training`` and the place ``mode_at`` where that was set, ``frozen``, ``certainty``, ``target`` (its
-    class). ``parameter`` names the function's own parameter a value came from; ``of`` the variable that a
-    collection of parameters belongs to.
+    class); an array has a ``certainty``, too, if it is one by guess alone. ``parameter`` names the function's own
+    parameter a value came from; ``of`` the variable that a collection of parameters belongs to.
     """
 
     kind: Kind = "unknown"

@@ -26,7 +26,7 @@ def without_tensors(it: Invocation, module: Value) -> Value | None:
     named = module.certainty == "named"
     unseen = named or module.target is None or module.target == _ANY_MODULE
     if unseen and any(_holds_array(it, argument) for argument in it.arguments):
-        return Value("array")  # what takes numpy arrays is no module of torch
+        return Value("array", certainty="named")  # what takes numpy arrays is no module of torch, as a rule
     pictured = named and any(is_image(argument.value) for argument in it.arguments)
     worded = not isinstance(module.target, ClassNode) and _is_given_words(it)
     prepared = module.certainty != "known" and (
