@@ -72,9 +72,8 @@ class Holding:
     def is_bound_apart(self, function: FunctionNode, name: str) -> bool:
         """Whether a loop or a comprehension of a function gives something to a name, or it comes out of a tuple."""
         facts = function.facts
-        may_be = (
-            name in facts.local or name in facts.shared or "for" in facts.words
-        )  # else there is nothing to go through
+        # Most names are not bound by the function at all: then there is nothing to go through.
+        may_be = name in facts.local or name in facts.shared or "for" in facts.words
         return may_be and name in self._bound_apart.of(function)
 
     def _may_hold(self, function: FunctionNode, path: str, seen: _Names) -> bool:
