@@ -140,6 +140,11 @@ def bound_by(target: Expression) -> Iterator[str]:
             pass
 
 
+def binds(statement: Assign, name: str) -> bool:
+    """Whether an assignment gives a name something, or takes it out of something."""
+    return any(name in bound_by(target) for target in statement.targets)
+
+
 def pairs(target: Expression, value: Expression) -> Iterator[tuple[str, Expression]]:
     """The dotted names that an assignment binds, each with what it gets: ``actor, critic = Actor(), Critic()``."""
     if isinstance(target, Name | Attribute) and (name := dotted(target)):

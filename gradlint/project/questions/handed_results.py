@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Sequence, Set
 
 from gradlint.model.code import Assign, Display, dotted
-from gradlint.model.traverse import bound_by, statements
+from gradlint.model.traverse import binds, statements
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.questions.handed import Handed
-from gradlint.project.running.flow import TRAINABLE, Flow
+from gradlint.project.running.flow import Flow
 from gradlint.project.running.flows import Flows
+from gradlint.project.running.recording import given_in_training
 from gradlint.project.running.values import COMPUTED, Origin, Value
 
 
@@ -37,24 +38,17 @@ class HandedResults:
     def _gives_graph(self, model: Value, number: int, size: int) -> bool:
         """Whether the ``forward`` of a model's class spells out so many parts, and computes this one of parameters."""
         cls = model.target
-        if model.frozen is True or not isinstance(cls, ClassNode) or self._calls.modules.sets_flags(cls):
+        if model.frozen is True or not isinstance(cls, ClassNode):
             return False
-        methods = self._calls.callables.methods(cls, "__call__")
-        if len(methods) != 1 or methods[0].facts.decorators:
-            return False
-        returned = self._flows.given(methods[0], {TRAINABLE: True}).returns
+        returned = given_in_training(self._flows, cls, self._calls.callables.methods(cls, "__call__"))
         parts = returned.items if returned is not None else None
         return parts is not None and len(parts) == size and parts[number].tensor == COMPUTED
 
 
 def _places(function: FunctionNode, name: str, at: int) -> Iterator[tuple[int, int]]:
     """Where in a tuple a name stands that is given the result of a call, and nothing else, and how long that is."""
-    binding = [s for s in statements(function.facts.body) if isinstance(s, Assign) and _binds(s, name)]
+    binding = [s for s in statements(function.facts.body) if isinstance(s, Assign) and binds(s, name)]
     for statement in binding if len(binding) == 1 and binding[0].value.at == at else ():
         for target in statement.targets:
             if isinstance(target, Display):
                 yield from ((n, len(target.items)) for n, item in enumerate(target.items) if dotted(item) == name)
-
-
-def _binds(statement: Assign, name: str) -> bool:
-    return any(name in bound_by(target) for target in statement.targets)

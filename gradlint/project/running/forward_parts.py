@@ -42,9 +42,7 @@ def _under_keys(it: Invocation, result: Value) -> Value:
         return result
     part = tensors.part_of(result)
     tensor = replace(part, kind="tensor", tensor=COMPUTED | PLAIN)
-    it.run.flow.dicts[it.at] = tuple(
-        (key, tensor if value.is_tensor and value.tensor & COMPUTED else part) for key, value in entries
-    )
+    it.run.flow.dicts[it.at] = tuple((key, tensor if _is_computed(value) else part) for key, value in entries)
     return replace(result, kind="container")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from gradlint.model.code import Assign, Augment, Call, Expression, For, Name, Operation, Return, With
 from gradlint.model.torch_calls import TRAINING_WORDS
-from gradlint.model.traverse import bound_by, statements
+from gradlint.model.traverse import binds, bound_by, statements
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD, apply
 from gradlint.project.linking.nodes import FunctionNode
@@ -92,7 +92,7 @@ def _given(function: FunctionNode, name: str) -> Iterator[Expression]:
     """What a variable is given, or taken out of."""
     for statement in statements(function.facts.body):
         match statement:
-            case Assign(targets=targets, value=value) if any(name in bound_by(target) for target in targets):
+            case Assign(value=value) if binds(statement, name):
                 yield value
             case Augment(target=Name(id=changed), value=value) if changed == name:
                 yield value

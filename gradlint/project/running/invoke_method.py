@@ -132,9 +132,9 @@ def _is_used_as_distribution(it: Invocation, owner: Value) -> bool:
     path = it.receiver_path
     if owner.kind != "unknown" or not owner.origins or path is None or it.method not in DRAWING | _OF_DRAWS:
         return False
-    if it.method in DRAWING and _may_draw_with_graph(it):
+    if all(call.callee != f"{path}.log_prob" for call in it.run.function.facts.calls):
         return False
-    return any(call.callee == f"{path}.log_prob" for call in it.run.function.facts.calls)
+    return it.method not in DRAWING or not _may_draw_with_graph(it)
 
 
 def _may_draw_with_graph(it: Invocation) -> bool:

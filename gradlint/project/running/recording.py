@@ -1,6 +1,7 @@
 """Whether what a module gives is certain to have a graph: its own parameters, which require grad, go into it."""
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ from gradlint.project.running.flow import TRAINABLE
 from gradlint.project.running.values import COMPUTED, Value
 
 if TYPE_CHECKING:
+    from gradlint.project.running.flows import Flows
     from gradlint.project.running.invocation import Invocation
 
 # Layers of torch with parameters, in whatever way they are made, that give one tensor.
@@ -32,7 +34,8 @@ def has_graph(it: "Invocation", module: Value) -> bool:
     if not asked or not is_trainable(it, module) or run.records(it.at) is not True:
         return False
     if isinstance(module.target, ClassNode):
-        return len(it.targets) == 1 and _gives_graph(it, module.target, it.targets[0])
+        returned = given_in_training(run.flows, module.target, it.targets)
+        return returned is not None and returned.kind == "tensor" and returned.tensor == COMPUTED
     return isinstance(module.target, External) and is_layer(module)
 
 
@@ -60,12 +63,11 @@ def speaks_of_freezing(words: frozenset[str]) -> bool:
     return any(map(_FREEZING.search, words))
 
 
-def _gives_graph(it: "Invocation", cls: ClassNode, forward: FunctionNode) -> bool:
-    """Whether a ``forward`` gives a tensor with a graph when nobody froze anything of the module."""
-    flows = it.run.flows
-    if flows.calls.modules.sets_flags(cls):
-        return False
+def given_in_training(flows: "Flows", cls: ClassNode, forwards: Sequence[FunctionNode]) -> Value | None:
+    """What the one ``forward`` of a class gives when nobody froze anything of the module; None if that is not seen."""
+    if len(forwards) != 1 or flows.calls.modules.sets_flags(cls):
+        return None
+    (forward,) = forwards
     if forward.facts.is_generator or forward.facts.decorators or flows.is_running(forward):
-        return False
-    returned = flows.given(forward, {TRAINABLE: True}).returns
-    return returned is not None and returned.kind == "tensor" and returned.tensor == COMPUTED
+        return None
+    return flows.given(forward, {TRAINABLE: True}).returns
