@@ -118,6 +118,8 @@ PARAMETER_FREE = re.compile(
     r"|^torch\.nn\.(functional|init|utils)\.|^torch\.nn\.Module(\.\w+)?$|^torch(audio|vision)\.(transforms|functional)\."
     r"|^torch_geometric\.nn\.(\w+\.)*(LabelPropagation|CorrectAndSmooth|APPNP|LGConv|SimpleConv|WLConv\w*|PairNorm)$"
 )
+# Models of bodies: their parameters only stand in for what a forward is not given, and meet no weights.
+BODY_MODELS = re.compile(r"^smplx\.")
 # What has some only if it is told so.
 PLAIN_NORMS = re.compile(r"^torch\.nn\.(modules\.\w+\.)?InstanceNorm\dd$")
 # What only holds other modules.

@@ -86,10 +86,10 @@ def orphaned_optimizer(project: Project) -> Iterator[Finding]:
         for optimizer in made:
             others = [each.event.at for each in made if each.path == optimizer.path and each is not optimizer]
             for path, value in scope.assigned(function):
-                made_anew = scope.unconverted(value)
+                new = scope.unconverted(value)
                 if (
                     path == optimizer.parameters.value.of
-                    and (_is_new(project, function, made_anew) or _is_made_alike(function, path, made_anew, optimizer))
+                    and (_is_new(project, function, path, new) or _is_made_alike(function, path, new, optimizer))
                     and _steps_after(project, function, optimizer, value.at, others)
                 ):
                     yield _finding(function, optimizer, path, value)
@@ -104,7 +104,7 @@ def _replaced_in_method(project: Project, method: FunctionNode) -> Iterator[Find
     for path, value in scope.assigned(method):
         made_anew = scope.unconverted(value)
         copied = isinstance(made_anew, Call) and made_anew.arguments and dotted(made_anew.arguments[0].value) == path
-        if not (path.startswith("self.") and (copied or resets) and _is_new(project, method, made_anew)):
+        if not (path.startswith("self.") and (copied or resets) and _is_new(project, method, path, made_anew)):
             continue
         makers = [other for other in cls.methods for made in project.optimizers.made(other)
                   if made.path is not None and made.parameters.value.of == path]  # fmt: skip
@@ -127,12 +127,13 @@ def _is_made_anew(project: Project, method: FunctionNode, optimizer: str) -> boo
     return attribute in assigned
 
 
-def _is_new(project: Project, function: FunctionNode, value: Expression) -> bool:
+def _is_new(project: Project, function: FunctionNode, replaced: str, value: Expression) -> bool:
+    """Whether a call makes a model with parameters of its own: not what wraps the one that it replaces."""
     event = project.flow(function).calls.get(value.at) if isinstance(value, Call) else None
     if event is None or event.callee.kind != "callable":
         return False
     target = event.callee.target
-    given = any(argument.value.kind == "module" for argument in event.arguments)
+    given = any(a.value.kind == "module" or dotted(a.expression) == replaced for a in event.arguments)
     if isinstance(target, ClassNode):
         return project.calls.modules.is_module_class(target) and not given
     if isinstance(target, External) and _LAYER.match(target.name):

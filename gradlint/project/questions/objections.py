@@ -4,7 +4,7 @@ import re
 
 from gradlint.model.code import Call, dotted
 from gradlint.model.framework_hooks import EVALUATION_HOOKS
-from gradlint.model.torch_calls import BACKWARD_METHODS, MODEL_NAME, TRAINING_WORDS
+from gradlint.model.torch_calls import BACKWARD_METHODS, BODY_MODELS, MODEL_NAME, TRAINING_WORDS
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.linking.scope import enclosing_withs, is_of_another_framework
@@ -73,7 +73,7 @@ class Objections:
             return True
         if self._handed.runs_frozen(function, event):
             return True
-        if self._derives(function, event, module):
+        if self._derives(function, event, module) or self._is_of_body(module):
             return True
         if self._is_walked_by_owner(function, event):
             return True
@@ -168,6 +168,12 @@ class Objections:
         if self._deriving.some_derive and (None in targets or any(map(_is_made_of_others, classes))):
             return True  # it may be any of them
         return any(map(self._deriving.derives, classes))
+
+    def _is_of_body(self, module: Value) -> bool:
+        """Whether a model of a body is posed: what it computes has a graph only where what it is given has one."""
+        cls = module.target
+        kinds = self._flows.linker.ancestors(cls) if isinstance(cls, ClassNode) else (cls,)
+        return any(isinstance(kind, External) and BODY_MODELS.match(kind.name) is not None for kind in kinds)
 
     def _is_walked_by_owner(self, function: FunctionNode, event: CallEvent) -> bool:
         """``cam.forward(image)``, then ``cam.backward(label)``: the object keeps the graph, and walks it itself.
