@@ -140,6 +140,13 @@ def bound_by(target: Expression) -> Iterator[str]:
             pass
 
 
+def is_made_list(expression: Expression) -> bool:
+    """Whether it makes a list, or the like, as it stands: ``[a, b]``, ``list(a)``, ``(f(x) for x in a)``."""
+    if isinstance(expression, Call):
+        return dotted(expression.function) in ("list", "tuple")
+    return isinstance(expression, Display | Comprehension)
+
+
 def binds(statement: Assign, name: str) -> bool:
     """Whether an assignment gives a name something, or takes it out of something."""
     return any(name in bound_by(target) for target in statement.targets)

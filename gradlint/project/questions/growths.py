@@ -181,6 +181,8 @@ class Growths:
             return _Judged(True, made_at)
         if trained and any(shows_graph(flow, part, forwards) for part in items_of(flow, added, held)):
             return _Judged(True, made_at, in_part=not computed)
+        if self._results.show_none(flow, names, forwards):
+            return None
         if not forwards or not (shows_graph(flow, added, forwards) or self._results.show_graph(flow, names, forwards)):
             return None
         if trained or self._goes_to_framework(flow, forwards):

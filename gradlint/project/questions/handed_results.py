@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Sequence, Set
 
 from gradlint.model.code import Assign, Display, dotted
-from gradlint.model.traverse import binds, statements
+from gradlint.model.traverse import binds, statements, within
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.questions.handed import Handed
 from gradlint.project.running.flow import Flow
 from gradlint.project.running.flows import Flows
-from gradlint.project.running.recording import given_in_training
-from gradlint.project.running.values import COMPUTED, Origin, Value
+from gradlint.project.running.recording import run_in_training
+from gradlint.project.running.values import ANY, COMPUTED, PLAIN, Origin, Value
 
 
 class HandedResults:
@@ -23,31 +23,39 @@ class HandedResults:
 
     def show_graph(self, flow: Flow, names: Set[str], forwards: Sequence[Origin]) -> bool:
         """Whether a name is one part of what a forward gives, and has a graph whichever model callers hand over."""
-        return any(
-            self._has_graph(flow, origin.at, *place)
-            for origin in forwards
-            for name in sorted(names)
-            for place in _places(flow.function, name, origin.at)
-        )
+        return any(given == {COMPUTED} for given in self._given(flow, names, forwards))
 
-    def _has_graph(self, flow: Flow, at: int, number: int, size: int) -> bool:
-        event = flow.calls.get(at)
-        models = self._handed.values(flow.function, event.callee) if event is not None else []
-        return bool(models) and all(self._gives_graph(model, number, size) for model in models)
+    def show_none(self, flow: Flow, names: Set[str], forwards: Sequence[Origin]) -> bool:
+        """Whether such a part has none, whichever model it is: what is made of it has none, either."""
+        return any(given == {PLAIN} for given in self._given(flow, {_owner(name) for name in names}, forwards))
 
-    def _gives_graph(self, model: Value, number: int, size: int) -> bool:
-        """Whether the ``forward`` of a model's class spells out so many parts, and computes this one of parameters."""
+    def _given(self, flow: Flow, names: Set[str], forwards: Sequence[Origin]) -> Iterator[set[int]]:
+        """What the models that callers hand over give under each name, if it is one part of what a forward gives."""
+        for origin in forwards:
+            event = flow.calls.get(origin.at)
+            places = [place for name in sorted(names) for place in _places(flow.function, name, origin.at)]
+            models = self._handed.values(flow.function, event.callee) if places and event is not None else []
+            yield from ({self._part(model, *place) for model in models} for place in places)
+
+    def _part(self, model: Value, number: int, size: int) -> int:
+        """What one of the so many parts that the ``forward`` of a model's class spells out is to autograd."""
         cls = model.target
         if model.frozen is True or not isinstance(cls, ClassNode):
-            return False
-        returned = given_in_training(self._flows, cls, self._calls.callables.methods(cls, "__call__"))
-        parts = returned.items if returned is not None else None
-        return parts is not None and len(parts) == size and parts[number].tensor == COMPUTED
+            return ANY
+        flow = run_in_training(self._flows, cls, self._calls.callables.methods(cls, "__call__"))
+        parts = flow.tuples.get(size) if flow is not None else None
+        return parts[number].tensor if parts is not None else ANY
+
+
+def _owner(name: str) -> str:
+    """What ``parts[0]`` is one of."""
+    return name.partition("[")[0]
 
 
 def _places(function: FunctionNode, name: str, at: int) -> Iterator[tuple[int, int]]:
-    """Where in a tuple a name stands that is given the result of a call, and nothing else, and how long that is."""
-    binding = [s for s in statements(function.facts.body) if isinstance(s, Assign) and binds(s, name)]
+    """Where a name stands in a tuple that a call gives, and how long that is; it may be made anew of itself later."""
+    bound = (s for s in statements(function.facts.body) if isinstance(s, Assign) and binds(s, name))
+    binding = [s for s in bound if all(dotted(part) != name for part in within(s.value))]
     for statement in binding if len(binding) == 1 and binding[0].value.at == at else ():
         for target in statement.targets:
             if isinstance(target, Display):

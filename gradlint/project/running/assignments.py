@@ -18,6 +18,7 @@ from gradlint.model.traverse import within
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running import evaluate, growth, instances, tensors
 from gradlint.project.running.flow import AttributeEvent
+from gradlint.project.running.forward_parts import unpacked
 from gradlint.project.running.sets import joined, together
 from gradlint.project.running.values import NUMBER, UNKNOWN, Origin, Value, elsewhere, plain
 
@@ -37,6 +38,7 @@ def bind(run: "Run", target: Expression, value: Value) -> None:
                 run.flow.used(value.origins, "stored", target.at, name)
         case Display(items=items):
             run.take_apart(value)
+            value = unpacked(value, len(items), run)
             for index, item in enumerate(items):
                 bind(run, item, evaluate.item_of(value, index, len(items)))
         case Operation(operator="*", operands=(inner,)):

@@ -24,7 +24,7 @@ from gradlint.model.code import (
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import BACKWARD_METHODS, FORCE_LIKE, READING_ATTRIBUTES
 from gradlint.model.torch_tensors import KEEPING, VIEWING
-from gradlint.model.traverse import within
+from gradlint.model.traverse import is_made_list, within
 from gradlint.project.linking.nodes import External
 from gradlint.project.running import attributes, instances, invoke, spelt, tensors
 from gradlint.project.running.conditions import constant
@@ -251,9 +251,7 @@ def _is_list(expression: Expression, run: "Run") -> bool:
     if isinstance(expression, Name):
         values = run.flows.bindings.assigned(run.function).get(expression.id, ())
         return bool(values) and all(not isinstance(value, Name) and _is_list(value, run) for value in values)
-    if isinstance(expression, Call):
-        return dotted(expression.function) in ("list", "tuple")
-    return isinstance(expression, Display | Comprehension)
+    return is_made_list(expression)
 
 
 def _filled_in(values: list[Value], origins: frozenset[Origin], at: int, run: "Run") -> Value:
@@ -353,7 +351,7 @@ def _yield(node: Yield, run: "Run") -> Value:
         run.flow.used(found.origins, "yielded", node.at)
         run.may_run_backward()  # the consumer, before it comes back
         run.touch((found,), flags=True, retained=True)
-        run.flow.returns = found if run.flow.returns is None else meet(run.flow.returns, found)
+        run.flow.gives(found)
     return UNKNOWN
 
 

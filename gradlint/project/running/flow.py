@@ -12,7 +12,7 @@ from gradlint.project.linking.scope import is_static
 from gradlint.project.running.growth import Growth
 from gradlint.project.running.sets import joined
 from gradlint.project.running.uses import Use, UseKind
-from gradlint.project.running.values import UNKNOWN, Origin, Value
+from gradlint.project.running.values import UNKNOWN, Origin, Value, meet
 
 # A method that more classes override: what all of them have in common is next to nothing.
 MOST_TARGETS = 12
@@ -145,6 +145,7 @@ class Flow:
     uses: dict[Origin, set[Use]] = field(default_factory=lambda: defaultdict(set))
     env: dict[str, Value] = field(default_factory=dict)
     returns: Value | None = None
+    tuples: dict[int, tuple[Value, ...]] = field(default_factory=dict)  # what it gives where it gives so many parts
     effects: SideEffects = field(default_factory=SideEffects)  # its own, less those of ``runs``
     runs: set[FunctionNode] = field(default_factory=set)  # functions of the project it may run
     gradient_at: int | None = None  # where the function takes a derivative by hand
@@ -155,6 +156,13 @@ class Flow:
     def walks(self) -> list[CallEvent]:
         """The calls that walk a graph back, by their names."""
         return [event for event in self.calls.values() if event.method in BACKWARD_METHODS]
+
+    def gives(self, value: Value) -> None:
+        """Note what a ``return`` or a ``yield`` gives, beside what others do."""
+        self.returns = value if self.returns is None else meet(self.returns, value)
+        if value.items:
+            before = self.tuples.get(len(value.items), value.items)
+            self.tuples[len(value.items)] = tuple(map(meet, before, value.items))
 
     def used(self, origins: Collection[Origin], kind: UseKind, at: int, detail: str = "") -> None:
         """Note a use of everything a value carries."""

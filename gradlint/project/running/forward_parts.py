@@ -1,39 +1,62 @@
 """What a forward gives that is more than a tensor: tuples and dicts of the project, distributions, packed sequences."""
 
+from typing import TYPE_CHECKING
+
 from gradlint.model.record import replace
 from gradlint.model.torch_calls import DRAWING, PACKED
 from gradlint.project.linking.nodes import External
 from gradlint.project.running import tensors
-from gradlint.project.running.invocation import Invocation
 from gradlint.project.running.spelt import given_back
 from gradlint.project.running.values import COMPUTED, NUMBER, PLAIN, Value, is_distribution, is_packed
 
+if TYPE_CHECKING:
+    from gradlint.project.running.invocation import Invocation
+    from gradlint.project.running.memory import Memory
 
-def in_parts(it: Invocation, result: Value) -> Value:
+
+def in_parts(it: "Invocation", result: Value) -> Value:
     """The result of a forward with what its own code shows of the parts it has."""
     result = _packed_alike(it, _with_distributions(it, result))
     return _under_keys(it, _in_tuple(it, result))
 
 
-def _in_tuple(it: Invocation, result: Value) -> Value:
-    """``logits, value = net(x)``: where the project's own forward shows that they are computed tensors, they are."""
+def unpacked(value: Value, size: int, run: "Memory") -> Value:
+    """What is taken apart into so many names: ``logits, value = net(x)``, where a forward gives one tensor, too."""
+    event = run.flow.calls.get(value.made_at) if value.items is None and value.made_at is not None else None
+    if event is None or not event.forward or value.kind != "unknown" or not run.follows or len(event.targets) != 1:
+        return value
+    return _in_items(value, run.flows.outline(event.targets[0]).tuples.get(size, ()))
+
+
+def _in_tuple(it: "Invocation", result: Value) -> Value:
     if not it.run.follows or len(it.targets) != 1 or result.items is not None:
         return result
     returned = it.run.flows.outline(it.targets[0]).returns
-    items = returned.items if returned is not None and returned.items is not None else ()
-    if not any(map(_is_computed, items)):
+    return _in_items(result, returned.items if returned is not None and returned.items is not None else ())
+
+
+def _in_items(result: Value, items: tuple[Value, ...]) -> Value:
+    """The result in parts, where the project's own forward shows which of them have a graph, and which have none."""
+    if not any(item.is_tensor and (item.tensor == PLAIN or item.tensor & COMPUTED) for item in items):
         return result
     part = tensors.part_of(result)
-    computed = replace(part, kind="tensor", tensor=COMPUTED | PLAIN)
-    parts = (computed if _is_computed(item) else NUMBER if item.kind == "number" else part for item in items)
-    return replace(result, items=tuple(parts))
+    return replace(result, items=tuple(_part(part, item) for item in items))
+
+
+def _part(part: Value, returned: Value) -> Value:
+    """A part of the result, of which the function shows what it returns as that part."""
+    if _is_computed(returned):
+        return replace(part, kind="tensor", tensor=COMPUTED | PLAIN)
+    if returned.is_tensor and returned.tensor == PLAIN:
+        return replace(part, kind="tensor", tensor=PLAIN, bare=part.origins)
+    return NUMBER if returned.kind == "number" else part
 
 
 def _is_computed(item: Value) -> bool:
     return item.is_tensor and bool(item.tensor & COMPUTED)
 
 
-def _under_keys(it: Invocation, result: Value) -> Value:
+def _under_keys(it: "Invocation", result: Value) -> Value:
     """``out = net(x)``, ``out["loss"]``: what the project's own forward spells out in a dict, tensors as they are."""
     if not it.run.follows or len(it.targets) != 1 or result.kind != "unknown" or result.items is not None:
         return result
@@ -46,7 +69,7 @@ def _under_keys(it: Invocation, result: Value) -> Value:
     return replace(result, kind="container")
 
 
-def _with_distributions(it: Invocation, result: Value) -> Value:
+def _with_distributions(it: "Invocation", result: Value) -> Value:
     """The distributions that a module of the project gives, also beside something else: draws of them have no graph."""
     if len(it.targets) != 1 or DRAWING.isdisjoint(it.run.function.facts.words):
         return result
@@ -60,7 +83,7 @@ def _with_distributions(it: Invocation, result: Value) -> Value:
     return replace(result, items=tuple(items))
 
 
-def _packed_alike(it: Invocation, result: Value) -> Value:
+def _packed_alike(it: "Invocation", result: Value) -> Value:
     """What a recurrent module gives for a packed sequence: another one, and its last states."""
     if not any(is_packed(argument.value) for argument in it.arguments):
         return result

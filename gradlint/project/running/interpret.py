@@ -37,7 +37,7 @@ from gradlint.project.running.idioms import detached_items, ends_in_evaluation_m
 from gradlint.project.running.memory import Env, Memory, Point, meet_envs
 from gradlint.project.running.sets import NOTHING
 from gradlint.project.running.signature import taken
-from gradlint.project.running.values import UNKNOWN, Value, elsewhere, meet, plain
+from gradlint.project.running.values import UNKNOWN, Value, elsewhere, plain
 
 _MOST_ROUNDS = 3  # of a loop; what then still changes is given up
 _DEEPEST_LOOP = 6  # loops in loops: further in all is given up, for each level takes several times as long
@@ -165,7 +165,7 @@ class Run(Memory):
     def _return(self, value: Expression | None, at: int) -> None:
         found = evaluate.value_of(value, self) if value is not None else Value("none")
         self.flow.used(found.origins, "returned", at)
-        self.flow.returns = found if self.flow.returns is None else meet(self.flow.returns, found)
+        self.flow.gives(found)
         self._exits.append(dict(self.env))
 
     def _fork(self, blocks: list[Block]) -> bool:

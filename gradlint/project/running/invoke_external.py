@@ -36,7 +36,7 @@ from gradlint.model.torch_tensors import (
     UNCLEAR_FUNCTIONALS,
     VIEWING,
 )
-from gradlint.model.traverse import within
+from gradlint.model.traverse import is_made_list, within
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running import evaluate, instances, tensors
 from gradlint.project.running.invocation import Invocation, last_part
@@ -300,7 +300,8 @@ def _is_plain_norm(it: Invocation, name: str) -> bool:
 def _factory(it: Invocation, name: str) -> Value:
     last, first = last_part(name), it.argument(0)
     given = [argument.value for argument in it.arguments]
-    is_data = all(tensors.requires_grad(value) is False and not value.is_tensor for value in given)
+    listed = bool(it.arguments) and is_made_list(it.arguments[0].expression)
+    is_data = listed or all(tensors.requires_grad(value) is False and not value.is_tensor for value in given)
     if last == "as_tensor" and first is not None and first.kind != "container" and not is_data:
         return tensors.kept(first, it.at, it.run) if first.is_tensor else Value("tensor", origins=it.given)
     # What becomes a tensor there was none before, whatever it is of.

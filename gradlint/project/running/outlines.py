@@ -6,6 +6,7 @@ was concerns nobody.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from typing import Generic, TypeVar
 
 from gradlint.model.record import replace
@@ -64,6 +65,7 @@ def outline(flow: Flow) -> Flow:
         uses={**flow.uses},
         env={name: timeless.value(value) for name, value in flow.env.items()},
         returns=timeless.value(flow.returns) if flow.returns is not None else None,
+        tuples={size: tuple(map(timeless.value, items)) for size, items in flow.tuples.items()},
         effects=flow.effects,
         gradient_at=flow.gradient_at,
         leaf_at=flow.leaf_at,
@@ -94,7 +96,7 @@ class _Timeless:
 
 def named_by(flow: Flow, files: Files) -> Iterator[Node]:
     """The nodes that an outline names, and the modules of the places in it."""
-    for value in (*flow.env.values(), flow.returns):
+    for value in (*flow.env.values(), flow.returns, *chain.from_iterable(flow.tuples.values())):
         if value is not None:
             yield from _named_by(value, files)
     for origin in flow.uses:

@@ -11,6 +11,7 @@ from gradlint.project.running.flow import TRAINABLE
 from gradlint.project.running.values import COMPUTED, Value
 
 if TYPE_CHECKING:
+    from gradlint.project.running.flow import Flow
     from gradlint.project.running.flows import Flows
     from gradlint.project.running.invocation import Invocation
 
@@ -34,7 +35,8 @@ def has_graph(it: "Invocation", module: Value) -> bool:
     if not asked or not is_trainable(it, module) or run.records(it.at) is not True:
         return False
     if isinstance(module.target, ClassNode):
-        returned = given_in_training(run.flows, module.target, it.targets)
+        flow = run_in_training(run.flows, module.target, it.targets)
+        returned = flow.returns if flow is not None else None
         return returned is not None and returned.kind == "tensor" and returned.tensor == COMPUTED
     return isinstance(module.target, External) and is_layer(module)
 
@@ -63,11 +65,11 @@ def speaks_of_freezing(words: frozenset[str]) -> bool:
     return any(map(_FREEZING.search, words))
 
 
-def given_in_training(flows: "Flows", cls: ClassNode, forwards: Sequence[FunctionNode]) -> Value | None:
-    """What the one ``forward`` of a class gives when nobody froze anything of the module; None if that is not seen."""
+def run_in_training(flows: "Flows", cls: ClassNode, forwards: Sequence[FunctionNode]) -> "Flow | None":
+    """The one ``forward`` of a class, run when nobody froze anything of the module; None if that is not seen."""
     if len(forwards) != 1 or flows.calls.modules.sets_flags(cls):
         return None
     (forward,) = forwards
     if forward.facts.is_generator or forward.facts.decorators or flows.is_running(forward):
         return None
-    return flows.given(forward, {TRAINABLE: True}).returns
+    return flows.given(forward, {TRAINABLE: True})
