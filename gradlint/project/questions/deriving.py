@@ -27,7 +27,7 @@ class Deriving:
 
     @property
     def some_derive(self) -> bool:
-        """Whether some module of the project takes a derivative in its ``forward``, or by a method that this calls."""
+        """Whether some module of the project takes a derivative in its ``forward``, or by what this is sure to call."""
         return self._some_derive.value
 
     def derives(self, cls: ClassNode) -> bool:
@@ -44,7 +44,9 @@ class Deriving:
                     yield cls, forward
 
     def _find_whether_some_derive(self) -> bool:
-        return any(_derives_itself(*each) for each in self._forwards() if not _TERM.search(each[0].facts.name))
+        functions = (function for module in self._linker.modules for function in module.functions)
+        deriving = self._calls.certainly_above(f for f in functions if _takes_derivative(f) and not _is_of_term(f))
+        return any(forward in deriving and not _is_of_term(forward) for _, forward in self._forwards())
 
     def _find(self) -> dict[ClassNode, bool]:
         """The modules whose ``forward`` does it, or calls something that does, or that are built of such that hook."""
@@ -60,11 +62,10 @@ class Deriving:
         }
 
 
-def _derives_itself(cls: ClassNode, forward: FunctionNode) -> bool:
-    """Whether a ``forward``, or another method of the class that it calls, takes a derivative."""
-    own = {call.method for call in forward.facts.calls if call.callee == f"self.{call.method}"}
-    methods = (m for m in cls.methods if m.facts.name in own and not _TERM.search(m.facts.name))
-    return any(map(_takes_derivative, (forward, *methods)))
+def _is_of_term(function: FunctionNode) -> bool:
+    """Whether it, or its class, is named like a part of a loss."""
+    names = (function.facts.name, function.owner.facts.name if function.owner is not None else "")
+    return any(_TERM.search(name) for name in names)
 
 
 def _takes_derivative(function: FunctionNode) -> bool:

@@ -91,6 +91,10 @@ class Inference:
         """Whether a function has wasteful forwards that are its own affair."""
         return bool(self.wasteful_forwards(function)) and not self.only_hands_on(function)
 
+    def takes_derivatives(self, function: FunctionNode, event: CallEvent) -> bool:
+        """Whether a module may take derivatives in its own forward: under a guard that raises."""
+        return self._objections.derives(function, event, _module_of(event))
+
     def only_hands_on(self, function: FunctionNode) -> bool:
         """Whether a helper says nothing of inference and returns all it computes to callers that waste it."""
         forwards = self.wasteful_forwards(function)

@@ -73,7 +73,7 @@ class Objections:
             return True
         if self._handed.runs_frozen(function, event):
             return True
-        if self._derives(function, event, module) or self._is_of_body(module):
+        if self.derives(function, event, module) or self._is_of_body(module):
             return True
         if self._is_walked_by_owner(function, event):
             return True
@@ -159,7 +159,7 @@ class Objections:
         own = (each.module is function.module and self._calls.modules.has_method(each) for each in above - {body})
         return body in above and all(own)
 
-    def _derives(self, function: FunctionNode, event: CallEvent, module: Value) -> bool:
+    def derives(self, function: FunctionNode, event: CallEvent, module: Value) -> bool:
         """Whether the module takes derivatives in its own forward, as models of energies and forces do."""
         handed = self._handed.values(function, module) if module.target is None else ()
         chosen = () if handed or module.target is not None else self._calls.instances.classes_of(function, event.name)

@@ -65,6 +65,8 @@ class Targets:
             only = all(use.kind == "read" or use.detail == IN_VAIN for use in uses)
             if not (cut and only) or self._flagging.is_frozen(function, event) or is_toggled(function, event.at):
                 continue
+            if self._inference.takes_derivatives(function, event):
+                continue
             if not inside or not (self._flagging.is_listed(event.name) or self._is_flagged_around(function)):
                 yield Detached(event, cut[0])
 
