@@ -556,4 +556,38 @@ def train(model, criterion, optimizer, batches):
 # run: train(model, criterion, LineSearch(model.parameters(), lr=0.1), batches)
 # run: assert before != model.weight.tolist()
 ```
+
+### a network chosen by its name, whose forward walks the loss itself
+```python
+import torch
+from torch import nn
+
+class Network(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 1)
+
+    def forward(self, images, labels):
+        loss = (self.layer(images) - labels).pow(2).mean()
+        if self.training:
+            loss.backward()
+        return loss.detach()
+
+def build(name):
+    return {"network": Network}[name]
+
+def train(name, images, labels):
+    model = nn.DataParallel(build(name)())
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    losses = []
+    for _ in range(2):
+        optimizer.zero_grad()
+        loss = model(images, labels)
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+# run: losses = train("network", torch.ones(3, 2), torch.zeros(3, 1))
+# shows: losses[0] != losses[1]
+```
 """

@@ -9,6 +9,7 @@ from gradlint.model.traverse import all_of
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Table, Whole
+from gradlint.project.linking.modules import Modules
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
 
 _DERIVING = frozenset({"grad", "step"})
@@ -27,7 +28,7 @@ class Deriving:
 
     @property
     def some_derive(self) -> bool:
-        """Whether some module of the project takes a derivative in its ``forward``, or by what this is sure to call."""
+        """Whether some module of the project takes a derivative in its ``forward``, or walks a graph in it."""
         return self._some_derive.value
 
     def derives(self, cls: ClassNode) -> bool:
@@ -44,9 +45,15 @@ class Deriving:
                     yield cls, forward
 
     def _find_whether_some_derive(self) -> bool:
-        functions = (function for module in self._linker.modules for function in module.functions)
-        deriving = self._calls.certainly_above(f for f in functions if _takes_derivative(f) and not _is_of_term(f))
-        return any(forward in deriving and not _is_of_term(forward) for _, forward in self._forwards())
+        return any(self._derives_itself(*each) for each in self._forwards() if not _is_of_term(each[1]))
+
+    def _derives_itself(self, cls: ClassNode, forward: FunctionNode) -> bool:
+        """Whether a ``forward`` walks, or with a method of its class that it calls, or of a module in it, derives."""
+        called = {call.method for call in forward.facts.calls if call.callee == f"self.{call.method}"}
+        own = [forward, *(m for m in cls.methods if m.facts.name in called and not _is_of_term(m))]
+        callees = (callee for each in own for found in self._calls.callees.get(each, {}).values() for callee in found)
+        in_parts = (each for each in callees if self._calls.modules.has_method(each) and not _is_of_term(each))
+        return _walks(forward) or any(map(_takes_derivative, (*own, *in_parts)))
 
     def _find(self) -> dict[ClassNode, bool]:
         """The modules whose ``forward`` does it, or calls something that does, or that are built of such that hook."""
@@ -84,6 +91,12 @@ def _makes_leaf(call: Call) -> bool:
     """``requires_grad=True``."""
     flags = (a.value for a in call.arguments if a.keyword == "requires_grad")
     return any(isinstance(flag, Constant) and flag.value is True for flag in flags)
+
+
+def some_forward_walks(linker: Linker, modules: Modules) -> bool:
+    """Whether some module of the project runs ``backward()`` in its ``forward``."""
+    functions = (function for module in linker.modules for function in module.functions)
+    return any(_walks(function) and modules.is_forward(function) for function in functions)
 
 
 def _walks(function: FunctionNode) -> bool:

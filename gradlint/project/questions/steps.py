@@ -35,9 +35,10 @@ from gradlint.model.record import replace
 from gradlint.model.torch_calls import BACKWARD_METHODS, GRADIENT_NAMES, STEPPING_METHODS, TRAINING_NAMES
 from gradlint.model.traverse import called_name, expressions, named, parts
 from gradlint.project.grad_states.calls import CallGraph
-from gradlint.project.linking.memos import Memo
+from gradlint.project.linking.memos import Memo, Whole
 from gradlint.project.linking.nodes import External, FunctionNode
 from gradlint.project.questions.besides import Besides
+from gradlint.project.questions.deriving import some_forward_walks
 from gradlint.project.questions.each import done_to_each, gone_through, zeroed_parameters
 from gradlint.project.questions.handed_optimizers import (
     HandedOptimizers,
@@ -91,6 +92,9 @@ class Steps:
         self._reading = Reaching("reading", flows.linker, calls, lambda words: "grad" in words)
         self._minding = Reaching("minding", flows.linker, calls, lambda words: not _MINDING.isdisjoint(words))
         self._besides = Besides(flows.linker, calls, lambda function: not _WORDS.isdisjoint(function.facts.words))
+        self._some_forward_walks: Whole[bool] = Whole(
+            flows.linker.dependencies, "some forward walks", lambda: some_forward_walks(flows.linker, calls.modules)
+        )
         self._writing: list[FunctionNode] = []
         self.handed = HandedOptimizers(calls, flows, self.acts)
 
@@ -118,6 +122,11 @@ class Steps:
     def chosen(self, function: FunctionNode) -> frozenset[int]:
         """The calls of a function that may do anything: what they call is chosen by name when the program runs."""
         return self._besides.chosen(function)
+
+    @property
+    def some_forward_walks(self) -> bool:
+        """Whether some module of the project runs ``backward()`` in its ``forward``."""
+        return self._some_forward_walks.value
 
     def script(self, function: FunctionNode) -> Script:
         """What a function does, in order; nothing while its own script is being written, or far down."""
@@ -226,6 +235,8 @@ class _Writer:
             if act.kind == "step" and event is not None:
                 yield from self._closures(act, event)
             yield replace(act, options=options, used=used)
+        elif event is not None and event.forward and not event.targets and self._steps.some_forward_walks:
+            yield Act("anything", call.at, None)  # it may be that of a module of who knows what class
         elif event is None or event.opaque or event.targets or _walks_by_name(event):
             yield from self._unknown(call, event)
 
