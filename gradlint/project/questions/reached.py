@@ -5,6 +5,7 @@ from gradlint.project.grad_states.edges import Edge
 from gradlint.project.grad_states.effects import GRAD, apply
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.questions.cues import Cues
+from gradlint.project.questions.phase_flags import Flags, flags_at, sets_otherwise
 
 
 class Reached:
@@ -35,10 +36,15 @@ class Reached:
         states = self._calls.states_at(function, at)
         if not states & GRAD or states == GRAD:
             return states == GRAD
-        return bool(apply(self._calls.effect_at(function, at), GRAD) & GRAD) and self._is_live(function)
+        if not apply(self._calls.effect_at(function, at), GRAD) & GRAD:
+            return False
+        return self._is_live(function, flags_at(self._calls.callables, function, at))
 
-    def _is_live(self, function: FunctionNode) -> bool:
-        """Whether the project itself gets to a function with grad on: its scripts do, or whoever uses its functions."""
+    def _is_live(self, function: FunctionNode, flags: Flags) -> bool:
+        """Whether the project itself gets to a function with grad on: its scripts do, or whoever uses its functions.
+
+        What sets one of the flags otherwise gets somewhere else in it: ``train()``, to a branch that evaluates.
+        """
         seen, pending = {function}, [function]
         while pending:
             found = pending.pop()
@@ -47,6 +53,8 @@ class Reached:
                 return True
             for edge in callers:
                 if edge.certain and edge.outermost not in seen and self.leaves_on(edge):
+                    if flags and sets_otherwise(edge.outermost, flags):
+                        continue
                     seen.add(edge.outermost)
                     pending.append(edge.outermost)
         return False
