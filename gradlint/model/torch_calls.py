@@ -237,7 +237,7 @@ MODEL_ONLY_METHODS = re.compile(
     r"^(forward\w*|encode_(text|image)\w*|get_(text|image)_features|extract_features|get_action(_and_value)?|inference)$"
 )
 # What loads a model that guards its own forward.
-GUARDED_HUBS = re.compile(r"ultralytics|yolov5")
+GUARDED_HUBS = re.compile(r"ultralytics|yolov5|facebookresearch/co-tracker")
 # Keys under which models of atoms give back derivatives that they take themselves.
 FORCE_LIKE = re.compile(r"(^|_)(forces?|stress|virials?|gradients?|hessian)(_|$|key)", re.I)
 # Objects of other libraries that go by a model's name: processors, tokenizers.

@@ -1,9 +1,21 @@
 """What functions call ``backward()`` on, as it is written."""
 
-from gradlint.model.code import Attribute, Call, Evaluate, If, Name, Return, Try
+from gradlint.model.code import Attribute, Call, Evaluate, If, Name, Return, Try, dotted
 from gradlint.model.torch_calls import BACKWARD_METHODS
+from gradlint.model.traverse import all_of, called_name, within
 from gradlint.project.linking import scope
 from gradlint.project.linking.nodes import FunctionNode
+
+
+def is_walked(function: FunctionNode, at: int) -> bool:
+    """Whether a function calls ``backward()`` on what a call gives, or on a name that it gives what is made of it."""
+    if BACKWARD_METHODS.isdisjoint(function.facts.words):
+        return False
+    made = {name for name, value in scope.assigned(function) if any(part.at == at for part in within(value))}
+    walks = [call for call in all_of(Call, function.facts.body) if called_name(call) in BACKWARD_METHODS]
+    walked = [walk.function.value for walk in walks if isinstance(walk.function, Attribute)]
+    walked += (argument.value for walk in walks for argument in walk.arguments)
+    return any(each.at == at or dotted(each) in made for each in walked)
 
 
 def walked_parameter(function: FunctionNode) -> str | None:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 
 from gradlint.model.code import Attribute, Call, Constant, Expression, Name, dotted
-from gradlint.model.torch_calls import NEVER_MODULES
+from gradlint.model.torch_calls import NEVER_MODULES, NOT_A_MODULE
 from gradlint.model.torch_names import MODULE_BASES
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.link import Linker
@@ -20,7 +20,12 @@ _LAYER = re.compile(
     r"|Transformer(En|De)coderLayer|Transformer|training)$"
 )
 # Models of other libraries; all of them have such layers.
-_LIBRARY = re.compile(r"^(torchvision\.models|timm|transformers|segmentation_models_pytorch|efficientnet_pytorch)\.")
+_LIBRARY = re.compile(
+    r"^((torchvision\.models|timm|segmentation_models_pytorch|efficientnet_pytorch)\."
+    r"|transformers\.(\w+\.)*\w*(Model|For[A-Z])\w*(\.|$))"
+)
+# What gives something else than a module, though a model of a library may be made for it, and thrown away.
+_OF_DATA = re.compile(r"(^|_)(state_dict|config|cfg|tokenizer|processor|vocab|weights)s?$")
 _DEEPEST = 6
 
 
@@ -92,6 +97,8 @@ class Layers:
     def _called(self, function: FunctionNode, name: str, depth: int) -> bool | None:
         """What is made by a call; a call of a method makes nothing, one of an unknown class perhaps."""
         target = self._linker.resolve(function, name)
+        if isinstance(target, FunctionNode) and _OF_DATA.search(target.facts.name):
+            return False
         if target is None:
             return None if name.rpartition(".")[2][:1].isupper() else False
         return self._contains(target, depth + 1)
@@ -101,7 +108,7 @@ def _external(name: str) -> bool | None:
     if _LIBRARY.search(name) or _LAYER.match(name.rpartition(".")[2]):
         return True
     root = name.partition(".")[0]
-    if name in MODULE_BASES or root in NEVER_MODULES or root in sys.stdlib_module_names:
+    if name in MODULE_BASES or root in NEVER_MODULES or root in sys.stdlib_module_names or NOT_A_MODULE.search(name):
         return False
     return False if root == "torch" and not name.startswith("torch.hub.") else None
 

@@ -22,6 +22,7 @@ from gradlint.model.torch_calls import (
 from gradlint.model.torch_tensors import COMPUTING
 from gradlint.model.traverse import all_of, names_in, parts, within
 from gradlint.project.linking import rounds, scope
+from gradlint.project.linking.backwards import is_walked
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.running import tensors
 from gradlint.project.running.alike import guards_itself, named_alike, perhaps, runs_unguarded
@@ -81,7 +82,8 @@ def on_unknown(it: Invocation) -> Value:
         return forward(it, it.receiver)
     if (part := _named_part(it)) is not None:
         return forward(it, part)
-    if it.given and (READING_NAMES.search(last) or READING_NAMES.search(last_part(it.receiver_path or ""))):
+    reads = READING_NAMES.search(last) or READING_NAMES.search(last_part(it.receiver_path or ""))
+    if it.given and reads and not is_walked(it.run.function, it.at):
         return it.read(last)
     if it.callee.kind == "unknown" and it.arguments and LOSS_LIKE.search(it.name):
         return loss_of(it, replace(result_of_forward(it, plain(it.carried)), kind="tensor"))
@@ -220,7 +222,7 @@ def _looks_like_model(it: Invocation) -> bool:
     while isinstance(function, Subscript):  # ``self.model["generator"](z)``, ``models[i](x)``
         function = function.value
     name = dotted(function)
-    if name is None or not it.arguments or _is_foreign(it.callee):
+    if name is None or not it.arguments or _is_foreign(it.callee) or _is_of_keras(it):
         return False
     last = last_part(name)
     if last == "head" and not _is_part_of_model(name):
@@ -237,6 +239,14 @@ def _looks_like_model(it: Invocation) -> bool:
     if bool(MODEL_NAME.search(last)) or name in models or last in models:
         return True
     return _stands_for_model(it, name) or _is_copied_part(it, name) or _is_one_of_models(it, name)
+
+
+def _is_of_keras(it: Invocation) -> bool:
+    """``model(x, training=False)``: Keras passes the mode along; no ``forward`` of the project takes it so."""
+    if all(argument.keyword != "training" for argument in it.arguments):
+        return False
+    forwards = it.run.flows.linker.methods_named.get("forward", ())
+    return all(parameter.name != "training" for each in forwards for parameter in each.facts.parameters)
 
 
 def _is_annotated_as_function(it: Invocation, name: str) -> bool:
