@@ -49,11 +49,13 @@ class Cue:
     """One piece of evidence.
 
     Negative points speak against inference and have no message; ``place`` is None for what the user sees anyway.
+    ``by_name``: it is what functions and files are called, and little that they do.
     """
 
     points: int
     message: str = ""
     place: Place | None = None
+    by_name: bool = False
 
 
 class Cues:
@@ -138,15 +140,15 @@ class Cues:
         if TRAINING_FUNCTION.search(name):
             yield Cue(0 if destiny.only_read or destiny.dropped or apart else -2)
         elif not function.is_module_body and INFERENCE_FUNCTION.search(name):
-            yield Cue(2, f"`{name}` is called like a function that does not train")
+            yield Cue(2, f"`{name}` is called like a function that does not train", by_name=True)
         elif destiny.dropped and _WARMING_UP.search(name):
             yield Cue(1, f"`{name}` runs it for its own sake")
         elif self._is_of_inference_class(function):
-            yield Cue(2, f"`{function.name}` is that of a class called like one that does not train")
+            yield Cue(2, f"`{function.name}` is that of a class called like one that does not train", by_name=True)
         if GRADIENT_FILE.search(function.module.path.lower()) and not destiny.only_read:
             yield Cue(-3)
         if INFERENCE_FILE.search(function.module.path):
-            yield Cue(1, "so is its file")
+            yield Cue(1, "so is its file", by_name=True)
         outer = function.parent or function
         for decorator in function.facts.decorators:
             spelt = dotted(decorator.function if isinstance(decorator, Call) else decorator)
@@ -242,7 +244,8 @@ class Cues:
         ):
             helper = self._is_method_of_no_module(event) or self._calls.modules.has_method(function)
             if self.is_inference_name(function) and not function.is_module_body:
-                yield Cue(1 if helper else 3, "its result goes into it again, step by step", function.place(event.at))
+                message = "its result goes into it again, step by step"
+                yield Cue(1 if helper else 3, message, function.place(event.at), by_name=helper)
 
     def _is_method_of_no_module(self, event: CallEvent) -> bool:
         """Whether an object calls a method of its own that runs a module: what a solver iterates goes in again, too."""
@@ -253,7 +256,8 @@ class Cues:
         callers = self._calls.callers.get(function, [])
         if callers and all(self.is_inference_name(edge.caller) for edge in callers):
             edge = callers[0]
-            yield Cue(1, f"it is only called by code that does not train, such as `{edge.caller.name}`", edge.place)
+            message = f"it is only called by code that does not train, such as `{edge.caller.name}`"
+            yield Cue(1, message, edge.place, by_name=True)
         elif self._is_known_not_to_train(function, destiny):
             return  # whoever calls it: training loops roll out, and validate
         elif any(TRAINING_FUNCTION.search(edge.caller.facts.name) for edge in callers):

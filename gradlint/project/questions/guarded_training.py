@@ -125,8 +125,18 @@ class GuardedTraining:
             called = [t for event in self._flows.flow(function).calls.values() for t in event.targets]
             if any(attribute in each.facts.words for each in self._calls.below(called)):
                 return True
+        if self._is_run_by_owner(function, module):
+            return True
         inner = (each.facts.words for each in function.module.functions if each.parent is function)
         return _is_given_away(function, module) or any((attribute or root) in words for words in inner)
+
+    def _is_run_by_owner(self, function: FunctionNode, module: str) -> bool:
+        """``vae.loss(images)``, which may run ``vae.decoder``."""
+        owner = module.rpartition(".")[0]
+        if owner in ("", "self"):
+            return False
+        own = f"{module}."
+        return any(not f"{e.name}.".startswith(own) for e in self._runs(function, owner))
 
     def _guard(self, function: FunctionNode, event: CallEvent) -> "FunctionNode | bool":
         """The decorated ``forward`` that a call runs, or whether it stands under a guard of the function itself."""

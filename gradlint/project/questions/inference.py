@@ -4,7 +4,7 @@ Each cue that speaks for inference carries points and a sentence for the user. A
 on, or whose function works on gradients, is never inference, whatever its name.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from gradlint.model.code import Expression, With, dotted
 from gradlint.model.inference_names import TRAINING_FUNCTION
@@ -177,7 +177,7 @@ class Inference:
         if self._objections.apply(function, event, module, destiny):
             return None
         cues = tuple(self._cues.of(function, event, module, destiny, phase))
-        if sum(cue.points for cue in cues) < ENOUGH:
+        if sum(cue.points for cue in cues) < ENOUGH or (destiny.unknown and _all_by_name(cues)):
             return None
         caller = self._reached.unguarded_caller(function)
         in_training = phase is None and self._is_in_training(function, event, module, caller)
@@ -204,6 +204,10 @@ def _trains_beside(flow: Flow, event: CallEvent, phase: Phase) -> bool:
     walks = {walk.at for walk in flow.walks}
     loop = rounds.innermost_loop(flow.function, event.at)
     return bool(walks & phase.places) or bool(walks if loop is None else walks & loop)
+
+
+def _all_by_name(cues: Iterable[Cue]) -> bool:
+    return all(cue.by_name for cue in cues if cue.points > 0)
 
 
 def _entered(statement: With) -> Iterator[Expression]:

@@ -29,6 +29,7 @@ _COMPARED = _SHOWN | frozenset(
         "assert_almost_equal assert_array_almost_equal isnan isfinite isinf all any <= >= < >"
     ).split()
 )
+_CUT = frozenset({"data", "detach"})
 _IN_EARNEST = TRAINING_WORDS | {"load", "load_state_dict"}
 _STORAGE = re.compile(r"(buffer|storage|dataset|replay(_?memory)?)\d*$|(^|[._])rb(_\w+)?$", re.I)
 _ADAPTING = re.compile(r"(^|[._])(learner|clone|maml|meta_?\w*|model)\.adapt$", re.I)
@@ -141,11 +142,12 @@ class Objections:
 
     def _is_smoke_test(self, function: FunctionNode, at: int, module: Value, destiny: Destiny) -> bool:
         """A fresh model run once to see that it runs: only its output's shape is looked at, nothing is evaluated."""
-        reads = {detail for _, detail in destiny.reads}
+        own = _tries_own(function, module)
+        reads = {detail for _, detail in destiny.reads} - (_CUT if own else frozenset())  # ``print(out.data.shape)``
         if destiny.unknown or module.training is False or destiny.dropped or not reads <= _COMPARED:
             return False
         if function.is_module_body or _SMOKE.search(function.facts.name) is not None:
-            shown = reads <= _SHOWN or _tries_own(function, module)
+            shown = reads <= _SHOWN or own
             return shown and not self._cues.is_over_evaluation_data(function, at)
         uses = self._flows.flow(function).uses.get(Origin(function, at), ())
         return any(use.kind == "returned" for use in uses) and self._only_tries_itself(function)
@@ -208,9 +210,9 @@ class Objections:
 
 
 def _tries_own(function: FunctionNode, module: Value) -> bool:
-    """Whether the end of a file, in which nothing is trained or loaded, runs a module that is defined in the file."""
+    """Whether what tries a file, and neither trains nor loads anything, runs a module that is defined in the file."""
     own = isinstance(module.target, ClassNode) and module.target.module is function.module
-    return own and function.is_module_body and _IN_EARNEST.isdisjoint(function.facts.words)
+    return own and _IN_EARNEST.isdisjoint(function.facts.words)
 
 
 def _is_told_to_train(event: CallEvent, function: FunctionNode) -> bool:
