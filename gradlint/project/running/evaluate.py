@@ -351,7 +351,7 @@ def _yield(node: Yield, run: "Run") -> Value:
         run.flow.used(found.origins, "yielded", node.at)
         run.may_run_backward()  # the consumer, before it comes back
         run.touch((found,), flags=True, retained=True)
-        run.flow.gives(found)
+        run.flow.returned(found)
     return UNKNOWN
 
 

@@ -157,7 +157,7 @@ class Flow:
         """The calls that walk a graph back, by their names."""
         return [event for event in self.calls.values() if event.method in BACKWARD_METHODS]
 
-    def gives(self, value: Value) -> None:
+    def returned(self, value: Value) -> None:
         """Note what a ``return`` or a ``yield`` gives, beside what others do."""
         self.returns = value if self.returns is None else meet(self.returns, value)
         if value.items:

@@ -165,7 +165,7 @@ class Run(Memory):
     def _return(self, value: Expression | None, at: int) -> None:
         found = evaluate.value_of(value, self) if value is not None else Value("none")
         self.flow.used(found.origins, "returned", at)
-        self.flow.gives(found)
+        self.flow.returned(found)
         self._exits.append(dict(self.env))
 
     def _fork(self, blocks: list[Block]) -> bool:
