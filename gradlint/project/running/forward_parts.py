@@ -7,9 +7,10 @@ from gradlint.model.torch_calls import DRAWING, PACKED
 from gradlint.project.linking.nodes import External
 from gradlint.project.running import tensors
 from gradlint.project.running.spelt import given_back
-from gradlint.project.running.values import COMPUTED, NUMBER, PLAIN, Value, is_distribution, is_packed
+from gradlint.project.running.values import COMPUTED, LEAF, NUMBER, PLAIN, Loss, Value, is_distribution, is_packed
 
 if TYPE_CHECKING:
+    from gradlint.project.running.flow import Flow
     from gradlint.project.running.invocation import Invocation
     from gradlint.project.running.memory import Memory
 
@@ -25,30 +26,38 @@ def unpacked(value: Value, size: int, run: "Memory") -> Value:
     event = run.flow.calls.get(value.made_at) if value.items is None and value.made_at is not None else None
     if event is None or not event.forward or value.kind != "unknown" or not run.follows or len(event.targets) != 1:
         return value
-    return _in_items(value, run.flows.outline(event.targets[0]).tuples.get(size, ()))
+    outline = run.flows.outline(event.targets[0])
+    return _in_items(value, outline.tuples.get(size, ()), _lost(outline, event.at, run))
 
 
 def _in_tuple(it: "Invocation", result: Value) -> Value:
     if not it.run.follows or len(it.targets) != 1 or result.items is not None:
         return result
-    returned = it.run.flows.outline(it.targets[0]).returns
-    return _in_items(result, returned.items if returned is not None and returned.items is not None else ())
+    outline = it.run.flows.outline(it.targets[0])
+    items = outline.returns.items if outline.returns is not None else None
+    return _in_items(result, items or (), _lost(outline, it.at, it.run))
 
 
-def _in_items(result: Value, items: tuple[Value, ...]) -> Value:
+def _lost(forward: "Flow", at: int, run: "Memory") -> Loss | None:
+    """How all that a forward computes loses its graph where it is run: under a guard, unless it records inside."""
+    return None if forward.effects.records else tensors.lost_here(at, run)
+
+
+def _in_items(result: Value, items: tuple[Value, ...], lost: Loss | None) -> Value:
     """The result in parts, where the project's own forward shows which of them have a graph, and which have none."""
     if not any(item.is_tensor and (item.tensor == PLAIN or item.tensor & COMPUTED) for item in items):
         return result
     part = tensors.part_of(result)
-    return replace(result, items=tuple(_part(part, item) for item in items))
+    return replace(result, items=tuple(_part(part, item, lost) for item in items))
 
 
-def _part(part: Value, returned: Value) -> Value:
+def _part(part: Value, returned: Value, lost: Loss | None) -> Value:
     """A part of the result, of which the function shows what it returns as that part."""
     if _is_computed(returned):
-        return replace(part, kind="tensor", tensor=COMPUTED | PLAIN)
+        known = lost is not None and not returned.tensor & LEAF
+        return replace(part, kind="tensor", tensor=PLAIN if known else COMPUTED | PLAIN, lost=lost if known else None)
     if returned.is_tensor and returned.tensor == PLAIN:
-        return replace(part, kind="tensor", tensor=PLAIN, bare=part.origins)
+        return replace(part, kind="tensor", tensor=PLAIN, bare=part.origins, lost=lost)
     return NUMBER if returned.kind == "number" else part
 
 
