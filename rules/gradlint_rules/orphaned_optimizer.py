@@ -102,9 +102,9 @@ def _replaced_in_method(project: Project, method: FunctionNode) -> Iterator[Find
     if cls is None or not (resets or "deepcopy" in method.facts.words):
         return
     for path, value in scope.assigned(method):
-        made_anew = scope.unconverted(value)
-        copied = isinstance(made_anew, Call) and made_anew.arguments and dotted(made_anew.arguments[0].value) == path
-        if not (path.startswith("self.") and (copied or resets) and _is_new(project, method, path, made_anew)):
+        new = scope.unconverted(value)
+        copied = isinstance(new, Call) and new.arguments and dotted(new.arguments[0].value) == path
+        if not (path.startswith("self.") and (copied or resets) and _is_new(project, method, path, new)):
             continue
         makers = [other for other in cls.methods for made in project.optimizers.made(other)
                   if made.path is not None and made.parameters.value.of == path]  # fmt: skip

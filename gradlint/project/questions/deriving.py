@@ -37,12 +37,7 @@ class Deriving:
         return any(isinstance(ancestor, ClassNode) and ancestor in self._deriving for ancestor in ancestors)
 
     def _forwards(self) -> Iterator[tuple[ClassNode, FunctionNode]]:
-        """The classes of modules that have a ``forward`` of their own, with that."""
-        for module in self._linker.modules:
-            for cls in module.classes:
-                forward = cls.method("forward")
-                if forward is not None and self._calls.modules.is_module_class(cls):
-                    yield cls, forward
+        return _forwards(self._linker, self._calls.modules)
 
     def _find_whether_some_derive(self) -> bool:
         return any(self._derives_itself(*each) for each in self._forwards() if not _is_of_term(each[1]))
@@ -69,6 +64,20 @@ class Deriving:
         }
 
 
+def _forwards(linker: Linker, modules: Modules) -> Iterator[tuple[ClassNode, FunctionNode]]:
+    """The classes of modules that have a ``forward`` of their own, with that."""
+    for module in linker.modules:
+        for cls in module.classes:
+            forward = cls.method("forward")
+            if forward is not None and modules.is_module_class(cls):
+                yield cls, forward
+
+
+def some_forward_walks(linker: Linker, modules: Modules) -> bool:
+    """Whether some module of the project runs ``backward()`` in its ``forward``."""
+    return any(_walks(forward) for _, forward in _forwards(linker, modules))
+
+
 def _is_of_term(function: FunctionNode) -> bool:
     """Whether it, or its class, is named like a part of a loss."""
     names = (function.facts.name, function.owner.facts.name if function.owner is not None else "")
@@ -91,12 +100,6 @@ def _makes_leaf(call: Call) -> bool:
     """``requires_grad=True``."""
     flags = (a.value for a in call.arguments if a.keyword == "requires_grad")
     return any(isinstance(flag, Constant) and flag.value is True for flag in flags)
-
-
-def some_forward_walks(linker: Linker, modules: Modules) -> bool:
-    """Whether some module of the project runs ``backward()`` in its ``forward``."""
-    functions = (function for module in linker.modules for function in module.functions)
-    return any(_walks(function) and modules.is_forward(function) for function in functions)
 
 
 def _walks(function: FunctionNode) -> bool:

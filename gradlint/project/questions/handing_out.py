@@ -5,8 +5,9 @@ from gradlint.model.inference_names import INFERENCE_FUNCTION
 from gradlint.model.torch_calls import BACKWARD_METHODS
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD
+from gradlint.project.linking.backwards import backward_names
 from gradlint.project.linking.returns import returned
-from gradlint.project.questions.keeping import backward_names, is_detached_before, is_rebound
+from gradlint.project.questions.keeping import is_detached_before, is_rebound
 from gradlint.project.running.conditions import Passed
 from gradlint.project.running.flow import Flow
 from gradlint.project.running.flows import Flows

@@ -18,8 +18,9 @@ from gradlint.model.code import (
 )
 from gradlint.model.traverse import all_of, blocks, statements, within
 from gradlint.project.linking import rounds, scope
+from gradlint.project.linking.backwards import walked_expressions
 from gradlint.project.linking.nodes import FunctionNode
-from gradlint.project.questions.keeping import walked_expressions, walked_names
+from gradlint.project.questions.keeping import walked_names
 
 
 def holders(function: FunctionNode, name: str, at: int, path: str | None) -> list[Expression]:

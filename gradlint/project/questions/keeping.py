@@ -21,6 +21,7 @@ from gradlint.model.torch_calls import BACKWARD_METHODS, CONTAINER_METHODS
 from gradlint.model.torch_tensors import ADDING_IN_PLACE
 from gradlint.model.traverse import all_of, statements, within
 from gradlint.project.linking import rounds, scope
+from gradlint.project.linking.backwards import backward_names, walked_expressions
 from gradlint.project.linking.nodes import FunctionNode
 from gradlint.project.running.growth import adds_to, joined_to, spelt_item
 
@@ -30,45 +31,10 @@ _DRAWING = frozenset({"sample", "choice", "choices", "randint", "randrange"})
 _EMPTY = frozenset({"dict", "OrderedDict", "defaultdict"})
 
 
-def backward_names(function: FunctionNode, loop: frozenset[int] | None) -> set[str]:
-    """The names that ``backward()`` is called on, or that are handed to it, in a function or in one of its loops."""
-    found: set[str] = set()
-    if function.facts.words.isdisjoint(BACKWARD_METHODS):
-        return found
-    called = {dotted(call.function) or "" for call in all_of(Call, function.facts.body)}
-    for call in all_of(Call, function.facts.body):
-        if loop is not None and call.at not in loop:
-            continue
-        if (name := dotted(call.function)) is not None:
-            owner, _, method = name.rpartition(".")
-            if method in BACKWARD_METHODS:
-                found.add(owner)
-                if f"{owner}.forward" not in called:  # a layer written by hand, which is given gradients
-                    found.update(dotted(argument.value) or "" for argument in call.arguments)
-    for call in all_of(Call, function.facts.body):  # ``scaler.scale(loss).backward()``
-        if (dotted(call.function) or "").endswith(".scale"):
-            found.update(dotted(argument.value) or "" for argument in call.arguments)
-    return found - {""}
-
-
 def walked_names(function: FunctionNode, loop: frozenset[int] | None) -> set[str]:
     """The names that ``backward()`` is called on, and the summands of that: ``(loss + penalty).backward()``."""
     found = backward_names(function, loop)
     return found | {name for each in walked_expressions(function, loop) for name in _summands(each)}
-
-
-def walked_expressions(function: FunctionNode, loop: frozenset[int] | None) -> list[Expression]:
-    """What ``backward()`` is called on: the expressions themselves, and those that the names are given."""
-    if function.facts.words.isdisjoint(BACKWARD_METHODS):
-        return []
-    names = backward_names(function, loop)
-    found = [value for name, value in scope.assigned(function) if name in names]
-    found += [
-        call.function.value
-        for call in all_of(Call, function.facts.body)
-        if isinstance(call.function, Attribute) and call.function.name in BACKWARD_METHODS
-    ]
-    return [each for each in found if loop is None or each.at in loop]
 
 
 def _summands(expression: Expression) -> Iterator[str]:

@@ -8,8 +8,8 @@ from gradlint.model.torch_calls import BACKWARD_METHODS
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD, UNSURE, apply
 from gradlint.project.linking import scope
+from gradlint.project.linking.backwards import walked_expressions
 from gradlint.project.linking.nodes import FunctionNode
-from gradlint.project.questions.keeping import walked_expressions
 from gradlint.project.running.flow import CallEvent, Flow
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import Origin

@@ -20,10 +20,10 @@ from gradlint.model.record import answer
 from gradlint.model.traverse import statements
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.linking import scope
+from gradlint.project.linking.backwards import walked_expressions
 from gradlint.project.linking.frameworks import given_to_framework
 from gradlint.project.linking.nodes import External, FunctionNode
 from gradlint.project.linking.returns import returned
-from gradlint.project.questions.keeping import walked_expressions
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.values import PLAIN, UNKNOWN, Value
 

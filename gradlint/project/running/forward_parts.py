@@ -27,7 +27,8 @@ def unpacked(value: Value, size: int, run: "Memory") -> Value:
     if event is None or not event.forward or value.kind != "unknown" or not run.follows or len(event.targets) != 1:
         return value
     outline = run.flows.outline(event.targets[0])
-    return _in_items(value, outline.tuples.get(size, ()), _lost(outline, event.at, run))
+    items = outline.tuples.get(size)
+    return _in_items(value, items, _lost(outline, event.at, run)) if items is not None else value
 
 
 def _in_tuple(it: "Invocation", result: Value) -> Value:
@@ -35,7 +36,7 @@ def _in_tuple(it: "Invocation", result: Value) -> Value:
         return result
     outline = it.run.flows.outline(it.targets[0])
     items = outline.returns.items if outline.returns is not None else None
-    return _in_items(result, items or (), _lost(outline, it.at, it.run))
+    return _in_items(result, items, _lost(outline, it.at, it.run)) if items is not None else result
 
 
 def _lost(forward: "Flow", at: int, run: "Memory") -> Loss | None:
