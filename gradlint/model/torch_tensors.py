@@ -85,12 +85,13 @@ TENSOR_METHODS = (COMPUTING | VIEWING | RESHAPING | KEEPING | INDEXING | MAKING 
     "where",
 }
 
-# Factories whose result is data, whatever they are given.
-COPYING_FACTORIES = frozenset(
-    "tensor rand randn randint zeros ones full empty arange linspace eye rand_like randn_like randint_like "
-    "zeros_like ones_like full_like empty_like from_numpy randperm logspace range empty_strided hann_window "
-    "hamming_window".split()
+# Factories that are given sizes and bounds, and no elements.
+BLANK_FACTORIES = frozenset(
+    "rand randn randint zeros ones empty arange linspace eye rand_like randn_like randint_like zeros_like ones_like "
+    "empty_like randperm logspace range empty_strided hann_window hamming_window".split()
 )
+# Factories whose result is data, whatever they are given.
+COPYING_FACTORIES = BLANK_FACTORIES | {"tensor", "full", "full_like", "from_numpy"}
 # Factories that hand a tensor on if they are given one.
 LENIENT_FACTORIES = frozenset("as_tensor Tensor FloatTensor normal asarray".split())
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from gradlint.model.facts import ModuleFacts
 from gradlint.project.grad_states.calls import CallGraph
+from gradlint.project.grad_states.effects import GRAD
 from gradlint.project.grad_states.leaks import Leaks
 from gradlint.project.grad_states.modes import Modes
 from gradlint.project.grad_states.state import GradStates
+from gradlint.project.grad_states.unseen_callers import UnseenCallers
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.files import Numbering
 from gradlint.project.linking.frameworks import Frameworks
@@ -88,6 +90,7 @@ class Project:
         self.modes = Modes(self.linker, self.bindings)
         self.states = GradStates(self.linker, self.bindings, self.modes, names.guards)
         self.calls = CallGraph(self.linker, self.bindings, self.states)
+        self._unseen_callers = UnseenCallers(self.linker, self.calls)
         imports = Imports(self.linker)
         self.leaks = Leaks(self.linker, self.bindings, self.modes, self.states, self.calls, imports)
         self.frameworks = Frameworks(self.linker)
@@ -176,6 +179,10 @@ class Project:
         for module in self.modules:
             if not self.passes_over(module):
                 yield from module.functions
+
+    def certainly_records(self, function: FunctionNode, at: int) -> bool:
+        """Whether a place runs with grad on, whoever calls its function."""
+        return self.calls.states_at(function, at) == GRAD and not self._unseen_callers.may_guard(function)
 
     def flow(self, function: FunctionNode) -> Flow:
         """What running a function's body shows."""

@@ -46,7 +46,6 @@ from collections.abc import Iterator
 
 from gradlint.rule import (
     COMPUTED,
-    GRAD,
     LEAF,
     PLAIN,
     ChangeEvent,
@@ -73,7 +72,7 @@ def grad_enabled_update(project: Project) -> Iterator[Finding]:
                 event.at in updates
                 and event.at not in silent
                 and _may_be_leaf(function, event)
-                and project.calls.states_at(function, event.at) == GRAD
+                and project.certainly_records(function, event.at)
             ):
                 yield _finding(function, event)
 
@@ -167,6 +166,27 @@ def other_step(model, lr):
 
 # run: step(model, 0.1)
 # run: other_step(model, 0.1)
+```
+
+### by an optimizer of one's own, whose step somebody calls under a guard
+```python
+import torch
+
+class Descent:
+    def __init__(self, parameters, lr):
+        self.parameters, self.lr = parameters, lr
+
+    def step(self):
+        for parameter in self.parameters:
+            parameter -= self.lr * parameter.grad
+
+def fit(model, rows, optimizer):
+    loss = model(rows).square().mean()
+    with torch.no_grad():
+        loss.backward()
+        optimizer.step()
+
+# run: fit(model, torch.ones(3, 2), Descent([*model.parameters()], 0.1))
 ```
 
 ### of the gradient itself

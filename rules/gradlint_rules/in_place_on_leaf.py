@@ -44,7 +44,6 @@ from collections.abc import Iterator
 
 from gradlint.rule import (
     COMPUTED,
-    GRAD,
     LEAF,
     Call,
     CallEvent,
@@ -93,11 +92,11 @@ def in_place_on_leaf(project: Project) -> Iterator[Finding]:
             if event.at in silent or event.at in updates:
                 continue
             base = event.owner if _is_leaf(event, looped) else _leaf_below(project.flow(function), event.owner)
-            if base is not None and project.calls.states_at(function, event.at) == GRAD:
+            if base is not None and project.certainly_records(function, event.at):
                 yield _finding(function, event, base)
         for call in project.flow(function).calls.values():
             target = _written(call) if call.at not in silent else None
-            if target is not None and project.calls.states_at(function, call.at) == GRAD:
+            if target is not None and project.certainly_records(function, call.at):
                 change = ChangeEvent(call.at, call.method, dotted(target.expression), target.value)
                 yield _finding(function, change, target.value)
 
@@ -448,6 +447,29 @@ def shrink(scale=0.5):
 
 with torch.no_grad():
     w = shrink()
+```
+
+### looked up in a table, by somebody who holds a guard
+```python
+import torch
+from torch import nn
+
+def narrowed(layer, kept):
+    new = nn.Linear(len(kept), layer.out_features, bias=False)
+    new.weight.copy_(layer.weight[:, kept])
+    return new
+
+NARROWING = {"Linear": lambda layer, kept: narrowed(layer, kept)}
+
+class Narrowing:
+    def __init__(self, ways):
+        self.ways = ways
+
+    def narrow(self, layer, kept):
+        with torch.no_grad():
+            return self.ways.get(type(layer).__name__)(layer, kept)
+
+# run: Narrowing(NARROWING).narrow(nn.Linear(4, 3, bias=False), [0, 2])
 ```
 
 ### shown to raise

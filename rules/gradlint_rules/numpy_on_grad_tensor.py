@@ -44,7 +44,6 @@ from collections.abc import Iterator
 
 from gradlint.rule import (
     COMPUTED,
-    GRAD,
     LEAF,
     Attribute,
     Call,
@@ -81,7 +80,7 @@ def numpy_on_grad_tensor(project: Project) -> Iterator[Finding]:
             value = _converted(project, function, event)
             if value is None or event.at in silent or not _requires_grad(value):
                 continue
-            if project.calls.states_at(function, event.at) == GRAD:
+            if project.certainly_records(function, event.at):
                 yield _finding(function, event, value)
 
 

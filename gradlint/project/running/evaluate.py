@@ -234,7 +234,7 @@ def _operation(node: Operation, run: "Run") -> Value:
         parameters = [value for value in values if value.kind == "parameters"]
         return replace(parameters[0], of=None) if parameters else plain(origins)
     if node.operator == "-" and any(map(is_cut_off, values)):
-        beside = zip(node.operands, values, beside_cut_off(node.operands, values), strict=True)
+        beside = zip(node.operands, values, beside_cut_off(node.operands, values, run.flow), strict=True)
         values = [label if _is_handed(operand, run) else value for operand, value, label in beside]
     return tensors.operated(tuple(values), origins, node.at, run)
 

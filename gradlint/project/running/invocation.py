@@ -120,7 +120,7 @@ class Invocation:
         values = [argument.value for argument in self.arguments]
         if not any(map(is_cut_off, values)):
             return values
-        return beside_cut_off([argument.expression for argument in self.arguments], values)
+        return beside_cut_off([argument.expression for argument in self.arguments], values, self.run.flow)
 
     @property
     def declines_graph(self) -> bool:

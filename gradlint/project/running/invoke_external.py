@@ -26,6 +26,7 @@ from gradlint.model.torch_calls import (
 )
 from gradlint.model.torch_names import MODULE_WRAPPERS
 from gradlint.model.torch_tensors import (
+    BLANK_FACTORIES,
     COMPUTING,
     COPYING_FACTORIES,
     DEFAULT_FLOATS,
@@ -323,8 +324,9 @@ def made_of_data(it: Invocation, name: str) -> Value:
         return Value("tensor")
     lost = Loss(name, it.run.function.place(it.at)) if tensor == PLAIN else None
     made = tensors.made("tensor", tensor, it.at, it.run, lost=lost)
-    copied = (argument.value.traces for argument in it.arguments if argument.keyword not in _SETTINGS)
-    made = replace(made, shadow=together(copied))
+    if last_part(name) not in BLANK_FACTORIES:
+        copied = (argument.value.traces for argument in it.arguments if argument.keyword not in _SETTINGS)
+        made = replace(made, shadow=together(copied))
     return replace(made, default_float=True) if _is_default_float(it, name) else made
 
 

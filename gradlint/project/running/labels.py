@@ -4,15 +4,24 @@ from collections.abc import Iterable
 
 from gradlint.model.code import Attribute, Call, Expression, dotted
 from gradlint.model.torch_tensors import INDEXING, LABELS
+from gradlint.project.running.flow import Flow
 from gradlint.project.running.values import NUMBER, PLAIN, Value
 
 
-def beside_cut_off(expressions: Iterable[Expression], values: Iterable[Value]) -> list[Value]:
+def beside_cut_off(expressions: Iterable[Expression], values: Iterable[Value], flow: Flow) -> list[Value]:
     """What stands beside something that has lost its graph: labels are taken for the data that they are."""
     return [
-        NUMBER if v.kind == "unknown" and not v.is_tensor and LABELS.search(_converted(each)) else v
-        for each, v in zip(expressions, values, strict=True)
+        NUMBER if LABELS.search(_converted(each)) and _may_be_label(value, flow) else value
+        for each, value in zip(expressions, values, strict=True)
     ]
+
+
+def _may_be_label(value: Value, flow: Flow) -> bool:
+    """Whether nothing is known of a value, and no model gave it, ``y, _ = model(x)``, whatever it is called."""
+    if value.kind != "unknown" or value.is_tensor:
+        return False
+    calls = (flow.calls.get(origin.at) for origin in value.origins if origin.function is flow.function)
+    return not any(call is not None and call.forward for call in calls)
 
 
 def is_cut_off(value: Value) -> bool:
