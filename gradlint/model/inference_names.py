@@ -54,7 +54,10 @@ SERVICE_DECORATOR = re.compile(
 )
 # Files in which torch is not what a model is made of.
 OTHER_FRAMEWORKS = frozenset(
-    "tensorflow keras jax flax paddle mxnet mindspore tflearn onnxruntime haiku caffe2 mlx".split()
+    (
+        "tensorflow keras jax flax paddle mxnet mindspore tflearn onnxruntime haiku caffe2 mlx chainer MNN oneflow "
+        "megengine"
+    ).split()
 )
 # What makes models that are none of torch's: OpenCV's networks, sessions of ONNX, engines of TensorRT, OpenVINO.
 OTHER_MODELS = re.compile(r"^(readNet(From\w+)?|InferenceSession|deserialize_cuda_engine|compile_model)$")

@@ -25,6 +25,7 @@ from gradlint.model.code import (
     With,
     dotted,
 )
+from gradlint.model.inference_names import OTHER_FRAMEWORKS
 from gradlint.model.torch_names import SELF_RETURNING
 from gradlint.model.traverse import all_expressions, all_of, call_in, pairs, statements, within
 from gradlint.project.linking.nodes import FunctionNode
@@ -32,7 +33,6 @@ from gradlint.project.linking.nodes import FunctionNode
 _ENTERING = frozenset({"enter_context", "enter_async_context"})
 _RAISING = re.compile(r"(^|[._])(raises|suppress|assertRaises\w*)$")
 _UNCHANGING = SELF_RETURNING - {"apply", "requires_grad_"}
-_OTHER_FRAMEWORKS = frozenset("chainer tensorflow keras jax flax paddle mxnet mindspore".split())
 _LONGEST_PROBE = 3  # a try of more statements is no question whether something exists
 
 
@@ -240,7 +240,7 @@ def imports_torch(function: FunctionNode) -> bool:
 def is_of_another_framework(function: FunctionNode) -> bool:
     """Whether the function's module works with another framework than torch, which has modules and grad modes, too."""
     packages = _packages(function)
-    return "torch" not in packages and not packages.isdisjoint(_OTHER_FRAMEWORKS)
+    return "torch" not in packages and not packages.isdisjoint(OTHER_FRAMEWORKS)
 
 
 def _packages(function: FunctionNode) -> set[str]:

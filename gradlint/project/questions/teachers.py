@@ -18,6 +18,7 @@ from gradlint.project.running.uses import IN_VAIN
 from gradlint.project.running.values import Origin, Value
 
 _DEEPEST = 4  # callers of callers
+_GOING_ON = frozenset({"trained", "returned", "yielded"})
 
 
 @answer
@@ -52,6 +53,8 @@ class Teachers:
             if self._calls.states_at(function, event.at) != GRAD or not self._is_walked(function, event.at):
                 continue
             if not self._is_seen(function, event, name) or is_toggled(function, event.at):
+                continue
+            if not _has_part_beside(flow, event):
                 continue
             if (
                 _reads_gradient(function, name)
@@ -92,6 +95,8 @@ class Teachers:
             # ``autograd.grad`` leaves the gradients of all parameters alone.
             return any(use.kind == "trained" and use.detail not in (IN_VAIN, "torch.autograd.grad") for use in uses)
         if depth > _DEEPEST or not any(use.kind == "returned" for use in uses):
+            return False
+        if not _gives_graph(self._flows.flow(function), Origin(function, at)):
             return False
         edges = self._calls.callers.get(function, ())
         return any(self._is_walked(edge.caller, edge.at, depth + 1) for edge in edges if not edge.caller.is_test)
@@ -187,6 +192,21 @@ class Teachers:
         """Whether a function hands a module to another that sets flags."""
         given = (e for e in flow.calls.values() if any(dotted(a.expression) == name for a in e.arguments))
         return any(not FLAGS.isdisjoint(f.facts.words) for e in given for f in self._calls.below(e.targets))
+
+
+def _gives_graph(flow: Flow, origin: Origin) -> bool:
+    """Whether what a function returns may carry the graph of an origin, and not only what is made of it elsewhere."""
+    given = flow.returns
+    if given is None or origin not in given.origins:
+        return True  # it yields it, or nobody knows
+    return any(origin in item.with_graph for item in given.items or (given,))
+
+
+def _has_part_beside(flow: Flow, event: CallEvent) -> bool:
+    """Whether what is walked has a part in another forward: of what a teacher gives alone nobody learns."""
+    on = {use.at for use in flow.uses.get(Origin(flow.function, event.at), ()) if use.kind in _GOING_ON}
+    others = (Origin(flow.function, other.at) for other in flow.calls.values() if other.forward and other is not event)
+    return any(use.at in on for origin in others for use in flow.uses.get(origin, ()) if use.kind in _GOING_ON)
 
 
 def _reads_gradient(function: FunctionNode, module: str) -> bool:
