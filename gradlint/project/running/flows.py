@@ -192,6 +192,10 @@ class Flows:
         """The parameters of a function that lead into a guard of its own, or past it."""
         return self._choosing.of(function)
 
+    def is_of_torch(self, function: FunctionNode) -> bool:
+        """Whether a function's file works with torch, as far as its imports and words tell."""
+        return self._frameworks.is_torch(function.module)
+
     def hands_back(self, function: FunctionNode) -> bool:
         """Whether a function hands back what a module gave it, graph and all."""
         return self._handing_back.of(function)

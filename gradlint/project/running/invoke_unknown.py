@@ -228,6 +228,8 @@ def _looks_like_model(it: Invocation) -> bool:
     if last == "head" and not _is_part_of_model(name):
         return False  # ``requests.head(url)``, of a list, of a table
     if function is not it.node.function:
+        if not it.run.flows.is_of_torch(it.run.function) and name.partition(".")[0] not in it.run.function.facts.local:
+            return False  # ``all_models[name](position)``: a table of functions, in a file that knows nothing of torch
         last = OF_MANY.sub("", last)
     if _constructs(it, function) or _prepares_data(it, last) or _works_on_models(it, name):
         return False
