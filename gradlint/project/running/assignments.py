@@ -208,6 +208,8 @@ def added_to(run: "Run", target: Expression, value: Expression, found: Value, at
         return found
     held = run.env.get(path, UNKNOWN)
     added = _summand(run, path, value)
+    if added is None and growth.scales(path, value):
+        return found  # what it is scaled by has no graph, for all we know
     joined_to = held.kind if not isinstance(target, Subscript) else None
     joins = not isinstance(value, Comprehension)
     if joins and "container" in (joined_to, added.kind if added is not None else None):

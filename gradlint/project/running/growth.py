@@ -183,6 +183,15 @@ def adds_to(target: Expression, value: Expression) -> Expression | None:
     return value if any(name == path for each in sums for name, _ in _names(each)) else None
 
 
+def scales(path: str, value: Expression) -> bool:
+    """Whether a value is what a name holds times something, and nothing more: ``loss = loss / workers``."""
+    match value:
+        case Operation(operator="*" | "/", operands=operands):
+            return any(dotted(operand) == path for operand in operands)
+        case _:
+            return False
+
+
 def joined_to(target: Expression, value: Expression) -> Display | None:
     """The tensors in ``rows = torch.cat((rows, more))``; None for other assignments."""
     path = dotted(target)

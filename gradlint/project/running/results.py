@@ -52,13 +52,25 @@ def returned(it: Invocation, flow: Flow, passed: dict[str, Value], into: frozens
         shadow = _left_behind(flow, result, passed)
         found = replace(result, parameter=None, items=items, read_at=None, made_at=it.at, memory=memory, shadow=shadow)
         return _under_guard(it, found)
-    fresh = replace(it.fresh(into), items=items)
+    fresh = replace(it.fresh(into), items=items, shadow=_cut_from(flow, result, passed))
     if entries := given_back(flow, result):
-        it.run.flow.dicts[it.at] = _entries(it, entries, passed, into)
+        it.run.flow.dicts[it.at] = _entries(it, flow, entries, passed, into)
         return replace(fresh, kind="container")
     if is_distribution(result):
         return replace(fresh, target=result.target)
     return _with_flags(it, fresh, result)
+
+
+def _is_cut_off(flow: Flow, part: Value) -> bool:
+    """Whether a part of a result was cut off from a forward, and has no other's graph: errors, times some weights."""
+    forwards = {Origin(flow.function, event.at) for event in flow.calls.values() if event.forward}
+    return not forwards.isdisjoint(part.shadow) and forwards.isdisjoint(part.origins)
+
+
+def _left(flow: Flow, part: Value, passed: dict[str, Value]) -> frozenset[Origin]:
+    """What a part of a result still has of what a function is given."""
+    names = (origin.parameter_of(flow.function) for origin in part.origins)
+    return together(passed[name].origins for name in names if name in passed)
 
 
 def _left_behind(flow: Flow, result: Value, passed: dict[str, Value]) -> frozenset[Origin]:
@@ -66,6 +78,12 @@ def _left_behind(flow: Flow, result: Value, passed: dict[str, Value]) -> frozens
     names = {origin: origin.parameter_of(flow.function) for origin in result.shadow}
     others = frozenset(origin for origin, name in names.items() if name is None)
     return joined(others, together(passed[name].traces for name in names.values() if name in passed))
+
+
+def _cut_from(flow: Flow, result: Value, passed: dict[str, Value]) -> frozenset[Origin]:
+    """What that was cut off from which a result is made of: ``mean(errors, weights)``."""
+    names = (origin.parameter_of(flow.function) for origin in result.origins)
+    return together(passed[name].shadow for name in names if name in passed)
 
 
 def _called_on(it: Invocation, result: Value) -> ClassNode | None:
@@ -119,33 +137,37 @@ def _as_it_is(it: Invocation, result: Value, passed: dict[str, Value]) -> Value:
     return replace(result, origins=NOTHING, parameter=None, of=owner)
 
 
-def _entries(it: Invocation, entries: Entries, passed: dict[str, Value], into: frozenset[Origin]) -> Entries:
-    return tuple((key, _entry(it, value, passed, into)) for key, value in entries)
+def _entries(
+    it: Invocation, flow: Flow, entries: Entries, passed: dict[str, Value], into: frozenset[Origin]
+) -> Entries:
+    return tuple((key, _entry(it, flow, value, passed, into)) for key, value in entries)
 
 
-def _entry(it: Invocation, value: Value, passed: dict[str, Value], into: frozenset[Origin]) -> Value:
+def _entry(it: Invocation, flow: Flow, value: Value, passed: dict[str, Value], into: frozenset[Origin]) -> Value:
     """What is under a key of a dict that is given back: a dict in it was not made where the caller gets the whole."""
-    found = _returned_item(it, value, passed, into)
+    found = _returned_item(it, flow, value, passed, into)
     return replace(found, made_at=None) if found.kind == "container" else found
 
 
 def _numbered_item(it: Invocation, flow: Flow, number: int, passed: dict[str, Value], into: frozenset[Origin]) -> Value:
     """One of several things that are given back; of a dict among them the caller knows what is under its keys."""
     item = flow.returns.items[number] if flow.returns is not None and flow.returns.items is not None else UNKNOWN
-    found = _returned_item(it, item, passed, into)
+    found = _returned_item(it, flow, item, passed, into)
     if found.kind != "container" or found.items is not None or not (entries := given_back(flow, item)):
         return found
     place = item_place(it.at, number)
-    it.run.flow.dicts[place] = _entries(it, entries, passed, into)
+    it.run.flow.dicts[place] = _entries(it, flow, entries, passed, into)
     return replace(found, made_at=place)
 
 
-def _returned_item(it: Invocation, item: Value, passed: dict[str, Value], into: frozenset[Origin]) -> Value:
+def _returned_item(it: Invocation, flow: Flow, item: Value, passed: dict[str, Value], into: frozenset[Origin]) -> Value:
     if item.kind in _ITSELF:
         return _as_it_is(it, item, passed)
     own = {origin for origin in item.origins if origin.at < 0}
     if own or item.origins or (item.kind == "unknown" and item.tensor != PLAIN):
         fresh = it.fresh(into)
+        if _is_cut_off(flow, item):  # of what the callee has run nothing is left in it
+            fresh = replace(fresh, origins=_left(flow, item, passed), shadow=fresh.origins)
         # ``return loss, {"loss": loss}``: what the callee has made is a dict for the caller, too.
         made = item.kind == "container" and item.parameter is None
         return replace(fresh, kind="container") if made else _with_flags(it, fresh, item)
