@@ -2,10 +2,28 @@
 
 from collections.abc import Iterator
 
-from gradlint.model.code import Attribute, Block, Call, Evaluate, Expression, For, If, Name, dotted
+from gradlint.model.code import (
+    Assign,
+    Attribute,
+    Block,
+    Call,
+    Display,
+    Evaluate,
+    Expression,
+    For,
+    If,
+    Name,
+    Statement,
+    Subscript,
+    dotted,
+)
+from gradlint.model.torch_calls import DETACHING_METHODS, READING_METHODS
+from gradlint.model.traverse import within
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import ClassNode
 from gradlint.project.running.values import Value
+
+_CUTTING = DETACHING_METHODS | READING_METHODS | {"detach", "data"}
 
 
 def ends_in_evaluation_mode(statement: If) -> bool:
@@ -28,12 +46,45 @@ def evaluated_items(statement: For) -> tuple[str, int] | None:
 
 
 def detached_items(statement: For) -> str | None:
-    """``for part in state: part.detach_()``: what holds the parts."""
+    """What holds the parts: ``for part in state: part.detach_()``; ``found``, if each ``found[k] = v.item()``."""
     match statement:
         case For(target=Name(id=name), iterable=iterable, body=body):
             return dotted(iterable) if _calls(body, name, "detach_") is not None else None
+        case For(
+            target=Display(items=(Name(id=key), Name(id=item))),
+            iterable=Call(function=Attribute(value=owner, name="items"), arguments=()),
+            body=body,
+        ):
+            path = dotted(owner)
+            return path if path is not None and any(_replaces(each, path, key, item) for each in body) else None
         case _:
             return None
+
+
+def _replaces(statement: Statement, path: str, key: str, item: str) -> bool:
+    """``found[key] = np.dot(item.detach().numpy(), other)``: by something that is made of numbers alone."""
+    match statement:
+        case Assign(targets=(Subscript(value=owner, index=Name(id=index)),), value=value):
+            named = {part.at for part in within(value) if isinstance(part, Name) and part.id == item}
+            return dotted(owner) == path and index == key and bool(named) and named <= _cut_off(value)
+        case _:
+            return False
+
+
+def _cut_off(value: Expression) -> frozenset[int]:
+    """The names in an expression of which only numbers are taken, or what has no graph."""
+    cutting = (part for part in within(value) if isinstance(part, Attribute) and part.name in _CUTTING)
+    return frozenset(chain[-1].at for part in cutting if isinstance((chain := [*_chain(part)])[-1], Name))
+
+
+def _chain(part: Expression) -> Iterator[Expression]:
+    """An expression and what it is an attribute of, or a method, or an item, down to a name."""
+    yield part
+    match part:
+        case Attribute(value=inner) | Subscript(value=inner) | Call(function=inner):
+            yield from _chain(inner)
+        case _:
+            pass
 
 
 def _holder(iterable: Expression) -> str | None:
