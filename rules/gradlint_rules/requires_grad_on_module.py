@@ -162,7 +162,20 @@ def _is_module(project: Project, function: FunctionNode, target: Attribute) -> b
     """Whether the owner is a module, and none that makes something of the attribute by itself."""
     if target.name == "requires_grad" and _may_be_property(project, function, target):
         return False
+    if _is_item_of_one_of_many(function, target.value):
+        return False
     return project.evidence.owned_by_module(function, target, stored=True) or _is_layer(project, function, target.value)
+
+
+def _is_item_of_one_of_many(function: FunctionNode, owner: Expression) -> bool:
+    """``for part in self.parts: part["scale"]...``: if these are dicts of parameters, a parameter."""
+    match owner:
+        case Subscript(value=Name(id=name), index=Constant(value=str())):
+            return any(
+                name in names_in(each.target) for each in statements(function.facts.body) if isinstance(each, For)
+            )
+        case _:
+            return False
 
 
 def _may_be_property(project: Project, function: FunctionNode, target: Attribute) -> bool:
@@ -361,6 +374,27 @@ def freeze(model):
 ```
 
 ## Silent
+
+### parameters by name in the dicts that a list of a module holds
+```python
+import torch
+from torch import nn
+
+class Layer(nn.Linear):
+    def __init__(self, size, stages):
+        super().__init__(size, size)
+        self.adapters = nn.ModuleList()
+        for _ in range(stages):
+            self.adapters.append(nn.ParameterDict({"down": nn.Parameter(torch.randn(2, size))}))
+
+    def choose(self, stage):
+        self.weight.requires_grad = stage == 0
+        for number, adapter in enumerate(self.adapters):
+            adapter["down"].requires_grad = number == stage
+
+layer = Layer(4, 2)
+layer.choose(1)
+```
 
 ### the parameters that a state dict is asked for, and what it is loaded into
 ```python

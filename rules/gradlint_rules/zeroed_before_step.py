@@ -42,9 +42,9 @@ def train_step(model, criterion, optimizer, images, labels):
 update, no weight decay, no message. The loss is computed and printed as ever, and never falls.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from gradlint.rule import Finding, Fix, FunctionNode, Moment, Note, Project, rewrites, rule, scope
+from gradlint.rule import Finding, Fix, FunctionNode, If, Moment, Note, Project, rewrites, rule, scope, statements
 
 _WALKING = frozenset({"backward", "manual_backward"})
 
@@ -56,7 +56,8 @@ def zeroed_before_step(project: Project) -> Iterator[Finding]:
         if not project.order.steps.may_step(function):
             continue
         silent = scope.expected_to_fail(function)
-        for moment in project.order.moments(function):
+        moments = [*project.order.moments(function)]
+        for moment in moments:
             if (
                 moment.act.kind == "step"
                 and (moment.act.inside is None or _zeroes_by_itself(moment) or _is_told_to_step(moment))
@@ -64,8 +65,20 @@ def zeroed_before_step(project: Project) -> Iterator[Finding]:
                 and moment.grads == {"none"}
                 and moment.zeroed is not None
                 and moment.before is not None
+                and not _skips(function, moment, moments)
             ):
                 yield _finding(function, moment, moment.zeroed, moment.before)
+
+
+def _skips(function: FunctionNode, moment: Moment, moments: Iterable[Moment]) -> bool:
+    """Whether a branch zeroes and steps to skip an update, and otherwise the optimizer steps with the gradients."""
+    for statement in statements(function.facts.body):
+        for block in (statement.then, statement.otherwise) if isinstance(statement, If) else ():
+            places = frozenset(scope.places_of(block))
+            if places >= {moment.zeroed, moment.act.at} and moment.before not in places:
+                others = (m for m in moments if m.act.kind == "step" and m.optimizer == moment.optimizer)
+                return any(other.act.at not in places for other in others)
+    return False
 
 
 def _zeroes_by_itself(moment: Moment) -> bool:
