@@ -233,7 +233,7 @@ def _looks_like_model(it: Invocation) -> bool:
         last = OF_MANY.sub("", last)
     if _constructs(it, function) or _prepares_data(it, last) or _works_on_models(it, name):
         return False
-    if _CODING.search(last) and _is_annotated_as_function(it, name):
+    if _CODING.search(last) and (_is_annotated_as_function(it, name) or _is_method_of_another(it, name)):
         return False
     models = it.run.flows.models
     if last in CALLED_NETWORKS and _trains(it.run.function):
@@ -257,6 +257,16 @@ def _is_annotated_as_function(it: Invocation, name: str) -> bool:
     scope, name = (kept[0], dotted(kept[1]) or "") if kept is not None else (it.run.function, name)
     said = scope.annotated(name)
     return said is not None and any(last_part(dotted(part) or "") == "Callable" for part in within(said[1]))
+
+
+def _is_method_of_another(it: Invocation, name: str) -> bool:
+    """``decoder = tokenizer.decode``: a variable that stands for a method of what is no model."""
+    values = [dotted(value) or "" for value in it.run.flows.bindings.assigned(it.run.function).get(name, ())]
+    parts = [value.rpartition(".") for value in values]
+    return bool(parts) and all(
+        owner and not MODEL_NAME.search(last_part(owner)) and not MODEL_NAME.search(method)
+        for owner, _, method in parts
+    )
 
 
 def _is_part_of_model(name: str) -> bool:
