@@ -56,7 +56,7 @@ SERVICE_DECORATOR = re.compile(
 OTHER_FRAMEWORKS = frozenset(
     (
         "tensorflow keras jax flax paddle mxnet mindspore tflearn onnxruntime haiku caffe2 mlx chainer MNN oneflow "
-        "megengine"
+        "megengine openvino tensorrt"
     ).split()
 )
 # What makes models that are none of torch's: OpenCV's networks, sessions of ONNX, engines of TensorRT, OpenVINO.

@@ -2,6 +2,7 @@
 
 import re
 
+from gradlint.model.inference_names import OTHER_FRAMEWORKS
 from gradlint.model.torch_calls import CLASS_NAMED, PACKED
 from gradlint.model.torch_names import MODULE_BASES
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, Target
@@ -46,7 +47,7 @@ def _annotated(function: FunctionNode, index: int, name: str, flows: Flows) -> V
     if outside is not None and modules.is_outside_module_class(outside):
         target = None if outside.name in MODULE_BASES else outside
         return Value("module", target=target, certainty="used", parameter=name)
-    if outside is not None and outside.name == PACKED:
+    if outside is not None and (outside.name == PACKED or outside.name.partition(".")[0] in OTHER_FRAMEWORKS):
         return Value(origins=_given(function, index), target=outside, parameter=name)
     return _several_modules(function, name, flows)
 
