@@ -98,7 +98,7 @@ def always_on_dropout(project: Project) -> Iterator[Finding]:
     """Find calls of the function in methods of modules that do not say when they drop."""
     for function in project.functions():
         for call, _ in project.modes.calls(function, _FUNCTIONS):
-            if not _belongs_to_module(project, function) or _is_told(function, call):
+            if not _belongs_to_module(project, function) or _is_told(project, function, call):
                 continue
             trains = project.calls.own_states(function, call.at) & GRAD  # else it is meant: nothing is learnt there
             if trains and not _is_asked(project, function, call.at):
@@ -113,7 +113,7 @@ def _belongs_to_module(project: Project, function: FunctionNode) -> bool:
     return project.calls.modules.is_module_class(cls) and function.facts.parameters[:1] != ()
 
 
-def _is_told(function: FunctionNode, call: Call) -> bool:
+def _is_told(project: Project, function: FunctionNode, call: Call) -> bool:
     """Whether it is told when to drop, or how much then, or drops nothing."""
     arguments = call.arguments
     if any(argument.stars or argument.keyword == "training" for argument in arguments):
@@ -123,7 +123,23 @@ def _is_told(function: FunctionNode, call: Call) -> bool:
     if len(positional) > _TRAINING or share is None:
         return len(positional) > _TRAINING
     given = [value for name, value in scope.assigned(function) if name == dotted(share)]
-    return any(_depends(value) for value in (share, *given))
+    handed = _handed(project, function, dotted(share) or "")
+    return any(_depends(value) for value in (share, *given, *handed))
+
+
+def _handed(project: Project, function: FunctionNode, name: str) -> Iterator[Expression]:
+    """What callers hand over for a parameter, and what it is without them: ``dropout_p=0.0``."""
+    names = [parameter.name for parameter in function.facts.parameters]
+    if name not in names:
+        return
+    default = function.facts.parameters[names.index(name)].default
+    if default is not None:
+        yield default
+    for edge in project.calls.callers.get(function, ()):
+        call = scope.own_call_at(edge.caller, edge.at)
+        for position, argument in enumerate(call.arguments if call is not None else ()):
+            if name == (argument.keyword or "".join(names[position + 1 : position + 2])):  # the first is the module
+                yield argument.value
 
 
 def _depends(share: Expression) -> bool:
@@ -248,6 +264,30 @@ def main(config, batch, start=0):
 ```
 
 ## Silent
+
+### as much as a caller says, which asks the flag
+```python
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+class Attention(nn.Module):
+    def __init__(self, rate):
+        super().__init__()
+        self.rate = rate
+
+    def weighted(self, weights, values, rate):
+        return F.dropout(weights, p=rate) @ values
+
+    def plain(self, weights, values, dropout_p=0.0):
+        return F.dropout(weights, p=dropout_p) @ values
+
+    def forward(self, weights, values):
+        return self.weighted(weights, values, self.rate if self.training else 0.0)
+
+layer = Attention(0.9).eval()
+layer.plain(layer(torch.eye(4), torch.eye(4)), torch.eye(4))
+```
 
 ### told when to drop
 ```python
