@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from gradlint.project import Project
-from gradlint.project.grad_states.effects import GRAD, INFERENCE, NO_GRAD, UNSURE, names
+from gradlint.project.grad_states.effects import GRAD, INFERENCE, NO_GRAD, UNSURE, States, names
 
 Build = Callable[[Mapping[str, str]], Project]
 Callers = Callable[..., dict[str, list[str]]]
@@ -865,6 +865,21 @@ def test_a_method_of_too_many_classes_may_be_the_one_that_is_called_under_a_guar
     found = entries(text, agents=agents)
     assert found["Agent3.act"] == names(GRAD | NO_GRAD)
     assert found["Agent3.learn"] == names(GRAD)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("examples/demo.py", GRAD | NO_GRAD), ("docs/demo.py", GRAD | NO_GRAD), ("bin/demo.py", GRAD)],
+)
+def test_examples_that_call_one_of_many_methods_without_a_guard_are_no_vote_against_one(
+    build: Build, path: str, expected: States
+) -> None:
+    models = "".join(f"class Model{i}:\n    def infer(self): ...\n" for i in range(20))
+    runner = "import torch\ndef run(model):\n    with torch.no_grad():\n        model.infer()\n"
+    demo = "def show(model):\n    model.infer()\n    model.infer()\n"
+    project = build({"pkg/models.py": models, "pkg/runner.py": runner, path: demo})
+    found = {function.name: project.calls.entry(function) for function in project.functions()}
+    assert found["Model3.infer"] == expected
 
 
 CLASS_METHODS = """

@@ -1,5 +1,6 @@
 """The call graph: who calls whom, in which grad states, and so the states each function may start in."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Set
 
@@ -15,6 +16,7 @@ from gradlint.project.linking.memos import Memo, Table
 from gradlint.project.linking.nodes import External, FunctionNode
 
 _DOING = frozenset({"apply", "call", "fit", "run", "start", "transform"})  # everybody's, but also a module's own
+_EXAMPLES = re.compile(r"(^|/)(examples?|demos?|tutorials?|docs?)/")  # each shows one of many, and how to call that
 _ANEW: Effect = (GRAD, GRAD, GRAD, GRAD)  # in another thread or process, whatever it was called in
 
 
@@ -120,11 +122,14 @@ class CallGraph(Edges):
         wanted = common | (_DOING & set(named))
         counted: Counter[str] = Counter()
         for module in self._linker.modules:
+            shown = _EXAMPLES.search(module.path) is not None
             for function in module.functions:
                 if not wanted.isdisjoint(function.facts.words) and not function.is_test:
                     for call in self._calls_of_anything(function, wanted):
                         if call.method in common or _is_of_argument(function, call):
-                            counted[call.method] += -1 if self.own_states(function, call.at) & GRAD else 1
+                            guarded = not self.own_states(function, call.at) & GRAD
+                            if guarded or not shown:
+                                counted[call.method] += 1 if guarded else -1
         return dict.fromkeys((name for name, count in counted.items() if count >= 0), True)
 
     def _calls_of_anything(self, function: FunctionNode, names: Set[str]) -> Iterator[CallFact]:
