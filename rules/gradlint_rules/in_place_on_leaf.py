@@ -472,6 +472,22 @@ class Narrowing:
 # run: Narrowing(NARROWING).narrow(nn.Linear(4, 3, bias=False), [0, 2])
 ```
 
+### a gradient that somebody keeps beside a parameter
+```python
+import torch
+
+def accumulate(rows):
+    model = torch.nn.Linear(2, 1)
+    for parameter in model.parameters():
+        parameter.main_grad = torch.zeros_like(parameter)
+    model(rows).sum().backward()
+    for name, parameter in model.named_parameters():
+        parameter.main_grad.add_(parameter.grad)
+    return model
+
+accumulate(torch.ones(3, 2))
+```
+
 ### shown to raise
 ```python
 import pytest

@@ -1,5 +1,6 @@
 """The abstract run over attributes: what an object, a module or a tensor has under a name."""
 
+import re
 from typing import TYPE_CHECKING
 
 from gradlint.model.code import Attribute, dotted
@@ -29,6 +30,8 @@ from gradlint.project.running.values import (
 if TYPE_CHECKING:
     from gradlint.project.running.interpret import Run
 
+_KEPT_GRADIENT = re.compile(r"_grad$|^grad_")  # ``p.main_grad``: what somebody keeps beside a parameter is none
+_METHODS = frozenset({"retain_grad", "requires_grad", "zero_grad", "grad_fn"})
 _FIELDS = ("values", "indices")  # of what ``max(dim)``, ``sort()`` and ``topk(k)`` give
 
 
@@ -46,6 +49,8 @@ def attribute_of(node: Attribute, owner: Value, run: "Run") -> Value:
         return _of_self(node.name, path, owner, run)
     if owner.kind == "module":
         return _of_module(node.name, owner, run)
+    if owner.kind == "parameters" and _KEPT_GRADIENT.search(node.name) and node.name not in _METHODS:
+        return UNKNOWN
     if owner.kind == "parameters" and node.name not in ("grad", "data", *READING_ATTRIBUTES):
         return owner
     if owner.kind == "unknown" and isinstance(owner.target, ClassNode):
