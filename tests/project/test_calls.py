@@ -882,6 +882,15 @@ def test_examples_that_call_one_of_many_methods_without_a_guard_are_no_vote_agai
     assert found["Model3.infer"] == expected
 
 
+def test_examples_vote_where_a_method_has_an_everyday_name(build: Build) -> None:
+    models = "class Job:\n    def run(self): ...\n"
+    runner = "import torch\ndef start(job):\n    with torch.no_grad():\n        job.run()\n"
+    demo = "def show(job):\n    job.run()\n    job.run()\n"
+    project = build({"pkg/models.py": models, "pkg/runner.py": runner, "examples/demo.py": demo})
+    found = {function.name: project.calls.entry(function) for function in project.functions()}
+    assert found["Job.run"] == GRAD
+
+
 CLASS_METHODS = """
     from torch import nn
     class Net(nn.Module):

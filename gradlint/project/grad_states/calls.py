@@ -128,7 +128,7 @@ class CallGraph(Edges):
                     for call in self._calls_of_anything(function, wanted):
                         if call.method in common or _is_of_argument(function, call):
                             guarded = not self.own_states(function, call.at) & GRAD
-                            if guarded or not shown:
+                            if guarded or not (shown and call.method in common):
                                 counted[call.method] += 1 if guarded else -1
         return dict.fromkeys((name for name, count in counted.items() if count >= 0), True)
 

@@ -67,9 +67,9 @@ def _is_cut_off(flow: Flow, part: Value) -> bool:
     return not forwards.isdisjoint(part.shadow) and forwards.isdisjoint(part.origins)
 
 
-def _only_rearranges(flow: Flow) -> bool:
-    """Whether a function is seen to run no module: each part that it gives is made of what it is given for that."""
-    return bool(flow.calls) and not any(event.forward for event in flow.calls.values())
+def _only_arranges(flow: Flow) -> bool:
+    """Whether a function is seen to run nothing unknown: each part that it gives is made of what it is given for it."""
+    return bool(flow.calls) and not any(event.forward or event.opaque for event in flow.calls.values())
 
 
 def _left(flow: Flow, part: Value, passed: dict[str, Value]) -> frozenset[Origin]:
@@ -173,7 +173,7 @@ def _returned_item(it: Invocation, flow: Flow, item: Value, passed: dict[str, Va
         fresh = it.fresh(into)
         if _is_cut_off(flow, item):  # of what the callee has run nothing is left in it
             fresh = replace(fresh, origins=_left(flow, item, passed), shadow=fresh.origins)
-        elif own == item.origins and _only_rearranges(flow):
+        elif own == item.origins and _only_arranges(flow):
             fresh = replace(fresh, origins=_left(flow, item, passed))
         # ``return loss, {"loss": loss}``: what the callee has made is a dict for the caller, too.
         made = item.kind == "container" and item.parameter is None
