@@ -1,5 +1,7 @@
 """What calls of the project's functions give: what those return, as the caller knows it."""
 
+from collections.abc import Iterator
+
 from gradlint.model.record import replace
 from gradlint.project.linking.nodes import ClassNode
 from gradlint.project.running import tensors
@@ -52,7 +54,8 @@ def returned(it: Invocation, flow: Flow, passed: dict[str, Value], into: frozens
         shadow = _left_behind(flow, result, passed)
         found = replace(result, parameter=None, items=items, read_at=None, made_at=it.at, memory=memory, shadow=shadow)
         return _under_guard(it, found)
-    fresh = replace(it.fresh(into), items=items, shadow=_cut_from(flow, result, passed))
+    shadow = together(given.shadow for given in _given_for(flow, result.origins, passed))  # ``mean(errors, weights)``
+    fresh = replace(it.fresh(into), items=items, shadow=shadow)
     if entries := given_back(flow, result):
         it.run.flow.dicts[it.at] = _entries(it, flow, entries, passed, into)
         return replace(fresh, kind="container")
@@ -63,6 +66,8 @@ def returned(it: Invocation, flow: Flow, passed: dict[str, Value], into: frozens
 
 def _is_cut_off(flow: Flow, part: Value) -> bool:
     """Whether a part of a result was cut off from a forward, and has no other's graph: errors, times some weights."""
+    if not part.shadow:
+        return False
     forwards = {Origin(flow.function, event.at) for event in flow.calls.values() if event.forward}
     return not forwards.isdisjoint(part.shadow) and forwards.isdisjoint(part.origins)
 
@@ -72,23 +77,16 @@ def _only_arranges(flow: Flow) -> bool:
     return bool(flow.calls) and not any(event.forward or event.opaque for event in flow.calls.values())
 
 
-def _left(flow: Flow, part: Value, passed: dict[str, Value]) -> frozenset[Origin]:
-    """What a part of a result still has of what a function is given."""
-    names = (origin.parameter_of(flow.function) for origin in part.origins)
-    return together(passed[name].origins for name in names if name in passed)
-
-
 def _left_behind(flow: Flow, result: Value, passed: dict[str, Value]) -> frozenset[Origin]:
     """What a result was cut off from, where a parameter was: what that is given."""
-    names = {origin: origin.parameter_of(flow.function) for origin in result.shadow}
-    others = frozenset(origin for origin, name in names.items() if name is None)
-    return joined(others, together(passed[name].traces for name in names.values() if name in passed))
+    others = frozenset(origin for origin in result.shadow if origin.parameter_of(flow.function) is None)
+    return joined(others, together(given.traces for given in _given_for(flow, result.shadow, passed)))
 
 
-def _cut_from(flow: Flow, result: Value, passed: dict[str, Value]) -> frozenset[Origin]:
-    """What that was cut off from which a result is made of: ``mean(errors, weights)``."""
-    names = (origin.parameter_of(flow.function) for origin in result.origins)
-    return together(passed[name].shadow for name in names if name in passed)
+def _given_for(flow: Flow, origins: frozenset[Origin], passed: dict[str, Value]) -> Iterator[Value]:
+    """What a call passes for those origins that are parameters of the function it runs."""
+    names = (origin.parameter_of(flow.function) for origin in origins)
+    return (passed[name] for name in names if name is not None and name in passed)
 
 
 def _called_on(it: Invocation, result: Value) -> ClassNode | None:
@@ -171,10 +169,11 @@ def _returned_item(it: Invocation, flow: Flow, item: Value, passed: dict[str, Va
     own = {origin for origin in item.origins if origin.at < 0}
     if own or item.origins or (item.kind == "unknown" and item.tensor != PLAIN):
         fresh = it.fresh(into)
+        left = together(given.origins for given in _given_for(flow, item.origins, passed))
         if _is_cut_off(flow, item):  # of what the callee has run nothing is left in it
-            fresh = replace(fresh, origins=_left(flow, item, passed), shadow=fresh.origins)
+            fresh = replace(fresh, origins=left, shadow=fresh.origins)
         elif own == item.origins and _only_arranges(flow):
-            fresh = replace(fresh, origins=_left(flow, item, passed))
+            fresh = replace(fresh, origins=left)
         # ``return loss, {"loss": loss}``: what the callee has made is a dict for the caller, too.
         made = item.kind == "container" and item.parameter is None
         return replace(fresh, kind="container") if made else _with_flags(it, fresh, item)
