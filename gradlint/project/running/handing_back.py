@@ -1,10 +1,23 @@
 """Whether a function hands back what a module gave it, or what it was given, graph and all."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 
-from gradlint.model.code import Assign, Augment, Call, Expression, For, Name, Operation, Return, With
+from gradlint.model.code import (
+    Argument,
+    Assign,
+    Attribute,
+    Augment,
+    Call,
+    Expression,
+    For,
+    Name,
+    Operation,
+    Return,
+    With,
+    dotted,
+)
 from gradlint.model.torch_calls import TRAINING_WORDS
-from gradlint.model.traverse import binds, bound_by, statements
+from gradlint.model.traverse import all_of, binds, bound_by, statements
 from gradlint.project.grad_states.calls import CallGraph
 from gradlint.project.grad_states.effects import GRAD, apply
 from gradlint.project.linking.nodes import FunctionNode
@@ -53,7 +66,7 @@ def _guards_all(calls: CallGraph, flow: Flow) -> bool:
     gives = flow.function.facts.gives_back  # else whatever unknown code computes is gone when it is done
     if gives and not bare and not returns_under_guard(calls, flow.function):
         return False
-    running = (e for e in flow.calls.values() if e.forward or (e.opaque and gives))
+    running = (e for e in flow.calls.values() if (e.forward and e.targets != (flow.function,)) or (e.opaque and gives))
     return not any(_records(calls, flow.function, e.at) for e in running)
 
 
@@ -72,6 +85,8 @@ def returns_under_guard(calls: CallGraph, function: FunctionNode, depth: int = 0
         deeper = callees.get(value.at, ())
         if not _records(calls, function, value.at) or _is_variable_of_guard(calls, function, value):
             continue
+        if _joins_own(calls, function, value):
+            continue
         if not deeper or not all(returns_under_guard(calls, each, depth + 1) for each in deeper):
             return False
     return True
@@ -86,6 +101,24 @@ def _is_variable_of_guard(calls: CallGraph, function: FunctionNode, value: Expre
     given = [*_given(function, value.id)]
     computed = all(isinstance(each, Call | Operation) for each in given)
     return bool(given) and computed and not any(_records(calls, function, each.at) for each in given)
+
+
+def _joins_own(calls: CallGraph, function: FunctionNode, value: Expression) -> bool:
+    """``return torch.cat(parts)``, all of which the function has got from itself: in pieces it is guarded, too."""
+    match value:
+        case Call(function=Attribute(name="cat" | "concat" | "stack"), arguments=(Argument(value=Name(id=name)), *_)):
+            own = {at for at, found in calls.callees.get(function, {}).items() if found == [function]}
+            adding = (c for c in all_of(Call, function.facts.body) if dotted(c.function) == f"{name}.append")
+            added = [argument.value for call in adding for argument in call.arguments]
+            return bool(added) and all(_comes_from(function, each, own) for each in added)
+        case _:
+            return False
+
+
+def _comes_from(function: FunctionNode, value: Expression, places: Set[int]) -> bool:
+    """Whether calls at these places gave it, by way of a variable perhaps."""
+    given = [*_given(function, value.id)] if isinstance(value, Name) else [value]
+    return bool(given) and all(each.at in places for each in given)
 
 
 def _given(function: FunctionNode, name: str) -> Iterator[Expression]:
