@@ -69,6 +69,7 @@ Where dropout is meant to stay on (Tacotron's prenet, Monte Carlo dropout), `tra
 
 import re
 from collections.abc import Iterator
+from itertools import chain, repeat
 
 from gradlint.rule import (
     GRAD,
@@ -137,8 +138,9 @@ def _handed(project: Project, function: FunctionNode, name: str) -> Iterator[Exp
         yield default
     for edge in project.calls.callers.get(function, ()):
         call = scope.own_call_at(edge.caller, edge.at)
-        for position, argument in enumerate(call.arguments if call is not None else ()):
-            if name == (argument.keyword or "".join(names[position + 1 : position + 2])):  # the first is the module
+        positional = chain(names[1:], repeat(""))  # the first is the module itself
+        for argument, taken in zip(call.arguments if call is not None else (), positional, strict=False):
+            if name == (argument.keyword or taken):
                 yield argument.value
 
 

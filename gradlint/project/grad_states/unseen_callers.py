@@ -32,10 +32,10 @@ class UnseenCallers:
             return all(map(self._may_guard.of, callers))
         if function.facts.is_lambda:
             return True  # in a table, or under a name that nothing calls
-        return any(self._calls_under_guard(function))
+        return any(self._are_guarded(function))
 
-    def _calls_under_guard(self, method: FunctionNode) -> Iterator[bool]:
-        """The guarded calls of a method of that name, on objects that nothing is known of."""
+    def _are_guarded(self, method: FunctionNode) -> Iterator[bool]:
+        """Of each call of a method so named, on something that nothing is known of, whether it stands under a guard."""
         name = method.facts.name
         for where in self._linker.mentions.of(name) if method.owner is not None else ():
             known = {edge.at for edge in self._calls.edges_of(where) if edge.certain}

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from gradlint.project.running.interpret import Run
 
 _KEPT_GRADIENT = re.compile(r"_grad$|^grad_")  # ``p.main_grad``: what somebody keeps beside a parameter is none
-_METHODS = frozenset({"retain_grad", "requires_grad", "zero_grad", "grad_fn"})
+_OF_TORCH = frozenset({"retain_grad", "requires_grad", "zero_grad", "grad_fn"})
 _FIELDS = ("values", "indices")  # of what ``max(dim)``, ``sort()`` and ``topk(k)`` give
 
 
@@ -49,7 +49,7 @@ def attribute_of(node: Attribute, owner: Value, run: "Run") -> Value:
         return _of_self(node.name, path, owner, run)
     if owner.kind == "module":
         return _of_module(node.name, owner, run)
-    if owner.kind == "parameters" and _KEPT_GRADIENT.search(node.name) and node.name not in _METHODS:
+    if owner.kind == "parameters" and _KEPT_GRADIENT.search(node.name) and node.name not in _OF_TORCH:
         return UNKNOWN
     if owner.kind == "parameters" and node.name not in ("grad", "data", *READING_ATTRIBUTES):
         return owner

@@ -23,7 +23,7 @@ from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import ClassNode
 from gradlint.project.running.values import Value
 
-_CUTTING = DETACHING_METHODS | READING_METHODS | {"detach", "data"}
+_CUTTING = DETACHING_METHODS | READING_METHODS | {"data"}
 
 
 def ends_in_evaluation_mode(statement: If) -> bool:
@@ -73,18 +73,15 @@ def _replaces(statement: Statement, path: str, key: str, item: str) -> bool:
 
 def _cut_off(value: Expression) -> frozenset[int]:
     """The names in an expression of which only numbers are taken, or what has no graph."""
-    cutting = (part for part in within(value) if isinstance(part, Attribute) and part.name in _CUTTING)
-    return frozenset(chain[-1].at for part in cutting if isinstance((chain := [*_chain(part)])[-1], Name))
+    roots = (_root(part) for part in within(value) if isinstance(part, Attribute) and part.name in _CUTTING)
+    return frozenset(root.at for root in roots if isinstance(root, Name))
 
 
-def _chain(part: Expression) -> Iterator[Expression]:
-    """An expression and what it is an attribute of, or a method, or an item, down to a name."""
-    yield part
-    match part:
-        case Attribute(value=inner) | Subscript(value=inner) | Call(function=inner):
-            yield from _chain(inner)
-        case _:
-            pass
+def _root(part: Expression) -> Expression:
+    """What a chain of attributes, calls and items begins with."""
+    while isinstance(part, Attribute | Subscript | Call):
+        part = part.function if isinstance(part, Call) else part.value
+    return part
 
 
 def _holder(iterable: Expression) -> str | None:
