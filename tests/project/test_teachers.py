@@ -21,7 +21,7 @@ class Agent:
 
     def update(self, states):
         {statement}
-        loss = -self.critic_target(actions).mean()
+        loss = self.critic(states).mean() - self.critic_target(actions).mean()
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
@@ -49,10 +49,18 @@ def test_what_a_trained_network_gave_needs_the_graph_of_the_teacher(
     assert [finding.fix is None for finding in found] == [is_frozen]
 
 
+@pytest.mark.parametrize("statement", ["actions = states * 2", "actions = self.actor(states)"])
+def test_what_is_walked_alone_or_through_what_feeds_it_is_told_apart(build: Build, statement: str) -> None:
+    text = AGENT.format(statement=statement).replace("self.critic(states).mean() - ", "-")
+    (rule,) = (rule for rule in registry.load() if rule.code == "GL106")
+    found = [f.help for f in rule.check(build({"code.py": text})) if "critic" in f.message]
+    assert found == ([FREEZE] if "actor" in statement else [])  # under a guard ``backward()`` would raise
+
+
 def test_the_note_of_a_target_points_at_the_detach_that_detaches() -> None:
     lines = ("values = self.critic_target(states)", "values.detach()", "values = (values * 2).detach()")
     text = AGENT.format(statement="\n        ".join(lines))
-    text = text.replace("-self.critic_target(actions)", "(self.critic(self.actor(states)) - values)")
+    text = text.replace("self.critic(states).mean() - self.critic_target(actions)", "(self.critic(states) - values)")
     (rule,) = (each for each in registry.load() if each.code == "GL106")
     (found,) = engine.run([Source("code.py", text)], [rule]).diagnostics
     told = [text.splitlines()[note.span.line - 1].strip() for note in found.notes]
