@@ -219,6 +219,26 @@ def show():
 
 ## Silent
 
+### in a method that somebody calls by its name, under a guard
+```python
+import torch
+from torch import nn
+
+class Scorer:
+    def __init__(self, size):
+        self.size = size
+
+    def get(self):
+        layer = nn.Linear(self.size, 1)
+        return layer(torch.ones(3, self.size)).numpy()
+
+def report(scorer):
+    with torch.no_grad():
+        return scorer.get().mean()
+
+# run: report(Scorer(2))
+```
+
 ### detached, forced, or looked at
 ```python
 import torch

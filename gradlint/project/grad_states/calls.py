@@ -125,14 +125,14 @@ class CallGraph(Edges):
             shown = _EXAMPLES.search(module.path) is not None
             for function in module.functions:
                 if not wanted.isdisjoint(function.facts.words) and not function.is_test:
-                    for call in self._calls_of_anything(function, wanted):
+                    for call in self.calls_of_anything(function, wanted):
                         if call.method in common or _is_of_argument(function, call):
                             guarded = not self.own_states(function, call.at) & GRAD
                             if guarded or not (shown and call.method in common):
                                 counted[call.method] += 1 if guarded else -1
         return dict.fromkeys((name for name, count in counted.items() if count >= 0), True)
 
-    def _calls_of_anything(self, function: FunctionNode, names: Set[str]) -> Iterator[CallFact]:
+    def calls_of_anything(self, function: FunctionNode, names: Set[str]) -> Iterator[CallFact]:
         """The calls of methods so named on objects we know nothing of."""
         known = {edge.at for edge in self.edges_of(function) if edge.certain}
         for call in function.facts.calls:

@@ -38,10 +38,8 @@ class UnseenCallers:
         """Of each call of a method so named, on something that nothing is known of, whether it stands under a guard."""
         name = method.facts.name
         for where in self._linker.mentions.of(name) if method.owner is not None else ():
-            known = {edge.at for edge in self._calls.edges_of(where) if edge.certain}
-            for call in where.facts.calls:
-                if call.method == name != call.callee and call.at not in known:
-                    yield not self._calls.own_states(where, call.at) & GRAD
+            for call in self._calls.calls_of_anything(where, {name}):
+                yield not self._calls.own_states(where, call.at) & GRAD
 
 
 def _is_put_away(edge: Edge) -> bool:

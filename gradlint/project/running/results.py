@@ -169,11 +169,10 @@ def _returned_item(it: Invocation, flow: Flow, item: Value, passed: dict[str, Va
     own = {origin for origin in item.origins if origin.at < 0}
     if own or item.origins or (item.kind == "unknown" and item.tensor != PLAIN):
         fresh = it.fresh(into)
-        left = together(given.origins for given in _given_for(flow, item.origins, passed))
-        if _is_cut_off(flow, item):  # of what the callee has run nothing is left in it
-            fresh = replace(fresh, origins=left, shadow=fresh.origins)
-        elif own == item.origins and _only_arranges(flow):
-            fresh = replace(fresh, origins=left)
+        cut_off = _is_cut_off(flow, item)  # of what the callee has run nothing is left in it
+        if cut_off or (own == item.origins and _only_arranges(flow)):
+            left = together(given.origins for given in _given_for(flow, item.origins, passed))
+            fresh = replace(fresh, origins=left, shadow=fresh.origins if cut_off else NOTHING)
         # ``return loss, {"loss": loss}``: what the callee has made is a dict for the caller, too.
         made = item.kind == "container" and item.parameter is None
         return replace(fresh, kind="container") if made else _with_flags(it, fresh, item)
