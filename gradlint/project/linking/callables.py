@@ -93,9 +93,22 @@ class Callables:
         elif chosen := self._chosen(function, name):
             yield from ((callee, True) for callee in chosen)
         elif owner and method not in EVERYBODYS and not method.startswith("__"):
-            candidates = self._linker.methods_named.get(method, ())
+            candidates = self.named_alike(function, owner, method)
             if len(candidates) <= MOST_CANDIDATES:
                 yield from ((callee, False) for callee in nearest_copies(function.module, candidates))
+
+    def named_alike(self, function: FunctionNode, owner: str, method: str) -> Sequence[FunctionNode]:
+        """The methods of that name that something may have of which only the name is known."""
+        candidates = self._linker.methods_named.get(method, ())
+        outside = self._instances.made_outside(function, owner) if candidates else None
+        if outside is None:
+            return candidates
+        # ``from package.nets import Net`` may be ours where the package has another name here.
+        return [each for each in candidates if each.owner is not None and outside in self._names_with(each.owner)]
+
+    def _names_with(self, cls: ClassNode) -> set[str]:
+        """The names of a class and of all that derive from it."""
+        return {cls.facts.name, *(derived.facts.name for derived in self._linker.subclasses.get(cls, ()))}
 
     def _class_meant(self, function: FunctionNode, name: str) -> ClassNode | None:
         """The class that ``cls`` is in a class method, or a variable that it is assigned to; ``net_class: Net``."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from gradlint.model.code import Call, Constant, Display, Expression, Operation, Subscript, dotted
+from gradlint.model.code import Argument, Attribute, Call, Constant, Display, Expression, Operation, Subscript, dotted
 from gradlint.model.torch_calls import LOADING_METHODS
 from gradlint.model.torch_names import MODULE_WRAPPERS, SELF_RETURNING
 from gradlint.project.linking.bindings import Bindings, class_handed, owner_class
@@ -48,6 +48,28 @@ class Instances:
             return (cls,)
         chosen = (self._linker.resolve(*choice) for choice in chosen_by_key(self._bindings, function, value))
         return tuple(dict.fromkeys(each for each in chosen if isinstance(each, ClassNode)))
+
+    def made_outside(self, function: FunctionNode, name: str) -> str | None:
+        """The last name of the class outside the project of which all that a variable is assigned is made.
+
+        ``LogisticRegression(max_iter=100)`` has no method of ours. What is given something may be a wrapper of it.
+        """
+        if self.gone_over(function, name):
+            return None
+        assigned = self._bindings.values(function, name)
+        names = {self._made_of_settings(name, *each) for each in assigned if not _is_nothing(each[1])}
+        return names.pop() if len(names) == 1 else None
+
+    def _made_of_settings(self, variable: str, scope: FunctionNode, value: Expression) -> str | None:
+        given = any(parameter.name == variable for parameter in scope.facts.parameters)
+        while isinstance(value, Call) and isinstance(value.function, Attribute) and value.function.name == "fit":
+            value = value.function.value  # estimators give themselves
+        if given or not isinstance(value, Call) or not all(map(_is_setting, value.arguments)):
+            return None
+        name = dotted(value.function)
+        made = self._linker.resolve(scope, name) if name is not None else None
+        last = made.name.rpartition(".")[2] if isinstance(made, External) else ""
+        return last if last[:1].isupper() else None
 
     def _class_of(self, function: FunctionNode, name: str) -> ClassNode | None:
         if name == "self":
@@ -159,6 +181,15 @@ class Instances:
 def _gives_alike(name: str) -> bool:
     """Whether a function outside the project gives what is of the class that it is given, or stands for it."""
     return name in _COPYING or name.rpartition(".")[2] in MODULE_WRAPPERS
+
+
+def _is_nothing(value: Expression) -> bool:
+    return isinstance(value, Constant) and value.value is None
+
+
+def _is_setting(argument: Argument) -> bool:
+    """Whether an argument says how to make something; one without a keyword may be what is wrapped."""
+    return argument.keyword is not None or argument.stars == 2 or isinstance(argument.value, Constant)
 
 
 def _may_be_of_loop(function: FunctionNode, name: str) -> bool:

@@ -1,6 +1,7 @@
 """The project's methods of one name, any of which an object of unknown class may have."""
 
 import re
+from collections.abc import Sequence
 from itertools import islice
 
 from gradlint.model.code import Constant, Expression, Name
@@ -27,7 +28,7 @@ def named_alike(it: Invocation) -> tuple[FunctionNode, ...]:
         return ()
     if all(_is_spelt_out(it, argument.expression) for argument in it.arguments):  # ``text.encode("utf-8")``
         return ()
-    named = _of_its_classes(it) or it.run.flows.linker.methods_named.get(it.method, [])
+    named = _of_its_classes(it) or _of_anything(it)
     named = [each for each in named if not each.facts.is_stub and not is_property(each)]
     named = [each for each in named if takes_keywords(each, it.node)]
     return tuple(named) if len(named) <= MOST_CANDIDATES else ()
@@ -38,6 +39,13 @@ def _of_its_classes(it: Invocation) -> list[FunctionNode]:
     calls = it.run.flows.calls
     classes = calls.instances.classes_of(it.run.function, it.receiver_path) if it.receiver_path is not None else ()
     return list(dict.fromkeys(found for cls in classes for found in calls.callables.methods(cls, it.method)))
+
+
+def _of_anything(it: Invocation) -> Sequence[FunctionNode]:
+    """The project's methods of that name that the object may have, as far as it is known who made it."""
+    if it.receiver_path is None:
+        return it.run.flows.linker.methods_named.get(it.method, ())
+    return it.run.flows.calls.callables.named_alike(it.run.function, it.receiver_path, it.method)
 
 
 def _is_spelt_out(it: Invocation, given: Expression) -> bool:
