@@ -76,6 +76,7 @@ from gradlint.project.questions.guarded_parts import GuardedPart
 from gradlint.project.questions.guarded_training import GuardedModule
 from gradlint.project.questions.inference_tensors import Misuse as InferenceMisuse
 from gradlint.project.questions.lost_terms import LostTerm
+from gradlint.project.questions.optimizer_states import KeptByStep
 from gradlint.project.questions.optimizers import Optimizer, parameter_names
 from gradlint.project.questions.scripts import Act
 from gradlint.project.questions.scripts import acts as acts_of
@@ -226,6 +227,7 @@ __all__ = [
     "Iteration",
     "Jump",
     "Kept",
+    "KeptByStep",
     "Lambda",
     "Leak",
     "Loss",

@@ -34,6 +34,7 @@ from gradlint.project.questions.inference_modes import InferenceModes
 from gradlint.project.questions.inference_tensors import InferenceTensors
 from gradlint.project.questions.layers import Layers
 from gradlint.project.questions.lost_terms import LostTerms
+from gradlint.project.questions.optimizer_states import OptimizerStates
 from gradlint.project.questions.optimizers import Optimizers
 from gradlint.project.questions.order import Order
 from gradlint.project.questions.prospects import Prospects
@@ -70,6 +71,7 @@ class Project:
     ``optimizers`` where they are made, ``order`` what becomes of gradients and when, ``unzeroed`` where they add up
     for good, ``walks`` what is walked twice, ``terms`` what a loss has for nothing, ``buffers`` what is written into
     them, ``carried_states`` which attributes chain the graphs of all forwards,
+    ``optimizer_states`` what optimizers keep with the graphs of all steps,
     ``targets`` what is detached in the end, ``teachers`` what is walked for nobody,
     ``flags`` how ``requires_grad`` is misspelt, ``prospects`` and
     ``forwards`` which functions may run a module at all, ``inference`` what speaks for a call being inference,
@@ -122,6 +124,7 @@ class Project:
         self.terms = Terms(self.calls, self.flows)
         self.buffers = Buffers(self.linker, self.calls, self.flows)
         self.carried_states = CarriedStates(self.linker, self.calls, self.flows)
+        self.optimizer_states = OptimizerStates(self.linker, self.calls)
         self.inference_modes = InferenceModes(self.linker, self.modes, self.calls)
         self.inference_tensors = InferenceTensors(self.calls, self.flows, self.inference_modes)
         self.targets = Targets(self.calls, self.flows, self.inference)

@@ -77,7 +77,19 @@ Running statistics are no part of what is trained: `.detach()` what goes into th
 
 from collections.abc import Iterator
 
-from gradlint.rule import BufferUpdate, CarriedState, Finding, Fix, FunctionNode, Note, Project, rewrites, rule, scope
+from gradlint.rule import (
+    BufferUpdate,
+    CarriedState,
+    Finding,
+    Fix,
+    FunctionNode,
+    KeptByStep,
+    Note,
+    Project,
+    rewrites,
+    rule,
+    scope,
+)
 
 
 @rule("GL104", severity="warning", since="0.2.0")
@@ -88,6 +100,7 @@ def graph_kept_by_attribute(project: Project) -> Iterator[Finding]:
         found = {update.at: update for update in project.buffers.updates(function)}
         states = {state.at: state for state in project.carried_states.of(function) if state.at not in found}
         yield from (_state(function, state) for state in states.values())
+        yield from (_of_optimizer(function, kept) for kept in project.optimizer_states.kept(function))
         yield from (_last(function, update) for update in project.buffers.pinned(function) if update.at not in states)
         if found:
             silent = scope.expected_to_fail(function)
@@ -134,6 +147,16 @@ def _state(function: FunctionNode, state: CarriedState) -> Finding:
         f"`{state.path}` takes the graph of each forward into the next: `backward()` raises in the second round",
         (Note(function.place(state.made_at), "this goes on from what the forward before has left"),),
         help="keep `.detach()` of the state, or begin a new one with each batch",
+    )
+
+
+def _of_optimizer(function: FunctionNode, kept: KeptByStep) -> Finding:
+    return Finding(
+        function.place(kept.at),
+        function.name,
+        f"`{kept.name}` keeps the graphs of all steps: what the optimizer adds to its state has one",
+        (Note(function.place(kept.made_at), "the parameter itself comes in here, and autograd follows"),),
+        help=f"decorate `{function.facts.name}` with `@torch.no_grad()`, and run a closure under `torch.enable_grad()`",
     )
 
 
