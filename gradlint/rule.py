@@ -78,6 +78,7 @@ from gradlint.project.questions.inference_tensors import Misuse as InferenceMisu
 from gradlint.project.questions.lost_terms import LostTerm
 from gradlint.project.questions.optimizer_states import KeptByStep
 from gradlint.project.questions.optimizers import Optimizer, parameter_names
+from gradlint.project.questions.saved_inputs import SavedInput
 from gradlint.project.questions.scripts import Act
 from gradlint.project.questions.scripts import acts as acts_of
 from gradlint.project.questions.targets import Detached
@@ -247,6 +248,7 @@ __all__ = [
     "Return",
     "Rule",
     "RuleError",
+    "SavedInput",
     "SecondWalk",
     "Severity",
     "Statement",

@@ -38,6 +38,7 @@ from gradlint.project.questions.optimizer_states import OptimizerStates
 from gradlint.project.questions.optimizers import Optimizers
 from gradlint.project.questions.order import Order
 from gradlint.project.questions.prospects import Prospects
+from gradlint.project.questions.saved_inputs import SavedInputs
 from gradlint.project.questions.steps import Steps
 from gradlint.project.questions.targets import Targets
 from gradlint.project.questions.teachers import Teachers
@@ -72,6 +73,7 @@ class Project:
     for good, ``walks`` what is walked twice, ``terms`` what a loss has for nothing, ``buffers`` what is written into
     them, ``carried_states`` which attributes chain the graphs of all forwards,
     ``optimizer_states`` what optimizers keep with the graphs of all steps,
+    ``saved_inputs`` what is changed before ``backward()`` asks for it,
     ``targets`` what is detached in the end, ``teachers`` what is walked for nobody,
     ``flags`` how ``requires_grad`` is misspelt, ``prospects`` and
     ``forwards`` which functions may run a module at all, ``inference`` what speaks for a call being inference,
@@ -125,6 +127,7 @@ class Project:
         self.buffers = Buffers(self.linker, self.calls, self.flows)
         self.carried_states = CarriedStates(self.linker, self.calls, self.flows)
         self.optimizer_states = OptimizerStates(self.linker, self.calls)
+        self.saved_inputs = SavedInputs(self.calls, self.flows)
         self.inference_modes = InferenceModes(self.linker, self.modes, self.calls)
         self.inference_tensors = InferenceTensors(self.calls, self.flows, self.inference_modes)
         self.targets = Targets(self.calls, self.flows, self.inference)

@@ -74,6 +74,7 @@ from gradlint.rule import (
 def in_place_on_saved(project: Project) -> Iterator[Finding]:
     """Find changes in place of results that their own operation saved, with a ``backward()`` to come."""
     for function in project.functions():
+        yield from _inputs(project, function)
         if function.facts.words.isdisjoint(RESULT_SAVING):
             continue
         if "backward" in function.facts.words:
@@ -82,6 +83,21 @@ def in_place_on_saved(project: Project) -> Iterator[Finding]:
             yield from _walked_later(function, flow)
         elif changes.may_change_in_place(function) and (edges := _walking_callers(project, function)):
             yield from _walked_by_caller(project, function, edges)
+
+
+def _inputs(project: Project, function: FunctionNode) -> Iterator[Finding]:
+    """What products, powers and layers have saved of what they were given."""
+    found = [*project.saved_inputs.changed(function)]
+    silent = scope.expected_to_fail(function) | scope.tried(function) if found else frozenset()
+    for saved in found:
+        if saved.at not in silent:
+            yield Finding(
+                function.place(saved.at),
+                function.name,
+                f"`backward()` raises: {saved.by} saved its input `{saved.path}`, and it is changed here",
+                (Note(function.place(saved.saved_at), "it is saved here"),),
+                help="compute a new tensor instead of changing this one",
+            )
 
 
 def _walked_here(project: Project, function: FunctionNode) -> Iterator[Finding]:
@@ -251,280 +267,3 @@ def _finding(function: FunctionNode, change: ChangeEvent, made: CallEvent) -> Fi
         (Note(function.place(made.at), "it is computed, and saved, here"),),
         help="compute a new tensor instead of changing this one",
     )
-
-
-CASES = r"""
-## Flagged
-
-### by a method, by items
-```python
-import torch
-
-def loss_of(x):
-    weight = torch.ones(3, requires_grad=True)
-    probabilities = torch.softmax(weight * x, dim=0)
-    probabilities[0] = 0.0  # GL217
-    probabilities.sum().backward()
-
-# run: loss_of(torch.ones(3))
-# raises: RuntimeError: one of the variables needed for gradient computation has been modified by an inplace operation
-```
-
-### of a sum, and of a list of terms
-```python
-import torch
-
-def train(x, target):
-    weight = torch.ones(3, requires_grad=True)
-    total, terms = 0, []
-    for _ in range(2):
-        first = (weight * x).exp()
-        first += target  # GL217
-        total += first.sum()
-        second = (weight * x).sigmoid()
-        second -= target  # GL217
-        terms.append(second.mean())
-    torch.stack(terms).sum().backward()
-    total.backward()
-
-# run: train(torch.ones(3), torch.ones(3))
-# raises: RuntimeError: one of the variables needed for gradient computation has been modified by an inplace operation
-```
-
-### through an alias, and of a model's output
-```python
-import torch
-
-def alias(weight):
-    y = torch.exp(weight)
-    copy = y.detach()
-    copy.zero_()  # GL217
-    y.sum().backward()
-
-def shifted(model, images):
-    scores = torch.softmax(model(images), -1)
-    loss = (scores * scores).sum()
-    scores += 1  # GL217
-    loss.backward()
-
-# run: alias(torch.ones(3, requires_grad=True))
-# run: shifted(torch.nn.Linear(3, 3), torch.ones(2, 3))
-# raises: RuntimeError: one of the variables needed for gradient computation has been modified by an inplace operation
-```
-
-### in the forward of a module, of a layer called like a loss
-```python
-import torch
-from torch import nn
-
-class Gate(nn.Module):
-    def __init__(self, size):
-        super().__init__()
-        self.l1, self.l2 = nn.Linear(size, size), nn.Linear(size, size)
-
-    def forward(self, x):
-        h = self.l1(x).exp()
-        out = self.l2(h)
-        h.mul_(0.5)  # GL217
-        return out + h
-
-# run: Gate(3)(torch.ones(2, 3)).sum().backward()
-# raises: RuntimeError: one of the variables needed for gradient computation has been modified by an inplace operation
-```
-
-### in the forward of a module
-```python
-import torch
-from torch import nn
-
-class Gate(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.inner, self.outer = nn.Linear(3, 3), nn.Linear(3, 3)
-        self.scale = nn.Parameter(torch.ones(3))
-
-    def forward(self, x):
-        h = torch.exp(self.inner(x))
-        h += 1  # GL217
-        gate = (self.scale * x).sigmoid()
-        gate.mul_(2)  # GL217
-        return self.outer(h) * gate
-
-# run: Gate()(torch.ones(2, 3)).sum().backward()
-# raises: RuntimeError: one of the variables needed for gradient computation has been modified by an inplace operation
-```
-
-### after a backward that keeps the graph
-```python
-import torch
-
-weight = torch.ones(3, requires_grad=True)
-y = torch.sigmoid(weight)
-y.sum().backward(retain_graph=True)
-with torch.no_grad():
-    y += 1  # GL217
-y.sum().backward()
-# raises: RuntimeError: one of the variables needed for gradient computation has been modified by an inplace operation
-```
-
-### walked by who calls the function
-```python
-import torch
-
-def scaled(x):
-    y = torch.exp(x)
-    y *= 2.0  # GL217
-    return y.sum()
-
-def penalty(scores):
-    p = torch.softmax(scores, -1)
-    p[0] = 0.0  # GL217
-    return -(p * p).mean()
-
-def main(rows):
-    layer = torch.nn.Linear(3, 3)
-    loss = penalty(layer(rows))
-    loss.backward()
-    x = torch.ones(2, requires_grad=True)
-    scaled(x).backward()
-
-# run: main(torch.ones(2, 3))
-# run: scaled(torch.ones(2, requires_grad=True)).backward()
-# raises: RuntimeError: one of the variables needed for gradient computation has been modified by an inplace operation
-```
-
-## Silent
-
-### in the forward of a module, of what is data, only looked at, or saved by nobody
-```python
-import torch
-from torch import nn
-
-class Gate(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.inner, self.outer = nn.Linear(3, 3), nn.Linear(3, 3)
-        self.scale = nn.Parameter(torch.ones(3))
-
-    def forward(self, x):
-        weights = torch.softmax(x, -1)
-        weights *= 2
-        h = self.inner(x)
-        h += 1
-        shown = torch.exp(self.scale * x)
-        shown *= 2
-        self.shown = shown.detach()
-        return self.outer(h) * weights
-
-# run: gate = Gate(); gate(torch.ones(2, 3)).sum().backward()
-# shows: gate.inner.weight.grad is not None
-```
-
-### in functions whose callers walk it, and hand over data, a copy, or look at the result
-```python
-import torch
-
-def scaled(x):
-    y = torch.exp(x)
-    y *= 2.0
-    return y.sum()
-
-def halved(x):
-    y = torch.exp(x)
-    y *= 0.5
-    return y.sum()
-
-def shifted(x):
-    y = torch.exp(x).clone()
-    y += 1
-    return y.sum()
-
-def counted(x):
-    y = torch.exp(x)
-    y -= 1
-    return (y > 0).sum() + x.sum()
-
-def detached(x):
-    x = x.detach()
-    y = torch.exp(x)
-    y -= 1
-    return y.sum()
-
-def main(weight):
-    x = torch.ones(2, requires_grad=True)
-    print(scaled(x).item())
-    (weight * scaled(torch.ones(2))).sum().backward()
-    print(scaled(x.detach()))
-    loss = shifted(x)
-    loss.backward()
-    counted(x).backward()
-    (weight * detached(x)).sum().backward()
-    print(halved(x).item())
-    (weight * halved(torch.ones(2))).sum().backward()
-    with torch.no_grad():
-        total = scaled(x)
-    (weight * total).sum().backward()
-
-# run: main(torch.ones(2, requires_grad=True))
-```
-
-### operations that keep nothing of their result
-```python
-import torch
-
-weight = torch.ones(3, requires_grad=True)
-y = weight * 2
-y += 1
-z = weight.sum()
-z *= 2
-(y.sum() + z).backward()
-# shows: weight.grad.tolist() == [4.0, 4.0, 4.0]
-```
-
-### what is walked is computed beside it
-```python
-import torch
-import torch.nn.functional as F
-
-def own_gradient(target):
-    logits = torch.randn(4, 5, requires_grad=True)
-    loss = F.cross_entropy(logits, target)
-    probabilities = F.softmax(logits, dim=1)
-    gradient = probabilities
-    gradient[range(len(target)), target] -= 1
-    gradient /= len(target)
-    loss.backward()
-    return gradient, logits.grad
-
-# run: own, given = own_gradient(torch.tensor([0, 1, 2, 3]))
-# shows: torch.allclose(own, given, atol=1e-6)
-```
-
-### after backward, or without a graph
-```python
-import torch
-
-weight = torch.ones(3, requires_grad=True)
-y = torch.sigmoid(weight)
-y.sum().backward()
-with torch.no_grad():
-    z = torch.sigmoid(weight)
-z += 1
-y = y.detach().clone()
-y += 1
-```
-
-### after its own backward, with one of something else to come
-```python
-import torch
-
-weight = torch.ones(3, requires_grad=True)
-y = torch.sigmoid(weight)
-y.sum().backward()
-with torch.no_grad():
-    y += 1
-z = torch.exp(weight)
-z.sum().backward()
-# shows: weight.grad is not None
-```
-"""
