@@ -17,7 +17,7 @@ from gradlint.model.traverse import all_of
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.callables import EVERYBODYS, Callables
 from gradlint.project.linking.callbacks import Callbacks
-from gradlint.project.linking.choices import chosen_by_key
+from gradlint.project.linking.choices import chosen_by_key, looked_up
 from gradlint.project.linking.instances import Instances
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo, Table
@@ -182,6 +182,9 @@ class Edges:
             elif call.at in computed:
                 for callee in self._called_in_place(function, computed[call.at]):
                     yield Edge(function, call.at, callee)
+                if (path := looked_up(computed[call.at].function)) is not None:
+                    for callee, certain in self.callables.called(function, path):
+                        yield Edge(function, call.at, callee, certain)
             for name in call.handed:
                 if name not in handed:
                     handed[name] = self.callables.meant(function, name)

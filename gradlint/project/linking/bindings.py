@@ -7,6 +7,7 @@ from gradlint.model.code import Assign, Attribute, Call, Display, Expression, Fo
 from gradlint.model.traverse import expressions, pairs, statements, within
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
+from gradlint.project.linking.registered import Registered
 from gradlint.project.linking.scope import assigned
 
 _LONGEST_CHAIN = 20  # imports of imports
@@ -16,7 +17,8 @@ class Bindings:
     """Assigned expressions by dotted name, per function and per class; computed when first asked for."""
 
     def __init__(self, linker: Linker) -> None:
-        self._linker = linker
+        self.linker = linker
+        self.registered = Registered(linker)
         self._assigned: dict[FunctionNode, dict[str, list[Expression]]] = {}
         self._attributes: dict[ClassNode, dict[str, list[tuple[FunctionNode, Expression]]]] = {}
         self._unpacked: dict[FunctionNode, frozenset[str]] = {}
@@ -64,7 +66,7 @@ class Bindings:
         first, _, rest = name.partition(".")
         for found in scope.facts.imports if depth < _LONGEST_CHAIN else ():
             if found.binding == first:
-                source = self._linker.source(scope.module, found)
+                source = self.linker.source(scope.module, found)
                 wanted = name.replace(first, found.name, 1) if found.name is not None else rest
                 return self.values(source.body, wanted, depth + 1) if source is not None and wanted else []
         return []
@@ -78,7 +80,7 @@ class Bindings:
 
     def family(self, cls: ClassNode) -> Iterator[ClassNode]:
         """A class and those of the project that it derives from."""
-        return (ancestor for ancestor in self._linker.ancestors(cls) if isinstance(ancestor, ClassNode))
+        return (ancestor for ancestor in self.linker.ancestors(cls) if isinstance(ancestor, ClassNode))
 
     def unpacking(self, cls: ClassNode, name: str) -> list[FunctionNode]:
         """The constructors in which an attribute is one of several that a value is unpacked into."""

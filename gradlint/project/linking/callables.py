@@ -8,6 +8,7 @@ from gradlint.model.torch_calls import CLASS_NAMED
 from gradlint.project.linking.bindings import Bindings, class_handed, owner_class
 from gradlint.project.linking.choices import Choice, chosen_by_attribute, chosen_by_name
 from gradlint.project.linking.copies import nearest_copies
+from gradlint.project.linking.handed_objects import HandedObjects
 from gradlint.project.linking.instances import Instances
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
@@ -39,6 +40,7 @@ class Callables:
         self._bindings = bindings
         self._instances = instances
         self._modules = modules
+        self._handed = HandedObjects(linker, bindings, instances)
         self._defined: Memo[ModuleNode, Mapping[tuple[str, int | None], Sequence[FunctionNode]]] = Memo(
             linker.dependencies, _definitions, {}
         )
@@ -92,10 +94,20 @@ class Callables:
             yield from ((callee, True) for callee in found)
         elif chosen := self._chosen(function, name):
             yield from ((callee, True) for callee in chosen)
-        elif owner and method not in EVERYBODYS and not method.startswith("__"):
+        elif not owner or method in EVERYBODYS:
+            yield from ((callee, False) for callee in self._of_handed(function, owner or name, method if owner else ""))
+        elif not method.startswith("__"):
             candidates = self.named_alike(function, owner, method)
             if len(candidates) <= MOST_CANDIDATES:
                 yield from ((callee, False) for callee in nearest_copies(function.module, candidates))
+
+    def _of_handed(self, function: FunctionNode, name: str, method: str) -> Iterator[FunctionNode]:
+        """What runs of an object that visible calls hand over: of one that is called itself, what is no module's."""
+        if (method or "__call__") not in self._linker.methods_named or method.startswith("__"):
+            return
+        for cls in self._handed.classes(function, name):
+            if method or not self._modules.is_module_class(cls):
+                yield from self.methods(cls, method or "__call__")
 
     def named_alike(self, function: FunctionNode, owner: str, method: str) -> Sequence[FunctionNode]:
         """The methods of that name that something may have of which only the name is known."""

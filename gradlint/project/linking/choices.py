@@ -7,6 +7,7 @@ from gradlint.model.code import (
     Call,
     Comprehension,
     Conditional,
+    Constant,
     Display,
     Expression,
     Iteration,
@@ -17,6 +18,7 @@ from gradlint.model.code import (
 )
 from gradlint.project.linking.bindings import Bindings
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
+from gradlint.project.linking.returns import returned
 
 Choice = tuple[FunctionNode, str]  # a dotted name, and the function it is looked up in
 
@@ -55,10 +57,35 @@ def _names(bindings: Bindings, where: FunctionNode, value: Expression) -> Iterat
                 yield from _names(bindings, where, operand)
         case Subscript(value=table) | Call(function=Attribute(value=table, name="get")):
             yield from _items(bindings, where, table)
+        case _ if (path := looked_up(value)) is not None:
+            yield where, path
+        case Call(function=called) if (factory := dotted(called)) is not None:
+            yield from _made_by(bindings, where, factory)
         case _ if (name := dotted(value)) is not None:
             yield where, name
         case _:
             pass
+
+
+def _made_by(bindings: Bindings, where: FunctionNode, name: str) -> Iterator[Choice]:
+    """The functions that a factory defines and gives: ``step = make_step(model)``."""
+    factory = bindings.linker.resolve(where, name)
+    if not isinstance(factory, FunctionNode):
+        return
+    for given in map(dotted, returned(factory)):
+        made = bindings.linker.resolve(factory, given) if given is not None else None
+        if given is not None and isinstance(made, FunctionNode) and made.parent is factory:
+            yield factory, given
+
+
+def looked_up(value: Expression) -> str | None:
+    """The attribute that ``getattr(callback, "on_batch")`` asks for."""
+    match value:
+        case Call(function=Name(id="getattr"), arguments=(owner, name, *_)) if isinstance(name.value, Constant):
+            path, attribute = dotted(owner.value), name.value.value
+            return f"{path}.{attribute}" if path is not None and isinstance(attribute, str) else None
+        case _:
+            return None
 
 
 def _items(
@@ -77,5 +104,8 @@ def _items(
             for place, value in bindings.values(where, name):
                 if isinstance(value, Display | Comprehension) and not any(value is each for each in around):
                     yield from _items(bindings, place, value, around)
+                if place.is_module_body:
+                    registered = bindings.registered.functions(place.module, name.rpartition(".")[2])
+                    yield from ((each.parent or each.module.body, each.facts.name) for each in registered)
         case _:
             pass
