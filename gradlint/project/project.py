@@ -43,6 +43,7 @@ from gradlint.project.questions.steps import Steps
 from gradlint.project.questions.targets import Targets
 from gradlint.project.questions.teachers import Teachers
 from gradlint.project.questions.terms import Terms
+from gradlint.project.questions.trained_leaves import TrainedLeaves
 from gradlint.project.questions.training_mode import TrainingMode
 from gradlint.project.questions.unzeroed import Unzeroed
 from gradlint.project.questions.walks import Walks
@@ -70,7 +71,8 @@ class Project:
     ``consumers`` what is done with generators, ``flows`` what names hold, ``evidence`` which of the others hold
     tensors or modules, ``gradients`` where they are read and what for, ``growths`` what keeps graphs,
     ``optimizers`` where they are made, ``order`` what becomes of gradients and when, ``unzeroed`` where they add up
-    for good, ``walks`` what is walked twice, ``terms`` what a loss has for nothing, ``buffers`` what is written into
+    for good, ``walks`` what is walked twice, ``terms`` what a loss has for nothing,
+    ``trained_leaves`` what is changed after it was trained, ``buffers`` what is written into
     them, ``carried_states`` which attributes chain the graphs of all forwards,
     ``optimizer_states`` what optimizers keep with the graphs of all steps,
     ``saved_inputs`` what is changed before ``backward()`` asks for it,
@@ -124,6 +126,7 @@ class Project:
         self.lost_terms = LostTerms(self.calls, self.flows)
         self.walks = Walks(self.flows)
         self.terms = Terms(self.calls, self.flows)
+        self.trained_leaves = TrainedLeaves(self.linker, self.flows)
         self.buffers = Buffers(self.linker, self.calls, self.flows)
         self.carried_states = CarriedStates(self.linker, self.calls, self.flows)
         self.optimizer_states = OptimizerStates(self.linker, self.calls)

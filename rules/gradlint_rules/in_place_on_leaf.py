@@ -94,6 +94,9 @@ def in_place_on_leaf(project: Project) -> Iterator[Finding]:
             base = event.owner if _is_leaf(event, looped) else _leaf_below(project.flow(function), event.owner)
             if base is not None and project.certainly_records(function, event.at):
                 yield _finding(function, event, base)
+            walk = _trained(project, function, event, looped) if base is None else None
+            if walk is not None and project.certainly_records(function, event.at):
+                yield _finding(function, event, event.owner, walk)
         for call in project.flow(function).calls.values():
             target = _written(call) if call.at not in silent else None
             if target is not None and project.certainly_records(function, call.at):
@@ -104,7 +107,7 @@ def in_place_on_leaf(project: Project) -> Iterator[Finding]:
 def _may_make_leaf(function: FunctionNode) -> bool:
     """Whether a function spells how a leaf is made: by its flag, as a parameter, or as one of a new module's."""
     words = function.facts.words
-    if not words.isdisjoint(_MAKING) or ("nn" in words and any(map(_is_class_name, words))):
+    if not words.isdisjoint(_MAKING) or "backward" in words or ("nn" in words and any(map(_is_class_name, words))):
         return True
     if words.isdisjoint(_FACTORIES):
         return False
@@ -139,6 +142,12 @@ def _is_leaf(event: ChangeEvent, looped: frozenset[str]) -> bool:
     return _leaf(event.owner)
 
 
+def _trained(project: Project, function: FunctionNode, event: ChangeEvent, looped: frozenset[str]) -> int | None:
+    """Where ``backward()`` has gone through a parameter that a loop comes to, or through an attribute."""
+    may_be_trained = event.path in looped if event.owner.kind == "parameters" else event.owner.kind == "tensor"
+    return project.trained_leaves.walk_before(function, event) if may_be_trained else None
+
+
 def _leaf(value: Value) -> bool:
     return value.kind in ("tensor", "parameters") and value.tensor == LEAF and value.born is not None
 
@@ -171,18 +180,20 @@ def _is_basic(index: Expression) -> bool:
             return False
 
 
-def _finding(function: FunctionNode, event: ChangeEvent, base: Value) -> Finding:
+def _finding(function: FunctionNode, event: ChangeEvent, base: Value, walk: int | None = None) -> Finding:
     name = event.path or "it"
     what = {"[]=": f"assigning to items of `{name}`"}.get(event.how, f"`{name}.{event.how}()`")
     if event.how != "[]=" and event.how.endswith("="):
         what = f"`{name} {event.how} ...`"
-    made = base.made_at
+    notes = [Note(function.place(base.made_at), "the leaf is made here")] if base.made_at is not None else []
+    if walk is not None:
+        notes = [Note(function.place(walk), "`backward()` goes through it here")]
     whole = "a leaf" if base is event.owner else "a view of a leaf"
     return Finding(
         function.place(event.at),
         function.name,
         f"{what} raises: it changes {whole} that requires grad, and operations are recorded here",
-        (Note(function.place(made), "the leaf is made here"),) if made is not None else (),
+        tuple(notes),
         help="change it under `torch.no_grad()`",
         fix=_guarded(function, event),
     )
@@ -198,346 +209,3 @@ def _guarded(function: FunctionNode, event: ChangeEvent) -> Fix | None:
     calls = [part for part in found if isinstance(part, Call) and part.at != event.at]
     own = all((dotted(call.function) or "").startswith("torch.") for call in calls)  # others may want to record
     return Fix("safe" if own else "unsafe", "put it under `torch.no_grad()`", edits)
-
-
-CASES = r"""
-## Flagged
-
-### one of several modules that a function does not freeze
-```python
-import torch
-from torch import nn
-
-def set_requires_grad(flag, *models):
-    for model in models:
-        if isinstance(model, nn.Module):
-            for parameter in model.parameters():
-                parameter.requires_grad = flag
-        elif isinstance(model, (nn.Parameter, torch.Tensor)):
-            model.requires_grad = flag
-
-def make():
-    first, second = nn.Linear(2, 2), nn.Linear(2, 2)
-    set_requires_grad(False, first)
-    set_requires_grad(True, second)
-    first.bias[...] = 0
-    second.bias[...] = 0  # GL208
-
-# run: make()
-# raises: RuntimeError: a leaf Variable that requires grad is being used in an in-place operation
-```
-
-### items, operators and methods
-```python
-import torch
-
-def reset():
-    weight = torch.randn(3, requires_grad=True)
-    weight[0] = 0  # GL208
-    return weight
-
-def shrink():
-    weight = torch.randn(3, requires_grad=True)
-    weight *= 0.1  # GL208
-    return weight
-
-def clear():
-    weight = torch.randn(3).requires_grad_()
-    weight.zero_()  # GL208
-    return weight
-
-# run: reset()
-# run: shrink()
-# run: clear()
-# raises: RuntimeError: a view of a leaf Variable that requires, or RuntimeError: a leaf Variable that requires grad
-```
-
-### a parameter just made
-```python
-import torch
-from torch import nn
-
-def build():
-    layer = nn.Linear(2, 2)
-    layer.bias.zero_()  # GL208
-    scale = nn.Parameter(torch.ones(2))
-    scale.fill_(2.0)  # GL208
-    return layer, scale
-
-# run: build()
-# raises: RuntimeError: a leaf Variable that requires grad is being used in an in-place operation.
-```
-
-### given to be written to
-```python
-import torch
-
-def double():
-    weight = torch.ones(3, requires_grad=True)
-    torch.mul(weight, 2, out=weight)  # GL208
-
-def clip():
-    weight = torch.ones(3, requires_grad=True)
-    return torch.nn.functional.relu(weight, inplace=True)  # GL208
-
-# run: double()
-# run: clip()
-# raises: RuntimeError: mul(): functions with out=..., or RuntimeError: a leaf Variable that requires grad
-```
-
-### each parameter of a module just made
-```python
-import torch
-from torch import nn
-
-model = nn.Linear(2, 2)
-for parameter in model.parameters():
-    parameter.add_(torch.randn_like(parameter))  # GL208
-# raises: RuntimeError: a leaf Variable that requires grad is being used in an in-place operation.
-```
-
-### a view, or a slice, of a leaf
-```python
-import torch
-from torch import nn
-
-def flat():
-    weight = torch.ones(2, 3, requires_grad=True)
-    values = weight.view(-1)
-    values.add_(1.0)  # GL208
-
-def row():
-    layer = nn.Linear(2, 2)
-    first = layer.weight[0]
-    first += 1.0  # GL208
-
-def column():
-    layer = nn.Linear(2, 2)
-    layer.weight[:, 0].fill_(0.0)  # GL208
-
-def turned():
-    weight = nn.Parameter(torch.ones(2, 3))
-    turned = weight.t()
-    turned[0, 0] = 0.0  # GL208
-
-class Norm(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.scale = nn.Parameter(torch.ones(2, 2))
-        self.scale[-1].mul_(0.5)  # GL208
-
-# run: flat()
-# run: row()
-# run: column()
-# run: turned()
-# run: Norm()
-# raises: RuntimeError: a view of a leaf Variable that requires grad is being used in an in-place operation.
-```
-
-## Silent
-
-### copies, views of what is computed or has no graph, and views under no_grad
-```python
-import torch
-from torch import nn
-
-def parts():
-    weight = torch.ones(3, 3, requires_grad=True)
-    weight[[0, 1]].add_(1.0)
-    weight[weight > 0].add_(1.0)
-    weight.view(-1).clone().add_(1.0)
-    weight.flatten().mul(2.0).view(-1).add_(1.0)
-    doubled = weight * 2.0
-    doubled.view(-1).add_(1.0)
-    doubled[0] += 1.0
-    weight.detach().view(-1).add_(1.0)
-    weight.data[0].add_(1.0)
-    flat = weight.view(-1)
-    with torch.no_grad():
-        flat.add_(1.0)
-        weight[0].fill_(0.0)
-    return doubled
-
-def frozen():
-    layer = nn.Linear(2, 2).requires_grad_(False)
-    first = layer.weight[0]
-    first += 1.0
-    return layer
-
-def one_of(layer, index, weight=None):
-    weight = torch.zeros(2, 2) if weight is None else weight
-    picked = weight[index]
-    picked += 1.0
-    return picked
-
-# run: parts().sum().backward()
-# run: frozen()
-# run: one_of(None, 0)
-```
-
-### all of several modules that a function freezes
-```python
-import torch
-from torch import nn
-
-class Maker:
-    def freeze(self, *models):
-        for model in models:
-            for parameter in model.parameters():
-                parameter.requires_grad = False
-
-    def make(self, mean):
-        first, second = nn.Linear(2, 2), nn.Linear(2, 2)
-        self.freeze(first, second)
-        first.bias[...] = mean
-        second.weight[...] = torch.eye(2)
-        return first, second
-
-# run: first, second = Maker().make(1.0)
-# shows: second.weight.tolist() == [[1.0, 0.0], [0.0, 1.0]]
-```
-
-### under no_grad, by nn.init, through data
-```python
-import torch
-from torch import nn
-
-weight = torch.randn(3, 3, requires_grad=True)
-with torch.no_grad():
-    weight[0] = 0
-    weight *= 0.1
-nn.init.normal_(weight)
-layer = nn.Linear(2, 2)
-nn.init.zeros_(layer.bias)
-layer.weight.detach().zero_()
-# shows: weight.is_leaf
-```
-
-### before it is a leaf
-```python
-import torch
-
-x = torch.zeros(3)
-x[0] = 1
-x += 1
-x.requires_grad_()
-# shows: x.is_leaf
-```
-
-### a computed tensor
-```python
-import torch
-
-x = torch.randn(3, requires_grad=True)
-y = x * 2
-y[0] = 0
-y += 1
-y.sum().backward()
-# shows: x.grad.tolist() == [0.0, 2.0, 2.0]
-```
-
-### guarded by every caller
-```python
-import torch
-
-def shrink(scale=0.5):
-    weight = torch.randn(3, requires_grad=True)
-    weight *= scale
-    return weight
-
-with torch.no_grad():
-    w = shrink()
-```
-
-### looked up in a table, by somebody who holds a guard
-```python
-import torch
-from torch import nn
-
-def narrowed(layer, kept):
-    new = nn.Linear(len(kept), layer.out_features, bias=False)
-    new.weight.copy_(layer.weight[:, kept])
-    return new
-
-NARROWING = {"Linear": lambda layer, kept: narrowed(layer, kept)}
-
-class Narrowing:
-    def __init__(self, ways):
-        self.ways = ways
-
-    def narrow(self, layer, kept):
-        with torch.no_grad():
-            return self.ways.get(type(layer).__name__)(layer, kept)
-
-# run: Narrowing(NARROWING).narrow(nn.Linear(4, 3, bias=False), [0, 2])
-```
-
-### a gradient that somebody keeps beside a parameter
-```python
-import torch
-
-def accumulate(rows):
-    model = torch.nn.Linear(2, 1)
-    for parameter in model.parameters():
-        parameter.main_grad = torch.zeros_like(parameter)
-    model(rows).sum().backward()
-    for name, parameter in model.named_parameters():
-        parameter.main_grad.add_(parameter.grad)
-    return model
-
-accumulate(torch.ones(3, 2))
-```
-
-### shown to raise
-```python
-import pytest
-import torch
-
-def test_leaves_are_protected():
-    x = torch.ones(3, requires_grad=True)
-    with pytest.raises(RuntimeError):
-        x += 1
-
-# run: test_leaves_are_protected()
-```
-
-### switched off for the while
-```python
-from torch import nn
-
-def pruned(layer, index):
-    kept = layer.weight[index].clone().detach()
-    new = nn.Linear(layer.in_features, len(index)).to(layer.weight.device)
-    new.weight.requires_grad = False
-    new.weight.copy_(kept.contiguous())
-    new.weight.requires_grad = True
-    return new
-
-# run: pruned(nn.Linear(3, 3), [0, 1])
-```
-
-### a list of parameters made longer
-```python
-from torch import nn
-
-model, head = nn.Linear(2, 2), nn.Linear(2, 1)
-parameters = list(model.parameters())
-parameters += list(head.parameters())
-# shows: len(parameters) == 4
-```
-
-### each parameter of a module that is frozen, or of which nobody knows
-```python
-import torch
-from torch import nn
-
-def perturb(model, scale):
-    for parameter in model.parameters():
-        parameter.add_(torch.randn_like(parameter), alpha=scale)
-
-member = nn.Linear(2, 2).requires_grad_(False)
-for parameter in member.parameters():
-    parameter.mul_(2.0)
-# run: perturb(member, 0.1)
-```
-"""

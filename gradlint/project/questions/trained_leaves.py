@@ -1,0 +1,141 @@
+"""Leaves that a function trains: what it changes in place after ``backward()`` has gone through them.
+
+That a module or a tensor of somebody else requires grad is not seen where it is made. Where a function has walked a
+graph that nothing else can have made, it does.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from gradlint.model.code import Attribute, Block, For, Jump, Return, Statement, With, dotted
+from gradlint.model.torch_calls import BACKWARD_METHODS, FLAGS, STEPPING_METHODS
+from gradlint.model.traverse import blocks, statements
+from gradlint.project.linking.backwards import walked_expressions
+from gradlint.project.linking.bindings import on_self
+from gradlint.project.linking.link import Linker
+from gradlint.project.linking.nodes import ClassNode, FunctionNode
+from gradlint.project.linking.parameter_loops import given_parameters
+from gradlint.project.linking.passing import is_passed_first
+from gradlint.project.linking.scope import places_of
+from gradlint.project.questions.written import closure
+from gradlint.project.running.flow import CallEvent, ChangeEvent, Flow
+from gradlint.project.running.flows import Flows
+from gradlint.project.running.recording import speaks_of_freezing
+from gradlint.project.running.values import LEAF, Value
+
+_SCHEDULER = re.compile(r"sched", re.I)  # its ``step()`` trains nothing
+
+
+class TrainedLeaves:
+    """Finds the ``backward()`` that proves a leaf to require grad."""
+
+    def __init__(self, linker: Linker, flows: Flows) -> None:
+        self._linker = linker
+        self._flows = flows
+
+    def walk_before(self, function: FunctionNode, change: ChangeEvent) -> int | None:
+        """The place where ``backward()`` has gone through what is then changed in place; None if that is not sure."""
+        words = function.facts.words
+        if words.isdisjoint(BACKWARD_METHODS) or _speaks_of_flags(function):
+            return None
+        flow = self._flows.flow(function)
+        walks = [walk for walk in flow.walks if not walk.targets and is_passed_first(function, walk.at, change.at)]
+        if not walks:
+            return None
+        if change.owner.kind == "parameters":
+            return self._walk_of_module(flow, change, walks)
+        return self._walk_of_attribute(function, change, walks)
+
+    # Each parameter of a module
+
+    def _walk_of_module(self, flow: Flow, change: ChangeEvent, walks: list[CallEvent]) -> int | None:
+        """``D(x).mean().backward(); optimizer.step()``, and then each of ``D.parameters()`` is changed."""
+        function, module = flow.function, change.owner.of
+        if module is None or not change.owner.tensor & LEAF or not self._is_each_parameter(function, change):
+            return None
+        if "parameters" in self._linker.methods_named:
+            return None  # it may give something else
+        steps = (call for call in flow.calls.values() if call.method in STEPPING_METHODS)
+        stepped = [call.at for call in steps if not _SCHEDULER.search(call.name)]
+        for walk in walks:
+            trains = any(is_passed_first(function, walk.at, at) for at in stepped)
+            if trains and self._walks_alone(flow, walk, module):
+                return walk.at
+        return None
+
+    def _is_each_parameter(self, function: FunctionNode, change: ChangeEvent) -> bool:
+        """Whether it is one of all parameters that a loop goes over, and none that it picks out."""
+        for loop in statements(function.facts.body):
+            if isinstance(loop, For) and change.path in set(given_parameters(function, loop)):
+                return any(change.at in places_of((each,)) for each in _always_run(loop.body))
+        return False
+
+    def _walks_alone(self, flow: Flow, walk: CallEvent, module: str) -> bool:
+        """Whether a walked graph was made by no other module, nor comes in by what the module is not given."""
+        walked = [walk.receiver, *(argument.value for argument in walk.arguments)]
+        origins = {origin for value in walked if value is not None for origin in value.with_graph}
+        forwards = {event.at: event for event in flow.calls.values() if _runs(event, module)}
+        made = {origin for origin in origins if origin.function is flow.function and origin.at in forwards}
+        given = {o for each in made for argument in forwards[each.at].arguments for o in argument.value.with_graph}
+        return bool(made) and origins <= made | {origin for origin in given if origin.at < 0}
+
+    # An attribute of the object
+
+    def _walk_of_attribute(self, function: FunctionNode, change: ChangeEvent, walks: list[CallEvent]) -> int | None:
+        """``loss = f(self.w); loss.backward()``, and then ``self.w`` is changed."""
+        found = on_self(function, change.path or "")
+        if found is None or not self.is_made_leaf(*found, function):
+            return None
+        bound = self._flows.bindings.assigned(function)
+        walked = walked_expressions(function, None)
+        parts = [part for each in walked for part in closure(bound, each, followed=True)]
+        is_walked = any(dotted(part) == change.path for part in parts if isinstance(part, Attribute))
+        return walks[0].at if is_walked else None
+
+    def is_made_leaf(self, cls: ClassNode, name: str, function: FunctionNode) -> bool:
+        """Whether an attribute holds a leaf that requires grad whoever makes the object, and nobody changes that."""
+        made = self._flows.bindings.attribute(cls, name)
+        makers = dict.fromkeys(where for where, _ in made)
+        derived = self._linker.subclasses.get(cls, ())
+        if function in makers or any(len(self._flows.bindings.attribute(sub, name)) > len(made) for sub in derived):
+            return False
+        if any(method not in makers and _speaks_of_flags(method) for method in self._methods(cls, derived)):
+            return False
+        others = [other for other in self._linker.mentions.of(name) if other not in makers]
+        if any(_speaks_of_flags(other) or self._replaces(other, name) for other in others):
+            return False
+        held = (self._flows.outline(maker).env.get(f"self.{name}") for maker in makers)
+        return bool(makers) and all(value is not None and _is_leaf(value) for value in held)
+
+    def _replaces(self, function: FunctionNode, name: str) -> bool:
+        """``layer.weight = ...``"""
+        return any(path.endswith(f".{name}") for path in self._flows.bindings.assigned(function))
+
+    def _methods(self, cls: ClassNode, derived: Sequence[ClassNode]) -> Iterator[FunctionNode]:
+        for each in dict.fromkeys((*self._flows.bindings.family(cls), *derived)):
+            yield from each.methods
+
+
+def _is_leaf(value: Value) -> bool:
+    return value.kind == "tensor" and value.tensor == LEAF
+
+
+def _runs(event: CallEvent, module: str) -> bool:
+    return event.forward and event.name in (module, f"{module}.forward")
+
+
+def _speaks_of_flags(function: FunctionNode) -> bool:
+    """Whether a function has to do with what requires grad: it freezes something, or makes a leaf of it."""
+    words = function.facts.words
+    return not FLAGS.isdisjoint(words) or speaks_of_freezing(words)
+
+
+def _always_run(block: Block) -> Iterator[Statement]:
+    """The statements of a loop's body that no condition stands before, nor a jump."""
+    for statement in block:
+        if any(isinstance(each, Jump | Return) for each in statements((statement,))):
+            return
+        if isinstance(statement, With):
+            yield from _always_run(statement.body)
+        elif not any(True for _ in blocks(statement)):
+            yield statement
