@@ -35,6 +35,7 @@ from gradlint.project.questions.inference_tensors import InferenceTensors
 from gradlint.project.questions.layers import Layers
 from gradlint.project.questions.lost_terms import LostTerms
 from gradlint.project.questions.optimizer_states import OptimizerStates
+from gradlint.project.questions.optimizer_updates import OptimizerUpdates
 from gradlint.project.questions.optimizers import Optimizers
 from gradlint.project.questions.order import Order
 from gradlint.project.questions.prospects import Prospects
@@ -76,6 +77,7 @@ class Project:
     them, ``carried_states`` which attributes chain the graphs of all forwards,
     ``optimizer_states`` what optimizers keep with the graphs of all steps,
     ``saved_inputs`` what is changed before ``backward()`` asks for it,
+    ``optimizer_states`` what optimizers keep with the graphs of all steps, ``optimizer_updates`` what they change,
     ``targets`` what is detached in the end, ``teachers`` what is walked for nobody,
     ``flags`` how ``requires_grad`` is misspelt, ``prospects`` and
     ``forwards`` which functions may run a module at all, ``inference`` what speaks for a call being inference,
@@ -131,6 +133,7 @@ class Project:
         self.carried_states = CarriedStates(self.linker, self.calls, self.flows)
         self.optimizer_states = OptimizerStates(self.linker, self.calls)
         self.saved_inputs = SavedInputs(self.calls, self.flows)
+        self.optimizer_updates = OptimizerUpdates(self.linker)
         self.inference_modes = InferenceModes(self.linker, self.modes, self.calls)
         self.inference_tensors = InferenceTensors(self.calls, self.flows, self.inference_modes)
         self.targets = Targets(self.calls, self.flows, self.inference)

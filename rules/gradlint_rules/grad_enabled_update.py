@@ -64,17 +64,27 @@ from gradlint.rule import (
 def grad_enabled_update(project: Project) -> Iterator[Finding]:
     """Find updates in place of tensors by their own gradient, where recording is on."""
     for function in project.functions():
-        if "grad" not in function.facts.words or not (updates := changes.gradient_updates(function)):
-            continue
-        silent = scope.expected_to_fail(function) | scope.tried(function)
-        for event in project.flow(function).changes.values():
-            if (
-                event.at in updates
-                and event.at not in silent
-                and _may_be_leaf(function, event)
-                and project.certainly_records(function, event.at)
-            ):
-                yield _finding(function, event)
+        found = {**dict(_by_gradients(project, function)), **dict(_by_steps(project, function))}
+        silent = scope.expected_to_fail(function) | scope.tried(function) if found else frozenset[int]()
+        for at in sorted(found):
+            if at not in silent and project.certainly_records(function, at):
+                yield _finding(function, at, *found[at])
+
+
+def _by_gradients(project: Project, function: FunctionNode) -> Iterator[tuple[int, tuple[str, bool]]]:
+    """What is changed by its own gradient: the place, the name, and whether it is proved to be a leaf."""
+    if "grad" not in function.facts.words or not (updates := changes.gradient_updates(function)):
+        return
+    for event in project.flow(function).changes.values():
+        if event.at in updates and _may_be_leaf(function, event):
+            is_leaf = event.owner.kind == "parameters" or event.owner.tensor == LEAF
+            yield event.at, (event.path or "the tensor", is_leaf)
+
+
+def _by_steps(project: Project, function: FunctionNode) -> Iterator[tuple[int, tuple[str, bool]]]:
+    """The parameters that an optimizer of one's own changes by whatever its step computes."""
+    for at, name in project.optimizer_updates.in_place(function):
+        yield at, (name, True)
 
 
 def _may_be_leaf(function: FunctionNode, event: ChangeEvent) -> bool:
@@ -83,21 +93,15 @@ def _may_be_leaf(function: FunctionNode, event: ChangeEvent) -> bool:
     return event.owner.tensor not in (PLAIN, COMPUTED) and scope.imports_torch(function)
 
 
-def _finding(function: FunctionNode, event: ChangeEvent) -> Finding:
-    name = event.path or "the tensor"
+def _finding(function: FunctionNode, at: int, name: str, is_leaf: bool) -> Finding:
+    edits = rewrites.under_no_grad(function, at)
     return Finding(
-        function.place(event.at),
+        function.place(at),
         function.name,
         f"the update of `{name}` raises: it is an operation in place on a leaf, and operations are recorded here",
         help="make the update under `torch.no_grad()`",
-        fix=_guarded(function, event),
+        fix=Fix("safe" if is_leaf else "unsafe", "put it under `torch.no_grad()`", edits) if edits else None,
     )
-
-
-def _guarded(function: FunctionNode, event: ChangeEvent) -> Fix | None:
-    edits = rewrites.under_no_grad(function, event.at)
-    is_leaf = event.owner.kind == "parameters" or event.owner.tensor == LEAF
-    return Fix("safe" if is_leaf else "unsafe", "put it under `torch.no_grad()`", edits) if edits else None
 
 
 CASES = r"""
@@ -145,6 +149,51 @@ def sgd(params, lr, batch_size):
         param.grad.zero_()
 
 # run: sgd(list(model.parameters()), 0.1, 3)
+# raises: RuntimeError: a leaf Variable that requires grad is being used in an in-place operation.
+```
+
+### by the step of an optimizer of one's own
+```python
+import torch
+
+class Momentum(torch.optim.Optimizer):
+    def __init__(self, parameters, lr):
+        super().__init__(parameters, {"lr": lr})
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is not None:
+                    p.add_(p.grad, alpha=-group["lr"])  # GL209
+
+class Scaled(torch.optim.Optimizer):
+    def __init__(self, parameters, lr, decay=0.0):
+        super().__init__(parameters, {"lr": lr, "decay": decay})
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for number, p in enumerate(group["params"]):
+                if p.grad is None:
+                    continue
+                gradient = p.grad
+                if group["decay"]:
+                    p.mul_(1 - group["lr"] * group["decay"])  # GL209
+                p.addcdiv_(gradient, gradient.abs() + 1e-8, value=-group["lr"])  # GL209
+
+class Signed(torch.optim.Optimizer):
+    def __init__(self, parameters, lr):
+        super().__init__(parameters, {"lr": lr})
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                direction = p.grad.sign()
+                p -= group["lr"] * direction  # GL209
+
+# run: Momentum(model.parameters(), 0.1).step()
+# run: Scaled(model.parameters(), 0.1).step()
+# run: Scaled(model.parameters(), 0.1, decay=0.5).step()
+# run: Signed(model.parameters(), 0.1).step()
 # raises: RuntimeError: a leaf Variable that requires grad is being used in an in-place operation.
 ```
 
@@ -242,5 +291,101 @@ def train_step(model):
         sgd(model.parameters(), 0.1)
 
 # run: train_step(model)
+```
+
+### by the step of an optimizer of one's own, guarded, of data, or of what has no gradient
+```python
+import torch
+from torch.optim.optimizer import _use_grad_for_differentiable
+
+class Guarded(torch.optim.Optimizer):
+    def __init__(self, parameters, lr):
+        super().__init__(parameters, {"lr": lr, "differentiable": False})
+
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.add_(p.grad, alpha=-group["lr"])
+
+class Inside(Guarded):
+    def step(self, closure=None):
+        with torch.enable_grad():
+            loss = closure() if closure is not None else None
+        for group in self.param_groups:
+            for p in group["params"]:
+                with torch.no_grad():
+                    p.mul_(0.9).add_(p.grad, alpha=-group["lr"])
+        return loss
+
+class ByTorch(Guarded):
+    @_use_grad_for_differentiable
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.mul_(0.9)
+
+class OfData(Guarded):
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.data.add_(p.grad, alpha=-group["lr"])
+            for p in group["params"]:
+                p = p.data
+                p.mul_(0.9)
+
+class Settled(Guarded):
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if p.grad is None:
+                    p.mul_(0.9)
+                else:
+                    p.data.add_(p.grad, alpha=-group["lr"])
+
+class Unfrozen(Guarded):
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                if not p.requires_grad:
+                    p.mul_(0.9)
+
+for kind in (Guarded, Inside, ByTorch, OfData, Settled, Unfrozen):
+    kind(model.parameters(), 0.1).step()
+```
+
+### by the step of an optimizer of one's own, which a training loop guards
+```python
+import torch
+
+class Descent(torch.optim.Optimizer):
+    def __init__(self, parameters, lr):
+        super().__init__(parameters, {"lr": lr})
+
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.sub_(group["lr"] * p.grad)
+
+def fit(model, rows, optimizer):
+    model(rows).square().mean().backward()
+    with torch.no_grad():
+        optimizer.step()
+
+# run: fit(model, torch.ones(3, 2), Descent(model.parameters(), 0.1))
+```
+
+### by the step of what is no optimizer of torch's
+```python
+class Halving:
+    def __init__(self, groups):
+        self.param_groups = groups
+
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p.mul_(0.5)
+
+# run: Halving([{"params": [model.weight.detach()]}]).step()
 ```
 """

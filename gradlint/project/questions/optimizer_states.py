@@ -3,11 +3,13 @@
 from collections.abc import Iterator
 
 from gradlint.model.code import (
+    Argument,
     Assign,
     Attribute,
     Augment,
     Call,
     Constant,
+    Display,
     Expression,
     For,
     Name,
@@ -47,15 +49,11 @@ class OptimizerStates:
     def kept(self, step: FunctionNode) -> Iterator[KeptByStep]:
         """What a method of an optimizer adds to its state where operations are recorded."""
         owner, words = step.owner, step.facts.words
-        if owner is None or not {"state", "param_groups"} <= words or not self._is_optimizer(owner):
+        if owner is None or not {"state", "param_groups"} <= words or not is_optimizer(self._linker, owner):
             return
         for statement in statements(step.facts.body):
-            if isinstance(statement, For) and (parameter := _looped_parameter(statement)) is not None:
+            if isinstance(statement, For) and (parameter := looped_parameter(statement)) is not None:
                 yield from _Round(self._calls, step, parameter).kept(statement)
-
-    def _is_optimizer(self, cls: ClassNode) -> bool:
-        bases = (base.name for base in self._linker.ancestors(cls) if isinstance(base, External))
-        return any(base.startswith("torch.optim") for base in bases)
 
 
 class _Round:
@@ -155,10 +153,23 @@ class _Round:
         return bool(self._calls.states_at(self._step, at) & GRAD)
 
 
-def _looped_parameter(loop: For) -> str | None:
-    """The name of each parameter: ``for p in group["params"]``."""
+def is_optimizer(linker: Linker, cls: ClassNode) -> bool:
+    """Whether a class derives from one of torch's optimizers."""
+    bases = (base.name for base in linker.ancestors(cls) if isinstance(base, External))
+    return any(base.startswith("torch.optim") for base in bases)
+
+
+def looped_parameter(loop: For) -> str | None:
+    """The name of each parameter: ``for p in group["params"]``, ``for number, p in enumerate(group["params"])``."""
     match loop:
         case For(target=Name(id=name), iterable=Subscript(index=Constant(value="params"))):
+            return name
+        case For(
+            target=Display(items=(_, Name(id=name))),
+            iterable=Call(
+                function=Name(id="enumerate"), arguments=(Argument(value=Subscript(index=Constant(value="params"))),)
+            ),
+        ):
             return name
         case _:
             return None
