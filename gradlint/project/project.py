@@ -40,6 +40,7 @@ from gradlint.project.questions.optimizers import Optimizers
 from gradlint.project.questions.order import Order
 from gradlint.project.questions.prospects import Prospects
 from gradlint.project.questions.saved_inputs import SavedInputs
+from gradlint.project.questions.rebound_attributes import ReboundAttributes
 from gradlint.project.questions.steps import Steps
 from gradlint.project.questions.targets import Targets
 from gradlint.project.questions.teachers import Teachers
@@ -85,6 +86,20 @@ class Project:
     ``guarded_parts`` what is to be trained and only runs under a guard, ``lost_terms`` what adds nothing to a loss that
     is walked, ``defaults`` which parameters nobody passes, ``layers`` which modules depend on their mode,
     ``training_mode`` where they are evaluated in the wrong one.
+    ``linker`` knows names, ``modes`` those of torch's grad modes, ``states`` the effect of guards, ``calls`` who
+    calls whom in which grad states, ``leaks`` what is left switched off, ``consumers`` what is done with generators,
+    ``flows`` what names hold, ``evidence`` which of the others hold tensors or modules, ``gradients`` where they are
+    read and what for, ``growths`` what keeps graphs, ``optimizers`` where they are made, ``order`` what becomes of
+    gradients and when, ``unzeroed`` where they add up for good, ``walks`` what is walked twice, ``terms`` what a loss
+    has for nothing, ``trained_leaves`` what is changed after it was trained, ``rebound_attributes`` what is replaced
+    by that, ``buffers`` what is written into them, ``carried_states`` which attributes chain the graphs of all
+    forwards, ``optimizer_states`` what optimizers keep with the graphs of all steps, ``optimizer_updates`` what they
+    change, ``targets`` what is detached in the end, ``teachers`` what is walked for nobody, ``flags`` how
+    ``requires_grad`` is misspelt, ``prospects`` and ``forwards`` which functions may run a module at all,
+    ``inference`` what speaks for a call being inference, ``inference_modes`` who is near one, ``inference_tensors``
+    where those are misused, ``guarded_training`` and ``guarded_parts`` what is to be trained and only runs under a
+    guard, ``lost_terms`` what adds nothing to a loss that is walked, ``defaults`` which parameters nobody passes,
+    ``layers`` which modules depend on their mode, ``training_mode`` where they are evaluated in the wrong one.
     """
 
     def __init__(
@@ -129,6 +144,7 @@ class Project:
         self.walks = Walks(self.flows)
         self.terms = Terms(self.calls, self.flows)
         self.trained_leaves = TrainedLeaves(self.linker, self.flows)
+        self.rebound_attributes = ReboundAttributes(self.linker, self.calls, self.flows, self.trained_leaves)
         self.buffers = Buffers(self.linker, self.calls, self.flows)
         self.carried_states = CarriedStates(self.linker, self.calls, self.flows)
         self.optimizer_states = OptimizerStates(self.linker, self.calls)

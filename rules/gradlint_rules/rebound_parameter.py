@@ -35,7 +35,9 @@ new tensor is dropped at once: nothing is updated, and nothing says so. A weight
 tensor: its `.grad` is `None` after the next `backward()`, and the second update raises `TypeError: unsupported
 operand type(s) for *: 'float' and 'NoneType'`. Under `no_grad()` it becomes a tensor that does not require
 grad, and the next `backward()` raises `RuntimeError: element 0 of tensors does not require grad and does not
-have a grad_fn`.
+have a grad_fn`. A module takes no such tensor in the place of a parameter: `layer.weight = layer.weight - 0.1 *
+layer.weight.grad` raises `TypeError: cannot assign 'torch.FloatTensor' as parameter 'weight' (torch.nn.Parameter
+or None expected)`.
 
 `p -= lr * p.grad` under `no_grad()` changes the parameter.
 """
@@ -81,6 +83,10 @@ _PARAMETERS = frozenset({"torch.nn.Parameter", "torch.nn.parameter.Parameter"})
 _LOOPED = frozenset({"grad", "parameters", "named_parameters"})
 _ARITHMETIC = frozenset({"+", "-", "*", "/", "@", "**"})
 _DROPPED = "nothing is updated: the new tensor is dropped, the parameter keeps its value"
+_RAISING = {
+    "leaf": "from the second time on it is no leaf and its `.grad` is None: the update raises",
+    "parameter": "it is a parameter of a module, which takes nothing but another parameter and raises",
+}
 _FLAGGING = frozenset({"requires_grad", "requires_grad_", "retain_grad"})
 
 
@@ -97,10 +103,21 @@ def rebound_parameter(project: Project) -> Iterator[Finding]:
                 if isinstance(loop, For):
                     found += _lost(project, function, loop, {update.at for update, *_ in found})
                 yield from (_finding(function, *each) for each in found if each[0].at not in silent)
+        rebound = [] if "grad" not in function.facts.words else [*_rebound(project, function)]
+        silent |= scope.tried(function) if rebound else frozenset()
+        yield from (_finding(function, *each) for each in rebound if each[0].at not in silent)
     for function in project.functions():
         yield from _replaced(project, function)
         yield from _replaced_by_method(project, function)
         yield from _replaced_by_helper(project, function)
+
+
+def _rebound(project: Project, function: FunctionNode) -> Iterator[tuple[Assign, str, str]]:
+    """``layer.weight = layer.weight - lr * layer.weight.grad``, ``self.w = self.w - lr * self.w.grad``."""
+    for update, name in _updates(function.facts.body):
+        (target,) = update.targets
+        if isinstance(target, Attribute) and (lost := project.rebound_attributes.lost(function, target)) is not None:
+            yield update, name, _RAISING[lost]
 
 
 def _replaced(project: Project, function: FunctionNode) -> Iterator[Finding]:
@@ -341,8 +358,11 @@ def _updates(body: Block) -> Iterator[tuple[Assign, str]]:
     """``name = name - ... name.grad``, with the name; the gradient may have gone through other names."""
     for statement in statements(body):
         match statement:
-            case Assign(targets=(Name(id=name),), value=Operation(operator="-" | "+", operands=operands)):
-                if any(dotted(operand) == name for operand in operands):
+            case Assign(
+                targets=(Name() | Attribute() as target,), value=Operation(operator="-" | "+", operands=operands)
+            ):
+                name = dotted(target)
+                if name is not None and any(dotted(operand) == name for operand in operands):
                     gradients = _made_of_gradient(body, statement, name)
                     if any(dotted(part) in gradients for operand in operands for part in within(operand)):
                         yield statement, name
@@ -385,9 +405,10 @@ def _read_after(function: FunctionNode, loop: For | While, update: Assign, name:
 
 
 def _finding(function: FunctionNode, update: Assign, name: str, what: str) -> Finding:
+    kind = "the name" if isinstance(update.targets[0], Name) else "the attribute"
     return Finding(
         function.place(update.targets[0].at),
         function.name,
-        f"`{name} = {name} ...` binds the name `{name}` to another tensor: {what}",
+        f"`{name} = {name} ...` binds {kind} `{name}` to another tensor: {what}",
         help=f"change it in place: `{name} -= ...` under `torch.no_grad()`",
     )

@@ -162,9 +162,12 @@ class Modules:
         family = (a for a in self._linker.ancestors(cls) if isinstance(a, ClassNode))
         return any(not FLAGS.isdisjoint(method.facts.words) for a in family for method in a.methods)
 
-    def is_trained_parameter(self, cls: ClassNode, name: str) -> bool:
-        """Whether an attribute of a module is a parameter wherever it is assigned, and none that is made frozen."""
-        made = [*self._bindings.attribute(cls, name)]
+    def is_trained_parameter(self, cls: ClassNode, name: str, *, beside: FunctionNode | None = None) -> bool:
+        """Whether an attribute of a module is a parameter wherever it is assigned, and none that is made frozen.
+
+        ``beside`` is a method that is left out.
+        """
+        made = [each for each in self._bindings.attribute(cls, name) if each[0] is not beside]
         return bool(made) and all(self._is_parameter(method, value) for method, value in made)
 
     def _is_parameter(self, method: FunctionNode, value: Expression) -> bool:

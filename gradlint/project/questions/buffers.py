@@ -22,6 +22,7 @@ from gradlint.project.linking.bindings import owner_class
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import ClassNode, FunctionNode
+from gradlint.project.linking.unrelated import is_of_unrelated_class
 from gradlint.project.questions.written import Bound, closure, goes_on, is_average, value_at, written
 from gradlint.project.running.flow import Flow
 from gradlint.project.running.flows import Flows
@@ -147,15 +148,9 @@ class Buffers:
     def _is_own(self, owner: ClassNode, forward: FunctionNode, name: str) -> bool:
         """Whether an attribute is known to the constructor and to ``forward`` alone, anywhere."""
         allowed = {forward, *(m for m in owner.methods if m.facts.name == "__init__")}
-        return all(f in allowed or self._is_of_other(owner, f, name) for f in self._linker.mentions.of(name))
-
-    def _is_of_other(self, owner: ClassNode, function: FunctionNode, name: str) -> bool:
-        """Whether a function is a method of an unrelated class, and speaks of its own attribute of that name."""
-        cls = function.owner
-        if cls is None or owner in self._linker.ancestors(cls) or cls in self._linker.ancestors(owner):
-            return False
-        found = (e for e in all_of(Attribute, function.facts.body) if e.name == name)
-        return all(isinstance(each.value, Name) and each.value.id == "self" for each in found)
+        return all(
+            f in allowed or is_of_unrelated_class(self._linker, owner, f, name) for f in self._linker.mentions.of(name)
+        )
 
     def registered(self, cls: ClassNode) -> frozenset[str]:
         """The buffers that a class and its ancestors register."""

@@ -17,6 +17,7 @@ from gradlint.project.linking.nodes import ClassNode, FunctionNode
 from gradlint.project.linking.parameter_loops import given_parameters
 from gradlint.project.linking.passing import is_passed_first
 from gradlint.project.linking.scope import places_of
+from gradlint.project.linking.unrelated import is_of_unrelated_class
 from gradlint.project.questions.written import closure
 from gradlint.project.running.flow import CallEvent, ChangeEvent, Flow
 from gradlint.project.running.flows import Flows
@@ -84,25 +85,29 @@ class TrainedLeaves:
     def _walk_of_attribute(self, function: FunctionNode, change: ChangeEvent, walks: list[CallEvent]) -> int | None:
         """``loss = f(self.w); loss.backward()``, and then ``self.w`` is changed."""
         found = on_self(function, change.path or "")
-        if found is None or not self.is_made_leaf(*found, function):
-            return None
         bound = self._flows.bindings.assigned(function)
+        if found is None or change.path in bound or not self.is_made_leaf(*found, function):
+            return None
         walked = walked_expressions(function, None)
         parts = [part for each in walked for part in closure(bound, each, followed=True)]
         is_walked = any(dotted(part) == change.path for part in parts if isinstance(part, Attribute))
         return walks[0].at if is_walked else None
 
     def is_made_leaf(self, cls: ClassNode, name: str, function: FunctionNode) -> bool:
-        """Whether an attribute holds a leaf that requires grad whoever makes the object, and nobody changes that."""
+        """Whether an attribute holds a leaf that requires grad whoever makes the object, and nobody changes that.
+
+        What a function itself assigns to it is left out.
+        """
         made = self._flows.bindings.attribute(cls, name)
-        makers = dict.fromkeys(where for where, _ in made)
+        makers = dict.fromkeys(where for where, _ in made if where is not function)
         derived = self._linker.subclasses.get(cls, ())
-        if function in makers or any(len(self._flows.bindings.attribute(sub, name)) > len(made) for sub in derived):
+        if any(len(self._flows.bindings.attribute(sub, name)) > len(made) for sub in derived):
             return False
         if any(method not in makers and _speaks_of_flags(method) for method in self._methods(cls, derived)):
             return False
-        others = [other for other in self._linker.mentions.of(name) if other not in makers]
-        if any(_speaks_of_flags(other) or self._replaces(other, name) for other in others):
+        users = (each for each in self._linker.mentions.of(name) if each not in makers)
+        others = [each for each in users if not is_of_unrelated_class(self._linker, cls, each, name)]
+        if any(_speaks_of_flags(other) or (other is not function and self._replaces(other, name)) for other in others):
             return False
         held = (self._flows.outline(maker).env.get(f"self.{name}") for maker in makers)
         return bool(makers) and all(value is not None and _is_leaf(value) for value in held)
