@@ -32,6 +32,7 @@ from gradlint.project.questions.guarded_training import GuardedTraining
 from gradlint.project.questions.inference import Inference
 from gradlint.project.questions.inference_modes import InferenceModes
 from gradlint.project.questions.inference_tensors import InferenceTensors
+from gradlint.project.questions.initialised import InitialisedParts
 from gradlint.project.questions.layers import Layers
 from gradlint.project.questions.lost_terms import LostTerms
 from gradlint.project.questions.optimizer_states import OptimizerStates
@@ -92,14 +93,15 @@ class Project:
     read and what for, ``growths`` what keeps graphs, ``optimizers`` where they are made, ``order`` what becomes of
     gradients and when, ``unzeroed`` where they add up for good, ``walks`` what is walked twice, ``terms`` what a loss
     has for nothing, ``trained_leaves`` what is changed after it was trained, ``rebound_attributes`` what is replaced
-    by that, ``buffers`` what is written into them, ``carried_states`` which attributes chain the graphs of all
-    forwards, ``optimizer_states`` what optimizers keep with the graphs of all steps, ``optimizer_updates`` what they
-    change, ``targets`` what is detached in the end, ``teachers`` what is walked for nobody, ``flags`` how
-    ``requires_grad`` is misspelt, ``prospects`` and ``forwards`` which functions may run a module at all,
-    ``inference`` what speaks for a call being inference, ``inference_modes`` who is near one, ``inference_tensors``
-    where those are misused, ``guarded_training`` and ``guarded_parts`` what is to be trained and only runs under a
-    guard, ``lost_terms`` what adds nothing to a loss that is walked, ``defaults`` which parameters nobody passes,
-    ``layers`` which modules depend on their mode, ``training_mode`` where they are evaluated in the wrong one.
+    by that, ``initialised_parts`` what a constructor has changed, ``buffers`` what is written into them,
+    ``carried_states`` which attributes chain the graphs of all forwards, ``optimizer_states`` what optimizers keep
+    with the graphs of all steps, ``optimizer_updates`` what they change, ``targets`` what is detached in the end,
+    ``teachers`` what is walked for nobody, ``flags`` how ``requires_grad`` is misspelt, ``prospects`` and
+    ``forwards`` which functions may run a module at all, ``inference`` what speaks for a call being inference,
+    ``inference_modes`` who is near one, ``inference_tensors`` where those are misused, ``guarded_training`` and
+    ``guarded_parts`` what is to be trained and only runs under a guard, ``lost_terms`` what adds nothing to a loss
+    that is walked, ``defaults`` which parameters nobody passes, ``layers`` which modules depend on their mode,
+    ``training_mode`` where they are evaluated in the wrong one.
     """
 
     def __init__(
@@ -144,6 +146,7 @@ class Project:
         self.walks = Walks(self.flows)
         self.terms = Terms(self.calls, self.flows)
         self.trained_leaves = TrainedLeaves(self.linker, self.flows)
+        self.initialised_parts = InitialisedParts(self.linker, self.bindings, self.calls)
         self.rebound_attributes = ReboundAttributes(self.linker, self.calls, self.flows, self.trained_leaves)
         self.buffers = Buffers(self.linker, self.calls, self.flows)
         self.carried_states = CarriedStates(self.linker, self.calls, self.flows)

@@ -41,6 +41,7 @@ functions of `torch.nn.init` hold that guard themselves.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from gradlint.rule import (
     COMPUTED,
@@ -82,26 +83,54 @@ _MAKING = frozenset({"Parameter", "parameters", "requires_grad", "requires_grad_
 def in_place_on_leaf(project: Project) -> Iterator[Finding]:
     """Find changes in place of tensors that are proved to be leaves, where recording is on."""
     for function in project.functions():
-        if not _may_make_leaf(function) or not _may_change_leaf(function):
-            continue
-        if not project.calls.records_somewhere(function):
+        if not _may_change_leaf(function) or not project.calls.records_somewhere(function):
             continue
         silent = scope.expected_to_fail(function) | scope.tried(function)
-        updates, looped = changes.gradient_updates(function), frozenset(parameter_loops.looped_parameters(function))
-        for event in project.flow(function).changes.values():
-            if event.at in silent or event.at in updates:
-                continue
-            base = event.owner if _is_leaf(event, looped) else _leaf_below(project.flow(function), event.owner)
-            if base is not None and project.certainly_records(function, event.at):
-                yield _finding(function, event, base)
-            walk = _trained(project, function, event, looped) if base is None else None
-            if walk is not None and project.certainly_records(function, event.at):
-                yield _finding(function, event, event.owner, walk)
-        for call in project.flow(function).calls.values():
-            target = _written(call) if call.at not in silent else None
-            if target is not None and project.certainly_records(function, call.at):
-                change = ChangeEvent(call.at, call.method, dotted(target.expression), target.value)
-                yield _finding(function, change, target.value)
+        found = {each.at: each for each in _of_new_modules(project, function)}
+        if _may_make_leaf(function):
+            found |= {each.at: each for each in _of_known_leaves(project, function)}
+        for at, change in sorted(found.items()):
+            if at not in silent and project.certainly_records(function, at):
+                yield _finding(function, change)
+
+
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """A change in place of what is proved to be a leaf, or a view of one; the note says where that is seen."""
+
+    at: int
+    path: str | None
+    how: str
+    note: Note | None = None
+    is_view: bool = False
+
+
+def _of_known_leaves(project: Project, function: FunctionNode) -> Iterator[_Change]:
+    flow = project.flow(function)
+    updates, looped = changes.gradient_updates(function), frozenset(parameter_loops.looped_parameters(function))
+    for event in flow.changes.values():
+        if event.at in updates:
+            continue
+        base = event.owner if _is_leaf(event, looped) else _leaf_below(flow, event.owner)
+        if base is not None:
+            yield _Change(event.at, event.path, event.how, _made(function, base), base is not event.owner)
+        elif (walk := _trained(project, function, event, looped)) is not None:
+            note = Note(function.place(walk), "`backward()` goes through it here")
+            yield _Change(event.at, event.path, event.how, note)
+    for call in flow.calls.values():
+        if (target := _written(call)) is not None:
+            yield _Change(call.at, dotted(target.expression), call.method, _made(function, target.value))
+
+
+def _of_new_modules(project: Project, function: FunctionNode) -> Iterator[_Change]:
+    """What a constructor, or a function that it runs or applies, does to the layers it has made."""
+    for change in project.initialised_parts.changed(function):
+        note = Note(change.maker.place(change.made_at), "the module is made here")
+        yield _Change(change.at, change.path, change.how, note)
+
+
+def _made(function: FunctionNode, leaf: Value) -> Note | None:
+    return Note(function.place(leaf.made_at), "the leaf is made here") if leaf.made_at is not None else None
 
 
 def _may_make_leaf(function: FunctionNode) -> bool:
@@ -180,32 +209,29 @@ def _is_basic(index: Expression) -> bool:
             return False
 
 
-def _finding(function: FunctionNode, event: ChangeEvent, base: Value, walk: int | None = None) -> Finding:
-    name = event.path or "it"
-    what = {"[]=": f"assigning to items of `{name}`"}.get(event.how, f"`{name}.{event.how}()`")
-    if event.how != "[]=" and event.how.endswith("="):
-        what = f"`{name} {event.how} ...`"
-    notes = [Note(function.place(base.made_at), "the leaf is made here")] if base.made_at is not None else []
-    if walk is not None:
-        notes = [Note(function.place(walk), "`backward()` goes through it here")]
-    whole = "a leaf" if base is event.owner else "a view of a leaf"
+def _finding(function: FunctionNode, change: _Change) -> Finding:
+    name = change.path or "it"
+    what = {"[]=": f"assigning to items of `{name}`"}.get(change.how, f"`{name}.{change.how}()`")
+    if change.how != "[]=" and change.how.endswith("="):
+        what = f"`{name} {change.how} ...`"
+    whole = "a view of a leaf" if change.is_view else "a leaf"
     return Finding(
-        function.place(event.at),
+        function.place(change.at),
         function.name,
         f"{what} raises: it changes {whole} that requires grad, and operations are recorded here",
-        tuple(notes),
+        (change.note,) if change.note is not None else (),
         help="change it under `torch.no_grad()`",
-        fix=_guarded(function, event),
+        fix=_guarded(function, change.at),
     )
 
 
-def _guarded(function: FunctionNode, event: ChangeEvent) -> Fix | None:
+def _guarded(function: FunctionNode, at: int) -> Fix | None:
     """The guard, unless the statement calls what may want to record, or keeps a result."""
-    edits = rewrites.under_no_grad(function, event.at)
-    statement = rewrites.simple_statement(function, event.at)
-    if not edits or statement is None or (isinstance(statement, Evaluate) and statement.value.at != event.at):
+    edits = rewrites.under_no_grad(function, at)
+    statement = rewrites.simple_statement(function, at)
+    if not edits or statement is None or (isinstance(statement, Evaluate) and statement.value.at != at):
         return None
     found = (part for expression in expressions(statement) for part in within(expression))
-    calls = [part for part in found if isinstance(part, Call) and part.at != event.at]
+    calls = [part for part in found if isinstance(part, Call) and part.at != at]
     own = all((dotted(call.function) or "").startswith("torch.") for call in calls)  # others may want to record
     return Fix("safe" if own else "unsafe", "put it under `torch.no_grad()`", edits)
