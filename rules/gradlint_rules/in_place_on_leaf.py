@@ -87,6 +87,7 @@ def in_place_on_leaf(project: Project) -> Iterator[Finding]:
             continue
         silent = scope.expected_to_fail(function) | scope.tried(function)
         found = {each.at: each for each in _of_new_modules(project, function)}
+        found |= {each.at: each for each in _of_new_objects(project, function)}
         if _may_make_leaf(function):
             found |= {each.at: each for each in _of_known_leaves(project, function)}
         for at, change in sorted(found.items()):
@@ -127,6 +128,18 @@ def _of_new_modules(project: Project, function: FunctionNode) -> Iterator[_Chang
     for change in project.initialised_parts.changed(function):
         note = Note(change.maker.place(change.made_at), "the module is made here")
         yield _Change(change.at, change.path, change.how, note)
+
+
+def _of_new_objects(project: Project, function: FunctionNode) -> Iterator[_Change]:
+    """What a method does to a parameter of its object, where it is run on one that was just made."""
+    spelt = (dotted(changed) or "" for changed in changes.changed_in_place(function))
+    if not any(name.startswith("self.") for name in spelt):
+        return
+    for event in project.flow(function).changes.values():
+        if (run := project.trained_leaves.new_object(function, event)) is not None:
+            caller, at = run
+            note = Note(caller.place(at), "it is run here, on a module that was just made")
+            yield _Change(event.at, event.path, event.how, note)
 
 
 def _made(function: FunctionNode, leaf: Value) -> Note | None:

@@ -7,19 +7,20 @@ graph that nothing else can have made, it does.
 import re
 from collections.abc import Iterator, Sequence
 
-from gradlint.model.code import Attribute, Block, For, Jump, Return, Statement, With, dotted
+from gradlint.model.code import Attribute, Block, Call, Display, For, Jump, Name, Return, Statement, With, dotted
 from gradlint.model.torch_calls import BACKWARD_METHODS, FLAGS, STEPPING_METHODS
-from gradlint.model.traverse import blocks, statements
+from gradlint.model.traverse import all_of, blocks, statements
+from gradlint.project.grad_states.edges import Edge
 from gradlint.project.linking.backwards import walked_expressions
 from gradlint.project.linking.bindings import on_self
 from gradlint.project.linking.link import Linker
-from gradlint.project.linking.nodes import ClassNode, FunctionNode
+from gradlint.project.linking.nodes import ClassNode, External, FunctionNode
 from gradlint.project.linking.parameter_loops import given_parameters
 from gradlint.project.linking.passing import is_passed_first
-from gradlint.project.linking.scope import places_of
+from gradlint.project.linking.scope import assigned, places_of
 from gradlint.project.linking.unrelated import is_of_unrelated_class
 from gradlint.project.questions.written import closure
-from gradlint.project.running.flow import CallEvent, ChangeEvent, Flow
+from gradlint.project.running.flow import CallEvent, ChangeEvent, Flow, module_of
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.recording import speaks_of_freezing
 from gradlint.project.running.values import LEAF, Value
@@ -46,6 +47,49 @@ class TrainedLeaves:
         if change.owner.kind == "parameters":
             return self._walk_of_module(flow, change, walks)
         return self._walk_of_attribute(function, change, walks)
+
+    def new_object(self, function: FunctionNode, change: ChangeEvent) -> tuple[FunctionNode, int] | None:
+        """Where a method that changes a parameter of its object is run on one that was just made, if it is.
+
+        Nobody can have frozen it: ``net = Net(); net.clip()``, ``net(x)``.
+        """
+        found = on_self(function, change.path or "")
+        if found is None or change.owner.kind != "tensor" or not self._flows.calls.modules.is_module_class(found[0]):
+            return None
+        if change.path in self._flows.bindings.assigned(function) or not self.is_made_leaf(*found, function):
+            return None
+        for edge in self._flows.calls.callers.get(function, ()):
+            if edge.certain and not edge.elsewhere and edge.given is None and self._is_on_new(edge):
+                return edge.caller, edge.at
+        return None
+
+    def _is_on_new(self, edge: Edge) -> bool:
+        """Whether a call is made on a module of the project that was made in sight, and that nobody has frozen."""
+        caller, flow = edge.caller, self._flows.flow(edge.caller)
+        event = flow.calls.get(edge.at)
+        if event is None or event.name.startswith(("self.", "cls.", "super().")):
+            return False
+        module, root = module_of(event), event.name.partition(".")[0]
+        own = root in caller.facts.local and not caller.is_module_body
+        if any(map(_speaks_of_flags, (caller, caller.module.body) if own else caller.module.functions)):
+            return False
+        if self._is_handed_on(caller, root):
+            return False  # who has had hold of it may have frozen it
+        made = module.kind == "module" and module.born is not None and module.parameter is None
+        return made and module.frozen in (None, False) and isinstance(module.target, ClassNode)
+
+    def _is_handed_on(self, function: FunctionNode, name: str) -> bool:
+        """Whether a function hands something to others than torch, puts it together with others, or renames it."""
+        given = [value for _, value in assigned(function)]
+        given += [item for each in all_of(Display, function.facts.body) for item in each.items]
+        for call in all_of(Call, function.facts.body):
+            called = dotted(call.function) or ""
+            target = self._linker.resolve(function, called) if called else None
+            if not isinstance(target, External) or not target.name.startswith("torch."):
+                given += [argument.value for argument in call.arguments]
+            if called == f"{name}.apply":
+                return True
+        return any(isinstance(each, Name) and each.id == name for each in given)
 
     # Each parameter of a module
 
