@@ -38,6 +38,7 @@ _LAYERS = re.compile(
     r"^torch\.nn\.(modules\.\w+\.)?(Linear|Conv(Transpose)?[123]d|BatchNorm[123]d|LayerNorm|Embedding)$"
 )
 _PARAMETERS = frozenset({"torch.nn.Parameter", "torch.nn.parameter.Parameter"})
+_TAKING = re.compile(r"^torch\.nn\.([a-z_]+\.)*[A-Z]\w*$")  # what layers are part of: no ``nn.utils.weight_norm``
 _WITHOUT = frozenset({"affine", "elementwise_affine", "_freeze"})  # what may tell them
 _MOST_POSITIONAL = 2  # arguments of which none says so: of ``nn.Linear(2, 3, False)`` the third does
 _MOST_OF_CONVOLUTIONS = 7  # the eighth is ``bias``
@@ -180,7 +181,7 @@ class InitialisedParts:
             given = [argument.value for argument in call.arguments]
             if isinstance(call.function, Attribute) and call.function.name == "apply":
                 given.append(call.function.value)
-            is_layer = (self._full_name(run.maker, call.function) or "").startswith("torch.nn.")
+            is_layer = _TAKING.search(self._full_name(run.maker, call.function) or "") is not None
             names = (dotted(part) or "" for each in given for part in within(each))
             if not is_layer and any(name == run.root or name.startswith(f"{run.root}.") for name in names):
                 return True

@@ -26,6 +26,8 @@ from gradlint.project.running.recording import speaks_of_freezing
 from gradlint.project.running.values import LEAF, Value
 
 _SCHEDULER = re.compile(r"sched", re.I)  # its ``step()`` trains nothing
+_TAKING = re.compile(r"^torch\.(nn|optim)\.([a-z_]+\.)*[A-Z]\w*$")  # what modules are part of, or optimizers
+_REMAKING = re.compile(r"(weight|spectral)_norm|parametri[sz]|prune")
 
 
 class TrainedLeaves:
@@ -85,7 +87,7 @@ class TrainedLeaves:
         for call in all_of(Call, function.facts.body):
             called = dotted(call.function) or ""
             target = self._linker.resolve(function, called) if called else None
-            if not isinstance(target, External) or not target.name.startswith("torch."):
+            if not isinstance(target, External) or _TAKING.search(target.name) is None:
                 given += [argument.value for argument in call.arguments]
             if called == f"{name}.apply":
                 return True
@@ -147,8 +149,11 @@ class TrainedLeaves:
         derived = self._linker.subclasses.get(cls, ())
         if any(len(self._flows.bindings.attribute(sub, name)) > len(made) for sub in derived):
             return False
-        if any(method not in makers and _speaks_of_flags(method) for method in self._methods(cls, derived)):
+        family = list(self._methods(cls, derived))
+        if any(method not in makers and _speaks_of_flags(method) for method in family):
             return False
+        if any(any(map(_REMAKING.search, method.facts.words)) for method in family):
+            return False  # it is computed anew in each forward
         users = (each for each in self._linker.mentions.of(name) if each not in makers)
         others = [each for each in users if not is_of_unrelated_class(self._linker, cls, each, name)]
         if any(_speaks_of_flags(other) or (other is not function and self._replaces(other, name)) for other in others):
