@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from gradlint.model.code import Attribute, Block, Call, Display, For, Jump, Name, Return, Statement, With, dotted
-from gradlint.model.torch_calls import BACKWARD_METHODS, FLAGS, STEPPING_METHODS
+from gradlint.model.torch_calls import BACKWARD_METHODS, FLAGS, PARAMETER_LISTS, STEPPING_METHODS
 from gradlint.model.traverse import all_of, blocks, statements
 from gradlint.project.grad_states.edges import Edge
 from gradlint.project.linking.backwards import walked_expressions
@@ -23,9 +23,10 @@ from gradlint.project.questions.written import closure
 from gradlint.project.running.flow import CallEvent, ChangeEvent, Flow, module_of
 from gradlint.project.running.flows import Flows
 from gradlint.project.running.recording import speaks_of_freezing
-from gradlint.project.running.values import LEAF, Value
+from gradlint.project.running.values import LEAF, Origin, Value
 
 _SCHEDULER = re.compile(r"sched", re.I)  # its ``step()`` trains nothing
+_LISTING = PARAMETER_LISTS | {"children", "named_children", "modules", "named_modules"}
 _TAKING = re.compile(r"^torch\.(nn|optim)\.([a-z_]+\.)*[A-Z]\w*$")  # what modules are part of, or optimizers
 _REMAKING = re.compile(r"(weight|spectral)_norm|parametri[sz]|prune")
 
@@ -119,8 +120,7 @@ class TrainedLeaves:
 
     def _walks_alone(self, flow: Flow, walk: CallEvent, module: str) -> bool:
         """Whether a walked graph was made by no other module, nor comes in by what the module is not given."""
-        walked = [walk.receiver, *(argument.value for argument in walk.arguments)]
-        origins = {origin for value in walked if value is not None for origin in value.with_graph}
+        origins = _walked_origins(walk)
         forwards = {event.at: event for event in flow.calls.values() if _runs(event, module)}
         made = {origin for origin in origins if origin.function is flow.function and origin.at in forwards}
         given = {o for each in made for argument in forwards[each.at].arguments for o in argument.value.with_graph}
@@ -134,10 +134,27 @@ class TrainedLeaves:
         bound = self._flows.bindings.assigned(function)
         if found is None or change.path in bound or not self.is_made_leaf(*found, function):
             return None
+        if self._flows.calls.modules.is_module_class(found[0]) and self._freezes_somewhere():
+            return None
+        if any(self._walks_own_forward(function, walk, found[1]) for walk in walks):
+            return walks[0].at
         walked = walked_expressions(function, None)
         parts = [part for each in walked for part in closure(bound, each, followed=True)]
         is_walked = any(dotted(part) == change.path for part in parts if isinstance(part, Attribute))
         return walks[0].at if is_walked else None
+
+    def _freezes_somewhere(self) -> bool:
+        """Whether the project has to do with flags of whatever parameters a module has: perhaps also of this one."""
+        users = (each for word in sorted(FLAGS) for each in self._linker.mentions.of(word))
+        return any(not _LISTING.isdisjoint(each.facts.words) for each in users)
+
+    def _walks_own_forward(self, function: FunctionNode, walk: CallEvent, name: str) -> bool:
+        """``self.criterion(self(x), y).backward()``, where the module's own ``forward`` has to do with an attribute."""
+        calls = self._flows.flow(function).calls
+        made = (calls.get(origin.at) for origin in _walked_origins(walk) if origin.function is function)
+        forwards = [each for each in made if each is not None and each.name in ("self", "self.forward")]
+        below = self._flows.calls.below(target for each in forwards for target in each.targets)
+        return any(name in each.facts.words for each in below)
 
     def is_made_leaf(self, cls: ClassNode, name: str, function: FunctionNode) -> bool:
         """Whether an attribute holds a leaf that requires grad whoever makes the object, and nobody changes that.
@@ -172,6 +189,11 @@ class TrainedLeaves:
 
 def _is_leaf(value: Value) -> bool:
     return value.kind == "tensor" and value.tensor == LEAF
+
+
+def _walked_origins(walk: CallEvent) -> set[Origin]:
+    walked = [walk.receiver, *(argument.value for argument in walk.arguments)]
+    return {origin for value in walked if value is not None for origin in value.with_graph}
 
 
 def _runs(event: CallEvent, module: str) -> bool:
