@@ -40,8 +40,8 @@ from gradlint.project.questions.optimizer_updates import OptimizerUpdates
 from gradlint.project.questions.optimizers import Optimizers
 from gradlint.project.questions.order import Order
 from gradlint.project.questions.prospects import Prospects
-from gradlint.project.questions.saved_inputs import SavedInputs
 from gradlint.project.questions.rebound_attributes import ReboundAttributes
+from gradlint.project.questions.saved_inputs import SavedInputs
 from gradlint.project.questions.steps import Steps
 from gradlint.project.questions.targets import Targets
 from gradlint.project.questions.teachers import Teachers
@@ -69,39 +69,43 @@ class Names:
 class Project:
     """Linked modules. Everything behind it is computed when first asked for.
 
-    ``linker`` knows names, ``modes`` those of torch's grad modes, ``states`` the effect of guards,
-    ``calls`` who calls whom in which grad states, ``leaks`` what is left switched off,
-    ``consumers`` what is done with generators, ``flows`` what names hold, ``evidence`` which of the others hold
-    tensors or modules, ``gradients`` where they are read and what for, ``growths`` what keeps graphs,
-    ``optimizers`` where they are made, ``order`` what becomes of gradients and when, ``unzeroed`` where they add up
-    for good, ``walks`` what is walked twice, ``terms`` what a loss has for nothing,
-    ``trained_leaves`` what is changed after it was trained, ``buffers`` what is written into
-    them, ``carried_states`` which attributes chain the graphs of all forwards,
-    ``optimizer_states`` what optimizers keep with the graphs of all steps,
-    ``saved_inputs`` what is changed before ``backward()`` asks for it,
-    ``optimizer_states`` what optimizers keep with the graphs of all steps, ``optimizer_updates`` what they change,
-    ``targets`` what is detached in the end, ``teachers`` what is walked for nobody,
-    ``flags`` how ``requires_grad`` is misspelt, ``prospects`` and
-    ``forwards`` which functions may run a module at all, ``inference`` what speaks for a call being inference,
-    ``inference_modes`` who is near one, ``inference_tensors`` where those are misused, ``guarded_training`` and
-    ``guarded_parts`` what is to be trained and only runs under a guard, ``lost_terms`` what adds nothing to a loss that
-    is walked, ``defaults`` which parameters nobody passes, ``layers`` which modules depend on their mode,
-    ``training_mode`` where they are evaluated in the wrong one.
-    ``linker`` knows names, ``modes`` those of torch's grad modes, ``states`` the effect of guards, ``calls`` who
-    calls whom in which grad states, ``leaks`` what is left switched off, ``consumers`` what is done with generators,
-    ``flows`` what names hold, ``evidence`` which of the others hold tensors or modules, ``gradients`` where they are
-    read and what for, ``growths`` what keeps graphs, ``optimizers`` where they are made, ``order`` what becomes of
-    gradients and when, ``unzeroed`` where they add up for good, ``walks`` what is walked twice, ``terms`` what a loss
-    has for nothing, ``trained_leaves`` what is changed after it was trained, ``rebound_attributes`` what is replaced
-    by that, ``initialised_parts`` what a constructor has changed, ``buffers`` what is written into them,
-    ``carried_states`` which attributes chain the graphs of all forwards, ``optimizer_states`` what optimizers keep
-    with the graphs of all steps, ``optimizer_updates`` what they change, ``targets`` what is detached in the end,
-    ``teachers`` what is walked for nobody, ``flags`` how ``requires_grad`` is misspelt, ``prospects`` and
-    ``forwards`` which functions may run a module at all, ``inference`` what speaks for a call being inference,
-    ``inference_modes`` who is near one, ``inference_tensors`` where those are misused, ``guarded_training`` and
-    ``guarded_parts`` what is to be trained and only runs under a guard, ``lost_terms`` what adds nothing to a loss
-    that is walked, ``defaults`` which parameters nobody passes, ``layers`` which modules depend on their mode,
-    ``training_mode`` where they are evaluated in the wrong one.
+    * ``linker``: what names mean
+    * ``modes``: the names of torch's grad modes
+    * ``states``: the effect of guards
+    * ``calls``: who calls whom, in which grad states
+    * ``leaks``: what is left switched off
+    * ``consumers``: what is done with generators
+    * ``flows``: what variables hold
+    * ``evidence``: which of the other variables hold tensors or modules
+    * ``gradients``: where gradients are read, and what for
+    * ``growths``: what keeps graphs
+    * ``optimizers``: where optimizers are made
+    * ``order``: what becomes of gradients, and when
+    * ``unzeroed``: where gradients add up for good
+    * ``walks``: which graphs are walked twice
+    * ``terms``: what a loss has for nothing
+    * ``trained_leaves``: what is changed in place after it was trained
+    * ``rebound_attributes``: which parameters are replaced after they were trained
+    * ``initialised_parts``: what a constructor changes of what it has made
+    * ``buffers``: what is written into buffers
+    * ``carried_states``: which attributes chain the graphs of all forwards
+    * ``optimizer_states``: what optimizers keep with the graphs of all steps
+    * ``optimizer_updates``: what optimizers change in place
+    * ``saved_inputs``: what is changed before ``backward()`` asks for it
+    * ``targets``: what is detached in the end
+    * ``teachers``: what is walked for nobody
+    * ``flags``: how ``requires_grad`` is misspelt
+    * ``prospects``: which functions may run a module, told by names
+    * ``forwards``: which of them may, told by their flows
+    * ``inference``: what speaks for a call being inference
+    * ``inference_modes``: who is near an inference mode
+    * ``inference_tensors``: where inference tensors are misused
+    * ``guarded_training``: what is to be trained and only runs under a guard
+    * ``guarded_parts``: which parts of what is trained only run under a guard
+    * ``lost_terms``: what adds nothing to a loss that is walked
+    * ``defaults``: which parameters nobody passes
+    * ``layers``: which modules depend on their mode
+    * ``training_mode``: where those are evaluated in the wrong mode
     """
 
     def __init__(
