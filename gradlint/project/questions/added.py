@@ -60,7 +60,7 @@ def loses_graph(flow: Flow, at: int, loop: frozenset[int] | None, names: set[str
     holders = {name.partition("[")[0] for name in names if "[" in name} | set(filter(None, map(dotted, held)))
     if holders and _is_replaced_by_others(flow, holders):
         return True
-    return any(is_rebound(function, loop, name, at) for name in concerned)
+    return any(is_rebound(flow, loop, name, at) for name in concerned)
 
 
 def _is_replaced_by_others(flow: Flow, names: Set[str]) -> bool:

@@ -42,7 +42,8 @@ class HandingOut:
         given = [*returned(callee)]
         if not given or not all(dotted(value) in names for value in given):
             return False
-        if any(is_rebound(callee, None, name, each.at) for each in given if (name := dotted(each)) is not None):
+        whole = self._flows.flow(callee)
+        if any(is_rebound(whole, None, name, each.at) for each in given if (name := dotted(each)) is not None):
             return False
         if INFERENCE_FUNCTION.search(flow.function.facts.name):
             return False  # what it hands over may be a flag that says so

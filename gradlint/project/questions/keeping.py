@@ -23,7 +23,9 @@ from gradlint.model.traverse import all_of, statements, within
 from gradlint.project.linking import rounds, scope
 from gradlint.project.linking.backwards import backward_names, walked_expressions
 from gradlint.project.linking.nodes import FunctionNode
+from gradlint.project.running.flow import Flow
 from gradlint.project.running.growth import adds_to, joined_to, spelt_item
+from gradlint.project.running.values import COMPUTED, Value
 
 CONVERTING = frozenset({"item", "detach", "data", "tolist", "numpy", "no_grad", "inference_mode", "detach_"})
 _COLLECTING = CONTAINER_METHODS - {"update", "setdefault"} | {"for"} | ADDING_IN_PLACE  # and comprehensions
@@ -60,12 +62,13 @@ def _summand(operand: Expression) -> Iterator[str]:
                 yield name
 
 
-def is_rebound(function: FunctionNode, loop: frozenset[int] | None, name: str, at: int) -> bool:
+def is_rebound(flow: Flow, loop: frozenset[int] | None, name: str, at: int) -> bool:
     """Whether a name gets what a call gives between ``backward()`` and a place: another value, perhaps a number.
 
     What is walked itself before that place, or as a part of a sum, is a loss of its own: that of the generator, after
-    the discriminator's.
+    the discriminator's. What is seen to compute a tensor gives no number: ``spread = out.std()``.
     """
+    function = flow.function
     calls = [e for e in all_of(Call, function.facts.body) if loop is None or e.at in loop]
     walks = [call for call in calls if (dotted(call.function) or "").rpartition(".")[2] in BACKWARD_METHODS]
     own = [call.at for call in walks if name in _walked_by(function, call)]
@@ -74,10 +77,16 @@ def is_rebound(function: FunctionNode, loop: frozenset[int] | None, name: str, a
             place = statement.value.at
             if any(place < walk < at for walk in own) or not any(walk.at < place < at for walk in walks):
                 continue
+            if (event := flow.calls.get(place)) is not None and _has_graph(event.result):
+                continue
             found = [value for target in statement.targets for value in assigned_to(target, statement.value, name)]
             if found and (loop is None or place in loop):
                 return True
     return False
+
+
+def _has_graph(value: Value) -> bool:
+    return value.kind == "tensor" and bool(value.tensor & COMPUTED)
 
 
 def _walked_by(function: FunctionNode, walk: Call) -> set[str]:
