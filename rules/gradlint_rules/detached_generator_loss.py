@@ -159,7 +159,7 @@ def train_step(noise):
     optimizer_g.step()
 
 def train(g, d, solver_g, solver_d, noise):
-    fake = g(noise).detach()
+    fake = g(noise).detach()  # GL106
     solver_d.zero_grad()
     discriminated = d(fake).mean()
     discriminated.backward()

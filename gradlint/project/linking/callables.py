@@ -8,6 +8,7 @@ from gradlint.model.torch_calls import CLASS_NAMED
 from gradlint.project.linking.bindings import Bindings, class_handed, owner_class
 from gradlint.project.linking.choices import Choice, chosen_by_attribute, chosen_by_name
 from gradlint.project.linking.copies import nearest_copies
+from gradlint.project.linking.handed_modules import HandedModules
 from gradlint.project.linking.handed_objects import HandedObjects
 from gradlint.project.linking.instances import Instances
 from gradlint.project.linking.link import Linker
@@ -41,6 +42,7 @@ class Callables:
         self._instances = instances
         self._modules = modules
         self._handed = HandedObjects(linker, bindings, instances)
+        self.handed_modules = HandedModules(linker, bindings, instances, modules, self._handed)
         self._defined: Memo[ModuleNode, Mapping[tuple[str, int | None], Sequence[FunctionNode]]] = Memo(
             linker.dependencies, _definitions, {}
         )

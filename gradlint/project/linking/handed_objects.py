@@ -31,13 +31,19 @@ class HandedObjects:
         """The classes of what a name holds: a parameter, ``self.metric``, or an element of such a list in a loop."""
         return self._classes.of((function, name))
 
+    def given(self, function: FunctionNode, parameter: str) -> Iterator[tuple[FunctionNode, Expression]]:
+        """What calls of a function hand over for a parameter, each with who does."""
+        for where, call in self._calls(function):
+            if (given := _argument(function, call, parameter)) is not None:
+                yield where, given
+
     def _handed(self, function: FunctionNode, name: str) -> Iterator[ClassNode]:
         if (source := self._parameter(function, name)) is not None:
-            for where, given in self._given(*source):
+            for where, given in self.given(*source):
                 yield from self._made(where, given)
         for listed in self._instances.gone_over(function, name):
             if (source := self._parameter(function, dotted(listed) or "")) is not None:
-                for where, given in self._given(*source):
+                for where, given in self.given(*source):
                     for item in given.items if isinstance(given, Display) else ():
                         yield from self._made(where, item)
 
@@ -56,12 +62,6 @@ class HandedObjects:
                 return constructor, given
             case _:
                 return None
-
-    def _given(self, function: FunctionNode, parameter: str) -> Iterator[tuple[FunctionNode, Expression]]:
-        """What calls of a function hand over for a parameter, each with who does."""
-        for where, call in self._calls(function):
-            if (given := _argument(function, call, parameter)) is not None:
-                yield where, given
 
     def _calls(self, function: FunctionNode) -> Iterator[tuple[FunctionNode, Call]]:
         """The calls of a plain function, or of the classes that a constructor makes objects of."""

@@ -26,6 +26,7 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.inference_names import OTHER_FRAMEWORKS
+from gradlint.model.torch_calls import MODULE_METHODS
 from gradlint.model.torch_names import SELF_RETURNING
 from gradlint.model.traverse import all_expressions, all_of, call_in, pairs, statements, within
 from gradlint.project.linking.nodes import FunctionNode
@@ -268,3 +269,11 @@ def places_of(block: Block) -> Iterator[int]:
     """The places of all statements and expressions of a block."""
     yield from (statement.at for statement in statements(block))
     yield from (expression.at for expression in all_expressions(block))
+
+
+def is_treated_as_module(function: FunctionNode, path: str) -> bool:
+    """``net.eval()``, ``net.parameters()``: from there on it is a module, whatever it was before."""
+    if MODULE_METHODS.isdisjoint(function.facts.words):
+        return False
+    calls = (call for call in function.facts.calls if call.method in MODULE_METHODS)
+    return any(call.callee == f"{path}.{call.method}" for call in calls)

@@ -22,7 +22,7 @@ from gradlint.model.code import (
     dotted,
 )
 from gradlint.model.plain import gives_no_tensor
-from gradlint.model.torch_calls import MODEL_NAME, MODULE_FACTORIES, MODULE_METHODS, MODULE_TUPLE_FACTORIES, OF_MANY
+from gradlint.model.torch_calls import MODEL_NAME, MODULE_FACTORIES, MODULE_TUPLE_FACTORIES, OF_MANY
 from gradlint.model.torch_names import MODULE_WRAPPERS, WRAPPED
 from gradlint.model.traverse import all_of, bound_by, pairs, statements
 from gradlint.project.grad_states.calls import CallGraph
@@ -31,6 +31,7 @@ from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo
 from gradlint.project.linking.nodes import ClassNode, External, FunctionNode, Target
 from gradlint.project.linking.returns import returned
+from gradlint.project.linking.scope import is_treated_as_module
 
 _ALTERNATIVES = frozenset({"and", "or"})
 _COMPARISONS = frozenset({"not", "in", "not in", "is", "is not", "==", "!=", "<", "<=", ">", ">="})
@@ -93,6 +94,8 @@ class Holding:
         if name in self._bound_apart.of(scope) or any(name in each.facts.shared for each in scope.module.functions):
             return True
         if self._may_become_one(scope, name) or self._is_annotated_as_one(scope, name):
+            return True
+        if self._calls.callables.handed_modules.is_module(scope, name):
             return True
         return any(self._value_may(where, value, seen) for where, value in self._bindings.values(scope, name))
 
@@ -218,14 +221,6 @@ def _where_bound(function: FunctionNode, name: str) -> FunctionNode | None:
     while scope is not None and name not in scope.facts.local:
         scope = scope.parent
     return scope
-
-
-def is_treated_as_module(function: FunctionNode, path: str) -> bool:
-    """``net.eval()``, ``net.parameters()``: from there on it is a module, whatever it was before."""
-    if MODULE_METHODS.isdisjoint(function.facts.words):
-        return False
-    calls = (call for call in function.facts.calls if call.method in MODULE_METHODS)
-    return any(call.callee == f"{path}.{call.method}" for call in calls)
 
 
 def _other_names(scope: FunctionNode, name: str) -> Iterator[str]:

@@ -26,7 +26,8 @@ from gradlint.project.linking.callables import EVERYBODYS, is_property
 from gradlint.project.linking.link import Linker
 from gradlint.project.linking.memos import Memo, Table
 from gradlint.project.linking.nodes import FunctionNode, ModuleNode
-from gradlint.project.questions.holding import Holding, is_treated_as_module
+from gradlint.project.linking.scope import is_treated_as_module
+from gradlint.project.questions.holding import Holding
 
 _MOST_CANDIDATES = 50  # those that do not take a call's keywords do not count where it is run
 _ALWAYS = frozenset({"", "forward", "__call__"})

@@ -23,6 +23,8 @@ def taken(function: FunctionNode, index: int, name: str, flows: Flows, flow: Flo
         return Value("callable", target=owner)
     if name != "self" and (said := _annotated(function, index, name, flows)) is not None:
         return Value("callable", parameter=name) if said.kind == "module" and _is_class(function, name) else said
+    if name not in flow.known and flows.calls.callables.handed_modules.is_module(function, name):
+        return Value("module", certainty="used", parameter=name)
     return Value(origins=_given(function, index), parameter=name, constant=flow.known.get(name, NO_CONSTANT))
 
 
